@@ -1,0 +1,113 @@
+"""Read the places settings come from, each as entries that know where they stand."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from dotenv.parser import parse_stream
+
+from config import subjects
+from config.faults import Fault
+from config.subjects import SubjectRules
+
+_MAX_FILE_BYTES = 1 << 20
+_POSITION = re.compile(r"\((at [a-z0-9, ]+)\)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A name and value as written, and where, in words. TOML values keep their type; None is a
+    name alone on a line of a `.env` file."""
+
+    name: str
+    value: object
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one place says, and what is wrong with how it says it."""
+
+    entries: list[Entry] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
+def from_mapping(values: Mapping[str, str], source: str) -> Layer:
+    return Layer([Entry(name, value, source) for name, value in values.items()])
+
+
+def from_dotenv(path: Path | None) -> Layer:
+    """A `.env` file: NAME=value, quotes and `export` allowed, `$` and `${}` kept as they are."""
+    text, layer = _text(path, ".env")
+    for binding in parse_stream(io.StringIO(text)):
+        original = binding.original
+        blank = original.string[: len(original.string) - len(original.string.lstrip())]
+        source = f"{path} line {original.line + len(blank.splitlines())}"
+        if binding.error:
+            layer.faults.append(Fault(".env", source, "cannot be read", 'NAME=value or NAME="…"'))
+        elif binding.key is not None:
+            layer.entries.append(Entry(binding.key, binding.value, source))
+    return layer
+
+
+def from_toml(path: Path | None) -> tuple[Layer, dict[str, SubjectRules]]:
+    """A TOML file: settings at the top, and the `[subjects]` tables."""
+    text, layer = _text(path, "config file")
+    source = f"{path}"
+    try:
+        document = _parse_toml(text)
+    except (ValueError, RecursionError) as error:
+        # Only the position: the text of the error may quote a value.
+        position = _POSITION.search(str(error))
+        what = f"not valid TOML {position[1]}" if position else "not valid TOML"
+        layer.faults.append(Fault("config file", source, what))
+        return layer, {}
+    rules: dict[str, SubjectRules] = {}
+    if "subjects" in document:
+        rules, faults = subjects.read(document.pop("subjects"), source)
+        layer.faults.extend(faults)
+    layer.entries.extend(Entry(name, value, source) for name, value in document.items())
+    return layer, rules
+
+
+def read_text(path: Path, limit: int) -> str:
+    """A UTF-8 file of at most `limit` bytes, without a byte order mark, line ends as they are.
+
+    Raises ValueError with the reason in words, FileNotFoundError when there is none.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError("no such file") from None
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror or type(error).__name__}") from None
+    if len(content) > limit:
+        raise ValueError(f"larger than {limit} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8 text: save it as UTF-8") from None
+
+
+def _text(path: Path | None, what: str) -> tuple[str, Layer]:
+    if path is None:
+        return "", Layer()
+    try:
+        return read_text(path, _MAX_FILE_BYTES), Layer()
+    except (ValueError, FileNotFoundError) as error:
+        return "", Layer(faults=[Fault(what, str(path), str(error))])
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
+    # By name, because 3.10 has only the package of the same interface.
+    module = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    document: dict[str, Any] = module.loads(text)
+    return document

@@ -1,0 +1,242 @@
+"""Every setting of the program, one row each: adding one is adding a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, SkipValidation
+from pydantic.fields import FieldInfo
+
+from config import kinds, subjects
+from config.kinds import Choice, Kind
+from config.subjects import Policy, SubjectRules
+
+_MASK = "********"
+_MIB = 1 << 20
+
+
+def _row(
+    default: Any,
+    help_: str,
+    aliases: Sequence[str] = (),
+    *,
+    ge: float | None = None,
+    le: float | None = None,
+) -> Any:
+    extra: dict[str, Any] = {"aliases": aliases, "from": ge, "to": le}
+    return Field(default, description=help_, ge=ge, le=le, json_schema_extra=extra)
+
+
+class Settings(BaseModel, frozen=True):
+    """What the program was told, checked. Secrets are SecretStr and masked wherever it is shown.
+
+    The attribute of a setting is its name in lower case. Sizes are bytes, times are seconds.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+    # -- who may send, and how it is proven -----------------------------------------------------
+    cxone_shared_secret: kinds.Secret = _row(
+        None, "The secret CXone signs with.", ["SHARED_SECRET"]
+    )
+    cxone_shared_secret_previous: kinds.Secret = _row(
+        None, "The secret before the last change, accepted as well while senders still use it."
+    )
+    cxone_signature_header: kinds.Header = _row(
+        "X-Nice-Webhook-Signature", "The request header that carries the signature."
+    )
+    cxone_signature_encoding: Annotated[Literal["base64", "hex"], Choice] = _row(
+        "base64", "How the signature is written."
+    )
+    cxone_signature_prefix: kinds.Text = _row(
+        "", "Text in front of the signature in its header, like sha256=."
+    )
+    cxone_signed_content: Annotated[Literal["body", "timestamp.body"], Choice] = _row(
+        "body", "What is signed: the body, or the timestamp header, a dot and the body."
+    )
+    cxone_timestamp_header: kinds.OptionalHeader = _row(
+        None,
+        "The header with the signed time in Unix seconds or milliseconds; "
+        "required with CXONE_SIGNED_CONTENT=timestamp.body.",
+    )
+    cxone_timestamp_tolerance: kinds.Seconds = _row(
+        300.0, "How far a signed time may be from ours.", ge=1, le=86_400
+    )
+    # -- what an event is -----------------------------------------------------------------------
+    cxone_id_field: kinds.FieldName = _row("id", "The payload field that holds the event id.")
+    cxone_type_field: kinds.FieldName = _row("type", "The payload field that holds the event type.")
+    cxone_dedupe: Annotated[Literal["content", "id"], Choice] = _row(
+        "content",
+        "What makes two deliveries the same event: type, id and the same bytes (content), "
+        "or type and id alone (id).",
+    )
+    cxone_reject_status: Annotated[Literal[400, 202], Choice] = _row(
+        400, "Answer to a body that is kept as dead letter; 202 for senders that count 4xx."
+    )
+    # -- HTTP -----------------------------------------------------------------------------------
+    cxone_listen: kinds.Listen = _row("127.0.0.1:8080", "Where the service listens.")
+    cxone_threads: kinds.Whole = _row(16, "Requests handled at the same time.", ge=1, le=256)
+    cxone_max_body_bytes: kinds.Size = _row(
+        _MIB, "A larger body is answered 413.", ge=1024, le=2 * _MIB
+    )
+    cxone_max_waiting: kinds.Whole = _row(
+        500, "Requests that may wait for a thread; more are answered 503.", ge=1, le=100_000
+    )
+    cxone_request_timeout: kinds.Seconds = _row(
+        30.0, "A request must have arrived whole by then.", ge=1, le=3600
+    )
+    cxone_drain_timeout: kinds.Seconds = _row(
+        30.0, "How long a stopping service answers what it accepted.", ge=0, le=3600
+    )
+    cxone_store_timeout: kinds.Seconds = _row(
+        5.0, "How long a request waits for MongoDB.", ge=0.05, le=300
+    )
+    # -- MongoDB and local files ----------------------------------------------------------------
+    mongodb_uri: kinds.MongoUri = _row(None, "Where MongoDB is.", ["MONGO_URI"])
+    mongodb_database: kinds.Database = _row("cxone_events", "The database that is used.")
+    cxone_data_dir: kinds.Folder = _row(
+        Path("data"), "The folder for what is kept on this machine; one process owns it."
+    )
+    cxone_refused_max_count: kinds.Whole = _row(
+        1000, "Deliveries kept whose signature failed; 0 keeps none.", ge=0, le=1_000_000
+    )
+    cxone_refused_max_bytes: kinds.Size = _row(
+        64 * _MIB, "Room for deliveries whose signature failed.", ge=0, le=1 << 40
+    )
+    cxone_store_max_depth: kinds.Whole = _row(
+        100, "Deeper payloads become dead letters.", ge=1, le=100
+    )
+    # -- schema ---------------------------------------------------------------------------------
+    cxone_schema_scope: Annotated[Literal["type", "collection"], Choice] = _row(
+        "type", "One schema for each event type, or one for the whole collection."
+    )
+    cxone_defaults: Annotated[Literal["null", "typed"], Choice] = _row(
+        "null", 'What fills a known field that was not sent: null, or "", 0, false, [], {} by type.'
+    )
+    cxone_on_new_field: Annotated[Policy, Choice] = _row(
+        "evolve", "A new field makes a new version, or holds the delivery until it is approved."
+    )
+    cxone_on_type_conflict: Annotated[Policy, Choice] = _row(
+        "evolve", "The same for a field that comes with another type."
+    )
+    cxone_schema_max_depth: kinds.Whole = _row(
+        32, "Deeper fields are stored but not in the schema.", ge=1, le=100
+    )
+    cxone_schema_max_paths: kinds.Whole = _row(
+        2000, "Fields in the schema of a subject, and read of one event.", ge=1, le=100_000
+    )
+    cxone_schema_max_subjects: kinds.Whole = _row(
+        1000, "Subjects with a schema.", ge=1, le=1_000_000
+    )
+    cxone_schema_max_versions_per_hour: kinds.Whole = _row(
+        60, "New versions of a subject in an hour.", ge=1, le=1_000_000
+    )
+    cxone_map_min_children: kinds.Whole = _row(
+        100, "An object with more children of one shape is a map: one * path.", ge=2, le=100_000
+    )
+    # -- Datadog --------------------------------------------------------------------------------
+    dd_api_key: kinds.Secret = _row(
+        None, "Without it metrics go to the log and /metrics only.", ["DATADOG_API_KEY"]
+    )
+    dd_app_key: kinds.Secret = _row(None, "Accepted, never required.", ["DATADOG_APP_KEY"])
+    dd_site: kinds.HostName = _row("datadoghq.com", "The Datadog site.")
+    dd_url: kinds.OptionalWebAddress = _row(None, "Another intake for metrics and events.")
+    dd_env: kinds.OptionalText = _row(None, "The tag env.")
+    dd_service: kinds.Text = _row("cxone-consumer", "The tag service.")
+    dd_version: kinds.OptionalText = _row(
+        None, "The tag version; without it the version of this program."
+    )
+    dd_hostname: kinds.OptionalText = _row(None, "The host; without it the name of this machine.")
+    dd_tags: kinds.Tags = _row((), "More tags on every metric.")
+    # -- this program ---------------------------------------------------------------------------
+    log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], Choice] = _row(
+        "info", "The least level that is logged."
+    )
+    log_format: Annotated[Literal["console", "json"], Choice] = _row(
+        "console", "Lines for people, or one JSON object a line."
+    )
+    cxone_log_hex_bytes: kinds.Whole = _row(
+        64, "Bytes logged in hex around the fault of a malformed body; 0 logs none.", ge=0, le=1024
+    )
+    cxone_config: kinds.OptionalFile = _row(
+        None, "A TOML file with any of these settings; --config names it too."
+    )
+
+    # Not a row: the `[subjects."…"]` tables of the TOML file.
+    subjects: Annotated[Mapping[str, SubjectRules], SkipValidation, PlainSerializer(dict)] = Field(
+        default_factory=lambda: MappingProxyType({})
+    )
+
+    def rules_for(self, subject: str) -> SubjectRules:
+        """The rules of a subject: its own table, else that of `"*"`, else the global settings."""
+        general = SubjectRules(self.cxone_on_new_field, self.cxone_on_type_conflict)
+        own = self.subjects.get(subject, SubjectRules())
+        return own.over(self.subjects.get(subjects.ALL, SubjectRules()).over(general))
+
+    def masked(self) -> dict[str, str]:
+        """Each setting by name as text that may be shown: no secret, "" where it is not set."""
+        return {row.name: row.show(getattr(self, row.field)) for row in rows()}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting as text for people: read by checks, help and the table in the README."""
+
+    field: str
+    aliases: tuple[str, ...]
+    allowed: str
+    default: str
+    help: str
+    secret: bool
+    kind: Kind
+
+    @property
+    def name(self) -> str:
+        return self.field.upper()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+    def show(self, value: object) -> str:
+        if value is None:
+            return ""
+        return _MASK if self.secret else self.kind.show(value)
+
+
+def rows() -> tuple[Row, ...]:
+    """The table, in the order people should read it."""
+    return tuple(
+        _as_row(name, info) for name, info in Settings.model_fields.items() if info.description
+    )
+
+
+def _as_row(name: str, info: FieldInfo) -> Row:
+    kind = next((item for item in info.metadata if isinstance(item, Kind)), Kind(""))
+    extra: Any = info.json_schema_extra
+    return Row(
+        field=name,
+        aliases=tuple(extra["aliases"]),
+        allowed=kind.allowed + _bounds(extra, kind) or _words(info),
+        default="" if info.default is None else kind.show(info.default),
+        help=info.description or "",
+        secret=SecretStr in get_args(info.annotation),
+        kind=kind,
+    )
+
+
+def _bounds(extra: Mapping[str, Any], kind: Kind) -> str:
+    if extra["from"] is None:
+        return ""
+    return f", from {kind.show(extra['from'])} to {kind.show(extra['to'])}"
+
+
+def _words(info: FieldInfo) -> str:
+    *words, last = (str(word) for word in get_args(info.annotation))
+    return f"{', '.join(words)} or {last}"

@@ -1,0 +1,1 @@
+"""A webhook consumer for NICE CXone Data Actions."""

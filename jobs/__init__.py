@@ -1,0 +1,1 @@
+"""The periodic work of the service, one job a file."""
