@@ -1,0 +1,113 @@
+"""What can go wrong with a delivery, each with its reason code and whether trying again can help.
+
+`web.app` maps the families to statuses, `ingest` decides what is kept.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import ClassVar
+
+
+class ConsumerError(Exception):
+    """Base of every broken promise of this program.
+
+    `reason` is the code stored, counted and logged; `retryable` says whether waiting alone can
+    help. The text of an error reaches logs and senders: it never holds a payload value or a secret.
+    """
+
+    reason: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+
+
+class SignatureError(ConsumerError):
+    """The delivery is not proven to come from CXone (401)."""
+
+
+class SignatureMissing(SignatureError):
+    reason = "signature_missing"
+
+
+class SignatureInvalid(SignatureError):
+    reason = "signature_invalid"
+
+
+class Rejected(ConsumerError):
+    """A verified delivery that is not an event we can keep as a document (400)."""
+
+
+class MalformedJson(Rejected):
+    """`position` is the byte at which reading failed, where known."""
+
+    reason = "malformed_json"
+
+    def __init__(self, message: str, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class MissingFields(Rejected):
+    reason = "missing_fields"
+
+
+class Unstorable(Rejected):
+    """JSON that BSON cannot hold unaltered: 1e400, lone surrogates, NUL in a key, over 16 MB."""
+
+    reason = "unstorable"
+
+
+class TooDeep(Rejected):
+    reason = "too_deep"
+
+
+class Held(ConsumerError):
+    """A good event that must wait for a person or another setting (202 `held`)."""
+
+
+class IdConflict(Held):
+    reason = "id_conflict"
+
+
+class ContractHold(Held):
+    """`changes` is what the delivery would change, as plain documents for its dead letter."""
+
+    reason = "contract_hold"
+
+    def __init__(self, message: str, changes: list[dict[str, object]]) -> None:
+        super().__init__(message)
+        self.changes = changes
+
+
+class ConstraintViolation(Held):
+    """A unique index or validator of the user's own refused the document."""
+
+    reason = "constraint_violation"
+
+
+class StoreError(Held):
+    """MongoDB answered, but refused this one document for a reason we do not know."""
+
+    reason = "store_error"
+    retryable = True
+
+
+class StoreUnavailable(ConsumerError):
+    """MongoDB cannot take anything now, or its answer was lost: nothing may be assumed (503)."""
+
+    reason = "store_unavailable"
+    retryable = True
+
+
+class SetupError(ConsumerError):
+    """The program cannot start or go on as it was set up; the text says what to do (exit 1)."""
+
+    reason = "setup"
+
+
+class NoMongo(SetupError):
+    """No MongoDB was named, and none of ours runs (exit 2)."""
+
+
+def place_of(error: BaseException) -> str:
+    """Where an unexpected exception came from, without its message, which may quote a payload."""
+    return "".join(traceback.format_tb(error.__traceback__))

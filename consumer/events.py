@@ -1,0 +1,82 @@
+"""The things that flow: a Delivery comes in, may become an Event, and ends as an Outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+OutcomeStatus = Literal["processed", "duplicate", "held", "spooled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """That a signature was right: which secret matched (`current`, `previous`) and when.
+
+    It travels with the delivery, because secrets rotate and timestamps age before a replay.
+    """
+
+    secret: str
+    verified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The bytes of one POST as received.
+
+    `headers` are looked up without regard to case and iterate over those worth keeping;
+    `received_at` is UTC; `verdict` is None until the signature was verified.
+    """
+
+    id: str
+    body: bytes
+    headers: Mapping[str, str]
+    received_at: datetime
+    verdict: Verdict | None = None
+
+    def verified(self, verdict: Verdict) -> Delivery:
+        """The same delivery with its verdict; spelled out, for `replace` costs twice as much."""
+        return Delivery(self.id, self.body, self.headers, self.received_at, verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A delivery that parsed: `payload` is the JSON object as sent (insertion-ordered).
+
+    `id` and `type` are the values of the configured fields; `digest` is the SHA-256 (hex) of the
+    original raw body.
+    """
+
+    id: str | int | float
+    type: str
+    payload: dict[str, Any]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An expected end.
+
+    `schema_version` is the version this copy was checked against (0: unregistered subject); None
+    where it was not checked (held, spooled).
+    """
+
+    status: OutcomeStatus
+    schema_version: int | None = None
+
+
+class Headers(Mapping[str, str]):
+    """HTTP headers looked up without regard to case (RFC 9110, section 5.1)."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._values = {name.lower(): value for name, value in headers.items()}
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
