@@ -1,0 +1,88 @@
+"""Make the mongod on a loopback port the writable primary of its one-node replica set."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+NAME = "cxone"
+# In the data directory: the files of the database.
+DBPATH = "mongodb"
+_NOT_YET_INITIALIZED = 94
+
+
+def host(port: int) -> str:
+    return f"127.0.0.1:{port}"
+
+
+def uri(port: int) -> str:
+    """With the set's name, so that a client refuses a stranger on this port, and waits for a
+    primary while mongod restarts; a direct connection would send its writes meanwhile."""
+    return f"mongodb://{host(port)}/?replicaSet={NAME}"
+
+
+def listens(port: int) -> bool:
+    """Whether something accepts connections there; asked before a client, whose own search for a
+    server would look only twice a second."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def direct(port: int) -> Iterator[MongoClient[dict[str, Any]]]:
+    """A client of this one server, whatever it thinks its replica set is."""
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        "127.0.0.1",
+        port,
+        directConnection=True,
+        appname="cxone-consumer-embedded",
+        serverSelectionTimeoutMS=1000,
+        connectTimeoutMS=1000,
+        socketTimeoutMS=5000,
+    )
+    with client:
+        yield client
+
+
+def identify(client: MongoClient[dict[str, Any]]) -> tuple[int, Path]:
+    """The process id and data directory of the server that answers. Raises PyMongoError."""
+    options = client.admin.command("getCmdLineOpts").get("parsed", {})
+    status = client.admin.command({"serverStatus": 1, "repl": 0, "metrics": 0, "wiredTiger": 0})
+    return int(status.get("pid", 0)), Path(options.get("storage", {}).get("dbPath", ""))
+
+
+def advance(client: MongoClient[dict[str, Any]], port: int) -> bool:
+    """Take the next step towards a writable primary; True once it is one. Raises PyMongoError.
+
+    A set whose port changed never becomes primary by itself: its only member is not found at the
+    old address, so the new one is forced upon it.
+    """
+    hello = client.admin.command("hello")
+    if hello.get("isWritablePrimary"):
+        return True
+    if "setName" in hello:
+        return False  # the election is under way
+    try:
+        config = client.admin.command("replSetGetConfig")["config"]
+    except OperationFailure as error:
+        if error.code != _NOT_YET_INITIALIZED:
+            raise
+        client.admin.command(
+            "replSetInitiate", {"_id": NAME, "members": [{"_id": 0, "host": host(port)}]}
+        )
+        return False
+    member = config["members"][0]
+    if member["host"] != host(port) or len(config["members"]) > 1:
+        config["members"] = [{**member, "host": host(port)}]
+        config["version"] += 1
+        client.admin.command("replSetReconfig", config, force=True)
+    return False

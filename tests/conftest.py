@@ -1,0 +1,77 @@
+"""Give tests one real mongod a session, fresh databases on it, and further ones they may kill."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
+
+from consumer.storage.embedded import EmbeddedMongo
+
+Document = dict[str, Any]
+MongodFactory = Callable[..., EmbeddedMongo]
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[EmbeddedMongo]:
+    """The session's own mongod. Tests fail where none can be had: skipping would hide them."""
+    # Killed rather than stopped at the end: its files are deleted anyway.
+    with tempfile.TemporaryDirectory(prefix="cxone-mongod-") as directory:
+        server = EmbeddedMongo(Path(directory)).start()
+        try:
+            yield server
+        finally:
+            server.stop(grace=0)
+
+
+@pytest.fixture(scope="session")
+def mongod_uri(mongod: EmbeddedMongo) -> str:
+    return mongod.uri
+
+
+@pytest.fixture(scope="session")
+def mongo_client(mongod_uri: str) -> Iterator[MongoClient[Document]]:
+    with MongoClient[Document](
+        mongod_uri, tz_aware=True, serverSelectionTimeoutMS=10_000
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def database(mongo_client: MongoClient[Document]) -> Iterator[Database[Document]]:
+    """An empty database of this test alone, acknowledged by majority and journal, dropped after."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield mongo_client.get_database(name, write_concern=WriteConcern(w="majority", j=True))
+    mongo_client.drop_database(name)
+
+
+@pytest.fixture
+def mongod_dir() -> Iterator[Path]:
+    """A directory for a mongod's files, deleted after the test. Not `tmp_path`: pytest keeps those
+    of the last three sessions, and a journal takes 300 MB."""
+    with tempfile.TemporaryDirectory(prefix="cxone mongod ", ignore_cleanup_errors=True) as path:
+        yield Path(path).resolve()
+
+
+@pytest.fixture
+def mongod_factory(mongod_dir: Path) -> Iterator[MongodFactory]:
+    """Start further mongods that a test may kill: `mongod_factory()`, or with the arguments of
+    EmbeddedMongo; `data_dir` defaults to a new directory. All are killed after the test."""
+    servers: list[EmbeddedMongo] = []
+
+    def start(data_dir: Path | None = None, **options: Any) -> EmbeddedMongo:
+        directory = data_dir or mongod_dir / f"mongod-{len(servers)}"
+        server = EmbeddedMongo(directory, **options)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.stop(grace=0)
