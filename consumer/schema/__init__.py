@@ -1,0 +1,1 @@
+"""What payloads look like and how that changes: pure, without I/O."""

@@ -1,0 +1,76 @@
+"""Count what a schema version does not know of a payload; the careful twin of the hot walk."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from consumer.schema.trie import CONTAINER, ArrayNode, Many, ObjectNode, Types
+
+# An object of the payload that lacks known keys, with the node that knows them.
+Gap = tuple[dict[str, Any], ObjectNode]
+
+
+@dataclass(slots=True)
+class Check:
+    """What one walk found. `exhibited` is the highest `since` among the paths and types sent.
+
+    `unknown` counts the values whose path or type is not registered, `opaque` the containers below
+    the tracked depth: each counts as one with all it holds. `gaps` refer into the payload.
+    """
+
+    exhibited: int = 0
+    unknown: int = 0
+    opaque: int = 0
+    gaps: list[Gap] = field(default_factory=list)
+
+    @property
+    def untracked(self) -> int:
+        return self.unknown + self.opaque
+
+
+def count(value: dict[str, Any], node: ObjectNode, found: Check) -> None:
+    """Add to `found` what lies at and below a known object."""
+    if value and node.opaque:
+        found.opaque += 1
+        return
+    if node.any_key is not None:
+        _many(value.values(), node.any_key, found)
+        return
+    size = 0
+    for key, child in value.items():
+        types = node.keys.get(key)
+        if types is None:
+            found.unknown += 1
+            continue
+        size += 1
+        _one(child, types, node.objects.get(key), node.arrays.get(key), found)
+    if size < node.expected:
+        found.gaps.append((value, node))
+
+
+def _many(values: Collection[Any], many: Many, found: Check) -> None:
+    for child in values:
+        _one(child, many.types, many.objects, many.arrays, found)
+
+
+def _one(
+    value: Any,
+    types: Types,
+    objects: ObjectNode | None,
+    arrays: ArrayNode | None,
+    found: Check,
+) -> None:
+    since = types.get(type(value))
+    if since is None:
+        found.unknown += 1
+        return
+    found.exhibited = max(found.exhibited, since % CONTAINER)
+    if type(value) is dict and objects is not None:
+        count(value, objects, found)
+    elif type(value) is list and arrays is not None and value:
+        if arrays.opaque:
+            found.opaque += 1
+        else:
+            _many(value, arrays.items, found)

@@ -1,0 +1,65 @@
+"""Fill the gaps of a checked payload, and take out again what was filled."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from consumer.schema.count import Gap
+from consumer.schema.model import SchemaVersion
+from consumer.schema.paths import is_fillable, to_key
+from consumer.schema.trie import ObjectNode
+
+# A document never grows by more fields than this at once.
+MAX_ADDED = 10_000
+
+
+class Checked(Protocol):
+    """The outcome of a check of the payload that is to be filled."""
+
+    @property
+    def gaps(self) -> Sequence[Gap]: ...
+
+
+def fill(payload: dict[str, Any], checked: Checked) -> list[int]:  # noqa: ARG001 - its gaps
+    """Add the defaults of known but absent keys to `payload` in place, after its check.
+
+    Only to objects reachable through objects: never inside arrays or maps, over an explicit null,
+    or below null or a scalar; a filled object is filled downwards. Returns the positions filled in
+    the version's `fields`, in order.
+    """
+    filled: list[int] = []
+    for value, node in checked.gaps:
+        _fill(value, node, filled)
+    filled.sort()
+    return filled
+
+
+def unfill(payload: dict[str, Any], positions: Iterable[int], version: SchemaVersion) -> None:
+    """Take out in place what `fill` put in: the inverse, given its positions and any version from
+    the filling one on. What is not there is passed over."""
+    for position in positions:
+        path = version.fields[position].path
+        if not is_fillable(path):
+            continue
+        parent: Any = payload
+        for segment in path[:-1]:
+            parent = parent.get(to_key(segment)) if isinstance(parent, dict) else None
+        if isinstance(parent, dict):
+            parent.pop(to_key(path[-1]), None)
+
+
+def _fill(value: dict[str, Any], node: ObjectNode, filled: list[int]) -> None:
+    for filling in node.fillings:
+        if filling.key in value:
+            continue
+        if len(filled) >= MAX_ADDED:
+            return
+        default = filling.value
+        if isinstance(default, dict | list):
+            default = copy.deepcopy(default)
+        value[filling.key] = default
+        filled.append(filling.position)
+        if isinstance(default, dict) and filling.node is not None:
+            _fill(default, filling.node, filled)

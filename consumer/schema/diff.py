@@ -1,0 +1,61 @@
+"""Name what changes between two shapes, or two versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from consumer.schema.jsontypes import ARRAY, INTEGER, NUMBER, join_masks
+from consumer.schema.model import Change, ChangeClass, SchemaVersion, shape_of
+from consumer.schema.paths import ANY_KEY, ITEM, Path
+from consumer.schema.shape import Shape, fold, join, through_maps
+
+
+def diff(older: SchemaVersion | None, newer: SchemaVersion) -> list[Change]:
+    """What `newer` knows beyond `older`, of one subject: one change for each path. None stands for
+    before version 1."""
+    return changes(shape_of(older), shape_of(newer))
+
+
+def changes(before: Shape, after: Shape, caused_by: str = "") -> list[Change]:
+    """The changes that lead from `before` to its join with `after`, parents before children.
+
+    A map that absorbs known keys is one `became_map`; what lies below it is compared with all that
+    it absorbs, so that only what is really new is named.
+    """
+    joined = join(through_maps(before, after), after)
+    return list(_changes(before, joined, (), caused_by))
+
+
+def _changes(before: Shape | None, after: Shape, path: Path, caused_by: str) -> Iterator[Change]:
+    known = before.children if before else {}
+    makes_map = ANY_KEY in after.children and ANY_KEY not in known
+    if makes_map:
+        known = fold(known)
+    for segment, child in after.children.items():
+        here = (*path, segment)
+        was = known.get(segment)
+        mask = was.types if was else None
+        if makes_map and segment == ANY_KEY:
+            yield Change("became_map", here, mask, child.types, caused_by)
+            kind = _kind(mask, child.types, segment, before) if was else None
+        else:
+            kind = _kind(mask, child.types, segment, before)
+        if kind:
+            yield Change(kind, here, mask, child.types, caused_by)
+        yield from _changes(was, child, here, caused_by)
+
+
+def _kind(before: int | None, after: int, segment: str, parent: Shape | None) -> ChangeClass | None:
+    """The class of a step of one path from a mask to another; None where nothing changed.
+
+    The first item of an array that was known as empty widens it (DESIGN section 6); the fields of
+    such an item are fields like others.
+    """
+    if before is None:
+        empty_array = segment == ITEM and parent is not None and bool(parent.types & ARRAY)
+        return "type_widened" if empty_array else "field_added"
+    if before == after:
+        return None
+    if before == 0 or (before & INTEGER and after == join_masks(before, NUMBER)):
+        return "type_widened"
+    return "type_conflict"

@@ -1,0 +1,125 @@
+"""Lay out a schema version as the trie that one walk of a payload needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from consumer.schema.jsontypes import PYTHON_TYPES
+from consumer.schema.model import Field as KnownField
+from consumer.schema.model import SchemaVersion
+from consumer.schema.paths import ANY_KEY, ITEM, Path, is_fillable, to_key
+from consumer.schema.policy import Defaults
+
+# What a value of each Python type exhibits: the version that first knew this. For containers that
+# are to be read CONTAINER is added, so that one comparison tells them from known scalars.
+Types = dict[type, int]
+CONTAINER = 1 << 40
+
+
+@dataclass(slots=True)
+class Filling:
+    """What goes where a known key is absent; `position` is that in the version's fields."""
+
+    key: str
+    position: int
+    value: Any
+    node: ObjectNode | None
+
+
+@dataclass(slots=True)
+class ObjectNode:
+    """A known object. `keys` has the types of every literal key, `objects` and `arrays` what lies
+    below; a map has one `any_key` in their place. `expected` is the number of keys of an object
+    without gaps, or 0 where nothing is ever filled; opaque nodes are not read."""
+
+    keys: dict[str, Types] = field(default_factory=dict)
+    objects: dict[str, ObjectNode] = field(default_factory=dict)
+    arrays: dict[str, ArrayNode] = field(default_factory=dict)
+    any_key: Many | None = None
+    expected: int = 0
+    fillings: list[Filling] = field(default_factory=list)
+    opaque: bool = False
+
+
+@dataclass(slots=True)
+class Many:
+    """Values that share one path: their types, and where those lead that are containers."""
+
+    types: Types = field(default_factory=dict)
+    objects: ObjectNode | None = None
+    arrays: ArrayNode | None = None
+
+
+@dataclass(slots=True)
+class ArrayNode:
+    """A known array."""
+
+    items: Many = field(default_factory=Many)
+    opaque: bool = False
+
+
+@dataclass(slots=True)
+class _Branch:
+    """A path on the way to its node."""
+
+    known: KnownField | None = None
+    position: int = -1
+    children: dict[str, _Branch] = field(default_factory=dict)
+
+
+def build(version: SchemaVersion, defaults: Defaults, depth: int) -> ObjectNode:
+    """The trie of the live fields; containers at `depth` segments are opaque."""
+    root = _Branch()
+    for position, known in enumerate(version.fields):
+        if known.absorbed is None:
+            branch = root
+            for segment in known.path:
+                branch = branch.children.setdefault(segment, _Branch())
+            branch.known, branch.position = known, position
+    return _object(root, (), defaults, depth)
+
+
+def _object(branch: _Branch, path: Path, defaults: Defaults, depth: int) -> ObjectNode:
+    if len(path) >= depth:
+        return ObjectNode(opaque=True)
+    node = ObjectNode()
+    for segment, child in branch.children.items():
+        if segment == ITEM or child.known is None:
+            continue
+        here = (*path, segment)
+        many = _many(child, child.known, here, defaults, depth)
+        if segment == ANY_KEY:
+            node.any_key = many
+            continue
+        key = to_key(segment)
+        node.keys[key] = many.types
+        if many.objects is not None:
+            node.objects[key] = many.objects
+        if many.arrays is not None:
+            node.arrays[key] = many.arrays
+        if is_fillable(here):
+            value = defaults.value(here, child.known.mask)
+            node.fillings.append(Filling(key, child.position, value, many.objects))
+    if node.fillings:
+        node.expected = len(node.keys)
+    return node
+
+
+def _many(branch: _Branch, known: KnownField, path: Path, defaults: Defaults, depth: int) -> Many:
+    types: Types = {PYTHON_TYPES[name]: since for name, since in known.types.items()}
+    types[type(None)] = known.since
+    # Number absorbs integer: 12 after 12.5 is nothing new.
+    if float in types:
+        types.setdefault(int, types[float])
+    many = Many(types)
+    if dict in types:
+        types[dict] += CONTAINER
+        many.objects = _object(branch, path, defaults, depth)
+    if list in types:
+        types[list] += CONTAINER
+        many.arrays = ArrayNode(opaque=len(path) >= depth)
+        item = branch.children.get(ITEM)
+        if item is not None and item.known is not None and not many.arrays.opaque:
+            many.arrays.items = _many(item, item.known, (*path, ITEM), defaults, depth)
+    return many

@@ -1,0 +1,213 @@
+"""Admit payloads under their subject's schema, from memory while nothing is new."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from pymongo.collection import Collection
+
+from consumer.clock import utc_now
+from consumer.errors import ContractHold
+from consumer.schema.admission import Candidate, Decision
+from consumer.schema.compiled import CompiledSchema, compile_schema
+from consumer.schema.count import Check, Gap
+from consumer.schema.model import Change, SchemaVersion
+from consumer.schema.policy import Contract, SchemaPolicy, SubjectPolicy
+from consumer.storage.schema_subjects import SubjectList
+from consumer.storage.schema_versions import SchemaVersions
+from consumer.storage.subject_schema import SubjectSchema, Ticket, Tools
+
+# An event id is recorded with the change it caused, but ids have no bound of their own.
+_CAUSE_CHARACTERS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A payload's place in its schema. `version` 0: the subject is not registered.
+
+    `guard` says what keeps the `untracked` values out of the schema; `registered` is set for the
+    one caller whose call inserted a version; `gaps` are for `fill` and refer into the payload.
+    """
+
+    version: int
+    exhibited: int
+    untracked: int = 0
+    guard: str | None = None
+    registered: SchemaVersion | None = None
+    gaps: list[Gap] = field(default_factory=list)
+
+
+class SchemaRegistry:
+    """The schemas of all subjects, safe for threads here and for other processes elsewhere.
+
+    A cached head answers what is known entirely. Anything else waits for its subject alone, which
+    reads the head again before it holds or registers anything.
+    """
+
+    def __init__(
+        self,
+        collection: Collection[dict[str, Any]],
+        policy: SchemaPolicy | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._policy = policy or SchemaPolicy()
+        self._versions = SchemaVersions(collection)
+        self._listed = SubjectList(self._versions, self._policy.guards.subjects, clock)
+        self._tools = Tools(self._versions, self._listed, self._policy.guards, clock, sleep, jitter)
+        self._nothing = compile_schema(None)
+        self._mutex = threading.Lock()
+        self._subjects: dict[str, SubjectSchema] = {}
+
+    def admit(
+        self,
+        subject: str,
+        payload: dict[str, Any],
+        caused_by: object = "",
+        vet: Callable[[dict[str, Any]], object] | None = None,
+    ) -> Admission:
+        """The payload's admission, after registering what is new and allowed.
+
+        `vet` is called before anything is registered: what it raises for a payload that cannot
+        be stored keeps that payload out of the schema too. Raises ContractHold with the changes,
+        or StoreUnavailable. The payload is not altered.
+        """
+        held = self._subjects.get(subject)
+        if held is not None and held.schema.version is not None:
+            schema = held.schema
+            check = schema.check(payload)
+            if not check.unknown:
+                return _admission(schema, check)
+            guard = held.trusted_guard(payload)
+            if guard is not None:
+                return _admission(schema, check, guard)
+        elif guard := self._keeps_out(subject):
+            return _admission(self._nothing, self._nothing.check(payload), guard)
+        if vet is not None:
+            vet(payload)
+        return self._settle(subject, payload, caused_by, self._policy.of(subject))
+
+    def approve(
+        self, subject: str, payload: dict[str, Any], at: int, caused_by: object = ""
+    ) -> Admission:
+        """Admit a held payload whatever the contract says, if the head is still number `at`.
+
+        Raises ContractHold when it has moved and the contract still holds the payload.
+        """
+        policy = self._policy.of(subject)
+        head = self.refreshed(subject)
+        number = head.number if head else 0
+        if number == at:
+            return self._settle(subject, payload, caused_by, replace(policy, contract=Contract()))
+        try:
+            return self.admit(subject, payload, caused_by)
+        except ContractHold as error:
+            raise ContractHold(
+                f'schema "{subject}" is at version {number}, you approved {at}:'
+                " reload and approve again",
+                error.changes,
+            ) from None
+
+    def head(self, subject: str) -> SchemaVersion | None:
+        """The newest version known here; read from MongoDB at first sight."""
+        return self.compiled(subject).version
+
+    def compiled(self, subject: str) -> CompiledSchema:
+        """The head laid out with the subject's defaults, as a backfill needs it."""
+        held = self._subjects.get(subject)
+        if held is None or held.schema.version is None:
+            self.refreshed(subject)
+            held = self._subjects.get(subject)
+        return held.schema if held else self._nothing
+
+    def refreshed(self, subject: str) -> SchemaVersion | None:
+        """The newest version in MongoDB, cached from now on."""
+        version = self._versions.head(subject)
+        if version is not None:
+            self._subject(subject).install(version)
+        return version
+
+    def history(self, subject: str) -> Iterator[SchemaVersion]:
+        """All versions of a subject, oldest first, read as they are asked for."""
+        return self._versions.history(subject)
+
+    def subjects(self) -> dict[str, int]:
+        """Every subject with the number of its newest version, from MongoDB."""
+        return self._versions.subjects()
+
+    def refresh(self) -> None:
+        """Take over what other processes registered for the subjects known here: index look-ups,
+        and one read for each subject that has moved."""
+        known = {name: held.schema.number for name, held in list(self._subjects.items())}
+        for subject in list(self._versions.advanced(known)):
+            self.refreshed(subject)
+
+    def _keeps_out(self, subject: str) -> str | None:
+        """The guard that keeps out a subject without a head here, as far as that is known."""
+        if len(subject) > self._policy.guards.subject_characters:
+            return "subject_name"
+        return "subjects" if self._listed.keeps_out(subject) else None
+
+    def _settle(
+        self, subject: str, payload: dict[str, Any], caused_by: object, policy: SubjectPolicy
+    ) -> Admission:
+        cause = str(caused_by)[:_CAUSE_CHARACTERS]
+        ticket = Ticket(Candidate(subject, payload, cause), policy)
+        held = self._subject(subject)
+        try:
+            held.settle(ticket)
+        finally:
+            if held.schema.version is None:
+                self._forget(subject, held)
+        decision = ticket.decision or Decision()
+        if decision.held:
+            raise _hold(subject, decision.held)
+        schema = held.schema
+        return _admission(schema, schema.check(payload), decision.guard, ticket.registered)
+
+    def _forget(self, subject: str, held: SubjectSchema) -> None:
+        # A name that is kept out leaves nothing behind, however many such names come.
+        with self._mutex:
+            if self._subjects.get(subject) is held:
+                del self._subjects[subject]
+
+    def _subject(self, subject: str) -> SubjectSchema:
+        held = self._subjects.get(subject)
+        if held is None:
+            made = SubjectSchema(subject, self._policy.of(subject), self._tools)
+            with self._mutex:
+                held = self._subjects.setdefault(subject, made)
+        return held
+
+
+def _hold(subject: str, changes: tuple[Change, ...]) -> ContractHold:
+    return ContractHold(
+        f'the contract of schema "{subject}" holds {len(changes)} change(s):'
+        " approve them or let the contract evolve",
+        [change.to_document() for change in changes],
+    )
+
+
+def _admission(
+    schema: CompiledSchema,
+    check: Check,
+    guard: str | None = None,
+    registered: SchemaVersion | None = None,
+) -> Admission:
+    if check.opaque and guard is None:
+        guard = "depth"
+    return Admission(
+        version=schema.number,
+        exhibited=check.exhibited,
+        untracked=check.untracked,
+        guard=guard if check.untracked else None,
+        registered=registered,
+        gaps=check.gaps,
+    )

@@ -1,0 +1,115 @@
+"""Read and insert schema versions in MongoDB, durable or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+from bson import CodecOptions, MaxKey, MinKey
+from pymongo import DESCENDING
+from pymongo.collection import Collection
+from pymongo.errors import (
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    PyMongoError,
+    WriteConcernError,
+)
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from consumer.schema.model import SchemaVersion, from_document
+from consumer.storage.translate import translated, unavailable
+
+Document = dict[str, Any]
+Inserted = Literal["ours", "taken", "unknown"]
+
+_CHUNK = 500
+# After these the insert may still have happened.
+_UNKNOWN_OUTCOME = (ConnectionFailure, ExecutionTimeout, WriteConcernError)
+
+
+class SchemaVersions:
+    """The collection `schema_versions`, read from the primary what a majority holds, written to a
+    majority's journals: whatever the URI says. Every method raises StoreUnavailable.
+
+    One version document is found by its `_id` {subject, version}, whose order is that of numbers
+    within a subject; no further index is needed.
+    """
+
+    def __init__(self, collection: Collection[Document], write_timeout: float = 5.0) -> None:
+        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
+        self._name = collection.name
+        self._versions = collection.with_options(
+            codec_options=codec,
+            read_preference=ReadPreference.PRIMARY,
+            read_concern=ReadConcern("majority"),
+            write_concern=WriteConcern("majority", j=True, wtimeout=int(write_timeout * 1000)),
+        )
+
+    def head(self, subject: str) -> SchemaVersion | None:
+        """The newest version of a subject."""
+        with translated(self._name):
+            document = self._versions.find_one(_of(subject), sort=[("_id", DESCENDING)])
+        return from_document(document) if document else None
+
+    def created_at(self, subject: str, number: int) -> datetime | None:
+        """When a version was made (UTC)."""
+        with translated(self._name):
+            document = self._versions.find_one({"_id": _id(subject, number)}, {"created_at": 1})
+        return document["created_at"] if document else None
+
+    def history(self, subject: str) -> Iterator[SchemaVersion]:
+        """All versions of a subject, oldest first."""
+        with translated(self._name):
+            for document in self._versions.find(_of(subject)).sort("_id"):
+                yield from_document(document)
+
+    def subjects(self) -> dict[str, int]:
+        """Every subject with the number of its newest version; reads the index alone."""
+        newest: dict[str, int] = {}
+        with translated(self._name):
+            for document in self._versions.find({}, {"_id": 1}).sort("_id").hint("_id_"):
+                newest[document["_id"]["subject"]] = int(document["_id"]["version"])
+        return newest
+
+    def advanced(self, known: Mapping[str, int]) -> Iterator[str]:
+        """The subjects that have a version beyond the known number: since numbers have no gaps, it
+        is enough to look for the next one."""
+        following = [_id(subject, number + 1) for subject, number in known.items()]
+        for chunk in _chunks(following):
+            with translated(self._name):
+                for document in self._versions.find({"_id": {"$in": chunk}}, {"_id": 1}):
+                    yield document["_id"]["subject"]
+
+    def insert(self, version: SchemaVersion) -> Inserted:
+        """Insert a version: `ours` once it is durable, `taken` when another has its number,
+        `unknown` when that cannot be said: read the head again and compare."""
+        try:
+            self._versions.insert_one(version.to_document())
+        except DuplicateKeyError:
+            return "taken"
+        except _UNKNOWN_OUTCOME:
+            return "unknown"
+        except PyMongoError as error:
+            raise unavailable(error, self._name) from error
+        return "ours"
+
+
+def _id(subject: str, number: int) -> Document:
+    return {"subject": subject, "version": number}
+
+
+def _of(subject: str) -> Document:
+    return {
+        "_id": {
+            "$gt": {"subject": subject, "version": MinKey()},
+            "$lt": {"subject": subject, "version": MaxKey()},
+        }
+    }
+
+
+def _chunks(ids: list[Document]) -> Iterable[list[Document]]:
+    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))

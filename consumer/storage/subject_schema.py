@@ -1,0 +1,199 @@
+"""Hold one subject's head, and register what its payloads bring, together and once."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from consumer.errors import StoreUnavailable
+from consumer.schema.admission import Candidate, Decision, Quota, decide
+from consumer.schema.compiled import CompiledSchema, compile_schema
+from consumer.schema.model import SchemaVersion
+from consumer.schema.policy import Guards, SubjectPolicy
+from consumer.storage.schema_subjects import TRUST, SubjectList
+from consumer.storage.schema_versions import SchemaVersions
+
+# Losing the race for a number this often while the head stands still means that no majority
+# confirms what the primary holds: about 5 seconds.
+_PATIENCE = 200
+_JITTER = 0.05
+# Guards that shut the whole subject for now; the others are about one event.
+_OF_THE_SUBJECT = frozenset({"paths_per_subject", "versions_per_hour"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every subject works with; `jitter` gives numbers from 0 to 1."""
+
+    versions: SchemaVersions
+    subjects: SubjectList
+    guards: Guards
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    jitter: Callable[[], float]
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A payload that waits for its decision, or for the error that prevented one; `registered` is
+    set for the one whose wait inserted a version."""
+
+    candidate: Candidate
+    policy: SubjectPolicy
+    decision: Decision | None = None
+    registered: SchemaVersion | None = None
+    error: StoreUnavailable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What kept something out just now, and until when to trust it."""
+
+    guard: str
+    quota: Quota
+    until: datetime
+
+
+class SubjectSchema:
+    """The schema of one subject in this process; `schema` is always durable and never goes back."""
+
+    def __init__(self, subject: str, policy: SubjectPolicy, tools: Tools) -> None:
+        self.schema: CompiledSchema = compile_schema(None)
+        self._subject = subject
+        self._policy = policy
+        self._tools = tools
+        self._installing = threading.Lock()
+        self._registering = threading.Lock()
+        self._waiting: deque[Ticket] = deque()
+        self._verdict: _Verdict | None = None
+
+    def trusted_guard(self, payload: dict[str, Any]) -> str | None:
+        """The guard that answers for an unknown payload without a look at MongoDB, for a moment
+        after it did; None when it must be looked at."""
+        verdict, now = self._verdict, self._tools.clock()
+        if verdict is None or now >= verdict.until:
+            return None
+        if verdict.guard in _OF_THE_SUBJECT and not self._policy.contract.may_hold:
+            return verdict.guard
+        # The contract comes first, and what one odd event did must not keep out the next.
+        ticket = Ticket(Candidate(self._subject, payload, ""), self._policy)
+        self._decide(self.schema.version, [ticket], verdict.quota, now)
+        decision = ticket.decision or Decision()
+        return None if decision.held or decision.next else decision.guard
+
+    def settle(self, ticket: Ticket) -> None:
+        """Wait until the ticket is decided on a durable head; raises StoreUnavailable.
+
+        The first waiter decides for all that queue meanwhile and inserts one version for them.
+        """
+        # Queue first: whoever registers now takes this ticket along if it still can.
+        self._waiting.append(ticket)
+        with self._registering:
+            if ticket.decision is None and ticket.error is None:
+                self._settle_all()
+        if ticket.error is not None:
+            raise ticket.error
+
+    def install(self, version: SchemaVersion) -> None:
+        """Make a durable version the head, unless a newer one is."""
+        if version.number <= self.schema.number:
+            return
+        schema = compile_schema(version, self._policy.defaults, self._tools.guards.depth)
+        with self._installing:
+            if version.number > self.schema.number:
+                self.schema = schema
+
+    def _settle_all(self) -> None:
+        tickets: list[Ticket] = []
+        while self._waiting:
+            tickets.append(self._waiting.popleft())
+        # Waiters must not try one after the other what just failed for all of them.
+        failure: StoreUnavailable | None = StoreUnavailable(
+            f'schema "{self._subject}" could not be decided: see the log'
+        )
+        try:
+            self._register(tickets)
+            failure = None
+        except StoreUnavailable as error:
+            failure = error
+        finally:
+            for ticket in tickets:
+                ticket.error = failure
+
+    def _register(self, tickets: list[Ticket]) -> None:
+        """Decide, and insert until every decision stands on a durable head."""
+        tools = self._tools
+        stalled, last = 0, -1
+        attempts: list[SchemaVersion] = []
+        while True:
+            head = self._newest()
+            number = head.number if head else 0
+            if head in attempts:
+                # An insert whose answer was lost did happen.
+                tickets[0].registered = head
+            stalled, last = (stalled + 1, last) if number == last else (0, number)
+            if stalled > _PATIENCE:
+                raise StoreUnavailable(
+                    f"no majority of MongoDB confirms version {number + 1} of schema"
+                    f' "{self._subject}": check the replica set'
+                )
+            now = tools.clock()
+            quota = self._quota(head, now)
+            draft = self._decide(head, tickets, quota, now)
+            if draft is None or draft is head:
+                break
+            outcome = tools.versions.insert(draft)
+            if outcome == "ours":
+                self.install(draft)
+                tools.subjects.add(self._subject)
+                tickets[0].registered = draft
+                break
+            if outcome == "unknown":
+                # Each of these has waited for a whole timeout already.
+                stalled += _PATIENCE // 4
+                attempts.append(draft)
+            tools.sleep(tools.jitter() * _JITTER)
+        guards = [ticket.decision.guard for ticket in tickets if ticket.decision]
+        guard = next((guard for guard in guards if guard not in (None, "depth")), None)
+        self._verdict = _Verdict(guard, quota, now + TRUST) if guard else None
+
+    def _decide(
+        self, head: SchemaVersion | None, tickets: list[Ticket], quota: Quota, now: datetime
+    ) -> SchemaVersion | None:
+        """Give every ticket its decision, each on top of what those before it register."""
+        draft, number = head, (head.number if head else 0) + 1
+        for ticket in tickets:
+            ticket.decision = decide(
+                draft,
+                ticket.candidate,
+                number=number,
+                policy=ticket.policy,
+                guards=self._tools.guards,
+                quota=quota,
+                # BSON keeps milliseconds; a version must equal what is read back.
+                now=now.replace(microsecond=now.microsecond // 1000 * 1000),
+            )
+            draft = ticket.decision.next or draft
+        return draft
+
+    def _newest(self) -> SchemaVersion | None:
+        version = self._tools.versions.head(self._subject)
+        if version is not None:
+            self.install(version)
+        return self.schema.version
+
+    def _quota(self, head: SchemaVersion | None, now: datetime) -> Quota:
+        """Look up the guards over many events."""
+        tools = self._tools
+        if head is None:
+            return Quota(subject=tools.subjects.has_room())
+        # Numbers have no gaps: one look at the version that many ago tells how fast they came.
+        oldest = head.number - tools.guards.versions_per_hour + 1
+        if oldest < 1:
+            return Quota()
+        made = tools.versions.created_at(self._subject, oldest)
+        return Quota(version=made is None or made <= now - timedelta(hours=1))

@@ -1,0 +1,132 @@
+"""One walk tells what is known, which version is exhibited, and where there are gaps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.schema.compiled import compile_schema
+from consumer.schema.count import Check, count
+from consumer.schema.jsontypes import NAMES, mask_of
+from consumer.schema.model import SchemaVersion
+from consumer.schema.paths import to_segment
+from consumer.schema.policy import Guards
+from tests.strategies import learn, payloads
+
+
+def naive_exhibited(payload: dict[str, Any], version: SchemaVersion) -> int:
+    """The highest since of all paths and types sent, found path by path."""
+    fields = {field.path: field for field in version.live}
+    newest = 1
+
+    def look(value: Any, path: tuple[str, ...]) -> None:
+        nonlocal newest
+        if path:
+            field = fields[path]
+            name = NAMES.get(mask_of(value))
+            since = field.types.get(name, field.types.get("number", 0)) if name else field.since
+            newest = max(newest, since)
+        if isinstance(value, dict):
+            for key, child in value.items():
+                star = (*path, "*")
+                look(child, star if star in fields else (*path, to_segment(key)))
+        elif isinstance(value, list):
+            for child in value:
+                look(child, (*path, "[]"))
+
+    look(payload, ())
+    return newest
+
+
+@given(st.lists(payloads, min_size=1, max_size=4))
+def test_exhibited_is_the_newest_of_what_was_sent(events: list[dict[str, Any]]) -> None:
+    head = learn(events)
+    schema = compile_schema(head)
+
+    for event in events:
+        assert schema.check(event).exhibited == naive_exhibited(event, head)
+
+
+@given(st.lists(payloads, min_size=1, max_size=3))
+def test_the_hot_walk_and_its_careful_twin_agree(events: list[dict[str, Any]]) -> None:
+    schema = compile_schema(learn(events))
+
+    for event in events:
+        found = Check(exhibited=1)
+        count(event, schema.root, found)
+        checked = schema.check(event)
+        assert (checked.exhibited, checked.unknown, checked.opaque) == (found.exhibited, 0, 0)
+        sites = [id(value) for value, _ in checked.gaps]
+        assert sorted(sites) == sorted(id(value) for value, _ in found.gaps)
+
+
+@given(payloads, payloads)
+def test_a_payload_is_known_exactly_when_it_changes_nothing(
+    known: dict[str, Any], other: dict[str, Any]
+) -> None:
+    head = learn([known])
+
+    after = learn([known, other])
+
+    assert (compile_schema(head).check(other).unknown == 0) is (after == head)
+
+
+def test_a_container_that_is_not_known_counts_once_with_all_it_holds() -> None:
+    schema = compile_schema(learn([{"a": 1, "o": {"x": 1}}]))
+
+    check = schema.check({"a": "other type", "o": {"y": 1}, "new": {"b": {"c": [1, 2]}}})
+
+    assert check.unknown == 3
+
+
+def test_known_fields_beside_unknown_ones_are_still_judged() -> None:
+    schema = compile_schema(learn([{"a": 1}, {"a": 1, "b": {"c": 1, "d": 1}}]))
+
+    check = schema.check({"b": {"c": 1}, "new": 1})
+
+    assert check.unknown == 1
+    assert check.exhibited == 2
+    assert len(check.gaps) == 2
+
+
+def nested(levels: int, leaf: Any) -> dict[str, Any]:
+    value = leaf
+    for _ in range(levels):
+        value = {"k": value}
+    assert isinstance(value, dict)
+    return value
+
+
+def test_below_the_tracked_depth_everything_is_opaque_and_counted() -> None:
+    deep = nested(40, 1)
+    head = learn([deep])
+    schema = compile_schema(head, depth=32)
+
+    assert max(len(field.path) for field in head.fields) == 32
+    assert (schema.check(deep).unknown, schema.check(deep).opaque) == (0, 1)
+    assert schema.check(nested(32, 1)).untracked == 1  # a scalar where an object was known
+    assert schema.check(nested(32, {})).untracked == 0
+
+
+def test_arrays_at_the_tracked_depth_are_opaque_too() -> None:
+    guards = Guards(depth=2)
+    payload = {"a": {"b": [[1]]}, "c": [[1], []]}
+    schema = compile_schema(learn([payload], guards=guards), depth=2)
+
+    assert schema.check(payload).unknown == 0
+    assert schema.check(payload).opaque == 2
+
+
+def test_without_a_version_every_top_level_field_is_untracked() -> None:
+    check = compile_schema(None).check({"a": 1, "b": {"c": 1}})
+
+    assert (check.exhibited, check.unknown, check.gaps) == (0, 2, [])
+
+
+def test_a_map_takes_any_key() -> None:
+    schema = compile_schema(learn([{"m": {"4711": {"n": 1}, "4712": {"n": 1}}}]))
+
+    assert schema.check({"m": {"anything": {"n": 2}}}).unknown == 0
+    assert schema.check({"m": {"anything": {"n": "x"}, "more": 1}}).unknown == 2
