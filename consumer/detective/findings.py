@@ -1,0 +1,42 @@
+"""Say what would make a refused signature verify, without a secret, signature or payload value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["settings", "doubled", "clock", "secret", "body", "unsupported"]
+
+# The one that is hardest to put right names the finding.
+_GRAVITY: tuple[Kind, ...] = ("settings", "doubled", "clock", "secret", "body", "unsupported")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is different, for people (`advice`), and the `settings` (name, value) that are part of
+    the remedy; with kind `settings` they are all of it."""
+
+    kind: Kind
+    advice: str
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something no setting puts right: what it is and what to do."""
+
+    kind: Kind
+    text: str
+
+
+def finding(settings: Sequence[tuple[str, str]], remarks: Sequence[Remark]) -> Finding | None:
+    """Settings and remarks as one finding; None when there is neither."""
+    if not settings and not remarks:
+        return None
+    texts = [remark.text for remark in remarks]
+    if settings:
+        wanted = " and ".join(f"{name}={value or '(empty)'}" for name, value in settings)
+        texts.insert(0, f"would verify with {wanted}")
+    kinds: list[Kind] = [remark.kind for remark in remarks] or ["settings"]
+    return Finding(max(kinds, key=_GRAVITY.index), "; and ".join(texts), tuple(settings))

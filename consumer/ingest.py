@@ -1,0 +1,195 @@
+"""Decide what becomes of one delivery."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import structlog
+
+from consumer.errors import (
+    ConsumerError,
+    ContractHold,
+    Held,
+    MalformedJson,
+    Rejected,
+    SignatureError,
+    StoreError,
+    place_of,
+)
+from consumer.events import Delivery, Outcome
+from consumer.hexdump import hexdump
+from consumer.metrics import REJECTED, SECRETS, UNTRACKED, VERSIONS, Metrics
+from consumer.parsing import EventParser
+from consumer.schema.defaults import fill
+from consumer.signature import Secret, SignatureScheme, verify
+from consumer.storage.dead_letters import DeadLetter, DeadLetters
+from consumer.storage.documents import Stamp, document_id, encode, layout
+from consumer.storage.event_store import EventStore
+from consumer.storage.schema_registry import Admission, SchemaRegistry
+
+log = structlog.get_logger(__name__)
+
+# The one subject under which all types evolve together (`CXONE_SCHEMA_SCOPE=collection`).
+COLLECTION_SUBJECT = "events"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How deliveries are judged and told apart."""
+
+    scheme: SignatureScheme
+    secrets: Sequence[Secret]
+    scope: Literal["type", "collection"] = "type"
+    dedupe: Literal["content", "id"] = "content"
+    hex_bytes: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """A delivery that is stored: its outcome and the `_id` of its document."""
+
+    outcome: Outcome
+    document_id: str
+
+
+class Ingest:
+    """The way of a delivery from its bytes to its outcome."""
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        parser: EventParser,
+        registry: SchemaRegistry,
+        events: EventStore,
+        dead_letters: DeadLetters,
+        refuse: Callable[[Delivery, SignatureError], None],
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._policy = policy
+        self._parser = parser
+        self._registry = registry
+        self._events = events
+        self._dead_letters = dead_letters
+        self._refuse = refuse
+        self._metrics = metrics
+        self._clock = clock
+
+    def receive(self, delivery: Delivery) -> Outcome:
+        """Verify and settle a delivery from outside.
+
+        Raises SignatureError (handed to `refuse`, which keeps it off this path), Rejected when its
+        dead letter is durable, and StoreUnavailable when nothing durable can be said.
+        """
+        # Compare before parsing: unsigned bytes are untrusted.
+        try:
+            verified = self.verify(delivery)
+        except SignatureError as error:
+            self._metrics.count(REJECTED, reason=error.reason)
+            self._refuse(delivery, error)
+            raise
+        return self.settle(verified)
+
+    def verify(self, delivery: Delivery) -> Delivery:
+        """The delivery with its verdict; raises SignatureError."""
+        policy = self._policy
+        verdict = verify(delivery, policy.scheme, policy.secrets, self._clock())
+        self._metrics.count(SECRETS, secret=verdict.secret)
+        return delivery.verified(verdict)
+
+    def settle(self, delivery: Delivery) -> Outcome:
+        """Process a verified delivery; what cannot become a document is kept as dead letter.
+
+        Raises Rejected and StoreUnavailable as `receive` does.
+        """
+        try:
+            return self.process(delivery).outcome
+        except (Rejected, Held) as error:
+            self._keep(delivery, error)
+            if isinstance(error, Held):
+                return Outcome("held")
+            raise
+        except ConsumerError:
+            raise
+        except Exception as error:
+            # A fault of ours must not cost a delivery that nobody sends again. The message of the
+            # exception may quote the payload, so only its kind and place are logged.
+            log.error(  # noqa: TRY400
+                "unexpected fault", error=type(error).__name__, place=place_of(error)
+            )
+            self._keep(delivery, StoreError(f"unexpected {type(error).__name__}"))
+            return Outcome("held")
+
+    def process(
+        self, delivery: Delivery, repaired: bytes | None = None, repairs: Sequence[str] = ()
+    ) -> Processed:
+        """Make a verified delivery a document, or find that it is one already.
+
+        `repaired` is read in place of the body; the document's `_id` stays that of the body. Raises
+        Rejected, Held, or StoreUnavailable; keeps no dead letter.
+        """
+        policy = self._policy
+        event = self._parser.parse(delivery.body if repaired is None else repaired, delivery.body)
+        subject = event.type if policy.scope == "type" else COLLECTION_SUBJECT
+        admission = self._registry.admit(subject, event.payload, event.id, vet=encode)
+        filled = fill(event.payload, admission)
+        stamp = Stamp(
+            subject=subject,
+            schema_version=admission.version,
+            exhibited_version=admission.exhibited,
+            received_at=delivery.received_at,
+            processed_at=self._clock(),
+            filled=filled,
+            untracked=admission.untracked,
+            repairs=repairs,
+        )
+        by_id = policy.dedupe == "id"
+        key = document_id(
+            event.type if by_id else subject, event.id, None if by_id else event.digest
+        )
+        new = self._events.append(encode(layout(key, event, stamp)), event.digest)
+        self._tell(delivery, subject, admission, "processed" if new else "duplicate")
+        return Processed(Outcome("processed" if new else "duplicate", admission.version), key)
+
+    def _tell(self, delivery: Delivery, subject: str, admission: Admission, outcome: str) -> None:
+        fields: dict[str, Any] = {}
+        if admission.registered is not None:
+            self._metrics.count(VERSIONS)
+            fields["registered"] = admission.registered.number
+        if admission.guard is not None:
+            self._metrics.count(UNTRACKED, guard=admission.guard)
+            fields["untracked"], fields["guard"] = admission.untracked, admission.guard
+        log.info(
+            outcome, delivery=delivery.id, subject=subject, version=admission.version, **fields
+        )
+
+    def _keep(self, delivery: Delivery, error: Rejected | Held) -> None:
+        event_id, event_type = self._parser.identify(delivery.body)
+        self._dead_letters.keep(
+            DeadLetter(
+                delivery=delivery,
+                digest=hashlib.sha256(delivery.body).hexdigest(),
+                reason=error.reason,
+                error_message=str(error),
+                event_id=event_id,
+                event_type=event_type,
+                details={"changes": error.changes} if isinstance(error, ContractHold) else None,
+            )
+        )
+        self._metrics.count(REJECTED, reason=error.reason)
+        fields: dict[str, Any] = {"error": str(error)}
+        if isinstance(error, MalformedJson) and self._policy.hex_bytes:
+            fields["hex"] = hexdump(delivery.body, error.position, self._policy.hex_bytes)
+        log.warning(
+            "dead letter",
+            delivery=delivery.id,
+            subject=event_type,
+            reason=error.reason,
+            bytes=len(delivery.body),
+            **fields,
+        )

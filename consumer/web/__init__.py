@@ -1,0 +1,1 @@
+"""HTTP: requests in, statuses and small JSON out."""

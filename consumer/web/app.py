@@ -1,0 +1,35 @@
+"""Compose the Falcon application from its resources: the routes in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+
+from consumer.metrics import Metrics
+from consumer.web import errors
+from consumer.web.health import Alive, Exposition, Probe, Ready
+from consumer.web.webhook import ROUTE, Webhook
+
+
+def build(
+    *,
+    webhook: Webhook,
+    metrics: Metrics,
+    probes: Mapping[str, Probe],
+    keepers: tuple[str, ...],
+    reject_status: int,
+) -> falcon.App[Any, Any]:
+    """A WSGI application; `probes` and `keepers` as `health.Ready` takes them."""
+    app: falcon.App[Any, Any] = falcon.App()
+    routes: tuple[tuple[str, object], ...] = (
+        (ROUTE, webhook),
+        ("/healthz", Alive()),
+        ("/readyz", Ready(probes, keepers)),
+        ("/metrics", Exposition(metrics)),
+    )
+    for path, resource in routes:
+        app.add_route(path, resource)
+    errors.install(app, reject_status=reject_status)
+    return app

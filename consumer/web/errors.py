@@ -1,0 +1,87 @@
+"""Translate errors into HTTP: one table from error to status, every answer a small JSON."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import falcon
+import msgspec
+import structlog
+
+from consumer.errors import (
+    ConsumerError,
+    MalformedJson,
+    Rejected,
+    SignatureInvalid,
+    SignatureMissing,
+    place_of,
+)
+
+log = structlog.get_logger(__name__)
+
+# Seconds a sender should wait before it tries again; one, for some give up after few tries.
+RETRY_AFTER = 1
+
+# What the sender reads first; for the others the error's own text says it best.
+_TITLES: dict[type[ConsumerError], str] = {
+    MalformedJson: "Malformed JSON",
+    SignatureInvalid: "Invalid webhook signature",
+}
+# The most special first.
+_STATUS: tuple[tuple[type[ConsumerError], str], ...] = (
+    (SignatureMissing, falcon.HTTP_401),
+    (SignatureInvalid, falcon.HTTP_401),
+    (Rejected, falcon.HTTP_400),
+    (ConsumerError, falcon.HTTP_503),
+)
+
+
+def install(app: falcon.App[Any, Any], *, reject_status: int) -> None:
+    """Teach `app` our errors. With `reject_status` 202 a rejected event is answered
+    `dead_lettered`, for senders whose circuit breaker counts 4xx."""
+    app.set_error_serializer(_as_json)
+    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(ConsumerError, _known)
+    if reject_status == 202:
+        app.add_error_handler(Rejected, _dead_lettered)
+
+
+def as_http(error: ConsumerError) -> falcon.HTTPError:
+    """The HTTP form of an error: status, title for machines' eyes, description for people's."""
+    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    text = str(error)
+    title = _TITLES.get(type(error), text)
+    position = getattr(error, "position", None)
+    detail = text if position is None else f"{text} (at byte {position})"
+    description = None if detail == title else detail
+    headers = {"Retry-After": str(RETRY_AFTER)} if status == falcon.HTTP_503 else None
+    return falcon.HTTPError(status, title=title, description=description, headers=headers)
+
+
+def _known(
+    _req: falcon.Request, _resp: falcon.Response, error: ConsumerError, _params: dict[str, Any]
+) -> NoReturn:
+    raise as_http(error) from error
+
+
+def _dead_lettered(
+    _req: falcon.Request, resp: falcon.Response, _error: Rejected, _params: dict[str, Any]
+) -> None:
+    resp.status = falcon.HTTP_202
+    resp.data = b'{"status":"dead_lettered"}'
+
+
+def _unexpected(
+    req: falcon.Request, _resp: falcon.Response, error: Exception, _params: dict[str, Any]
+) -> NoReturn:
+    """Answer a fault of ours as what the sender can act on: try again. It is logged whole."""
+    log.error("fault in request", path=req.path, error=type(error).__name__, place=place_of(error))
+    raise falcon.HTTPServiceUnavailable(
+        title="Service temporarily unavailable", retry_after=RETRY_AFTER
+    ) from error
+
+
+def _as_json(_req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+    # Falcon would negotiate XML; the senders read JSON only.
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = msgspec.json.encode(error.to_dict())

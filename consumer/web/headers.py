@@ -1,0 +1,48 @@
+"""Read HTTP headers straight from a WSGI environ, without copying those nobody asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# What the signature detective may need, and what tells an operator who sent it. Cookies and
+# credentials are never kept.
+_WORTH_KEEPING = re.compile(
+    r"SIGNATURE|HMAC|HASH|DIGEST|TIMESTAMP|(?:^|_)(?:DATE|USER_AGENT)$|^CONTENT_(?:TYPE|ENCODING)$"
+)
+_MAX_VALUE = 1024
+
+
+class EnvironHeaders(Mapping[str, str]):
+    """Any header by name, in any case; iteration yields only those worth keeping, lower-case.
+
+    `names` are further headers to keep: those the settings name.
+    """
+
+    def __init__(self, environ: Mapping[str, Any], names: frozenset[str] = frozenset()) -> None:
+        self._environ = environ
+        self._names = names
+
+    def __getitem__(self, name: str) -> str:
+        value = self._environ[environ_key(name)]
+        if not isinstance(value, str):
+            raise KeyError(name)
+        return value[:_MAX_VALUE]
+
+    def __iter__(self) -> Iterator[str]:
+        for key in self._environ:
+            name = key[5:] if key.startswith("HTTP_") else key
+            if key != name or name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                plain = name.replace("_", "-").lower()
+                if plain in self._names or _WORTH_KEEPING.search(name):
+                    yield plain
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def environ_key(name: str) -> str:
+    """The key of a header in a WSGI environ (PEP 3333)."""
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"

@@ -1,0 +1,65 @@
+"""Say whether the process lives, whether a delivery would be kept, and what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import falcon
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from consumer.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How one part is. `detail` is for an operator: no secret, no payload value."""
+
+    ok: bool
+    detail: str
+
+
+Probe = Callable[[], Condition]
+
+
+class Alive:
+    """`GET /healthz`: 200 while the process can answer."""
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        resp.data = b'{"status":"ok"}'
+
+
+class Ready:
+    """`GET /readyz`: 200 when a delivery would be kept durably, 503 with the reason otherwise.
+
+    `probes` are all shown; one of `keepers` must be well.
+    """
+
+    def __init__(self, probes: Mapping[str, Probe], keepers: tuple[str, ...]) -> None:
+        self._probes = probes
+        self._keepers = keepers
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        conditions = {name: probe() for name, probe in self._probes.items()}
+        ready = any(conditions[name].ok for name in self._keepers)
+        body: dict[str, object] = {
+            name: {"ok": condition.ok, "detail": condition.detail}
+            for name, condition in conditions.items()
+        }
+        if ready:
+            resp.media = {"status": "ready", **body}
+            return
+        resp.status = falcon.HTTP_503
+        reason = "; ".join(f"{name}: {conditions[name].detail}" for name in self._keepers)
+        resp.media = {"status": "unavailable", "reason": reason, **body}
+
+
+class Exposition:
+    """`GET /metrics`: Prometheus text."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        resp.content_type = CONTENT_TYPE_LATEST
+        resp.data = self._metrics.render()

@@ -1,0 +1,106 @@
+"""Take one POST: read its bounded body, hand it on as a Delivery, answer its Outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from time import perf_counter
+from typing import Protocol
+from uuid import uuid4
+
+import falcon
+
+from consumer.errors import ConsumerError, Rejected, SignatureError
+from consumer.events import Delivery, Outcome
+from consumer.metrics import DELIVERIES, DURATION, Metrics
+from consumer.web import canary
+from consumer.web.headers import EnvironHeaders
+
+ROUTE = "/webhook/cxone-dataaction"
+
+
+class Receiver(Protocol):
+    """What becomes of a delivery: `consumer.ingest.Ingest`."""
+
+    def receive(self, delivery: Delivery) -> Outcome: ...
+
+    def verify(self, delivery: Delivery) -> Delivery: ...
+
+
+class Webhook:
+    """The one route that CXone posts to."""
+
+    def __init__(
+        self,
+        *,
+        ingest: Receiver,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        max_body_bytes: int,
+        header_names: frozenset[str],
+    ) -> None:
+        self._ingest = ingest
+        self._metrics = metrics
+        self._clock = clock
+        self._max_body_bytes = max_body_bytes
+        self._header_names = header_names
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        started = perf_counter()
+        end = "unavailable"
+        try:
+            delivery = Delivery(
+                id=uuid4().hex,
+                body=self._body(req),
+                headers=EnvironHeaders(req.env, self._header_names),
+                received_at=self._clock(),
+            )
+            if canary.is_canary(delivery):
+                end = "canary"
+                self._answer_canary(delivery, resp)
+                return
+            outcome = self._ingest.receive(delivery)
+            end = outcome.status
+            _answer(outcome, resp)
+        except falcon.HTTPContentTooLarge:
+            end = "too_large"
+            raise
+        except SignatureError:
+            end = "refused"
+            raise
+        except Rejected:
+            end = "rejected"
+            raise
+        finally:
+            self._metrics.count(DELIVERIES, outcome=end)
+            self._metrics.observe(DURATION, perf_counter() - started, outcome=end)
+
+    def _body(self, req: falcon.Request) -> bytes:
+        """The body, bounded: one byte more than allowed tells that there is more."""
+        limit = self._max_body_bytes
+        if (req.content_length or 0) <= limit:
+            body: bytes = req.bounded_stream.read(limit + 1)
+            if len(body) <= limit:
+                return body
+        raise falcon.HTTPContentTooLarge(
+            title="Payload too large", description=f"At most {limit} bytes are taken."
+        )
+
+    def _answer_canary(self, delivery: Delivery, resp: falcon.Response) -> None:
+        verdict: Delivery | ConsumerError
+        try:
+            verdict = self._ingest.verify(delivery)
+        except SignatureError as error:
+            verdict = error
+        resp.status, resp.media = canary.answer(delivery, verdict)
+
+
+def _answer(outcome: Outcome, resp: falcon.Response) -> None:
+    if outcome.schema_version is None:
+        resp.status = falcon.HTTP_202
+        resp.data = b'{"status":"%s"}' % outcome.status.encode()
+    else:
+        resp.data = b'{"status":"%s","schema_version":%d}' % (
+            outcome.status.encode(),
+            outcome.schema_version,
+        )
