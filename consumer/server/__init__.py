@@ -1,0 +1,1 @@
+"""The waitress process: bounds on connections and requests, and a stop that answers everything."""

@@ -1,0 +1,102 @@
+"""Run the whole service inside the test process, and talk to it through a real socket."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from pymongo.database import Database
+
+from config import settings as configuration
+from consumer.options import signature_scheme
+from consumer.runtime import Service
+from consumer.signature import sign
+
+PATH = "/webhook/cxone-dataaction"
+SECRET = "a secret for tests"
+UNSIGNED: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response; `json` is its body read as JSON, or None."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """Posts to a running service, signed as its settings say."""
+
+    def __init__(self, service: Service, settings: configuration.Settings) -> None:
+        self.service = service
+        self._scheme = signature_scheme(settings)
+
+    def post(
+        self, body: bytes | dict[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Post to the webhook; signed unless `headers` are given."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        if headers is None:
+            now = datetime.now(timezone.utc)
+            headers = sign(self._scheme, SECRET.encode(), data, now)
+        return self.request("POST", PATH, data, headers)
+
+    def get(self, path: str) -> Answer:
+        return self.request("GET", path, b"", {})
+
+    def request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        connection = http.client.HTTPConnection(*self.service.server.address, timeout=30)
+        try:
+            connection.request(method, path, body, dict(headers))
+            response = connection.getresponse()
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, found, response.read())
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running_service(uri: str, database: str, **settings: str) -> Iterator[Client]:
+    """The service on a free port; `settings` by lower-case name over those of a plain test."""
+    given = {
+        "CXONE_SHARED_SECRET": SECRET,
+        "CXONE_LISTEN": "127.0.0.1:0",
+        "MONGODB_URI": uri,
+        "MONGODB_DATABASE": database,
+        **{name.upper(): value for name, value in settings.items()},
+    }
+    loaded = configuration.load(given, {})
+    service = Service(loaded, uri)
+    thread = threading.Thread(target=service.run)
+    thread.start()
+    try:
+        yield Client(service, loaded)
+    finally:
+        service.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def dead_letters(database: Database[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list(database["dead_letter_queue"].find().sort("timestamp"))
+
+
+def eventually(condition: Callable[[], object], timeout: float = 10.0) -> None:
+    """Wait for what happens off the request path; fails when it does not."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
