@@ -1,0 +1,107 @@
+"""Write what commands have to say: tables for people, JSON for programs, on any stream."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+import sys
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any, TextIO
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+# A pipe or a file has no width; rich would fold at 80 columns what grep should find on one line.
+_REDIRECTED_WIDTH = 1000
+# C0 and C1 controls (an escape sequence in an event type could rewrite the screen), bidirectional
+# overrides, line separators and lone surrogates; a line feed stays.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def console() -> Console:
+    """Standard output: what the command was asked for."""
+    return _console(sys.stdout)
+
+
+def error_console() -> Console:
+    """Standard error: progress, warnings and errors, so that piped output stays clean."""
+    return _console(sys.stderr)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> Group:
+    """A table of plain values: None is a dash, datetimes are UTC, columns of numbers are aligned
+    right. Cells may hold text from outside: nothing in them is read as markup or control."""
+    cells = [list(row) for row in rows]
+    grid = Table()
+    for index, name in enumerate(columns):
+        numeric = bool(cells) and all(isinstance(row[index], int | float) for row in cells)
+        grid.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        grid.add_row(*(Text(shown(value)) for value in row))
+    # Rich would fold a title to the width of its table.
+    return Group(Text(safe(title), style="bold"), grid) if title else Group(grid)
+
+
+def shown(value: object) -> str:
+    """One value as people read it: 12,345, 1.5, yes, 2026-01-31 12:00:00Z, or a dash for None."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return f"{value:,}"
+    if isinstance(value, datetime):
+        return f"{value.astimezone(timezone.utc):%Y-%m-%d %H:%M:%SZ}"
+    return safe(str(value))
+
+
+def safe(text: str) -> str:
+    """Text from outside with its control characters written out, as in `\\x1b`."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found.group())[1:-1], text)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output, in UTF-8, or with escapes where the output is not.
+
+    Beyond JSON it takes datetimes (ISO 8601, UTC), bytes (base64), dataclasses and sets; anything
+    else becomes its text. Raises ValueError for NaN and infinities.
+    """
+    out = console()
+    text = json.dumps(
+        value,
+        ensure_ascii=not out.encoding.startswith("utf"),
+        allow_nan=False,
+        indent=2,
+        default=_plain,
+    )
+    # Not through rich: a large document would be split into styled lines first.
+    out.file.write(text + "\n")
+    out.file.flush()
+
+
+def _console(stream: TextIO) -> Console:
+    """Rich itself follows NO_COLOR and draws tables in ASCII where the encoding is not UTF."""
+    if isinstance(stream, io.TextIOWrapper):
+        # What cp1252 lacks is written out, as in \u0141, instead of ending the command.
+        stream.reconfigure(errors="backslashreplace")
+    width = None if stream.isatty() else _REDIRECTED_WIDTH
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return b64encode(value).decode("ascii")
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
+    return str(value)

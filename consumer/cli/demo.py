@@ -1,0 +1,196 @@
+"""`demo`: show the whole on this machine, with a MongoDB and a secret of its own."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+
+from config import logs
+from config import settings as configuration
+from consumer.cli.console import console, print_json, table
+from consumer.cli.serve import stop_on_signals
+from consumer.demo import Kept, Told, answers, kept, play
+from consumer.options import shared_secrets, signature_scheme
+from consumer.runtime import Service
+from consumer.samples import scenario
+from consumer.schema.jsontypes import bits
+from consumer.schema.paths import to_text
+from consumer.storage.embedded import EmbeddedMongo
+
+
+def demo(
+    events: Annotated[int, typer.Option(min=20, max=100_000, help="Deliveries to send.")] = 300,
+    seed: Annotated[int, typer.Option(help="Another seed tells another story.")] = 1,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one.")
+    ] = 0,
+    keep_running: Annotated[
+        bool, typer.Option("--keep-running", help="Leave the service up until Ctrl-C.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> int:
+    """Start MongoDB and the service, send realistic events, and show what became of them.
+
+    Everything lives in a temporary directory and is gone at the end.
+    """
+    secret = secrets.token_urlsafe(32)
+    logs.configure("error", "console", sys.stderr)
+    with ExitStack() as parts:
+        directory = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="cxone-demo-")))
+        mongod = parts.enter_context(EmbeddedMongo(directory))
+        settings = configuration.load(
+            {
+                "CXONE_SHARED_SECRET": secret,
+                "CXONE_LISTEN": f"127.0.0.1:{port}",
+                "CXONE_DATA_DIR": str(directory),
+                "MONGODB_URI": mongod.uri,
+            },
+            environ={},
+        )
+        service = Service(settings, mongod.uri)
+        stopped = parts.enter_context(_served(service))
+        key = shared_secrets(settings)[0].key
+        told = play(scenario(seed, events), service.url, signature_scheme(settings), key)
+        service.core.refusals.settle(5.0)
+        found = kept(service.core)
+        if as_json:
+            print_json(_facts(told, found))
+        else:
+            _show(told, found)
+        if keep_running:
+            _invite(service.url, secret, mongod.uri)
+            stop_on_signals(service.stop)
+            # In short waits, for on Windows one without end cannot be interrupted.
+            while not stopped.wait(0.5):
+                pass
+    return 0 if all(one.word for one in told) else 1
+
+
+@contextmanager
+def _served(service: Service) -> Iterator[threading.Event]:
+    """The service in a thread of its own; the event is set when it has stopped."""
+    stopped = threading.Event()
+
+    def run() -> None:
+        try:
+            service.run()
+        finally:
+            stopped.set()
+
+    thread = threading.Thread(target=run, name="service")
+    thread.start()
+    try:
+        yield stopped
+    finally:
+        service.stop()
+        thread.join()
+
+
+def _show(told: list[Told], found: Kept) -> None:
+    out = console()
+    out.print(
+        table(
+            ("answer", "deliveries"),
+            [(f"{status or ''} {word}".strip(), count) for (status, word), count in _ordered(told)],
+            title=f"{len(told)} deliveries sent through HTTP",
+        )
+    )
+    special = [one for one in told if one.sample.expect not in ("processed", "duplicate")]
+    out.print(
+        table(
+            ("delivery", "answer"),
+            [(one.sample.note, f"{one.status} {one.word}") for one in special],
+            title="What was wrong on purpose",
+        )
+    )
+    out.print(
+        table(
+            ("reason", "entries", "seen", "status"),
+            [
+                (row["_id"]["reason"], row["count"], row["seen"], row["_id"]["status"])
+                for row in found.dead_letters
+            ],
+            title="Dead letters: kept with their bytes unaltered",
+        )
+    )
+    out.print(
+        table(
+            ("event type", "documents", "versions", "fields"),
+            [
+                (subject, found.documents.get(subject, 0), len(versions), len(versions[-1].live))
+                for subject, versions in found.histories.items()
+            ],
+            title="Schemas",
+        )
+    )
+    out.print(
+        table(
+            ("event type", "version", "change", "field", "was", "is"),
+            [
+                (
+                    subject,
+                    version.number,
+                    change.kind,
+                    to_text(change.path),
+                    _types(change.before),
+                    _types(change.after),
+                )
+                for subject, version, change in found.changes()
+            ],
+            title="What changed on the way",
+        )
+    )
+    milliseconds = median(one.seconds for one in told) * 1000
+    out.print(f"Median time to a durable answer: {milliseconds:.1f} ms over one connection.")
+
+
+def _types(mask: int | None) -> str | None:
+    return None if mask is None else " | ".join(bits(mask)) or "null"
+
+
+def _ordered(told: list[Told]) -> list[tuple[tuple[int | None, str], int]]:
+    return sorted(answers(told).items(), key=lambda item: (-item[1], item[0][1]))
+
+
+def _facts(told: list[Told], found: Kept) -> dict[str, object]:
+    return {
+        "deliveries": len(told),
+        "answers": [
+            {"status": status, "word": word, "count": count}
+            for (status, word), count in _ordered(told)
+        ],
+        "documents": dict(found.documents),
+        "dead_letters": [
+            {**row["_id"], "entries": row["count"], "seen": row["seen"]}
+            for row in found.dead_letters
+        ],
+        "schemas": {
+            subject: {
+                "versions": len(versions),
+                "changes": [
+                    {"version": version.number, **change.to_document()}
+                    for version in versions[1:]
+                    for change in version.changes
+                ],
+            }
+            for subject, versions in found.histories.items()
+        },
+    }
+
+
+def _invite(url: str, secret: str, uri: str) -> None:
+    """Say how to send to the service that stays up; its secret is as temporary as its data."""
+    out = console()
+    out.print("\nThe service stays up until Ctrl-C. In another terminal:\n")
+    out.print(f"  CXONE_SHARED_SECRET={secret} cxone-consumer send FILE.json --url {url}")
+    out.print(f"  MONGODB_URI='{uri}' cxone-consumer dlq list")
+    out.print(f"  curl {url.rsplit('/', 2)[0]}/readyz\n")

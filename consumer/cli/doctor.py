@@ -1,0 +1,117 @@
+"""`doctor`: examine everything the service depends on and say what to do about each fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
+from typing import Annotated, Any
+
+import typer
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from config.settings import Settings, SettingsError
+from consumer.cli.console import console, print_json, table
+from consumer.cli.context import load_settings
+from consumer.cli.init import webhook_url
+from consumer.clock import utc_now
+from consumer.doctor.check import MONGODB, SETTINGS, Check, Patient, exit_status, run
+from consumer.doctor.mongodb import unreachable
+from consumer.doctor.table import ROWS
+from consumer.errors import SetupError
+from consumer.options import schema_policy, shared_secrets, signature_scheme
+from consumer.storage import mongo
+from consumer.storage.embedded.running import running_uri
+
+_WORDS = {"ok": "ok", "warn": "warning", "fail": "FAULT", "skip": "skipped"}
+
+
+def doctor(
+    ctx: typer.Context,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Also send a signed canary to this public address, through your proxy.",
+            metavar="URL",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Check settings, MongoDB, this machine, Datadog and, with --url, the way from outside."""
+    address = webhook_url(url) if url else None
+    try:
+        settings = load_settings(ctx)
+    except SettingsError as error:
+        checks = settings_faults(error)
+    else:
+        checks = [understood(settings), *examine(settings, address)]
+    show(checks, as_json)
+    raise typer.Exit(exit_status(checks))
+
+
+def settings_faults(error: SettingsError) -> list[Check]:
+    """One fault a line; all that depends on settings is skipped, which is everything."""
+    faults = [
+        Check(
+            SETTINGS,
+            "fail",
+            f"{fault.name} ({fault.source}): {fault.problem}",
+            f"allowed: {fault.allowed}" if fault.allowed else "",
+        )
+        for fault in error.faults
+    ]
+    return [*faults, *(Check(row.name, "skip", "needs valid settings") for row in ROWS)]
+
+
+def understood(settings: Settings) -> Check:
+    """Whether the parts take what the settings say; paths are read by the schema alone."""
+    try:
+        schema_policy(settings)
+    except SetupError as error:
+        return Check(SETTINGS, "fail", str(error), "correct it in the config file")
+    return Check(SETTINGS, "ok", "valid")
+
+
+def examine(settings: Settings, url: str | None) -> Iterator[Check]:
+    """All other checks, on a client that is closed at the end."""
+    own = settings.mongodb_uri
+    uri = own.get_secret_value() if own else running_uri(settings.cxone_data_dir)
+    client: MongoClient[dict[str, Any]] | None = None
+    if uri is not None:
+        try:
+            client = mongo.connect(uri, timeout=settings.cxone_store_timeout)
+        except (PyMongoError, ValueError) as error:
+            # A mongodb+srv name that DNS does not know, or a URI that cannot be read.
+            yield unreachable(None, error)
+    with closing(client) if client is not None else nullcontext():
+        patient = Patient(
+            settings=settings,
+            scheme=signature_scheme(settings),
+            secrets=shared_secrets(settings),
+            client=client,
+            clock=utc_now,
+            url=url,
+        )
+        rows = [row for row in ROWS if client is not None or row.name != MONGODB]
+        yield from run(rows, patient)
+
+
+def show(checks: Sequence[Check], as_json: bool) -> None:
+    """Print the checks: a table for people, or one JSON document."""
+    if as_json:
+        print_json({"status": exit_status(checks), "checks": list(checks)})
+        return
+    rows = [(check.name, _WORDS[check.status], _told(check)) for check in checks]
+    out = console()
+    out.print(table(("check", "status", "finding"), rows))
+    faults = sum(check.status == "fail" for check in checks)
+    warnings = sum(check.status == "warn" for check in checks)
+    out.print(f"{faults} fault{_s(faults)}, {warnings} warning{_s(warnings)}.")
+
+
+def _told(check: Check) -> str:
+    return f"{check.finding}\n-> {check.advice}" if check.advice else check.finding
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -1,0 +1,106 @@
+"""The command `cxone-consumer`: its commands in one table, and how each error ends it."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from config.settings import SettingsError
+from consumer.cli import dlq
+from consumer.cli.console import error_console
+from consumer.cli.context import Sources
+from consumer.cli.demo import demo
+from consumer.cli.doctor import doctor
+from consumer.cli.init import init
+from consumer.cli.send import send
+from consumer.cli.serve import serve
+from consumer.cli.sign import sign
+from consumer.errors import ConsumerError, NoMongo, StoreUnavailable
+
+COMMANDS = (
+    ("init", init),
+    ("serve", serve),
+    ("demo", demo),
+    ("send", send),
+    ("sign", sign),
+    ("doctor", doctor),
+)
+GROUPS = (("dlq", dlq.app, "Look at dead letters and try them again."),)
+
+# Some releases of typer build on click and some ship their own: this is the class of either.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+# The statuses are part of the contract; the most special error first.
+_STATUS: dict[type[BaseException], int] = {
+    SettingsError: 2,
+    NoMongo: 2,
+    StoreUnavailable: 3,
+    ConsumerError: 1,
+    KeyboardInterrupt: 130,
+    typer.Abort: 130,
+    # The reader of our output left (`| head`): nothing to say, and nowhere to say it.
+    BrokenPipeError: 1,
+}
+
+
+def build() -> typer.Typer:
+    """The command line, assembled from the tables."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Keep every NICE CXone webhook in MongoDB and watch its schema evolve.",
+    )
+    app.callback()(common)
+    for name, command in COMMANDS:
+        app.command(name)(command)
+    for name, group, text in GROUPS:
+        app.add_typer(group, name=name, help=text)
+    return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("cxone-consumer"))
+        raise typer.Exit
+
+
+def common(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with settings.", metavar="FILE")
+    ] = None,
+    env_file: Annotated[
+        Path | None, typer.Option(help="Read this file instead of ./.env.", metavar="FILE")
+    ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_show_version
+        ),
+    ] = False,
+) -> None:
+    ctx.obj = Sources(config, env_file)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """The exit status of a command; errors are shown as text, never as a traceback."""
+    try:
+        result: Any = build()(arguments, standalone_mode=False)
+    except _UsageError as error:
+        error.show()
+        return int(error.exit_code)
+    except tuple(_STATUS) as error:
+        if str(error):
+            error_console().print(f"cxone-consumer: {error}", soft_wrap=True)
+        return next(status for kind, status in _STATUS.items() if isinstance(error, kind))
+    return result if isinstance(result, int) else 0

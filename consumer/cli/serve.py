@@ -1,0 +1,79 @@
+"""`serve`: run the service in the foreground until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from config import logs
+from config.settings import Settings
+from consumer.cli.context import load_settings
+from consumer.data_dir import DataDirectory
+from consumer.options import mongodb_uri
+from consumer.runtime import Service
+from consumer.storage.embedded import EmbeddedMongo
+
+log = structlog.get_logger(__name__)
+
+
+def serve(
+    ctx: typer.Context,
+    embedded: Annotated[
+        bool,
+        typer.Option(
+            "--embedded",
+            help="Run MongoDB as a child process with its files in the data directory.",
+        ),
+    ] = False,
+    listen: Annotated[
+        str | None, typer.Option(help="Address to listen on, as host:port.", metavar="ADDRESS")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Directory for everything kept on this machine.")
+    ] = None,
+) -> None:
+    """Take webhooks until SIGTERM or Ctrl-C; everything accepted is answered first."""
+    required = ["CXONE_SHARED_SECRET"] if embedded else ["CXONE_SHARED_SECRET", "MONGODB_URI"]
+    settings = load_settings(
+        ctx,
+        required,
+        cxone_listen=listen,
+        cxone_data_dir=str(data_dir) if data_dir else None,
+    )
+    logs.configure(settings.log_level, settings.log_format, sys.stderr)
+    with ExitStack() as parts:
+        parts.enter_context(DataDirectory(settings.cxone_data_dir))
+        service = Service(settings, _uri(settings, embedded, parts))
+        stop_on_signals(service.stop)
+        log.info("listening", url=service.url)
+        service.run()
+    log.info("stopped")
+
+
+def _uri(settings: Settings, embedded: bool, parts: ExitStack) -> str:
+    """The configured MongoDB, or that of a child process which `parts` stops at the end."""
+    if embedded:
+        return parts.enter_context(EmbeddedMongo(settings.cxone_data_dir)).uri
+    return mongodb_uri(settings)
+
+
+def stop_on_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` on SIGTERM, Ctrl-C and, on Windows, Ctrl-Break; once, then the system's way."""
+    names = ("SIGTERM", "SIGINT", "SIGBREAK")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+    def on_signal(_number: int, _frame: object) -> None:
+        # A second signal ends the process at once, for someone who cannot wait for the drain.
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    for number in numbers:
+        signal.signal(number, on_signal)

@@ -1,0 +1,95 @@
+"""What a check says, what it may look at, and which of them decide how the doctor ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+
+from config.settings import Settings
+from consumer.signature import Secret, SignatureScheme
+
+Status = Literal["ok", "warn", "fail", "skip"]
+
+SETTINGS = "settings"
+MONGODB = "MongoDB"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the doctor's table: what was found and, for a fault, what to do.
+
+    No secret and no payload value in either.
+    """
+
+    name: str
+    status: Status
+    finding: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What is examined. `client` is connected lazily; None without `MONGODB_URI`. `url` is the
+    public address the canary is sent to; `timeout` bounds each wait, in seconds."""
+
+    settings: Settings
+    scheme: SignatureScheme
+    secrets: tuple[Secret, ...]
+    client: MongoClient[dict[str, Any]] | None
+    clock: Callable[[], datetime]
+    url: str | None = None
+    timeout: float = 5.0
+
+
+Examine = Callable[[Patient], Iterable[Check]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One examination by name; one that `needs_mongodb` is skipped when that cannot be reached."""
+
+    name: str
+    examine: Examine
+    needs_mongodb: bool = False
+
+
+def run(rows: Iterable[Row], patient: Patient) -> Iterator[Check]:
+    """Every check of every row, in order; a row that breaks is a fault of its own."""
+    reachable = patient.client is not None
+    for row in rows:
+        if row.needs_mongodb and not reachable:
+            yield Check(row.name, "skip", f"needs {MONGODB}")
+            continue
+        try:
+            for check in row.examine(patient):
+                reachable = reachable and not (check.name == MONGODB and check.status == "fail")
+                yield check
+        except OperationFailure as error:
+            yield _not_allowed(row.name, error)
+        except Exception as error:
+            # One examination that breaks must not cost the others; its text may quote anything.
+            kind = type(error).__name__
+            yield Check(row.name, "fail", f"could not be examined ({kind})", "try once more")
+
+
+def _not_allowed(name: str, error: OperationFailure) -> Check:
+    # 13 is Unauthorized: what the service itself needs is examined by its rights and a write.
+    if error.code == 13:
+        advice = "grant the role readWrite on the database to see this too"
+        return Check(name, "warn", "this user is not allowed to look at it", advice)
+    return Check(name, "fail", f"MongoDB answers with error {error.code}", "look at its log")
+
+
+def exit_status(checks: Iterable[Check]) -> int:
+    """0 without faults, 2 when the settings are wrong, 3 when MongoDB cannot be reached, else 1."""
+    failed = {check.name for check in checks if check.status == "fail"}
+    if SETTINGS in failed:
+        return 2
+    if MONGODB in failed:
+        return 3
+    return 1 if failed else 0

@@ -1,0 +1,103 @@
+"""Find what others set on our collections that could refuse events: indexes, validators, kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from consumer.doctor.check import Check, Patient
+from consumer.doctor.rights import OURS
+from consumer.storage import mongo
+
+NAME = "MongoDB constraints"
+_HELD = "deliveries it refuses are held as dead letters `constraint_violation`"
+_MAX_SHOWN = 20
+
+
+def examine(patient: Patient) -> Iterator[Check]:
+    if patient.client is None:
+        return
+    db = mongo.database(patient.client, patient.settings.mongodb_database)
+    kinds = {info["name"]: info for info in db.list_collections(filter={"name": {"$in": OURS}})}
+    faults = [fault for info in kinds.values() for fault in judge_collection(info)]
+    for name, info in kinds.items():
+        if info.get("type", "collection") == "collection":
+            faults.extend(judge_indexes(name, db[name].list_indexes()))
+    yield from faults[:_MAX_SHOWN]
+    if not faults:
+        yield Check(NAME, "ok", "no unique index or validator of others on our collections")
+    if mongo.EVENTS in kinds:
+        yield from _sharding(db)
+
+
+def judge_collection(info: Mapping[str, Any]) -> Iterator[Check]:
+    """What a row of `listCollections` says against keeping events in it."""
+    name, options = info["name"], info.get("options", {})
+    if info.get("type", "collection") != "collection":
+        yield Check(
+            NAME,
+            "fail",
+            f"{name} is a {info['type']}, not a plain collection",
+            "rename or drop it, or set another MONGODB_DATABASE",
+        )
+    if options.get("capped"):
+        yield Check(
+            NAME,
+            "fail",
+            f"{name} is capped: MongoDB drops its oldest documents",
+            "copy it into a plain collection of that name",
+        )
+    if options.get("validator") and options.get("validationAction", "error") == "error":
+        yield Check(
+            NAME,
+            "warn",
+            f"{name} has a validator: {_HELD}",
+            f'to let them in: db.runCommand({{collMod: "{name}", validationAction: "warn"}})',
+        )
+
+
+def judge_indexes(collection: str, indexes: Iterable[Mapping[str, Any]]) -> Iterator[Check]:
+    """Unique indexes of a collection other than that of `_id`: none of ours is unique."""
+    for index in indexes:
+        if index.get("unique") and list(index["key"]) != ["_id"]:
+            keys = ", ".join(index["key"])
+            yield Check(
+                NAME,
+                "warn",
+                f"{collection} has the unique index {index['name']} on {keys}: {_HELD}",
+                "make it a plain index, for one id may come again with other content; or keep it"
+                " and look at `cxone-consumer dlq list`",
+            )
+
+
+def _sharding(db: Database[dict[str, Any]]) -> Iterator[Check]:
+    if db.client.admin.command("hello").get("msg") != "isdbgrid":
+        return
+    try:
+        row = db.client["config"]["collections"].find_one({"_id": f"{db.name}.{mongo.EVENTS}"})
+    except PyMongoError:
+        yield Check("MongoDB shard key", "skip", "not allowed to read it")
+        return
+    yield judge_shard_key(db.name, row)
+
+
+def judge_shard_key(database: str, row: Mapping[str, Any] | None) -> Check:
+    """What a row of `config.collections` says of how events spread; None: they do not."""
+    name, wanted = (
+        "MongoDB shard key",
+        f'sh.shardCollection("{database}.events", {{_id: "hashed"}})',
+    )
+    if row is None or row.get("dropped"):
+        return Check(name, "warn", "events is not sharded: one shard holds all", wanted)
+    if dict(row["key"]) == {"_id": "hashed"}:
+        return Check(name, "ok", '{_id: "hashed"}')
+    keys = ", ".join(f"{key}: {kind}" for key, kind in row["key"].items())
+    return Check(
+        name,
+        "warn",
+        f"{{{keys}}}: look-ups by _id ask every shard, and _id is not unique across shards",
+        f"the recommended key is {wanted}",
+    )

@@ -1,0 +1,177 @@
+"""Examine the way to MongoDB: reachable or why not, new enough, replicated, on the same time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timezone
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
+
+from consumer.doctor.check import MONGODB, Check, Patient
+
+_MAX_CLOCK_SECONDS = 5.0
+# The driver appends its settings to each error: they name timeouts where there was none.
+_CONFIGURED = re.compile(r"\(configured timeouts:[^)]*\)")
+_UNAUTHENTICATED = frozenset({18, 8000, 13})
+
+# What the driver or the system says, what it means, what to do; the first that matches.
+_CAUSES = (
+    (
+        r"getaddrinfo|Name or service not known|nodename nor servname|name resolution"
+        r"|No address associated|DNS|NXDOMAIN|does not exist|resolution lifetime",
+        "the host name is not known to DNS",
+        "check the host in MONGODB_URI and this machine's DNS",
+    ),
+    (
+        r"certificate|CERTIFICATE_VERIFY",
+        "the server's TLS certificate is not trusted here",
+        "add tlsCAFile=PATH to MONGODB_URI, or use the host name that the certificate holds",
+    ),
+    (
+        r"SSL|TLS",
+        "the TLS handshake failed",
+        "check tls=true or tls=false in MONGODB_URI, and that this address is allowed (Atlas)",
+    ),
+    (
+        r"refused",
+        "the connection was refused: nothing listens there",
+        "start mongod, check host and port in MONGODB_URI and mongod's bindIp",
+    ),
+    (
+        r"unreachable|No route|Host is down",
+        "this machine has no way to it",
+        "check the network, and host and port in MONGODB_URI",
+    ),
+    (
+        r"timed out|timeout",
+        "no answer in time",
+        "check firewall, network and the allowed addresses (Atlas)",
+    ),
+    (
+        r"closed|reset|Broken pipe",
+        "the server closes the connection",
+        "it may want TLS (tls=true in MONGODB_URI) or refuse this address",
+    ),
+)
+
+
+def reachable(patient: Patient) -> Iterator[Check]:
+    """One check named MONGODB: a `fail` of it means that no other check can use MongoDB."""
+    if patient.client is None:
+        return
+    try:
+        patient.client.admin.command("ping")
+    except OperationFailure as error:
+        if error.code in _UNAUTHENTICATED:
+            finding = "the server refuses the user name or password"
+            advice = "check user, password (percent-encoded) and authSource= in MONGODB_URI"
+        else:
+            finding, advice = f"the server answers with error {error.code}", "look at its log"
+        yield Check(MONGODB, "fail", finding, advice)
+    except PyMongoError as error:
+        yield unreachable(patient.client, error)
+    else:
+        yield Check(MONGODB, "ok", f"reachable at {_addresses(patient.client)}")
+
+
+def unreachable(client: MongoClient[dict[str, Any]] | None, error: Exception) -> Check:
+    """Why no server could be reached, by what the driver says of each server it tried."""
+    if isinstance(error, InvalidURI | ValueError):
+        return Check(
+            MONGODB,
+            "fail",
+            "MONGODB_URI cannot be read",
+            "write mongodb://USER:PASSWORD@HOST:PORT/?OPTIONS, user and password percent-encoded",
+        )
+    said, where = str(error), ""
+    if client is not None:
+        topology = client.topology_description
+        servers = topology.server_descriptions().values()
+        errors = [str(server.error) for server in servers if server.error]
+        where = f" at {_addresses(client)}" if servers else ""
+        if not errors and topology.topology_type_name.startswith("ReplicaSet"):
+            return Check(
+                MONGODB,
+                "fail",
+                f"no primary of the replica set answers{where}",
+                "check replicaSet= in MONGODB_URI, and that rs.status() shows a primary",
+            )
+        said = " ".join(errors) or said
+    said = _CONFIGURED.sub("", said)
+    for pattern, cause, advice in _CAUSES:
+        if re.search(pattern, said, re.IGNORECASE):
+            return Check(MONGODB, "fail", f"cannot be reached{where}: {cause}", advice)
+    # The driver's own text may hold parts of the URI, so only its kind is shown.
+    return Check(
+        MONGODB,
+        "fail",
+        f"cannot be reached{where} ({type(error).__name__})",
+        "check MONGODB_URI, and that a primary is elected (rs.status())",
+    )
+
+
+def version(patient: Patient) -> Iterator[Check]:
+    """MongoDB 5.0 or newer: older ones lack what the writes rely on (DESIGN section 5)."""
+    text = str(_client(patient).server_info()["version"])
+    if judged := re.match(r"(\d+)\.(\d+)", text):
+        new_enough = int(judged[1]) >= 5
+        yield Check(
+            "MongoDB version",
+            "ok" if new_enough else "fail",
+            text,
+            "" if new_enough else "upgrade to MongoDB 5.0 or newer",
+        )
+
+
+def topology(patient: Patient) -> Iterator[Check]:
+    yield judge_topology(_client(patient).admin.command("hello"))
+
+
+def judge_topology(hello: dict[str, Any]) -> Check:
+    """What an answer to `hello` says of how the data is kept."""
+    name = "MongoDB topology"
+    if hello.get("msg") == "isdbgrid":
+        return Check(name, "ok", "sharded cluster")
+    members = [*hello.get("hosts", ()), *hello.get("passives", ())]
+    if len(members) > 1:
+        return Check(name, "ok", f"replica set {hello['setName']}, {len(members)} data members")
+    kind = f"replica set {hello['setName']} of one member" if "setName" in hello else "standalone"
+    return Check(
+        name,
+        "warn",
+        f"{kind}: one machine holds the data",
+        "for anything that must not be lost, run a replica set of three members",
+    )
+
+
+def clock(patient: Patient) -> Iterator[Check]:
+    """How far the server's clock is from ours; half of the round trip is taken off."""
+    before = patient.clock()
+    # Answers to commands are read without the client's tz_aware.
+    there = _client(patient).admin.command("hello")["localTime"].replace(tzinfo=timezone.utc)
+    after = patient.clock()
+    apart = (there - (before + (after - before) / 2)).total_seconds()
+    off = abs(apart) > _MAX_CLOCK_SECONDS
+    yield Check(
+        "MongoDB clock",
+        "warn" if off else "ok",
+        f"{abs(apart):.1f} s {'ahead of' if apart > 0 else 'behind'} ours",
+        "set both clocks by NTP: leases and hourly figures rely on them" if off else "",
+    )
+
+
+def _client(patient: Patient) -> MongoClient[dict[str, Any]]:
+    if patient.client is None:
+        raise RuntimeError("examined without a client")
+    return patient.client
+
+
+def _addresses(client: MongoClient[dict[str, Any]]) -> str:
+    """Hosts without user or password, at most five."""
+    found = sorted(
+        f"{host}:{port}" for host, port in client.topology_description.server_descriptions()
+    )
+    return ", ".join(found[:5]) + (" …" if len(found) > 5 else "")

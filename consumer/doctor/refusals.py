@@ -1,0 +1,65 @@
+"""Sum up why deliveries were refused for their signature in the last day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from consumer.doctor.check import Check, Patient
+from consumer.errors import SignatureInvalid, SignatureMissing
+from consumer.storage import mongo
+from consumer.storage.dead_letters import OPEN
+
+NAME = "refused deliveries"
+_MAX_DIAGNOSES = 5
+
+
+def examine(patient: Patient) -> Iterator[Check]:
+    """One check for each diagnosis that the detective recorded, the commonest first."""
+    if patient.client is None:
+        return
+    db = mongo.database(patient.client, patient.settings.mongodb_database)
+    since = patient.clock() - timedelta(hours=24)
+    reasons = [SignatureMissing.reason, SignatureInvalid.reason]
+    pipeline: list[Mapping[str, Any]] = [
+        {
+            "$match": {
+                "reason": {"$in": reasons},
+                "status": {"$in": list(OPEN)},
+                "last_seen": {"$gte": since},
+            }
+        },
+        {
+            "$group": {
+                "_id": {"$ifNull": ["$diagnosis", None]},
+                "seen": {"$sum": "$seen"},
+                "last": {"$max": "$last_seen"},
+            }
+        },
+        {"$sort": {"seen": -1, "_id": 1}},
+    ]
+    rows = list(db[mongo.DEAD_LETTERS].aggregate(pipeline))
+    yield from (judge(row) for row in rows[:_MAX_DIAGNOSES])
+    if not rows:
+        yield Check(NAME, "ok", "none for its signature in the last 24 h")
+
+
+def judge(row: Mapping[str, Any]) -> Check:
+    """One diagnosis (`_id`; None: nothing was found) with how often and when last it was seen."""
+    count, last = row["seen"], f"{row['last']:%Y-%m-%d %H:%M} UTC"
+    counted = f"{count:,} {'delivery' if count == 1 else 'deliveries'} (last seen {last})"
+    if row["_id"] is None:
+        return Check(
+            NAME,
+            "warn",
+            f"{counted} with a wrong or no signature, no cause found",
+            "strangers, or another secret at CXone: enter CXONE_SHARED_SECRET there again",
+        )
+    # Whoever is diagnosed holds the secret: these are real events that get lost.
+    return Check(
+        NAME,
+        "fail",
+        f"{counted} refused: {row['_id']}",
+        "change that, restart, then `cxone-consumer dlq retry` takes them in",
+    )

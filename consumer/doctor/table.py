@@ -1,0 +1,32 @@
+"""Every examination of the doctor, in the order people should read it: adding one is a row."""
+
+from __future__ import annotations
+
+from consumer.doctor import (
+    constraints,
+    datadog,
+    embedded,
+    machine,
+    mongodb,
+    refusals,
+    rights,
+    secret,
+    way,
+)
+from consumer.doctor.check import MONGODB, Row
+
+ROWS = (
+    Row(secret.NAME, secret.examine),
+    Row("data directory", machine.data_directory),
+    Row("listen address", machine.listening),
+    Row(embedded.NAME, embedded.examine),
+    Row(MONGODB, mongodb.reachable, needs_mongodb=True),
+    Row("MongoDB version", mongodb.version, needs_mongodb=True),
+    Row("MongoDB topology", mongodb.topology, needs_mongodb=True),
+    Row("MongoDB clock", mongodb.clock, needs_mongodb=True),
+    Row("MongoDB rights", rights.examine, needs_mongodb=True),
+    Row(constraints.NAME, constraints.examine, needs_mongodb=True),
+    Row(refusals.NAME, refusals.examine, needs_mongodb=True),
+    Row(datadog.NAME, datadog.examine),
+    Row(way.NAME, way.examine),
+)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+import typer
+from dotenv import dotenv_values
+from typer.testing import CliRunner
+
+from consumer.cli.init import init, webhook_url, write
+from consumer.errors import SetupError
+
+SECRET = "CXONE_SHARED_SECRET"
+
+
+def values(path: Path) -> dict[str, str | None]:
+    return dotenv_values(path, interpolate=False)
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    app = typer.Typer()
+    app.command()(init)
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.output
+
+
+def test_init_writes_a_strong_secret_and_says_what_to_enter_at_cxone(tmp_path: Path) -> None:
+    path = tmp_path / "my.env"
+
+    status, said = run("--file", str(path), "--public-url", "https://hooks.example.com/")
+
+    secret = values(path)[SECRET]
+    assert status == 0
+    assert secret is not None
+    assert len(secret) >= 43
+    assert secret in said
+    assert "https://hooks.example.com/webhook/cxone-dataaction" in said
+    assert "X-Nice-Webhook-Signature" in said
+    assert "serve --embedded" in said
+
+
+def test_no_show_hides_the_secret(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+
+    _, said = run("--file", str(path), "--no-show")
+
+    assert str(values(path)[SECRET]) not in said
+
+
+def test_only_the_secret_is_in_force_in_a_new_file(tmp_path: Path) -> None:
+    write(tmp_path / ".env", force=False, new_secret=False)
+
+    assert list(values(tmp_path / ".env")) == [SECRET]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps rights in access lists")
+def test_the_file_is_for_its_owner_alone_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    write(path, force=False, new_secret=False)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_existing_file_is_not_touched_without_force(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("MONGODB_URI=mongodb://db\n")
+
+    with pytest.raises(SetupError, match="--force"):
+        write(path, force=False, new_secret=False)
+
+    assert path.read_text() == "MONGODB_URI=mongodb://db\n"
+
+
+@pytest.mark.parametrize("secret", ["plain-1_x", 'it\'s \\ odd # "$HOME" ', "zwei\nzeilen", "a=b="])
+@pytest.mark.parametrize("name", [SECRET, "SHARED_SECRET"])
+def test_force_keeps_the_secret_and_the_old_file(tmp_path: Path, secret: str, name: str) -> None:
+    path = tmp_path / ".env"
+    escaped = secret.replace("\\", "\\\\").replace("'", "\\'")
+    path.write_text(f"{name}='{escaped}'\nDD_ENV=prod\n")
+
+    shared = write(path, force=True, new_secret=False)
+
+    assert shared.current == secret
+    assert values(path)[SECRET] == secret
+    assert "DD_ENV=prod" in (tmp_path / ".env.bak").read_text()
+
+
+def test_a_new_secret_leaves_the_old_one_valid_as_the_previous(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    old = write(path, force=False, new_secret=False).current
+
+    new = write(path, force=True, new_secret=True).current
+
+    assert new != old
+    assert values(path) == {SECRET: new, "CXONE_SHARED_SECRET_PREVIOUS": old}
+
+
+def test_a_secret_kept_in_another_file_is_not_replaced_unasked(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("CXONE_SHARED_SECRET_FILE=/run/secrets/cxone\n")
+
+    with pytest.raises(SetupError, match="--new-secret"):
+        write(path, force=True, new_secret=False)
+
+
+def test_a_missing_directory_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="check the directory"):
+        write(tmp_path / "nowhere" / ".env", force=False, new_secret=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, "https://YOUR-HOST/webhook/cxone-dataaction"),
+        ("https://a.example", "https://a.example/webhook/cxone-dataaction"),
+        ("https://a.example:8443/", "https://a.example:8443/webhook/cxone-dataaction"),
+        ("https://a.example/hooks/cxone", "https://a.example/hooks/cxone"),
+    ],
+)
+def test_the_webhooks_address(given: str | None, expected: str) -> None:
+    assert webhook_url(given) == expected
+
+
+def test_a_public_url_without_scheme_is_wrong_usage(tmp_path: Path) -> None:
+    status, _ = run("--file", str(tmp_path / ".env"), "--public-url", "hooks.example.com")
+
+    assert status == 2
+    assert not (tmp_path / ".env").exists()
+
+
+def test_commented_settings_are_ones_that_exist(tmp_path: Path) -> None:
+    settings = pytest.importorskip("config.settings")
+    write(tmp_path / ".env", force=False, new_secret=False)
+
+    names = re.findall(r"^#([A-Z_]+)=", (tmp_path / ".env").read_text(), re.MULTILINE)
+
+    assert names
+    assert set(names) <= {row.name for row in settings.rows()}

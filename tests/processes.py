@@ -1,0 +1,121 @@
+"""Run the command as a user does: a process of its own, with an environment of its own."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+# What a test's own environment says must not reach the program under test.
+_INHERITED = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "HOME", "USERPROFILE")
+
+
+def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {**inherited, "PYTHONUTF8": "1", **(settings or {})}
+
+
+def run(
+    arguments: Sequence[str],
+    cwd: Path,
+    settings: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+) -> subprocess.CompletedProcess[bytes]:
+    """The finished `cxone-consumer ARGUMENTS`."""
+    return subprocess.run(
+        [sys.executable, "-m", "consumer", *arguments],
+        cwd=cwd,
+        env=environment(settings),
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class Serving:
+    """A `serve` process; `lines` is what it logged so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._arrived: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self.url = self._await_url()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            self._arrived.put(line)
+        self._arrived.put(None)
+
+    def _await_url(self) -> str:
+        while (line := self._arrived.get(timeout=30)) is not None:
+            found = re.search(r"http://[^\s\"']+", line) if "listening" in line else None
+            if found:
+                return found.group()
+        raise AssertionError("".join(self.lines))
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        connection = self.connect()
+        try:
+            connection.request("POST", urlsplit(self.url).path, body, dict(headers))
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.wait()
+
+    def terminate(self) -> int:
+        """Ask it to stop as a service manager does; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        status = self.process.wait(timeout=40)
+        self._reader.join(10)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        return status
+
+
+@contextmanager
+def serving(
+    cwd: Path, settings: Mapping[str, str], arguments: Sequence[str] = ()
+) -> Iterator[Serving]:
+    """`cxone-consumer serve` on a free port, killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "consumer", "serve", "--listen", "127.0.0.1:0", *arguments],
+        cwd=cwd,
+        env=environment(settings),
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    try:
+        running = Serving(process)
+    except BaseException:
+        process.kill()
+        raise
+    try:
+        yield running
+    finally:
+        if process.poll() is None:
+            running.kill()
