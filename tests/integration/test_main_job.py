@@ -443,6 +443,20 @@ def test_refused_delivery_is_recovered_by_replay_once_the_secret_is_right(
     assert [attempt["result"] for attempt in entry["history"]] == ["processed"]
 
 
+def test_replay_verifies_refused_deliveries_again_and_accepts_none_unsigned(
+    client: Client, database: Db
+) -> None:
+    client.post({"id": "1", "type": "t"}, UNSIGNED)
+    eventually(lambda: dead_letters(database))
+    core = client.service.core
+    (entry,) = dead_letters(database)
+
+    replayed = Replay(core.ingest, core.dead_letters, utc_now).entry(entry, "a test")
+
+    assert (replayed.resolved, replayed.result) == (False, "signature_missing")
+    assert database["events"].count_documents({}) == 0
+
+
 def test_replay_of_a_delivery_that_still_fails_records_the_attempt(
     client: Client, database: Db
 ) -> None:

@@ -112,6 +112,16 @@ def test_what_waitress_cannot_parse_is_answered_4xx_and_never_5xx(head: bytes) -
     assert after.startswith(b"HTTP/1.0 200")
 
 
+@pytest.mark.parametrize(
+    "head", [b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 5000, b"GET http://[ HTTP/1.1"]
+)
+def test_what_breaks_the_parser_of_waitress_is_answered_400(head: bytes) -> None:
+    with running() as (server, _):
+        answer = exchange(server, head + b"\r\nHost: h\r\n\r\n", timeout=2)
+
+    assert answer.startswith(b"HTTP/1.1 400 ") or answer.startswith(b"HTTP/1.0 400 ")
+
+
 def test_dripping_request_is_closed_at_its_deadline() -> None:
     with running(request_timeout=1.0) as (server, _):
         started = time.monotonic()
