@@ -67,7 +67,7 @@ def demo(
         else:
             _show(told, found)
         if keep_running:
-            _invite(service.url, secret, mongod.uri)
+            _invite(service, directory / "demo.env", secret, mongod.uri)
             stop_on_signals(service.stop)
             # In short waits, for on Windows one without end cannot be interrupted.
             while not stopped.wait(0.5):
@@ -187,10 +187,15 @@ def _facts(told: list[Told], found: Kept) -> dict[str, object]:
     }
 
 
-def _invite(url: str, secret: str, uri: str) -> None:
-    """Say how to send to the service that stays up; its secret is as temporary as its data."""
+def _invite(service: Service, env_file: Path, secret: str, uri: str) -> None:
+    """Say how to send to the service that stays up; a file holds what the commands must know, so
+    that the secret is not in anybody's list of processes."""
+    host, port = service.server.address
+    lines = (f"CXONE_SHARED_SECRET={secret}", f"MONGODB_URI={uri}", f"CXONE_LISTEN={host}:{port}")
+    env_file.touch(mode=0o600)
+    env_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     out = console()
     out.print("\nThe service stays up until Ctrl-C. In another terminal:\n")
-    out.print(f"  CXONE_SHARED_SECRET={secret} cxone-consumer send FILE.json --url {url}")
-    out.print(f"  MONGODB_URI='{uri}' cxone-consumer dlq list")
-    out.print(f"  curl {url.rsplit('/', 2)[0]}/readyz\n")
+    out.print(f"  cxone-consumer --env-file {env_file} send FILE.json")
+    out.print(f"  cxone-consumer --env-file {env_file} dlq list")
+    out.print(f"  curl http://{host}:{port}/readyz\n")
