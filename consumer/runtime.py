@@ -114,6 +114,7 @@ class Service:
 
     def __init__(self, settings: Settings, uri: str) -> None:
         self.core = build_core(settings, uri)
+        self._reachability = Reachability(self.core.client)
         self._prepared = False
         self._scheduler = Scheduler(
             (
@@ -153,8 +154,11 @@ class Service:
             mongo.create_indexes(self.core.database)
         except StoreUnavailable as error:
             log.warning("MongoDB is not ready", error=str(error))
-        else:
-            self._prepared = True
+            return
+        self._prepared = True
+        reach = self._reachability.check()
+        if reach.alone:
+            log.warning("one machine alone holds the data", mongodb=reach.detail)
 
     def _app(self, settings: Settings) -> falcon.App[Any, Any]:
         core = self.core
@@ -175,10 +179,13 @@ class Service:
             reject_status=settings.cxone_reject_status,
         )
 
+    def _mongodb(self) -> Condition:
+        reach = self._reachability.check()
+        return Condition(reach.ok, reach.detail)
+
     def _probes(self) -> dict[str, Probe]:
-        reachability = Reachability(self.core.client)
         return {
-            "mongodb": lambda: Condition(*reachability.check()),
+            "mongodb": self._mongodb,
             "spool": lambda: Condition(False, "this version has none"),
             "scheduler": lambda: Condition(
                 self._scheduler.running, "running" if self._scheduler.running else "stopped"

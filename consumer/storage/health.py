@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -13,6 +14,15 @@ from pymongo.errors import PyMongoError
 
 _FRESH_FOR = 1.0
 _TIMEOUT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whether a primary answers, what it is, and whether its machine alone holds the data."""
+
+    ok: bool
+    detail: str
+    alone: bool = False
 
 
 class Reachability:
@@ -27,32 +37,33 @@ class Reachability:
         self._client = client
         self._now = now
         self._asking = threading.Lock()
-        self._answer: tuple[bool, str] = (False, "not asked yet")
+        self._answer = Reach(False, "not asked yet")
         self._asked_at = float("-inf")
 
-    def check(self) -> tuple[bool, str]:
-        """Whether a primary answers, and in words what did."""
+    def check(self) -> Reach:
+        """What is known now, at most a second old."""
         with self._asking:
             if self._now() - self._asked_at >= _FRESH_FOR:
                 self._answer = self._ask()
                 self._asked_at = self._now()
             return self._answer
 
-    def _ask(self) -> tuple[bool, str]:
+    def _ask(self) -> Reach:
         try:
             with pymongo.timeout(_TIMEOUT):
-                hello = self._client.admin.command("hello")
+                return read_hello(self._client.admin.command("hello"))
         except PyMongoError as error:
             # The driver's text may hold the URI, so only its kind is shown.
-            return False, f"no primary answers ({type(error).__name__})"
-        if not hello.get("isWritablePrimary"):
-            return False, "the server that answers is not a writable primary"
-        return True, _topology(hello)
+            return Reach(False, f"no primary answers ({type(error).__name__})")
 
 
-def _topology(hello: dict[str, Any]) -> str:
+def read_hello(hello: Mapping[str, Any]) -> Reach:
+    """What the answer to `hello` says of the deployment."""
+    if not hello.get("isWritablePrimary"):
+        return Reach(False, "the server that answers is not a writable primary")
     if hello.get("msg") == "isdbgrid":
-        return "sharded cluster"
+        return Reach(True, "sharded cluster")
     if "setName" in hello:
-        return f"replica set {hello['setName']}, {len(hello.get('hosts', []))} member(s)"
-    return "standalone: one machine holds the data"
+        members = len(hello.get("hosts", ()))
+        return Reach(True, f"replica set {hello['setName']}, {members} member(s)", members == 1)
+    return Reach(True, "standalone", alone=True)
