@@ -1,0 +1,92 @@
+"""Wire the parts that work without HTTP: what the command line and the service share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from config.logs import RateLimit
+from config.settings import Settings
+from consumer.clock import utc_now
+from consumer.detective import investigate
+from consumer.ingest import Ingest
+from consumer.metrics import BUILD, Metrics
+from consumer.options import (
+    event_fields,
+    ingest_policy,
+    mongodb_uri,
+    schema_policy,
+)
+from consumer.parsing import EventParser
+from consumer.refusals import Bounds, Refusals
+from consumer.storage import mongo
+from consumer.storage.dead_letters import DeadLetters
+from consumer.storage.event_store import EventStore
+from consumer.storage.schema_registry import SchemaRegistry
+
+# Seconds between two lines about deliveries refused for the same reason.
+_WARN_EVERY = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The parts that work without HTTP: what the command line and the service share."""
+
+    client: MongoClient[dict[str, Any]]
+    database: Database[dict[str, Any]]
+    registry: SchemaRegistry
+    dead_letters: DeadLetters
+    ingest: Ingest
+    refusals: Refusals
+    metrics: Metrics
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def build_core(settings: Settings, uri: str, clock: Callable[[], datetime] = utc_now) -> Core:
+    """Wire verification, parsing, schema and storage to the MongoDB at `uri`, connected lazily."""
+    client = mongo.connect(
+        uri, timeout=settings.cxone_store_timeout, pool_size=settings.cxone_threads + 8
+    )
+    database = mongo.database(client, settings.mongodb_database)
+    metrics = Metrics()
+    metrics.set(BUILD, 1, version=version("cxone-consumer"))
+    policy = ingest_policy(settings)
+    dead_letters = DeadLetters(database[mongo.DEAD_LETTERS])
+    registry = SchemaRegistry(database[mongo.SCHEMA_VERSIONS], schema_policy(settings), clock)
+    refusals = Refusals(
+        dead_letters=dead_letters,
+        investigate=lambda delivery: investigate(delivery, policy.scheme, policy.secrets),
+        bounds=Bounds(settings.cxone_refused_max_count, settings.cxone_refused_max_bytes),
+        metrics=metrics,
+        warnings=RateLimit(_WARN_EVERY, clock),
+    )
+    ingest = Ingest(
+        policy=policy,
+        parser=EventParser(event_fields(settings), settings.cxone_store_max_depth),
+        registry=registry,
+        events=EventStore(database[mongo.EVENTS], settings.cxone_dedupe == "id"),
+        dead_letters=dead_letters,
+        refuse=refusals.offer,
+        metrics=metrics,
+        clock=clock,
+    )
+    return Core(client, database, registry, dead_letters, ingest, refusals, metrics)
+
+
+@contextmanager
+def open_core(settings: Settings) -> Iterator[Core]:
+    """The core on the configured MongoDB (`MONGODB_URI`), closed at the end."""
+    core = build_core(settings, mongodb_uri(settings))
+    try:
+        yield core
+    finally:
+        core.close()
