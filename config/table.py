@@ -97,17 +97,55 @@ class Settings(BaseModel, frozen=True):
     cxone_store_timeout: kinds.Seconds = _row(
         5.0, "How long a request waits for MongoDB.", ge=0.05, le=300
     )
+    cxone_spool_after: kinds.Seconds = _row(
+        0.25,
+        "How long a delivery waits for MongoDB before it is spooled; senders may wait 1 s.",
+        ge=0.05,
+        le=300,
+    )
     # -- MongoDB and local files ----------------------------------------------------------------
     mongodb_uri: kinds.MongoUri = _row(None, "Where MongoDB is.", ["MONGO_URI"])
     mongodb_database: kinds.Database = _row("cxone_events", "The database that is used.")
     cxone_data_dir: kinds.Folder = _row(
         Path("data"), "The folder for what is kept on this machine; one process owns it."
     )
+    cxone_spool_max_bytes: kinds.Size = _row(
+        1024 * _MIB,
+        "Disk space for deliveries that MongoDB cannot take just now.",
+        ge=32 * _MIB,
+        le=1 << 40,
+    )
+    cxone_drain_workers: kinds.Whole = _row(
+        8, "Spooled deliveries handed to MongoDB at the same time.", ge=1, le=64
+    )
     cxone_refused_max_count: kinds.Whole = _row(
         1000, "Deliveries kept whose signature failed; 0 keeps none.", ge=0, le=1_000_000
     )
     cxone_refused_max_bytes: kinds.Size = _row(
         64 * _MIB, "Room for deliveries whose signature failed.", ge=0, le=1 << 40
+    )
+    cxone_lease_time: kinds.Seconds = _row(
+        30.0,
+        "How long a job of a process that died keeps the other processes waiting.",
+        ge=3,
+        le=600,
+    )
+    cxone_sweep_interval: kinds.Seconds = _row(
+        30.0, "How often dead letters whose time has come are tried again.", ge=1, le=86_400
+    )
+    cxone_retry_attempts: kinds.Whole = _row(
+        10, "Attempts after which a dead letter is parked for a person.", ge=1, le=1000
+    )
+    cxone_auto_repair: Annotated[Literal["on", "off"], Choice] = _row(
+        "on",
+        "Try a malformed body once with raw control characters escaped and a byte-order mark "
+        "removed.",
+    )
+    cxone_dead_letter_retention_days: kinds.Whole = _row(
+        30, "Days after which resolved and discarded dead letters are deleted.", ge=1, le=36_500
+    )
+    cxone_retention_days: kinds.Whole = _row(
+        0, "Days after which MongoDB deletes events; 0 keeps them.", ge=0, le=20_000
     )
     cxone_store_max_depth: kinds.Whole = _row(
         100, "Deeper payloads become dead letters.", ge=1, le=100
@@ -140,6 +178,21 @@ class Settings(BaseModel, frozen=True):
     cxone_map_min_children: kinds.Whole = _row(
         100, "An object with more children of one shape is a map: one * path.", ge=2, le=100_000
     )
+    cxone_backfill_interval: kinds.Seconds = _row(
+        60.0, "How often older documents are looked for that lack fields.", ge=1, le=86_400
+    )
+    cxone_backfill_quiet: kinds.Seconds = _row(
+        60.0, "How long a schema must stand unchanged before that.", ge=0, le=86_400
+    )
+    cxone_backfill_batch: kinds.Whole = _row(
+        500, "Older documents filled at once at most.", ge=1, le=10_000
+    )
+    cxone_backfill_pause: kinds.Seconds = _row(
+        0.1, "How long a backfill rests between batches at least.", ge=0, le=60
+    )
+    cxone_adoption_interval: kinds.Seconds = _row(
+        60.0, "How often it is counted how far schema versions have spread.", ge=5, le=3600
+    )
     # -- Datadog --------------------------------------------------------------------------------
     dd_api_key: kinds.Secret = _row(
         None, "Without it metrics go to the log and /metrics only.", ["DATADOG_API_KEY"]
@@ -154,6 +207,15 @@ class Settings(BaseModel, frozen=True):
     )
     dd_hostname: kinds.OptionalText = _row(None, "The host; without it the name of this machine.")
     dd_tags: kinds.Tags = _row((), "More tags on every metric.")
+    cxone_report_interval: kinds.Seconds = _row(
+        60.0, "How often metrics are reported to Datadog, or to the log.", ge=10, le=600
+    )
+    cxone_report_buffer: kinds.Whole = _row(
+        50_000,
+        "Points kept for Datadog, an hour at most, while it cannot take them.",
+        ge=1000,
+        le=1_000_000,
+    )
     # -- this program ---------------------------------------------------------------------------
     log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], Choice] = _row(
         "info", "The least level that is logged."

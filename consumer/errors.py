@@ -91,6 +91,17 @@ class StoreError(Held):
     retryable = True
 
 
+class SchemaMoved(ConsumerError):
+    """The head is no longer the version that somebody looked at and decided on."""
+
+    reason = "schema_moved"
+
+    def __init__(self, subject: str, now: int, then: int) -> None:
+        super().__init__(
+            f'schema "{subject}" is at version {now}, you approved {then}: reload and approve again'
+        )
+
+
 class StoreUnavailable(ConsumerError):
     """MongoDB cannot take anything now, or its answer was lost: nothing may be assumed (503)."""
 

@@ -18,17 +18,20 @@ from consumer.errors import (
     Rejected,
     SignatureError,
     StoreError,
+    StoreUnavailable,
     place_of,
 )
 from consumer.events import Delivery, Outcome
 from consumer.hexdump import hexdump
-from consumer.metrics import REJECTED, SECRETS, UNTRACKED, VERSIONS, Metrics
+from consumer.metrics import REJECTED, SECRETS, SPOOLED, UNTRACKED, VERSIONS, Metrics
 from consumer.parsing import EventParser
 from consumer.schema.defaults import fill
 from consumer.signature import Secret, SignatureScheme, verify
+from consumer.spool import Spool
 from consumer.storage.dead_letters import DeadLetter, DeadLetters
 from consumer.storage.documents import Stamp, document_id, encode, layout
 from consumer.storage.event_store import EventStore
+from consumer.storage.outage import Outage
 from consumer.storage.schema_registry import Admission, SchemaRegistry
 
 log = structlog.get_logger(__name__)
@@ -56,8 +59,19 @@ class Processed:
     document_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Where deliveries go while MongoDB is away, and how that is known."""
+
+    outage: Outage
+    spool: Spool
+
+
 class Ingest:
-    """The way of a delivery from its bytes to its outcome."""
+    """The way of a delivery from its bytes to its outcome.
+
+    Without a `fallback` what MongoDB cannot take ends as StoreUnavailable.
+    """
 
     def __init__(
         self,
@@ -70,6 +84,7 @@ class Ingest:
         refuse: Callable[[Delivery, SignatureError], None],
         metrics: Metrics,
         clock: Callable[[], datetime],
+        fallback: Fallback | None = None,
     ) -> None:
         self._policy = policy
         self._parser = parser
@@ -79,6 +94,7 @@ class Ingest:
         self._refuse = refuse
         self._metrics = metrics
         self._clock = clock
+        self._fallback = fallback
 
     def receive(self, delivery: Delivery) -> Outcome:
         """Verify and settle a delivery from outside.
@@ -103,9 +119,26 @@ class Ingest:
         return delivery.verified(verdict)
 
     def settle(self, delivery: Delivery) -> Outcome:
-        """Process a verified delivery; what cannot become a document is kept as dead letter.
+        """Make a verified delivery durable in MongoDB, or in the spool while that is away.
 
         Raises Rejected and StoreUnavailable as `receive` does.
+        """
+        fallback = self._fallback
+        if fallback is None:
+            return self.store(delivery)
+        if not fallback.outage.known:
+            try:
+                with fallback.outage.bound():
+                    return self.store(delivery)
+            except StoreUnavailable as error:
+                # It may be stored all the same: then the drain finds a duplicate.
+                fallback.outage.begin(error)
+        return self._spool(delivery, fallback.spool)
+
+    def store(self, delivery: Delivery) -> Outcome:
+        """Process a verified delivery; what cannot become a document is kept as dead letter.
+
+        Raises Rejected and StoreUnavailable as `receive` does; never spools.
         """
         try:
             return self.process(delivery).outcome
@@ -155,6 +188,23 @@ class Ingest:
         new = self._events.append(encode(layout(key, event, stamp)), event.digest)
         self._tell(delivery, subject, admission, "processed" if new else "duplicate")
         return Processed(Outcome("processed" if new else "duplicate", admission.version), key)
+
+    def _spool(self, delivery: Delivery, spool: Spool) -> Outcome:
+        """Keep for later what MongoDB cannot take now; the drain makes it an event or dead letter.
+
+        Raises Rejected for what is no event, once that is kept too.
+        """
+        rejection: Rejected | None = None
+        try:
+            self._parser.parse(delivery.body)
+        except Rejected as error:
+            rejection = error
+        spool.append(delivery)
+        self._metrics.count(SPOOLED)
+        log.info("spooled", delivery=delivery.id)
+        if rejection is not None:
+            raise rejection
+        return Outcome("spooled")
 
     def _tell(self, delivery: Delivery, subject: str, admission: Admission, outcome: str) -> None:
         fields: dict[str, Any] = {}

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import socket
+from datetime import timedelta
+from importlib.metadata import version
+
 from config.settings import Settings
 from config.subjects import ALL, SubjectRules
+from consumer.datadog.intake import Account
+from consumer.datadog.points import Common, tags
 from consumer.errors import NoMongo, SetupError
-from consumer.ingest import Policy
+from consumer.ingest import COLLECTION_SUBJECT, Policy
 from consumer.parsing import EventFields
+from consumer.retry_rules import RetryRules
 from consumer.schema.policy import Guards, SchemaPolicy, SubjectPolicy, subject_policy
 from consumer.server.server import ServerOptions
 from consumer.signature import Secret, SignatureScheme
+from consumer.storage.conditions import Basis
 from consumer.storage.embedded.running import running_uri
+from jobs.backfill import BackfillRules
+from jobs.backfill_pace import PaceRules
 
 
 def signature_scheme(settings: Settings) -> SignatureScheme:
@@ -87,6 +97,37 @@ def _subject(settings: Settings, name: str, rules: SubjectRules) -> SubjectPolic
         raise SetupError(f'[subjects."{name}"] in the config file: {error}') from error
 
 
+def retry_rules(settings: Settings) -> RetryRules:
+    """How often dead letters are tried, and what may be done to them."""
+    return RetryRules(
+        attempts=settings.cxone_retry_attempts, auto_repair=settings.cxone_auto_repair == "on"
+    )
+
+
+def dead_letter_retention(settings: Settings) -> timedelta:
+    """How long dead letters that have ended are kept."""
+    return timedelta(days=settings.cxone_dead_letter_retention_days)
+
+
+def retry_basis(settings: Settings) -> Basis:
+    """What these settings say of that for which dead letters wait."""
+    secrets = (secret.key for secret in shared_secrets(settings))
+    accepting = (
+        settings.cxone_id_field,
+        settings.cxone_type_field,
+        settings.cxone_store_max_depth,
+        settings.cxone_dedupe,
+        settings.cxone_schema_scope,
+        schema_policy(settings).general.contract,
+        sorted((name, settings.rules_for(name)) for name in settings.subjects),
+    )
+    return Basis(
+        signing=(repr(signature_scheme(settings)).encode(), *secrets),
+        settings=repr(accepting),
+        one_subject=COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None,
+    )
+
+
 def mongodb_uri(settings: Settings) -> str:
     """`MONGODB_URI`, else that of the embedded MongoDB which runs on the data directory; raises
     NoMongo where there is neither."""
@@ -101,6 +142,14 @@ def mongodb_uri(settings: Settings) -> str:
     return uri
 
 
+def backfill_rules(settings: Settings) -> BackfillRules:
+    """When and how fast older documents are filled."""
+    return BackfillRules(
+        quiet=settings.cxone_backfill_quiet,
+        pace=PaceRules(batch=settings.cxone_backfill_batch, pause=settings.cxone_backfill_pause),
+    )
+
+
 def server_options(settings: Settings) -> ServerOptions:
     """Bounds and times of the HTTP server."""
     return ServerOptions(
@@ -110,4 +159,32 @@ def server_options(settings: Settings) -> ServerOptions:
         request_timeout=settings.cxone_request_timeout,
         drain_timeout=settings.cxone_drain_timeout,
         max_waiting=settings.cxone_max_waiting,
+    )
+
+
+def datadog_account(settings: Settings) -> Account | None:
+    """Where to report; None without an API key."""
+    if settings.dd_api_key is None:
+        return None
+    url = settings.dd_url or f"https://api.{settings.dd_site}"
+    return Account(url, settings.dd_api_key.get_secret_value())
+
+
+def report_common(settings: Settings, *, fleet: bool = False) -> Common:
+    """What every point carries: of one process, or of all together (`fleet`).
+
+    Processes of one machine would overwrite each other's points, so theirs carry their port.
+    """
+    port = settings.cxone_listen.rpartition(":")[2]
+    unified = {
+        "env": settings.dd_env,
+        "service": settings.dd_service,
+        "version": settings.dd_version or version("cxone-consumer"),
+        "instance": None if fleet else f"port-{port}",
+    }
+    given = (f"{key}:{text}" for key, text in unified.items() if text)
+    return Common(
+        tags=tags((*given, *settings.dd_tags)),
+        host=settings.dd_hostname or socket.gethostname(),
+        interval=int(settings.cxone_report_interval),
     )

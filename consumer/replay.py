@@ -2,55 +2,182 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from consumer.errors import Held, Rejected, SignatureError
+import structlog
+from bson.binary import Binary
+
+from consumer.errors import (
+    ConsumerError,
+    ContractHold,
+    Held,
+    MalformedJson,
+    Rejected,
+    SignatureError,
+    StoreError,
+    StoreUnavailable,
+    place_of,
+)
 from consumer.events import Delivery, Headers, Verdict
-from consumer.ingest import Ingest
-from consumer.storage.dead_letters import DeadLetters
+from consumer.ingest import Ingest, Processed
+from consumer.repairs import repair, repair_by_name
+from consumer.retry_rules import DISCARDED, PARKED, Next, RetryRules, after
+from consumer.storage.claims import Waits
+from consumer.storage.dead_letters import OPEN, DeadLetters, verdict_document
+from consumer.storage.wakes import MIGRATION_FAILED
+
+log = structlog.get_logger(__name__)
+
+# So often may an attempt end without a word, its process killed, before the entry is suspected.
+_MAX_LOST = 20
+EDITED = "edited"
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """How it ended: an outcome's status, or the reason why the entry stays."""
+    """How it ended: an outcome's status, or the reason why the entry stays (`busy`: another process
+    tries it just now; `left`: it is not for replay). `status` is that of the entry now."""
 
     resolved: bool
     result: str
     message: str = ""
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """What to read in place of the body. An `edited` one is a body of its own, with its own digest
+    as key; a repaired one keeps that of the original."""
+
+    body: bytes
+    repairs: tuple[str, ...]
+    edited: bool = False
 
 
 class Replay:
-    """Sends dead letters the way of a delivery again; the original bytes are what is replayed."""
+    """Sends dead letters the way of a delivery again; the original bytes always stay."""
 
     def __init__(
-        self, ingest: Ingest, dead_letters: DeadLetters, clock: Callable[[], datetime]
+        self,
+        ingest: Ingest,
+        dead_letters: DeadLetters,
+        clock: Callable[[], datetime],
+        rules: RetryRules | None = None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
+        self.rules = rules or RetryRules()
         self._ingest = ingest
-        self._dead_letters = dead_letters
+        self._claims = dead_letters.claims
         self._clock = clock
+        self._jitter = jitter
 
-    def entry(self, entry: Mapping[str, Any], by: str) -> Replayed:
-        """Replay one dead letter for `by` (`command line`, `sweep`); raises StoreUnavailable.
+    def entry(
+        self, entry: Mapping[str, Any], by: str, corrected: Corrected | None = None
+    ) -> Replayed:
+        """Replay one dead letter for `by`, a person; raises StoreUnavailable.
 
         A verdict travels with the entry, because secrets rotate; only signature failures, which
         have none, are verified again, against their original bytes and the time they came.
         """
+        if entry["reason"] == MIGRATION_FAILED:
+            return Replayed(False, "left", "the next backfill tries its document again")
+        claimed = self._claims.claim(entry["_id"], by, (*OPEN, PARKED, DISCARDED))
+        if claimed is None:
+            return Replayed(False, "busy", "it has ended, or another process tries it just now")
+        return self._attempt(claimed, by, corrected or recorded(claimed))
+
+    def due(self, _id: str, by: str) -> Replayed | None:
+        """Replay one entry that the sweep found due; None when it is not any more. Raises
+        StoreUnavailable."""
+        claimed = self._claims.claim(_id, by, OPEN, only_due=True)
+        if claimed is None:
+            return None
+        if claimed["claim"]["taken"] > _MAX_LOST:
+            return self._suspect(claimed, by)
+        corrected = recorded(claimed)
+        if corrected is None and claimed.get("blocked_by") == MalformedJson.reason:
+            # Without a repair nothing has changed, and the attempt says so in the history.
+            found = repair(bytes(claimed["original_payload"]), safe_only=True)
+            corrected = Corrected(found.body, found.names) if found else None
+        return self._attempt(claimed, by, corrected)
+
+    def _attempt(self, entry: dict[str, Any], by: str, corrected: Corrected | None) -> Replayed:
         delivery = stored_delivery(entry)
-        attempt: dict[str, Any] = {"at": self._clock(), "by": by}
+        now = self._clock()
+        attempt: dict[str, Any] = {"at": now, "by": by}
+        details: dict[str, Any] = {}
+        if corrected:
+            attempt["repairs"] = list(corrected.repairs)
         try:
             if delivery.verdict is None:
                 delivery = self._ingest.verify(delivery)
-            processed = self._ingest.process(delivery)
+                details["verdict"] = verdict_document(delivery.verdict)
+            processed = self._process(delivery, corrected)
         except (SignatureError, Rejected, Held) as error:
-            attempt |= {"result": error.reason, "error": str(error)}
-            self._dead_letters.failed(entry["_id"], str(error), attempt)
-            return Replayed(False, error.reason, str(error))
-        attempt["result"] = processed.outcome.status
-        self._dead_letters.resolve(entry["_id"], processed.document_id, attempt)
-        return Replayed(True, processed.outcome.status)
+            return self._stays(entry, error, attempt, details | _kept(error, corrected))
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # One entry must not end the sweep of all. The message may quote the payload.
+            log.error(  # noqa: TRY400
+                "unexpected fault", entry=entry["_id"], error=type(error).__name__,
+                place=place_of(error),
+            )  # fmt: skip
+            fault = StoreError(f"unexpected {type(error).__name__}")
+            return self._stays(entry, fault, attempt, details | _kept(fault, corrected))
+        status = processed.outcome.status
+        attempt["result"] = status
+        if self._claims.resolve(entry, processed.document_id, attempt, now):
+            return Replayed(True, status, status="resolved")
+        # Whoever took the entry over finds the event stored, by its `_id`.
+        return Replayed(True, status, "its entry was taken over by another process")
+
+    def _process(self, delivery: Delivery, corrected: Corrected | None) -> Processed:
+        if corrected is None:
+            return self._ingest.process(delivery)
+        if corrected.edited:
+            edited = Delivery(
+                delivery.id,
+                corrected.body,
+                delivery.headers,
+                delivery.received_at,
+                delivery.verdict,
+            )
+            return self._ingest.process(edited, repairs=corrected.repairs)
+        return self._ingest.process(delivery, corrected.body, corrected.repairs)
+
+    def _stays(
+        self,
+        entry: dict[str, Any],
+        error: ConsumerError,
+        attempt: dict[str, Any],
+        details: Mapping[str, Any],
+    ) -> Replayed:
+        attempt |= {"result": error.reason, "error": str(error)}
+        next_ = after(
+            error,
+            was=entry.get("blocked_by", entry["reason"]),
+            attempts=entry["retry_count"] + 1,
+            now=attempt["at"],
+            rules=self.rules,
+            jitter=self._jitter(),
+        )
+        waits = Waits(next_, error.reason, str(error), details)
+        if not self._claims.put_back(entry, waits, attempt):
+            return Replayed(False, "busy", "another process took it over")
+        return Replayed(False, error.reason, str(error), next_.status)
+
+    def _suspect(self, entry: dict[str, Any], by: str) -> Replayed:
+        """Park an entry whose attempts never came to an end."""
+        message = f"{_MAX_LOST} attempts ended with their process: see its log, then retry by hand"
+        attempt = {"at": self._clock(), "by": by, "result": PARKED, "error": message}
+        waits = Waits(Next(PARKED), entry.get("blocked_by", entry["reason"]), message)
+        self._claims.put_back(entry, waits, attempt)
+        return Replayed(False, PARKED, message, PARKED)
 
 
 def stored_delivery(entry: Mapping[str, Any]) -> Delivery:
@@ -63,3 +190,25 @@ def stored_delivery(entry: Mapping[str, Any]) -> Delivery:
         received_at=entry["timestamp"],
         verdict=Verdict(verdict["secret"], verdict["verified_at"]) if verdict else None,
     )
+
+
+def recorded(entry: Mapping[str, Any]) -> Corrected | None:
+    """The correction that somebody made before, when what it led to had to wait."""
+    if entry.get("edited_payload") is not None:
+        return Corrected(bytes(entry["edited_payload"]), (EDITED,), edited=True)
+    found = repair_by_name(bytes(entry["original_payload"]), entry.get("repairs") or ())
+    return Corrected(found.body, found.names) if found else None
+
+
+def _kept(error: ConsumerError, corrected: Corrected | None) -> dict[str, Any]:
+    """What the entry must remember for its next attempt."""
+    kept: dict[str, Any] = {}
+    if isinstance(error, ContractHold):
+        kept["changes"] = error.changes
+    # A correction is worth keeping only where it made an event, one that now waits.
+    if corrected and isinstance(error, Held):
+        if corrected.edited:
+            kept["edited_payload"] = Binary(corrected.body)
+        else:
+            kept["repairs"] = list(corrected.repairs)
+    return kept

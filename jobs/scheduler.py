@@ -3,45 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta
 
 import structlog
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from consumer.clock import utc_now
+from jobs.runner import Job, Runner
+
+__all__ = ["Job", "Runner", "Scheduler"]
 
 log = structlog.get_logger(__name__)
 
+# A lease expires on the server's clock to the millisecond; asking right then would be too early.
+_MARGIN = 0.02
+# The end of each attempt says when the next one comes; this is for the case that it could not.
+_SAFETY_NET = timedelta(hours=1)
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One row: what runs how often. `every` is in seconds, counted from the start of each run."""
 
-    name: str
-    every: float
-    run: Callable[[], None]
+class _Told(BaseTrigger):  # type: ignore[misc]
+    """Fires when it was told to; a run that ends in no time tells it before APScheduler asks."""
+
+    def __init__(self) -> None:
+        self.at: datetime | None = None
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        if self.at is not None and previous_fire_time is not None and self.at > previous_fire_time:
+            return self.at
+        return now + _SAFETY_NET
 
 
 class Scheduler:
-    """APScheduler over a table of jobs; a failed run is logged and the next one comes."""
+    """APScheduler over a table of jobs; each run decides when the next attempt comes.
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    `clock` is the time of day that APScheduler itself goes by.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        runner: Runner | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._jobs = {job.name: job for job in jobs}
+        self._runner = runner or Runner()
+        self._clock = clock
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
-            executors={"default": ThreadPoolExecutor(max_workers=4)},
+            # A thread for each, so that a long run cannot keep another job waiting.
+            executors={"default": ThreadPoolExecutor(max_workers=max(1, len(jobs)))},
             # A run that is late or still going is not made up for: the next one covers it.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
+        self._triggers = {job.name: _Told() for job in jobs}
         for job in jobs:
             self._scheduler.add_job(
-                _guarded(job),
-                "interval",
-                seconds=job.every,
+                self._runner.attempt,
+                self._triggers[job.name],
+                args=(job,),
                 id=job.name,
                 name=job.name,
                 # The first run comes with the start, not one interval later.
-                next_run_time=datetime.now(timezone.utc),
+                next_run_time=clock(),
             )
+        # Not from within the attempt: until APScheduler has seen its end it would skip the next.
+        self._scheduler.add_listener(self._ended, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
 
     @property
     def running(self) -> bool:
@@ -50,17 +80,35 @@ class Scheduler:
     def start(self) -> None:
         self._scheduler.start()
 
-    def stop(self) -> None:
-        """End without waiting for runs under way: each is safe to be cut off."""
+    def stop(self, timeout: float = 5.0) -> bool:
+        """Ask runs under way to end, and wait for them up to `timeout` seconds; whether all did.
+
+        Those that ended have released their leases; the lease of one that goes on expires.
+        """
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+        ended = self._runner.stop(timeout)
+        if not ended:
+            log.warning("jobs are still running: stopped without them", waited=timeout)
+        return ended
 
+    def run_now(self, name: str) -> None:
+        """Bring the next attempt of a job forward to now; KeyError for a name not in the table.
 
-def _guarded(job: Job) -> Callable[[], None]:
-    def run() -> None:
+        While one is under way this does nothing.
+        """
+        self._next(self._jobs[name].name, 0)
+
+    def _ended(self, event: JobExecutionEvent) -> None:
+        # None where the attempt itself broke down.
+        seconds = self._jobs[event.job_id].every if event.retval is None else event.retval
+        self._next(event.job_id, seconds + _MARGIN)
+
+    def _next(self, name: str, seconds: float) -> None:
+        at = self._clock() + timedelta(seconds=seconds)
+        self._triggers[name].at = at
         try:
-            job.run()
-        except Exception:
-            log.exception("job failed", job=job.name)
-
-    return run
+            self._scheduler.modify_job(name, next_run_time=at)
+        except JobLookupError:
+            # The scheduler was stopped meanwhile.
+            log.debug("no next attempt", job=name)

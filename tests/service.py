@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -78,16 +79,17 @@ def running_service(uri: str, database: str, **settings: str) -> Iterator[Client
         "MONGODB_DATABASE": database,
         **{name.upper(): value for name, value in settings.items()},
     }
-    loaded = configuration.load(given, {})
-    service = Service(loaded, uri)
-    thread = threading.Thread(target=service.run)
-    thread.start()
-    try:
-        yield Client(service, loaded)
-    finally:
-        service.stop()
-        thread.join(20)
-        assert not thread.is_alive()
+    with tempfile.TemporaryDirectory(prefix="cxone-service-") as directory:
+        loaded = configuration.load({"CXONE_DATA_DIR": directory, **given}, {})
+        service = Service(loaded, uri)
+        thread = threading.Thread(target=service.run)
+        thread.start()
+        try:
+            yield Client(service, loaded)
+        finally:
+            service.stop()
+            thread.join(20)
+            assert not thread.is_alive()
 
 
 def dead_letters(database: Database[dict[str, Any]]) -> list[dict[str, Any]]:

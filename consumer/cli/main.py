@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from config import logs
 from config.settings import SettingsError
-from consumer.cli import dlq
-from consumer.cli.console import error_console
+from consumer.cli import adoption, datadog, dlq, schema, spool
+from consumer.cli.console import error_console, safe
 from consumer.cli.context import Sources
 from consumer.cli.demo import demo
 from consumer.cli.doctor import doctor
@@ -19,6 +20,7 @@ from consumer.cli.init import init
 from consumer.cli.send import send
 from consumer.cli.serve import serve
 from consumer.cli.sign import sign
+from consumer.cli.status import status
 from consumer.errors import ConsumerError, NoMongo, StoreUnavailable
 
 COMMANDS = (
@@ -28,8 +30,15 @@ COMMANDS = (
     ("send", send),
     ("sign", sign),
     ("doctor", doctor),
+    ("status", status),
 )
-GROUPS = (("dlq", dlq.app, "Look at dead letters and try them again."),)
+GROUPS = (
+    ("adoption", adoption.app, "See how far each schema version has spread."),
+    ("datadog", datadog.app, "Get the dashboard and monitors for Datadog."),
+    ("dlq", dlq.app, "Look at dead letters and try them again."),
+    ("schema", schema.app, "Look at schemas and decide what becomes part of them."),
+    ("spool", spool.app, "Look at what waits on this machine for MongoDB."),
+)
 
 # Some releases of typer build on click and some ship their own: this is the class of either.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -89,6 +98,8 @@ def common(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
+    # Standard output is for what was asked for; `serve` logs as its settings say.
+    logs.configure("warning", "console", sys.stderr)
     sys.exit(run(arguments))
 
 
@@ -101,6 +112,7 @@ def run(arguments: list[str] | None = None) -> int:
         return int(error.exit_code)
     except tuple(_STATUS) as error:
         if str(error):
-            error_console().print(f"cxone-consumer: {error}", soft_wrap=True)
+            # A subject that it names may come from outside.
+            error_console().print(safe(f"cxone-consumer: {error}"), soft_wrap=True)
         return next(status for kind, status in _STATUS.items() if isinstance(error, kind))
     return result if isinstance(result, int) else 0

@@ -20,10 +20,15 @@ OURS = (
     mongo.EVENTS,
     mongo.SCHEMA_VERSIONS,
     mongo.DEAD_LETTERS,
-    "adoption_counts",
-    "leases",
-    "job_runs",
-    "audit",
+    mongo.ADOPTION_COUNTS,
+    mongo.ADOPTION_TOTALS,
+    mongo.ADOPTION_STATE,
+    mongo.LEASES,
+    mongo.JOB_RUNS,
+    mongo.INSTANCES,
+    mongo.RETRY_CONDITIONS,
+    mongo.REPORTS,
+    mongo.AUDIT,
 )
 _NEEDED = ("find", "insert", "update", "remove", "createIndex")
 _UNAUTHORIZED = 13

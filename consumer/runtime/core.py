@@ -16,19 +16,24 @@ from config.logs import RateLimit
 from config.settings import Settings
 from consumer.clock import utc_now
 from consumer.detective import investigate
-from consumer.ingest import Ingest
+from consumer.ingest import Fallback, Ingest
 from consumer.metrics import BUILD, Metrics
 from consumer.options import (
+    dead_letter_retention,
     event_fields,
     ingest_policy,
     mongodb_uri,
+    retry_rules,
     schema_policy,
 )
 from consumer.parsing import EventParser
 from consumer.refusals import Bounds, Refusals
+from consumer.replay import Replay
+from consumer.spool import Spool
 from consumer.storage import mongo
 from consumer.storage.dead_letters import DeadLetters
 from consumer.storage.event_store import EventStore
+from consumer.storage.outage import Outage
 from consumer.storage.schema_registry import SchemaRegistry
 
 # Seconds between two lines about deliveries refused for the same reason.
@@ -46,13 +51,23 @@ class Core:
     ingest: Ingest
     refusals: Refusals
     metrics: Metrics
+    replay: Replay
+    outage: Outage
 
     def close(self) -> None:
         self.client.close()
 
 
-def build_core(settings: Settings, uri: str, clock: Callable[[], datetime] = utc_now) -> Core:
-    """Wire verification, parsing, schema and storage to the MongoDB at `uri`, connected lazily."""
+def build_core(
+    settings: Settings,
+    uri: str,
+    clock: Callable[[], datetime] = utc_now,
+    spool: Spool | None = None,
+) -> Core:
+    """Wire verification, parsing, schema and storage to the MongoDB at `uri`, connected lazily.
+
+    With a `spool` deliveries go there while MongoDB is away.
+    """
     client = mongo.connect(
         uri, timeout=settings.cxone_store_timeout, pool_size=settings.cxone_threads + 8
     )
@@ -60,7 +75,8 @@ def build_core(settings: Settings, uri: str, clock: Callable[[], datetime] = utc
     metrics = Metrics()
     metrics.set(BUILD, 1, version=version("cxone-consumer"))
     policy = ingest_policy(settings)
-    dead_letters = DeadLetters(database[mongo.DEAD_LETTERS])
+    dead_letters = DeadLetters(database[mongo.DEAD_LETTERS], dead_letter_retention(settings))
+    outage = Outage(database[mongo.EVENTS], settings.cxone_spool_after)
     registry = SchemaRegistry(database[mongo.SCHEMA_VERSIONS], schema_policy(settings), clock)
     refusals = Refusals(
         dead_letters=dead_letters,
@@ -78,8 +94,10 @@ def build_core(settings: Settings, uri: str, clock: Callable[[], datetime] = utc
         refuse=refusals.offer,
         metrics=metrics,
         clock=clock,
+        fallback=Fallback(outage, spool) if spool is not None else None,
     )
-    return Core(client, database, registry, dead_letters, ingest, refusals, metrics)
+    replay = Replay(ingest, dead_letters, clock, retry_rules(settings))
+    return Core(client, database, registry, dead_letters, ingest, refusals, metrics, replay, outage)
 
 
 @contextmanager

@@ -9,39 +9,38 @@ import structlog
 
 from config.settings import Settings
 from consumer.clock import utc_now
-from consumer.errors import StoreUnavailable
+from consumer.errors import SetupError, StoreUnavailable
 from consumer.options import server_options, signature_scheme
 from consumer.runtime.core import build_core
+from consumer.runtime.periodic import periodic
 from consumer.server.server import Server
+from consumer.spool import Spool, directory_in
 from consumer.storage import mongo
 from consumer.storage.health import Reachability
+from consumer.storage.retention import apply_retention
 from consumer.web import app as web_app
 from consumer.web.health import Condition, Probe
 from consumer.web.webhook import ROUTE, Webhook
-from jobs.scheduler import Job, Scheduler
 
 log = structlog.get_logger(__name__)
 
-# Seconds between looks for schema versions that other processes registered, so that few documents
-# are stamped with an older one.
-_REFRESH_EVERY = 10.0
-_PREPARE_EVERY = 15.0
+# Seconds to keep the refused deliveries that wait, when the process stops.
 _STOP_TIMEOUT = 5.0
 
 
 class Service:
-    """The running whole: HTTP in front, the core behind, the scheduler beside."""
+    """The running whole: HTTP in front, the core behind, the jobs beside.
+
+    The caller owns the data directory of the settings (DataDirectory), where the spool is.
+    """
 
     def __init__(self, settings: Settings, uri: str) -> None:
-        self.core = build_core(settings, uri)
+        self._retention_days = settings.cxone_retention_days
+        self._spool = Spool(directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes)
+        self.core = build_core(settings, uri, spool=self._spool)
         self._reachability = Reachability(self.core.client)
         self._prepared = False
-        self._scheduler = Scheduler(
-            (
-                Job("prepare_store", _PREPARE_EVERY, self._prepare),
-                Job("refresh_schemas", _REFRESH_EVERY, self.core.registry.refresh),
-            )
-        )
+        self._periodic = periodic(settings, self.core, self._spool, self._prepare)
         self.server = Server(self._app(settings), server_options(settings))
 
     @property
@@ -53,12 +52,13 @@ class Service:
     def run(self) -> None:
         """Serve until `stop`; everything accepted is answered before this returns."""
         self.core.refusals.start()
-        self._scheduler.start()
+        self._periodic.scheduler.start()
         try:
             self.server.run()
         finally:
-            self._scheduler.stop()
+            self._periodic.stop()
             self.core.refusals.stop(_STOP_TIMEOUT)
+            self._spool.close()
             self.core.close()
 
     def stop(self) -> None:
@@ -66,13 +66,14 @@ class Service:
         self.server.stop()
 
     def _prepare(self) -> None:
-        """Create indexes. MongoDB may be away while we start: deliveries are then answered 503, and
-        the job of the same name tries again."""
+        """Create indexes. MongoDB may be away while we start: deliveries are then spooled, and the
+        job that calls this tries again."""
         if self._prepared:
             return
         try:
             mongo.create_indexes(self.core.database)
-        except StoreUnavailable as error:
+            apply_retention(self.core.database, self._retention_days)
+        except (StoreUnavailable, SetupError) as error:
             log.warning("MongoDB is not ready", error=str(error))
             return
         self._prepared = True
@@ -95,7 +96,7 @@ class Service:
             webhook=webhook,
             metrics=core.metrics,
             probes=self._probes(),
-            keepers=("mongodb",),
+            keepers=("mongodb", "spool"),
             reject_status=settings.cxone_reject_status,
         )
 
@@ -103,11 +104,18 @@ class Service:
         reach = self._reachability.check()
         return Condition(reach.ok, reach.detail)
 
+    def _spooling(self) -> Condition:
+        fault = self._spool.fault
+        waiting = f"{self._spool.depth} waiting"
+        return Condition(fault is None, waiting if fault is None else f"{waiting}; {fault}")
+
     def _probes(self) -> dict[str, Probe]:
+        periodic = self._periodic
         return {
             "mongodb": self._mongodb,
-            "spool": lambda: Condition(False, "this version has none"),
+            "spool": self._spooling,
             "scheduler": lambda: Condition(
-                self._scheduler.running, "running" if self._scheduler.running else "stopped"
+                periodic.scheduler.running, "running" if periodic.scheduler.running else "stopped"
             ),
+            "datadog": lambda: Condition(periodic.outlet.state.ok, periodic.outlet.state.text),
         }

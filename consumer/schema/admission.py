@@ -14,6 +14,9 @@ from consumer.schema.model import Change, SchemaVersion, shape_of
 from consumer.schema.policy import Contract, Guards, SubjectPolicy
 from consumer.schema.shape import Shape, join, through_maps, walk
 
+# An event id is recorded with the change it caused, but ids have no bound of their own.
+_CAUSE_CHARACTERS = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
@@ -85,6 +88,11 @@ def decide(
     if not _has_room(proposed, guards):
         return Decision(guard="paths_per_subject")
     return Decision(next=proposed, guard=guard)
+
+
+def cause(event_id: object) -> str:
+    """An event id as it is recorded with what it changes."""
+    return str(event_id)[:_CAUSE_CHARACTERS]
 
 
 def is_held(change: Change, contract: Contract) -> bool:

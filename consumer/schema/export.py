@@ -86,6 +86,22 @@ def mongo_schema(version: SchemaVersion, defaults: Defaults | None = None) -> Mo
     return MongoSchema(schema, tuple(left_out))
 
 
+def mongo_validator(version: SchemaVersion, defaults: Defaults | None = None) -> MongoSchema:
+    """A whole validator, `{"$jsonSchema": …}`, for a collection that holds other subjects too:
+    whatever is stored under another one passes."""
+    exported = mongo_schema(version, defaults)
+    another = {
+        "bsonType": "object",
+        "properties": {"subject": {"not": {"enum": [version.subject]}}},
+    }
+    of_another = {
+        "required": ["_meta"],
+        "properties": {"_meta": {**another, "required": ["subject"]}},
+    }
+    schema = {"$jsonSchema": {"anyOf": [of_another, exported.schema]}}
+    return MongoSchema(schema, exported.left_out)
+
+
 def _below(
     shape: Shape, path: Path, types: Callable[[int], Document], speaks_of: Callable[[Path], bool]
 ) -> Document:

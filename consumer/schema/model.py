@@ -101,7 +101,7 @@ def from_document(document: Mapping[str, Any]) -> SchemaVersion:
             )
             for field in document["fields"]
         ),
-        changes=tuple(_change(change) for change in document["changes"]),
+        changes=tuple(map(change_of, document["changes"])),
         created_at=document["created_at"],
     )
 
@@ -129,7 +129,8 @@ def _field_document(field: Field) -> dict[str, Any]:
     return document
 
 
-def _change(document: Mapping[str, Any]) -> Change:
+def change_of(document: Mapping[str, Any]) -> Change:
+    """The change of a document that `to_document` wrote; raises as `from_document` does."""
     before = document["from"]
     return Change(
         kind=document["class"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson.binary import Binary
@@ -14,23 +14,21 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from consumer.events import Delivery, Verdict
+from consumer.retry_rules import (
+    DUE_AT_FIRST,
+    FIRST_STATUS,
+    HELD,
+    PARKED,
+    PENDING_INSPECTION,
+    PENDING_RETRY,
+)
+from consumer.storage.claims import Claims
 from consumer.storage.documents import storable_id
 from consumer.storage.translate import translated
 
-PENDING_INSPECTION = "pending_inspection"
-PENDING_RETRY = "pending_retry"
-HELD = "held"
-RESOLVED = "resolved"
+# What the sweep may try, and what a person may.
 OPEN = (PENDING_INSPECTION, PENDING_RETRY, HELD)
-
-# How an entry begins: whether waiting alone, a person or another setting can help.
-FIRST_STATUS: Mapping[str, str] = {
-    "contract_hold": HELD,
-    "id_conflict": HELD,
-    "constraint_violation": HELD,
-    "store_error": PENDING_RETRY,
-}
-_HISTORY_KEPT = 50
+UNRESOLVED = (*OPEN, PARKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +52,12 @@ def entry_id(reason: str, digest: str) -> str:
 class DeadLetters:
     """The `dead_letter_queue` collection under `w=majority, j=true`; raises StoreUnavailable."""
 
-    def __init__(self, entries: Collection[dict[str, Any]]) -> None:
+    def __init__(
+        self, entries: Collection[dict[str, Any]], retention: timedelta = timedelta(days=30)
+    ) -> None:
+        """`retention`: how long resolved and discarded entries are kept; others stay."""
         self._entries = entries
+        self.claims = Claims(entries, retention)
 
     def keep(self, letter: DeadLetter) -> str:
         """Durably keep or count the entry; its `_id`."""
@@ -70,10 +72,12 @@ class DeadLetters:
             "reason": letter.reason,
             "status": FIRST_STATUS.get(letter.reason, PENDING_INSPECTION),
             "retry_count": 0,
-            "next_retry_at": None,
+            "next_retry_at": delivery.received_at if letter.reason in DUE_AT_FIRST else None,
+            "blocked_by": letter.reason,
+            "blocked_at": delivery.received_at,
             "event_id": storable_id(letter.event_id),
             "event_type": letter.event_type,
-            "verdict": _verdict_document(delivery.verdict),
+            "verdict": verdict_document(delivery.verdict),
             "history": [],
         }
         update = {
@@ -123,15 +127,43 @@ class DeadLetters:
         with translated("dead_letter_queue"):
             yield from self._entries.find(dict(filters)).sort("last_seen", DESCENDING).limit(limit)
 
+    def depths(self) -> list[tuple[str, str, int, datetime]]:
+        """Per reason and status: how many, and when the oldest came; reads an index alone."""
+        pipeline: list[dict[str, Any]] = [
+            # An index serves a grouping only where there is a condition or an order on it.
+            {"$match": {"reason": {"$gte": ""}}},
+            {
+                "$group": {
+                    "_id": {"reason": "$reason", "status": "$status"},
+                    "count": {"$sum": 1},
+                    "oldest": {"$min": "$timestamp"},
+                }
+            },
+        ]
+        with translated("dead_letter_queue"):
+            return [
+                (row["_id"]["reason"], row["_id"]["status"], int(row["count"]), row["oldest"])
+                for row in self._entries.aggregate(pipeline)
+            ]
+
+    def ids(self, filters: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Ids and reasons of the entries that match, the oldest first."""
+        with translated("dead_letter_queue"):
+            # Ordered here: the server would sort whole entries, bodies and all.
+            found = list(self._entries.find(dict(filters), {"reason": 1, "timestamp": 1}))
+        found.sort(key=lambda entry: (entry["timestamp"], entry["_id"]))
+        return [(entry["_id"], entry["reason"]) for entry in found]
+
     def by_prefix(self, prefix: str) -> list[dict[str, Any]]:
         """Up to two entries whose `_id` begins with `prefix` (hex): two mean it is ambiguous."""
         with translated("dead_letter_queue"):
             bounds = {"$gte": prefix, "$lt": prefix + "g"}
             return list(self._entries.find({"_id": bounds}).limit(2))
 
-    def summary(self) -> list[dict[str, Any]]:
+    def summary(self, filters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Per reason and status: `count`, `seen`, `oldest` and `newest`; the most first."""
         pipeline: list[dict[str, Any]] = [
+            {"$match": dict(filters or {})},
             {
                 "$group": {
                     "_id": {"reason": "$reason", "status": "$status"},
@@ -146,29 +178,9 @@ class DeadLetters:
         with translated("dead_letter_queue"):
             return list(self._entries.aggregate(pipeline))
 
-    def resolve(self, _id: str, event: str | None, attempt: Mapping[str, Any]) -> None:
-        """End the entry as `resolved` by the event with `_id` `event`, recording the attempt."""
-        changed = {"status": RESOLVED, "resolved_by": event, "next_retry_at": None}
-        self._record(_id, changed, attempt)
 
-    def failed(self, _id: str, error_message: str, attempt: Mapping[str, Any]) -> None:
-        """Record an attempt that did not help."""
-        self._record(_id, {"error_message": error_message}, attempt)
-
-    def _record(self, _id: str, changed: Mapping[str, Any], attempt: Mapping[str, Any]) -> None:
-        history = {"$each": [dict(attempt)], "$slice": -_HISTORY_KEPT}
-        with translated("dead_letter_queue"):
-            self._entries.update_one(
-                {"_id": _id},
-                {
-                    "$set": dict(changed),
-                    "$push": {"history": history},
-                    "$inc": {"retry_count": 1},
-                },
-            )
-
-
-def _verdict_document(verdict: Verdict | None) -> dict[str, Any] | None:
+def verdict_document(verdict: Verdict | None) -> dict[str, Any] | None:
+    """How a verdict stands in an entry."""
     if verdict is None:
         return None
     return {"secret": verdict.secret, "verified_at": verdict.verified_at}

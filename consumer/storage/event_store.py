@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
-from pymongo.errors import DocumentTooLarge, DuplicateKeyError, WriteError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError, WriteError
 
-from consumer.errors import ConstraintViolation, IdConflict, StoreError, Unstorable
-from consumer.storage.translate import translated
+from consumer.errors import (
+    ConstraintViolation,
+    ConsumerError,
+    IdConflict,
+    StoreError,
+    StoreUnavailable,
+    Unstorable,
+)
+from consumer.storage.group_commit import IN_FLIGHT, GroupCommit
+from consumer.storage.translate import translated, unavailable
 
+_DUPLICATE_KEY = 11000
 _DOCUMENT_VALIDATION_FAILED = 121
-_TOO_LARGE = frozenset({10334, 17280, 17419, 17420})
+_TOO_LARGE_FOR_THE_DRIVER = 17280
+_TOO_LARGE = frozenset({10334, 17419, 17420, _TOO_LARGE_FOR_THE_DRIVER})
+# Refusals of the whole command for one document in it: nested too deep (15), or no BSON (22).
+_OF_THE_DOCUMENT = frozenset({15, 22}) | _TOO_LARGE
+
+
+@dataclass(slots=True)
+class _Insert:
+    """A document on its way, and what came of it: `refusal` is the server's write error for it,
+    `failure` what kept its whole command from being carried out, or from being known to be."""
+
+    document: RawBSONDocument
+    size: int
+    settled: bool = False
+    refusal: Mapping[str, Any] | None = None
+    failure: PyMongoError | None = None
 
 
 class EventStore:
@@ -22,56 +47,113 @@ class EventStore:
     `conflicts_matter`: with `CXONE_DEDUPE=id` the same `_id` may come with another body.
     """
 
-    def __init__(self, events: Collection[dict[str, Any]], conflicts_matter: bool) -> None:
+    def __init__(
+        self,
+        events: Collection[dict[str, Any]],
+        conflicts_matter: bool,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
         self._events = events
         self._conflicts_matter = conflicts_matter
+        self._group: GroupCommit[_Insert] = GroupCommit(self._insert, in_flight)
+
+    @property
+    def waiting(self) -> int:
+        """How many appends wait for others to return before they are sent."""
+        return self._group.waiting
 
     def append(self, document: RawBSONDocument, digest: str) -> bool:
         """Whether the document was new; False when it is there already. Durable in either case.
 
-        Raises ConstraintViolation, IdConflict, StoreError, Unstorable for this one document, and
-        StoreUnavailable when its fate is unknown.
+        Shares its round trip with the appends of other threads. Raises ConstraintViolation,
+        IdConflict, StoreError, Unstorable for this one document, and StoreUnavailable when its
+        fate is unknown.
         """
-        with translated("events"):
-            try:
-                self._events.insert_one(document)
-            except DuplicateKeyError as error:
-                if not _is_id_index(error.details or {}):
-                    raise _violation("a unique index", error) from error
-            except DocumentTooLarge as error:
-                raise Unstorable("the document is larger than MongoDB takes") from error
-            except WriteError as error:
-                _refused(error)
+        insert = _Insert(document, len(document.raw))
+        self._group.settle(insert)
+        if insert.failure is not None and _nothing_was_done(insert.failure):
+            # Perhaps for a neighbour's sake, so each tries again alone.
+            insert.failure = None
+            self._insert_one(insert)
+        if insert.failure is not None:
+            raise unavailable(insert.failure, "events") from insert.failure
+        if not insert.settled:
+            raise StoreUnavailable("the insert of a batch of events broke off: see the log")
+        if insert.refusal is None:
+            return True
+        if not _is_duplicate(insert.refusal):
+            raise _meaning(insert.refusal)
+        if self._conflicts_matter:
+            self._same_content(document["_id"], digest)
+        return False
+
+    def _insert(self, inserts: Sequence[_Insert]) -> None:
+        if len(inserts) == 1:
+            self._insert_one(inserts[0])
+        else:
+            self._insert_many(inserts)
+
+    def _insert_one(self, insert: _Insert) -> None:
+        try:
+            self._events.insert_one(insert.document)
+        except WriteError as error:
+            insert.refusal = error.details or {"code": error.code}
+        except DocumentTooLarge:
+            insert.refusal = {"code": _TOO_LARGE_FOR_THE_DRIVER}
+        except PyMongoError as error:
+            if getattr(error, "code", None) in _OF_THE_DOCUMENT:
+                insert.refusal = {"code": error.code}  # type: ignore[attr-defined]
             else:
-                return True
-            if self._conflicts_matter:
-                self._same_content(document["_id"], digest)
-            return False
+                insert.failure = error
+        insert.settled = True
+
+    def _insert_many(self, inserts: Sequence[_Insert]) -> None:
+        refusals: Mapping[int, Mapping[str, Any]] = {}
+        failure: PyMongoError | None = None
+        try:
+            self._events.insert_many([insert.document for insert in inserts], ordered=False)
+        except BulkWriteError as error:
+            details = error.details or {}
+            refusals = {refusal["index"]: refusal for refusal in details["writeErrors"]}
+            # No majority confirmed it: then nothing is known of any.
+            failure = error if details["writeConcernErrors"] else None
+        except PyMongoError as error:
+            failure = error
+        for index, insert in enumerate(inserts):
+            insert.refusal, insert.failure, insert.settled = refusals.get(index), failure, True
 
     def _same_content(self, _id: str, digest: str) -> None:
-        kept = self._events.find_one({"_id": _id}, {"_meta.digest": 1, "_id": 0})
+        with translated("events"):
+            kept = self._events.find_one({"_id": _id}, {"_meta.digest": 1, "_id": 0})
         if kept is not None and kept.get("_meta", {}).get("digest") != digest:
             raise IdConflict("an event of this type and id is stored with other content")
 
 
-def _is_id_index(details: Mapping[str, Any]) -> bool:
-    # Only then is E11000 a duplicate; another unique index refuses a different event.
-    return dict(details.get("keyPattern") or {}) == {"_id": 1}
+def _nothing_was_done(failure: PyMongoError) -> bool:
+    """Whether a whole batch was refused before any of it was inserted."""
+    return getattr(failure, "code", None) in _OF_THE_DOCUMENT
 
 
-def _violation(what: str, error: WriteError) -> ConstraintViolation:
-    names = ", ".join(dict((error.details or {}).get("keyPattern") or {}))
-    on = f" on {names}" if names else ""
-    return ConstraintViolation(
-        f"{what}{on} of the collection `events` refused the document:"
-        " `cxone-consumer doctor` lists what can refuse events"
-    )
+def _is_duplicate(refusal: Mapping[str, Any]) -> bool:
+    # Only under the key pattern `_id`; another unique index refuses a different event.
+    return refusal.get("code") == _DUPLICATE_KEY and _keys(refusal) == {"_id": 1}
 
 
-def _refused(error: WriteError) -> NoReturn:
-    if error.code == _DOCUMENT_VALIDATION_FAILED:
-        raise _violation("the validator", error) from error
-    if error.code in _TOO_LARGE:
-        raise Unstorable("the document is larger than MongoDB takes") from error
-    # The server's own text may quote values, so only its code is passed on.
-    raise StoreError(f"MongoDB refused the document with code {error.code}") from error
+def _keys(refusal: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(refusal.get("keyPattern") or {})
+
+
+def _meaning(refusal: Mapping[str, Any]) -> ConsumerError:
+    """What a write error says of its document; never in the server's words, which quote values."""
+    code = refusal.get("code")
+    if code in (_DUPLICATE_KEY, _DOCUMENT_VALIDATION_FAILED):
+        what = "a unique index" if code == _DUPLICATE_KEY else "the validator"
+        names = ", ".join(_keys(refusal))
+        on = f" on {names}" if names else ""
+        return ConstraintViolation(
+            f"{what}{on} of the collection `events` refused the document:"
+            " `cxone-consumer doctor` lists what can refuse events"
+        )
+    if code in _TOO_LARGE:
+        return Unstorable("the document is larger than MongoDB takes")
+    return StoreError(f"MongoDB refused the document with code {code}")

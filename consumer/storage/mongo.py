@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo import ASCENDING, IndexModel, MongoClient
+from pymongo import ASCENDING, DESCENDING, IndexModel, MongoClient
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
@@ -18,6 +18,15 @@ Document = dict[str, Any]
 EVENTS = "events"
 SCHEMA_VERSIONS = "schema_versions"
 DEAD_LETTERS = "dead_letter_queue"
+RETRY_CONDITIONS = "retry_conditions"
+AUDIT = "audit"
+LEASES = "leases"
+REPORTS = "reports"
+JOB_RUNS = "job_runs"
+INSTANCES = "instances"
+ADOPTION_COUNTS = "adoption_counts"
+ADOPTION_TOTALS = "adoption_totals"
+ADOPTION_STATE = "adoption_state"
 
 # A killed mongod lost 1,431 of 74,601 inserts under the default write concern, none under this one.
 DURABLE = WriteConcern(w="majority", j=True)
@@ -30,13 +39,79 @@ class Index:
     collection: str
     keys: tuple[tuple[str, int], ...]
     serves: str
+    # Seconds after which MongoDB deletes a document, counted from its date in the only key.
+    expire_after: int | None = None
+
+    def model(self) -> IndexModel:
+        if self.expire_after is None:
+            return IndexModel(list(self.keys))
+        return IndexModel(list(self.keys), expireAfterSeconds=self.expire_after)
 
 
 INDEXES = (
     Index(
+        EVENTS,
+        (
+            ("_meta.subject", ASCENDING),
+            ("_meta.backfilled_to", ASCENDING),
+            ("schema_version", ASCENDING),
+            ("processed_at", ASCENDING),
+        ),
+        "documents of a subject that lack fields of newer versions, how many; events by subject",
+    ),
+    Index(
+        EVENTS,
+        (
+            ("processed_at", ASCENDING),
+            ("_meta.subject", ASCENDING),
+            ("schema_version", ASCENDING),
+            ("_meta.exhibited_version", ASCENDING),
+        ),
+        "events of a span of time, counted by subject and versions",
+    ),
+    Index(
         DEAD_LETTERS,
-        (("reason", ASCENDING), ("status", ASCENDING), ("last_seen", ASCENDING)),
-        "dead letters by reason and status, newest last; the bounds on kept refusals",
+        (
+            ("reason", ASCENDING),
+            ("status", ASCENDING),
+            ("last_seen", ASCENDING),
+            ("timestamp", ASCENDING),
+        ),
+        "dead letters by reason and status, newest last; how many there are, and the oldest",
+    ),
+    Index(
+        DEAD_LETTERS,
+        (("next_retry_at", ASCENDING), ("blocked_by", ASCENDING)),
+        "dead letters that the sweep may try now, the longest due first",
+    ),
+    Index(
+        DEAD_LETTERS,
+        (
+            ("blocked_by", ASCENDING),
+            ("status", ASCENDING),
+            ("event_type", ASCENDING),
+            ("tried_with", ASCENDING),
+            ("blocked_at", ASCENDING),
+        ),
+        "dead letters that wait for the same change",
+    ),
+    Index(
+        DEAD_LETTERS,
+        (("expires_at", ASCENDING),),
+        "resolved and discarded dead letters whose time is over",
+        expire_after=0,
+    ),
+    Index(
+        JOB_RUNS,
+        (("series", ASCENDING), ("started_at", DESCENDING)),
+        "the last run of each job, for every process where each runs it",
+    ),
+    Index(JOB_RUNS, (("expires_at", ASCENDING),), "old runs, deleted by MongoDB", expire_after=0),
+    Index(
+        INSTANCES,
+        (("last_seen", ASCENDING),),
+        "processes that went without a word, deleted by MongoDB",
+        expire_after=3600,
     ),
 )
 
@@ -70,4 +145,4 @@ def create_indexes(db: Database[Document]) -> None:
     """Create what is missing of INDEXES, nothing else; raises StoreUnavailable."""
     for index in INDEXES:
         with translated(index.collection):
-            db[index.collection].create_indexes([IndexModel(list(index.keys))])
+            db[index.collection].create_indexes([index.model()])

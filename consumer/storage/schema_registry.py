@@ -13,18 +13,22 @@ from typing import Any
 from pymongo.collection import Collection
 
 from consumer.clock import utc_now
-from consumer.errors import ContractHold
-from consumer.schema.admission import Candidate, Decision
+from consumer.errors import ContractHold, SchemaMoved, StoreUnavailable
+from consumer.schema.admission import Candidate, Decision, cause
 from consumer.schema.compiled import CompiledSchema, compile_schema
 from consumer.schema.count import Check, Gap
+from consumer.schema.draft import Draft, covers
 from consumer.schema.model import Change, SchemaVersion
-from consumer.schema.policy import Contract, SchemaPolicy, SubjectPolicy
+from consumer.schema.policy import SchemaPolicy, SubjectPolicy
 from consumer.storage.schema_subjects import SubjectList
-from consumer.storage.schema_versions import SchemaVersions
-from consumer.storage.subject_schema import SubjectSchema, Ticket, Tools
-
-# An event id is recorded with the change it caused, but ids have no bound of their own.
-_CAUSE_CHARACTERS = 256
+from consumer.storage.schema_versions import SchemaSummary, SchemaVersions, Step
+from consumer.storage.subject_schema import (
+    SubjectSchema,
+    Ticket,
+    Tools,
+    quota_of,
+    stored_time,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +98,51 @@ class SchemaRegistry:
             vet(payload)
         return self._settle(subject, payload, caused_by, self._policy.of(subject))
 
-    def approve(
-        self, subject: str, payload: dict[str, Any], at: int, caused_by: object = ""
-    ) -> Admission:
-        """Admit a held payload whatever the contract says, if the head is still number `at`.
+    def draft(self, subject: str, by_hand: bool = False) -> Draft:
+        """A draft on the newest version in MongoDB, under the guards as they stand now.
 
-        Raises ContractHold when it has moved and the contract still holds the payload.
+        `by_hand`: a person decides what it takes in, so the bound on versions an hour, which is
+        there for floods, does not count.
         """
-        policy = self._policy.of(subject)
         head = self.refreshed(subject)
+        now = self._tools.clock()
+        quota = quota_of(self._tools, head, now)
+        return Draft(
+            subject=subject,
+            head=head,
+            version=head,
+            policy=self._policy.of(subject),
+            guards=self._policy.guards,
+            quota=replace(quota, version=True) if by_hand else quota,
+            now=stored_time(now),
+            closed=None if head else self._too_long(subject),
+        )
+
+    def register(self, draft: Draft) -> SchemaVersion | None:
+        """Register exactly what was drafted; the version that is durable then and knows it all.
+
+        Raises SchemaMoved when the head is no longer the one that was drafted on and lacks
+        something, StoreUnavailable when nothing can be said.
+        """
+        version = draft.version
+        if version is None or not draft.is_new:
+            return draft.head
+        outcome = self._versions.insert(version)
+        if outcome == "ours":
+            self._subject(draft.subject).install(version)
+            self._listed.add(draft.subject)
+            return version
+        # The winner may be our own insert, whose answer was lost, or another's of the same content.
+        head = self.refreshed(draft.subject)
+        if covers(head, version):
+            return head
         number = head.number if head else 0
-        if number == at:
-            return self._settle(subject, payload, caused_by, replace(policy, contract=Contract()))
-        try:
-            return self.admit(subject, payload, caused_by)
-        except ContractHold as error:
-            raise ContractHold(
-                f'schema "{subject}" is at version {number}, you approved {at}:'
-                " reload and approve again",
-                error.changes,
-            ) from None
+        if number < version.number:
+            raise StoreUnavailable(
+                f'MongoDB did not confirm version {version.number} of schema "{draft.subject}":'
+                " try again"
+            )
+        raise SchemaMoved(draft.subject, number, draft.at)
 
     def head(self, subject: str) -> SchemaVersion | None:
         """The newest version known here; read from MongoDB at first sight."""
@@ -138,9 +167,21 @@ class SchemaRegistry:
         """All versions of a subject, oldest first, read as they are asked for."""
         return self._versions.history(subject)
 
+    def version(self, subject: str, number: int) -> SchemaVersion | None:
+        """A version by its number, from MongoDB."""
+        return self._versions.one(subject, number)
+
+    def steps(self, subject: str, after: int, upto: int) -> Iterator[Step]:
+        """What the versions beyond `after` changed, up to and with `upto`, oldest first."""
+        return self._versions.steps(subject, after, upto)
+
     def subjects(self) -> dict[str, int]:
         """Every subject with the number of its newest version, from MongoDB."""
         return self._versions.subjects()
+
+    def summaries(self) -> list[SchemaSummary]:
+        """Every subject with its newest version in figures, by name, from MongoDB."""
+        return self._versions.summaries()
 
     def refresh(self) -> None:
         """Take over what other processes registered for the subjects known here: index look-ups,
@@ -151,15 +192,17 @@ class SchemaRegistry:
 
     def _keeps_out(self, subject: str) -> str | None:
         """The guard that keeps out a subject without a head here, as far as that is known."""
-        if len(subject) > self._policy.guards.subject_characters:
-            return "subject_name"
+        if guard := self._too_long(subject):
+            return guard
         return "subjects" if self._listed.keeps_out(subject) else None
+
+    def _too_long(self, subject: str) -> str | None:
+        return "subject_name" if len(subject) > self._policy.guards.subject_characters else None
 
     def _settle(
         self, subject: str, payload: dict[str, Any], caused_by: object, policy: SubjectPolicy
     ) -> Admission:
-        cause = str(caused_by)[:_CAUSE_CHARACTERS]
-        ticket = Ticket(Candidate(subject, payload, cause), policy)
+        ticket = Ticket(Candidate(subject, payload, cause(caused_by)), policy)
         held = self._subject(subject)
         try:
             held.settle(ticket)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
@@ -20,10 +21,31 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from consumer.schema.model import SchemaVersion, from_document
+from consumer.schema.model import Change, SchemaVersion, change_of, from_document
 from consumer.storage.translate import translated, unavailable
 
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaSummary:
+    """A subject's newest version in figures; `fields` counts the live ones."""
+
+    subject: str
+    version: int
+    fields: int
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one version changed, and when (UTC)."""
+
+    version: int
+    created_at: datetime
+    changes: tuple[Change, ...]
+
+
 Inserted = Literal["ours", "taken", "unknown"]
 
 _CHUNK = 500
@@ -55,6 +77,21 @@ class SchemaVersions:
             document = self._versions.find_one(_of(subject), sort=[("_id", DESCENDING)])
         return from_document(document) if document else None
 
+    def one(self, subject: str, number: int) -> SchemaVersion | None:
+        """A version by its number."""
+        with translated(self._name):
+            document = self._versions.find_one({"_id": _id(subject, number)})
+        return from_document(document) if document else None
+
+    def steps(self, subject: str, after: int, upto: int) -> Iterator[Step]:
+        """What the versions beyond `after` changed, up to and with `upto`; reads no fields."""
+        numbers = {"_id": {"$gt": _id(subject, after), "$lte": _id(subject, upto)}}
+        wanted = {"changes": 1, "created_at": 1}
+        with translated(self._name):
+            for document in self._versions.find(numbers, wanted).sort("_id"):
+                changes = tuple(map(change_of, document["changes"]))
+                yield Step(document["_id"]["version"], document["created_at"], changes)
+
     def created_at(self, subject: str, number: int) -> datetime | None:
         """When a version was made (UTC)."""
         with translated(self._name):
@@ -74,6 +111,23 @@ class SchemaVersions:
             for document in self._versions.find({}, {"_id": 1}).sort("_id").hint("_id_"):
                 newest[document["_id"]["subject"]] = int(document["_id"]["version"])
         return newest
+
+    def summaries(self) -> list[SchemaSummary]:
+        """Every subject with its newest version, by name; MongoDB counts, so that no field is sent
+        (an expression as projection: MongoDB 4.4 and newer)."""
+        heads = [_id(subject, number) for subject, number in self.subjects().items()]
+        live = {"$filter": {"input": "$fields", "cond": {"$not": ["$$this.absorbed"]}}}
+        figures = {"created_at": 1, "fields": {"$size": live}}
+        found = []
+        for chunk in _chunks(heads):
+            with translated(self._name):
+                found += list(self._versions.find({"_id": {"$in": chunk}}, figures).sort("_id"))
+        return [
+            SchemaSummary(
+                each["_id"]["subject"], each["_id"]["version"], each["fields"], each["created_at"]
+            )
+            for each in found
+        ]
 
     def advanced(self, known: Mapping[str, int]) -> Iterator[str]:
         """The subjects that have a version beyond the known number: since numbers have no gaps, it

@@ -142,7 +142,7 @@ class SubjectSchema:
                     f' "{self._subject}": check the replica set'
                 )
             now = tools.clock()
-            quota = self._quota(head, now)
+            quota = quota_of(tools, head, now)
             draft = self._decide(head, tickets, quota, now)
             if draft is None or draft is head:
                 break
@@ -174,8 +174,7 @@ class SubjectSchema:
                 policy=ticket.policy,
                 guards=self._tools.guards,
                 quota=quota,
-                # BSON keeps milliseconds; a version must equal what is read back.
-                now=now.replace(microsecond=now.microsecond // 1000 * 1000),
+                now=stored_time(now),
             )
             draft = ticket.decision.next or draft
         return draft
@@ -186,14 +185,19 @@ class SubjectSchema:
             self.install(version)
         return self.schema.version
 
-    def _quota(self, head: SchemaVersion | None, now: datetime) -> Quota:
-        """Look up the guards over many events."""
-        tools = self._tools
-        if head is None:
-            return Quota(subject=tools.subjects.has_room())
-        # Numbers have no gaps: one look at the version that many ago tells how fast they came.
-        oldest = head.number - tools.guards.versions_per_hour + 1
-        if oldest < 1:
-            return Quota()
-        made = tools.versions.created_at(self._subject, oldest)
-        return Quota(version=made is None or made <= now - timedelta(hours=1))
+
+def quota_of(tools: Tools, head: SchemaVersion | None, now: datetime) -> Quota:
+    """Look up the guards over many events of a subject with this head."""
+    if head is None:
+        return Quota(subject=tools.subjects.has_room())
+    # Numbers have no gaps: one look at the version that many ago tells how fast they came.
+    oldest = head.number - tools.guards.versions_per_hour + 1
+    if oldest < 1:
+        return Quota()
+    made = tools.versions.created_at(head.subject, oldest)
+    return Quota(version=made is None or made <= now - timedelta(hours=1))
+
+
+def stored_time(now: datetime) -> datetime:
+    """`now` in milliseconds, as BSON keeps it: a version must equal what is read back."""
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

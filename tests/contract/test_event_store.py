@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import bson
@@ -118,14 +119,39 @@ def test_writes_are_majority_and_journaled_whatever_the_uri_says(mongod_uri: str
 
 def test_every_index_of_the_table_serves_its_query(database: Db) -> None:
     mongo.create_indexes(database)
+    past = {"$lt": datetime(2026, 1, 1, tzinfo=timezone.utc)}
+    # By collection and first key of the index.
     queries = {
-        "dead_letter_queue": database["dead_letter_queue"]
+        ("dead_letter_queue", "reason"): database["dead_letter_queue"]
         .find({"reason": "malformed_json", "status": "held"})
         .sort("last_seen", -1),
+        ("dead_letter_queue", "next_retry_at"): database["dead_letter_queue"]
+        .find({"next_retry_at": past, "blocked_by": {"$nin": ["malformed_json"]}})
+        .sort("next_retry_at"),
+        ("dead_letter_queue", "blocked_by"): database["dead_letter_queue"].find(
+            {
+                "blocked_by": "contract_hold",
+                "status": {"$in": ["held", "pending_retry"]},
+                "event_type": "t",
+                "tried_with": None,
+                "blocked_at": past,
+            }
+        ),
+        ("dead_letter_queue", "expires_at"): database["dead_letter_queue"].find(
+            {"expires_at": past}
+        ),
+        ("events", "_meta.subject"): database["events"].find(
+            {"_meta.subject": "s", "_meta.backfilled_to": {"$lt": 3}}
+        ),
+        ("events", "processed_at"): database["events"].find({"processed_at": past}),
+        ("job_runs", "series"): database["job_runs"].find({"series": "x"}).sort("started_at", -1),
+        ("job_runs", "expires_at"): database["job_runs"].find({"expires_at": past}),
+        ("instances", "last_seen"): database["instances"].find({"last_seen": past}),
     }
 
     for index in mongo.INDEXES:
-        plan = queries[index.collection].explain()["queryPlanner"]["winningPlan"]
+        query = queries[index.collection, index.keys[0][0]]
+        plan = query.explain()["queryPlanner"]["winningPlan"]
         assert "IXSCAN" in str(plan)
         assert "SORT'" not in str(plan)
 

@@ -14,7 +14,7 @@ from pymongo.errors import WriteError
 
 from consumer.schema.compiled import compile_schema
 from consumer.schema.defaults import fill
-from consumer.schema.export import mongo_schema
+from consumer.schema.export import mongo_schema, mongo_validator
 from consumer.schema.paths import is_reserved
 from consumer.schema.policy import Defaults, Guards
 from tests.strategies import learn, payloads
@@ -49,6 +49,21 @@ def test_the_deepest_schema_is_taken_by_the_parser(database: Database[Document])
 
     events.insert_one(payload)
     assert len(exported.left_out) == 1
+
+
+def test_the_whole_validator_checks_its_own_subject_alone(database: Database[Document]) -> None:
+    payload = nested(40)
+    exported = mongo_validator(learn([payload], guards=Guards(depth=40)))
+    wrong = {"k": {"k": 1}}
+
+    events = database.create_collection("deep", validator=exported.schema)
+
+    events.insert_one({**payload, "_meta": {"subject": "contact.created"}})
+    events.insert_one({**wrong, "_meta": {"subject": "another"}})
+    metas: list[Document] = [{"_meta": {"subject": "contact.created"}}, {"_meta": {}}, {}]
+    for meta in metas:
+        with pytest.raises(WriteError):
+            events.insert_one({**wrong, **meta})
 
 
 @settings(

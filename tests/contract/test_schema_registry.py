@@ -21,13 +21,14 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect, DuplicateKeyError
 
-from consumer.errors import ContractHold, StoreUnavailable
+from consumer.errors import ContractHold, SchemaMoved, StoreUnavailable
 from consumer.schema.compiled import compile_schema
+from consumer.schema.draft import Draft
 from consumer.schema.model import SchemaVersion, from_document, shape_of
 from consumer.schema.policy import Contract, Guards, SchemaPolicy, SubjectPolicy
 from consumer.schema.shape import join
 from consumer.storage.schema_registry import Admission, SchemaRegistry
-from consumer.storage.schema_versions import SchemaVersions
+from consumer.storage.schema_versions import SchemaSummary, SchemaVersions
 from tests.strategies import NOW, judge, learn
 
 Document = dict[str, Any]
@@ -465,23 +466,98 @@ def test_held_waiters_do_not_hold_their_neighbours(versions: Versions) -> None:
     }
 
 
+def drafted(registry: SchemaRegistry, payload: Document) -> Draft:
+    draft = registry.draft("s", by_hand=True)
+    draft.approve(payload, "event-7")
+    return draft
+
+
 def test_an_approval_registers_what_was_held(versions: Versions) -> None:
     registry = SchemaRegistry(versions, holding())
     registry.admit("s", {"a": 1})
 
-    approved = registry.approve("s", {"a": "x"}, at=1)
+    registered = registry.register(drafted(registry, {"a": "x"}))
 
-    assert approved.version == 2
+    assert registered == stored(versions, "s")[-1]
+    assert (registered.number, [c.caused_by for c in registered.changes]) == (2, ["event-7"])
     assert registry.admit("s", {"a": "y"}).version == 2
 
 
 def test_an_approval_of_an_older_head_is_refused(versions: Versions) -> None:
     registry = SchemaRegistry(versions, holding())
     registry.admit("s", {"a": 1})
+    draft = drafted(registry, {"a": "x"})
     SchemaRegistry(versions).admit("s", {"z": 1})
 
-    with pytest.raises(ContractHold, match="at version 2, you approved 1"):
-        registry.approve("s", {"a": "x"}, at=1)
+    with pytest.raises(SchemaMoved, match='"s" is at version 2, you approved 1: reload'):
+        registry.register(draft)
+
+    assert len(stored(versions, "s")) == 2
+
+
+def test_two_approvals_of_the_same_content_register_it_once(versions: Versions) -> None:
+    one, two = SchemaRegistry(versions, holding()), SchemaRegistry(versions, holding())
+    one.admit("s", {"a": 1})
+    drafts = [drafted(one, {"a": "x"}), drafted(two, {"a": "x"})]
+
+    results = [one.register(drafts[0]), two.register(drafts[1])]
+
+    assert [version.number if version else 0 for version in results] == [2, 2]
+    assert len(stored(versions, "s")) == 2
+
+
+@pytest.mark.parametrize("lost", [["after"], ["before"]])
+def test_an_approval_whose_answer_was_lost_is_settled_by_reading(
+    versions: Versions, lost: list[str]
+) -> None:
+    SchemaRegistry(versions).admit("s", {"a": 1})
+    lossy: Any = LossyCollection(versions, lost)
+    registry = SchemaRegistry(lossy, holding())
+    draft = drafted(registry, {"a": "x"})
+
+    if lost == ["before"]:
+        with pytest.raises(StoreUnavailable, match="version 2"):
+            registry.register(draft)
+    registered = registry.register(draft)
+
+    assert registered == stored(versions, "s")[-1]
+    assert len(stored(versions, "s")) == 2
+
+
+def test_a_draft_registers_nothing_by_itself(versions: Versions) -> None:
+    registry = SchemaRegistry(versions)
+
+    draft = registry.draft("s")
+    draft.deliver({"a": 1})
+
+    assert (draft.at, draft.is_new) == (0, True)
+    assert stored(versions, "s") == []
+    assert registry.draft("x" * 257).deliver({"a": 1}).guard == "subject_name"
+
+
+def test_an_approval_does_not_wait_for_the_hour(versions: Versions) -> None:
+    policy = SchemaPolicy(guards=Guards(versions_per_hour=1))
+    registry = SchemaRegistry(versions, policy)
+    registry.admit("s", {"a": 1})
+
+    assert registry.draft("s").deliver({"b": 1}).guard == "versions_per_hour"
+    assert registry.register(drafted(registry, {"b": 1})) == stored(versions, "s")[1]
+
+
+def test_subjects_are_told_in_figures_with_the_fields_that_no_map_absorbed(
+    versions: Versions,
+) -> None:
+    clock = Clock()
+    registry = SchemaRegistry(versions, clock=clock)
+    registry.admit("b", {"a": 1})
+    clock.move(minutes=1)
+    registry.admit("a", {"m": {f"k{n}": 1 for n in range(60)}})
+    registry.admit("a", {"m": {f"x{n}": 1 for n in range(60)}})
+
+    assert registry.summaries() == [
+        SchemaSummary("a", 2, 2, clock.now),
+        SchemaSummary("b", 1, 1, clock.now - timedelta(minutes=1)),
+    ]
 
 
 # -- guards --------------------------------------------------------------------------------------

@@ -97,7 +97,8 @@ def test_malformed_body_is_dumped_in_hex_around_its_fault_and_only_then(
         post(silent, b'{"id": oops}')
         silent.terminate()
 
-    (line,) = [json.loads(line) for line in running.lines if "malformed_json" in line]
+    lines = [json.loads(line) for line in running.lines]
+    (line,) = [line for line in lines if line["event"] == "dead letter"]
     assert b'{"id": oops}'.hex(" ") in line["hex"]
     assert "fault at byte 7" in line["hex"]
     assert not any(b"oops".hex(" ") in line for line in silent.lines)
@@ -156,13 +157,14 @@ def test_missing_settings_are_all_named_with_status_2(tmp_path: Path) -> None:
     assert b"Traceback" not in ended.stderr
 
 
-def test_without_mongodb_deliveries_are_503_with_retry_after_and_readiness_says_so(
+def test_without_mongodb_deliveries_are_spooled_and_readiness_tells_why(
     tmp_path: Path,
 ) -> None:
     given = {
         "CXONE_SHARED_SECRET": SECRET,
         "MONGODB_URI": "mongodb://127.0.0.1:9/",
         "CXONE_STORE_TIMEOUT": "300ms",
+        "CXONE_SPOOL_AFTER": "300ms",
     }
     with serving(tmp_path, given) as running:
         status, body = post(running, event(1))
@@ -173,10 +175,10 @@ def test_without_mongodb_deliveries_are_503_with_retry_after_and_readiness_says_
         connection.close()
         assert running.terminate() == 0
 
-    assert status == 503
-    assert b"127.0.0.1:9" not in body
-    assert ready.status == 503
-    assert "mongodb" in reason["reason"]
+    assert (status, json.loads(body)) == (202, {"status": "spooled"})
+    assert ready.status == 200
+    assert (reason["mongodb"]["ok"], reason["spool"]["ok"]) == (False, True)
+    assert "127.0.0.1:9" not in str(reason)
 
 
 @pytest.mark.parametrize(

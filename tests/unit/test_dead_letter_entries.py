@@ -36,7 +36,16 @@ def test_entry_keeps_the_bytes_the_reason_and_the_verdict(entries: Any) -> None:
     assert (entry["event_id"], entry["event_type"]) == ("1", "t")
     assert entry["headers"] == {"user-agent": "x"}
     assert entry["verdict"]["secret"] == "current"
-    assert (entry["retry_count"], entry["next_retry_at"], entry["history"]) == (0, None, [])
+    assert (entry["retry_count"], entry["history"]) == (0, [])
+
+
+@pytest.mark.parametrize(("reason", "due"), [("malformed_json", AT), ("missing_fields", None)])
+def test_only_what_a_sweep_can_help_is_due_at_once(
+    entries: Any, reason: str, due: datetime | None
+) -> None:
+    DeadLetters(entries).keep(letter(reason=reason))
+
+    assert entries.find_one()["next_retry_at"] == due
 
 
 def test_second_copy_counts_and_keeps_the_first_time(entries: Any) -> None:

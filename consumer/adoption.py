@@ -1,0 +1,95 @@
+"""Turn counts of documents into the figures that say how far schema versions have spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# Beyond so many subjects the tag would cost more than it tells (DESIGN section 8).
+BUSIEST = 50
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectFigures:
+    """The five figures of one subject (DESIGN section 8). Rates are percent, 0 to 100.
+
+    `producer_adoption_rate` is None when no event came in the last hour, `conforming_rate` when it
+    could not be counted in time; `latest_version` is 0 for the sum of several subjects.
+    """
+
+    subject: str
+    total: int
+    adopted: int
+    adoption_rate: float
+    producer_adoption_rate: float | None
+    conforming_rate: float | None
+    latest_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectCounts:
+    """What was counted of one subject: documents, those of the latest version, events of the last
+    hour, those of them that exhibit the latest version, and documents that lack a backfill (None:
+    not known)."""
+
+    subject: str
+    latest_version: int
+    total: int
+    adopted: int
+    recent: int
+    recent_latest: int
+    backlog: int | None
+
+
+def figures(
+    counted: Iterable[SubjectCounts], busiest: int | None = BUSIEST
+) -> list[SubjectFigures]:
+    """The figures of the subjects with the most documents, and of the rest together as `other`
+    (`busiest` None: of all).
+
+    Subjects without a document have none. Those with the most documents rather than with the most
+    events of late, so that a series does not come and go with the hour.
+    """
+    counts = sorted(
+        (counts for counts in counted if counts.total > 0),
+        key=lambda counts: (-counts.total, counts.subject),
+    )
+    shown = counts if busiest is None else counts[:busiest]
+    rest = counts[len(shown) :]
+    return [_figures(each) for each in (*shown, *([_sum(rest)] if rest else []))]
+
+
+def _figures(counts: SubjectCounts) -> SubjectFigures:
+    conforming = None
+    if counts.backlog is not None:
+        # Backfill and ingest go on while we count, so the backlog may be a little ahead.
+        conforming = max(0, counts.total - counts.backlog)
+    return SubjectFigures(
+        subject=counts.subject,
+        total=counts.total,
+        adopted=counts.adopted,
+        adoption_rate=_percent(counts.adopted, counts.total),
+        producer_adoption_rate=(
+            _percent(counts.recent_latest, counts.recent) if counts.recent else None
+        ),
+        conforming_rate=None if conforming is None else _percent(conforming, counts.total),
+        latest_version=counts.latest_version,
+    )
+
+
+def _sum(counts: list[SubjectCounts]) -> SubjectCounts:
+    backlogs = [each.backlog for each in counts if each.backlog is not None]
+    return SubjectCounts(
+        subject=OTHER,
+        latest_version=0,
+        total=sum(each.total for each in counts),
+        adopted=sum(each.adopted for each in counts),
+        recent=sum(each.recent for each in counts),
+        recent_latest=sum(each.recent_latest for each in counts),
+        backlog=sum(backlogs) if len(backlogs) == len(counts) else None,
+    )
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole

@@ -1,0 +1,158 @@
+"""`dlq discard` and `dlq export`: end entries that nobody needs, or take their bodies elsewhere."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from consumer.cli.bodies import STDIN
+from consumer.cli.console import console, error_console, print_json
+from consumer.cli.dlq_entries import (
+    AsJson,
+    Desk,
+    EventType,
+    OlderThan,
+    Reason,
+    Status,
+    desk,
+    filters,
+    one,
+)
+from consumer.clock import utc_now
+from consumer.errors import SetupError
+from consumer.storage.dead_letters import UNRESOLVED
+
+_MAX_BECAUSE = 1000
+
+
+def discard(
+    ctx: typer.Context,
+    entry_ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Ids, or how they begin.")
+    ],
+    because: Annotated[str, typer.Option(help="Why; kept with the entry and in the audit.")],
+    as_json: AsJson = False,
+) -> int:
+    """End entries that need no retry. They are deleted CXONE_DEAD_LETTER_RETENTION_DAYS later.
+
+    Exit status: 0 all are discarded, 1 some had ended or were being tried.
+    """
+    if not because.strip():
+        raise typer.BadParameter("--because must say why")
+    because = because[:_MAX_BECAUSE]
+    with desk(ctx) as at:
+        ids = list(dict.fromkeys(one(at.core, entry_id)["_id"] for entry_id in entry_ids))
+        at.record("dlq discard", ids, because=because)
+        claims = at.core.dead_letters.claims
+        done = {
+            _id: claims.discard(_id, f"{at.who} (dlq discard)", because, utc_now()) for _id in ids
+        }
+    if as_json:
+        print_json([{"id": _id, "discarded": ended} for _id, ended in done.items()])
+    else:
+        for _id, ended in done.items():
+            word = "discarded" if ended else "stays: it has ended, or is being tried just now"
+            console().print(f"{_id} {word}")
+    return 0 if all(done.values()) else 1
+
+
+def export(
+    ctx: typer.Context,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A new .jsonl file, or - for stdout.")
+    ],
+    *,
+    reason: Reason = None,
+    event_type: EventType = None,
+    status: Status = None,
+    older_than: OlderThan = None,
+) -> int:
+    """Write bodies one a line, so that `send FILE` can post them again byte for byte.
+
+    JSON that spans lines is written on one, which makes it another body with the same meaning; what
+    is not JSON and spans lines is left out. Either is said.
+
+    Exit status: 0 all were written, 1 some were left out.
+    """
+    chosen = filters(reason, event_type, status, older_than)
+    if "status" not in chosen:
+        chosen = {**chosen, "status": {"$in": list(UNRESOLVED)}}
+    if file != STDIN and Path(file).suffix.lower() not in (".jsonl", ".ndjson"):
+        raise typer.BadParameter("FILE must end in .jsonl: by that `send` knows it")
+    rewritten: list[str] = []
+    left_out: list[str] = []
+    count = 0
+    with desk(ctx) as at, _opened(file) as out:
+        for _id, body in _bodies(at, chosen):
+            line = body if stands_alone(body) else on_one_line(body)
+            if line is None:
+                left_out.append(_id)
+                continue
+            if line is not body:
+                rewritten.append(_id)
+            out.write(line + b"\n")
+            count += 1
+        out.flush()
+    err = error_console()
+    err.print(f"{count} bodies written")
+    for what, ids in (
+        ("on one line, which makes them other bodies with the same meaning", rewritten),
+        ("left out, for they span lines and are not JSON: `dlq show` them", left_out),
+    ):
+        if ids:
+            err.print(f"{len(ids)} {what}: {', '.join(ids[:20])}{' …' if len(ids) > 20 else ''}")
+    return 1 if left_out else 0
+
+
+def stands_alone(body: bytes) -> bool:
+    """Whether a body as a line of its own is read back byte for byte by `send`."""
+    return (
+        b"\n" not in body
+        and not body.endswith(b"\r")
+        and not body.startswith(codecs.BOM_UTF8)
+        and bool(body.strip())
+    )
+
+
+def on_one_line(body: bytes) -> bytes | None:
+    """JSON with its line breaks, which stand between its parts only, as spaces; None for others."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    line = body.replace(b"\r", b" ").replace(b"\n", b" ")
+    return line if stands_alone(line) else None
+
+
+def _bodies(at: Desk, chosen: dict[str, object]) -> Iterator[tuple[str, bytes]]:
+    """One at a time: together they may be large."""
+    for _id, _reason in at.core.dead_letters.ids(chosen):
+        try:
+            entry = one(at.core, _id)
+        except SetupError:
+            continue
+        # Entries about failed migrations have none.
+        if body := bytes(entry["original_payload"]):
+            yield _id, body
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    if name == STDIN:
+        yield sys.stdout.buffer
+        return
+    try:
+        file = Path(name).open("xb")  # noqa: SIM115 - `with` follows, past the translation
+    except FileExistsError:
+        raise typer.BadParameter(f"{name} is there already: name a new file") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{name} cannot be written: {error.strerror}") from error
+    with file:
+        yield file

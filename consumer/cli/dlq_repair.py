@@ -1,0 +1,139 @@
+"""`dlq repair` and `dlq edit`: put a body right, with the difference shown before it counts."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.person import editor_command
+from consumer.cli.console import console, error_console, print_json
+from consumer.cli.dlq_diff import difference
+from consumer.cli.dlq_entries import AsJson, Desk, Entry, EntryId, confirmed, desk, one
+from consumer.errors import Rejected, SetupError
+from consumer.options import event_fields
+from consumer.parsing import EventParser
+from consumer.repairs import TABLE, repair
+from consumer.replay import EDITED, Corrected, Replayed
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def repair_entry(
+    ctx: typer.Context, entry_id: EntryId, yes: Yes = False, as_json: AsJson = False
+) -> int:
+    """Make a malformed body readable by the known repairs, show the difference, and retry it.
+
+    The original bytes stay, and the event keeps their key. Nothing is invented for a truncated
+    body.
+
+    Exit status: 0 resolved, 1 it stays.
+    """
+    with desk(ctx) as at:
+        entry = one(at.core, entry_id)
+        body = bytes(entry["original_payload"])
+        found = repair(body, safe_only=False)
+        problem = _problem(at, found.body) if found else "no repair applies to it"
+        if found is None or problem:
+            raise SetupError(
+                f"dead letter {entry['_id']} cannot be repaired ({problem}):"
+                f" `cxone-consumer dlq edit {entry['_id']}` opens a copy"
+            )
+        for row in TABLE:
+            if row.name in found.names:
+                error_console().print(f"{row.name}: {row.help}")
+        return _apply(
+            at, entry, Corrected(found.body, found.names), "repair", yes=yes, as_json=as_json
+        )
+
+
+def edit(ctx: typer.Context, entry_id: EntryId, yes: Yes = False, as_json: AsJson = False) -> int:
+    """Open a copy of a body in VISUAL or EDITOR, show the difference, and retry what was saved.
+
+    The original bytes stay; the edited body is an event of its own, with its own digest.
+
+    Exit status: 0 resolved, 1 it stays or nothing was changed.
+    """
+    with desk(ctx) as at:
+        entry = one(at.core, entry_id)
+        earlier = entry.get("edited_payload")
+        body = bytes(entry["original_payload"])
+        edited = _edited(bytes(earlier) if earlier is not None else body, entry["_id"])
+        if edited == body:
+            error_console().print("Nothing was changed.")
+            return 1
+        problem = _problem(at, edited)
+        if problem:
+            raise SetupError(f"the edited body is no event ({problem}): the entry is as it was")
+        return _apply(
+            at, entry, Corrected(edited, (EDITED,), edited=True), "edit", yes=yes, as_json=as_json
+        )
+
+
+def _apply(
+    at: Desk, entry: Entry, corrected: Corrected, what: str, *, yes: bool, as_json: bool
+) -> int:
+    # The difference goes to standard error beside the question, so that JSON stays clean.
+    for line in difference(bytes(entry["original_payload"]), corrected.body):
+        error_console().print(line, soft_wrap=True)
+    if not confirmed("Retry it with this body?", yes=yes):
+        error_console().print("The entry is as it was.")
+        return 1
+    at.record(f"dlq {what}", [entry["_id"]], repairs=list(corrected.repairs))
+    done = at.replay().entry(entry, f"{at.who} (dlq {what})", corrected)
+    _show(entry["_id"], done, corrected, as_json)
+    return 0 if done.resolved else 1
+
+
+def _show(_id: str, done: Replayed, corrected: Corrected, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "id": _id,
+                "resolved": done.resolved,
+                "result": done.result,
+                "error": done.message,
+                "repairs": list(corrected.repairs),
+            }
+        )
+        return
+    word = "resolved" if done.resolved else "stays"
+    console().print(f"{_id} {word}: {done.result} {done.message}".rstrip(), soft_wrap=True)
+
+
+def _problem(at: Desk, body: bytes) -> str:
+    """Why a body is no event; empty when it is one."""
+    try:
+        EventParser(event_fields(at.settings), at.settings.cxone_store_max_depth).parse(body)
+    except Rejected as error:
+        return str(error)
+    return ""
+
+
+def _edited(body: bytes, _id: str) -> bytes:
+    """What a person leaves of a copy in their editor; the copy is gone afterwards."""
+    command = editor_command()
+    # A directory only its owner can read, for payloads are nobody else's business.
+    with tempfile.TemporaryDirectory(prefix="cxone-dlq-") as folder:
+        path = Path(folder, f"{_id}.json")
+        path.write_bytes(body)
+        try:
+            ended = subprocess.run([*command, str(path)], check=False)  # noqa: S603 - their own editor
+        except OSError as error:
+            raise SetupError(
+                f"the editor {command[0]!r} cannot be started: set EDITOR to one that can"
+            ) from error
+        if ended.returncode != 0:
+            raise SetupError(f"the editor ended with {ended.returncode}: the entry is as it was")
+        return _saved(path, body)
+
+
+def _saved(path: Path, before: bytes) -> bytes:
+    data = path.read_bytes()
+    # Most editors end the last line, which is no edit.
+    if not before.endswith(b"\n"):
+        data = data.removesuffix(b"\n").removesuffix(b"\r")
+    return data

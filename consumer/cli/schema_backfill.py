@@ -1,0 +1,136 @@
+"""`schema backfill`: give older documents the fields that newer versions added, now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from consumer.cli.console import console, error_console, print_json, safe, table
+from consumer.cli.schema_parts import AsJson, Parts, head_of, opened
+from consumer.clock import utc_now
+from consumer.options import backfill_rules
+from consumer.storage import mongo
+from consumer.storage.backfill_store import BackfillStore
+from consumer.storage.migration_failures import MigrationFailures
+from jobs.backfill import Backfill, BackfillRules, Behind
+from jobs.backfill_subject import Parts as BackfillParts
+
+
+def backfill(
+    ctx: typer.Context,
+    subject: Annotated[str | None, typer.Option(help="Only this event type.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is behind.")] = False,
+    no_throttle: Annotated[
+        bool, typer.Option("--no-throttle", help="As fast as MongoDB can; ingest may feel it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Fill what older documents lack, without waiting for the service to do it.
+
+    It can be interrupted and run again, and beside the service: each document is filled once. What
+    was refused before is tried again.
+
+    Exit status: 0 nothing is left behind, 1 documents were refused or remain.
+    """
+    with opened(ctx) as parts:
+        if subject is not None:
+            head_of(parts.core, subject)
+        job = _job(parts, no_throttle)
+        found = job.behind(subject)
+        if not as_json:
+            _show(found)
+        result = None
+        if found and not dry_run:
+            parts.record("schema backfill", subject=subject, documents=_documents(found))
+            result = _carry_out(job, found)
+    if as_json:
+        print_json({"behind": [asdict(work) for work in found], "result": result})
+    elif result is not None:
+        _tell(result)
+    return 1 if result is not None and result["remaining"] else 0
+
+
+def _job(parts: Parts, no_throttle: bool) -> Backfill:
+    core = parts.core
+    configured = backfill_rules(parts.settings)
+    # A person who asks for it does not mean to wait for quiet.
+    rules = BackfillRules(
+        quiet=0, pace=replace(configured.pace, throttle=not no_throttle), retry_refused=True
+    )
+    tools = BackfillParts(
+        store=BackfillStore(core.database[mongo.EVENTS]),
+        failures=MigrationFailures(core.database[mongo.DEAD_LETTERS]),
+        clock=utc_now,
+    )
+    return Backfill(core.registry, tools, core.metrics, rules)
+
+
+def _documents(found: Sequence[Behind]) -> int:
+    return sum(work.documents for work in found)
+
+
+def _show(found: Sequence[Behind]) -> None:
+    if not found:
+        console().print("No document is behind.")
+        return
+    rows = [(each.subject, each.documents, each.lowest, each.head, each.fields) for each in found]
+    columns = ("subject", "documents", "oldest version", "newest version", "fields at most")
+    console().print(table(columns, rows, title="Documents that lack fields"))
+
+
+def _carry_out(job: Backfill, found: list[Behind]) -> dict[str, Any]:
+    with _bar(_documents(found)) as shown:
+        return job.fill(found, shown)
+
+
+class _Shown:
+    """The run of a job as a bar on the terminal; nobody stops it but Ctrl-C."""
+
+    fence = 0
+
+    def __init__(self, bar: Progress, total: int) -> None:
+        self._bar = bar
+        self._total = total
+        self._task = bar.add_task("filling", total=total)
+
+    def stopping(self) -> bool:
+        return False
+
+    def progress(self, **facts: object) -> None:
+        remaining = facts.get("remaining")
+        if isinstance(remaining, int):
+            self._bar.update(
+                self._task,
+                completed=self._total - remaining,
+                description=safe(str(facts.get("subject", "filling"))),
+            )
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[_Shown]:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    err = error_console()
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
+        yield _Shown(progress, total)
+
+
+def _tell(result: dict[str, Any]) -> None:
+    out = console()
+    out.print(f"Filled {result['documents']:,} documents in {result['seconds']:,.1f} s.")
+    if result["failed"]:
+        out.print(
+            f"MongoDB refused {result['failed']:,}: "
+            "`cxone-consumer dlq list --reason migration_failed` shows why."
+        )
+    if result["passed_over"]:
+        out.print(f"{result['passed_over']:,} are left alone: their dead letters were given up.")

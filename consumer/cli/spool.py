@@ -1,0 +1,127 @@
+"""`spool`: look at what waits on this machine for MongoDB, hand it over, or copy it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from consumer.cli.console import console, error_console, print_json, table
+from consumer.cli.context import load_settings
+from consumer.clock import utc_now
+from consumer.data_dir import DataDirectory
+from consumer.errors import SetupError, StoreUnavailable
+from consumer.runtime import open_core
+from consumer.spool import Spool, deliveries, directory_in, survey
+from consumer.spool.records import plain
+from consumer.storage import mongo
+from consumer.storage.outage import Outage
+from jobs.drain_spool import DrainSpool
+
+app = typer.Typer(no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def status(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """Show how much waits, and since when."""
+    settings = load_settings(ctx)
+    directory = directory_in(settings.cxone_data_dir)
+    found = survey(directory)
+    age = (utc_now() - found.oldest).total_seconds() if found.oldest else None
+    facts: dict[str, Any] = {
+        "directory": str(directory.resolve()),
+        "deliveries": found.depth,
+        "bytes": found.bytes,
+        "max_bytes": settings.cxone_spool_max_bytes,
+        "oldest": found.oldest,
+        "oldest_age_seconds": round(age, 1) if age is not None else None,
+        "damaged": found.damaged,
+    }
+    if as_json:
+        print_json(facts)
+        return
+    rows = [(name.replace("_", " "), value) for name, value in facts.items()]
+    console().print(table(("spool", "value"), rows))
+    if found.damaged:
+        console().print(f"Damaged records lie aside in {directory / 'damaged'}.")
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file; one JSON a line.")],
+) -> None:
+    """Copy what waits into a file, as JSON Lines; the spool stays as it is."""
+    directory = directory_in(load_settings(ctx).cxone_data_dir)
+    count = 0
+    try:
+        # Payloads are customers' data: nobody else may read them.
+        file.touch(mode=0o600, exist_ok=False)
+        with file.open("wb") as out:
+            for delivery in deliveries(directory):
+                out.write(msgspec.json.encode(plain(delivery)) + b"\n")
+                count += 1
+    except FileExistsError:
+        raise SetupError(f"{file} exists: name a new file") from None
+    except OSError as error:
+        raise SetupError(f"{file} cannot be written ({error.strerror})") from error
+    error_console().print(f"{count} deliveries written to {file}")
+
+
+@app.command()
+def drain(ctx: typer.Context, as_json: AsJson = False) -> int:
+    """Hand what waits to MongoDB, while no service runs on the data directory: one that runs does
+    it by itself."""
+    settings = load_settings(ctx)
+    with _owned(settings.cxone_data_dir), open_core(settings) as core:
+        outage = Outage(core.database[mongo.EVENTS], settings.cxone_spool_after)
+        if not outage.is_over():
+            raise StoreUnavailable("MongoDB takes no writes now: the spool stays as it is")
+        directory = directory_in(settings.cxone_data_dir)
+        with closing(Spool(directory, settings.cxone_spool_max_bytes)) as spool:
+            job = DrainSpool(
+                spool=spool,
+                outage=outage,
+                store=core.ingest.store,
+                workers=settings.cxone_drain_workers,
+                metrics=core.metrics,
+                clock=utc_now,
+            )
+            result = job(_Shown())
+    if as_json:
+        print_json(result)
+    else:
+        rows = sorted((name.replace("_", " "), count) for name, count in result.items())
+        console().print(table(("deliveries", "count"), rows, title="Drained"))
+    return 0 if result["left"] == 0 else 1
+
+
+@contextmanager
+def _owned(data_dir: Path) -> Iterator[None]:
+    directory = DataDirectory(data_dir)
+    try:
+        directory.acquire()
+    except SetupError as error:
+        raise SetupError(f"{error}. A service that runs drains its spool by itself") from error
+    try:
+        yield
+    finally:
+        directory.release()
+
+
+class _Shown:
+    """The run of a job at the command line: it ends when it is done, or by Ctrl-C."""
+
+    fence = 0
+
+    def stopping(self) -> bool:
+        return False
+
+    def progress(self, **facts: object) -> None:
+        error_console().print(f"{facts['left']} left")

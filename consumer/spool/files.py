@@ -1,0 +1,95 @@
+"""The few things a spool does with files: the layer at which a disk can be simulated."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Protocol
+
+if sys.platform == "darwin":
+    import fcntl
+
+
+class Appender(Protocol):
+    """An open file that grows at its end."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def sync(self) -> None:
+        """Return when the disk, not just its cache, has everything written so far."""
+
+    def truncate(self, length: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Files:
+    """The file system; raises OSError."""
+
+    def make_directory(self, path: Path) -> None:
+        """Create it where absent, and make that durable."""
+        if not path.is_dir():
+            path.mkdir(mode=0o700)
+            self.sync_directory(path.parent)
+
+    def names(self, path: Path) -> list[str]:
+        return [entry.name for entry in path.iterdir()]
+
+    def create(self, path: Path) -> Appender:
+        """A new file; durable once it and its directory are synced."""
+        return _LocalAppender(path)
+
+    def read(self, path: Path, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset` on; fewer at the end only."""
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(count)
+
+    def size(self, path: Path) -> int:
+        return path.stat().st_size
+
+    def replace(self, path: Path, content: bytes) -> None:
+        """Put a small file in the place of another at once; not synced."""
+        draft = path.with_suffix(".new")
+        draft.write_bytes(content)
+        draft.replace(path)
+
+    def remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def sync_directory(self, path: Path) -> None:
+        """Make the names in it durable. Windows has no such call, and needs none."""
+        if sys.platform == "win32":
+            return
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class _LocalAppender:
+    def __init__(self, path: Path) -> None:
+        # Unbuffered: what a failed write left in a buffer must not reach the file later.
+        self._file = path.open("xb", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            # A disk that fills up takes a part first, and refuses the next.
+            view = view[self._file.write(view) :]
+
+    def sync(self) -> None:
+        if sys.platform == "darwin":
+            # There fsync stops at the cache of the disk.
+            fcntl.fcntl(self._file.fileno(), fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(self._file.fileno())
+
+    def truncate(self, length: int) -> None:
+        self._file.truncate(length)
+        self._file.seek(length)
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,87 @@
+"""Write a verified delivery as a record, and read it back."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+
+from consumer.events import Delivery, Headers, Verdict
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class UnknownRecord(ValueError):
+    """An intact record that this version of the program cannot read."""
+
+
+class _Record(msgspec.Struct, frozen=True):
+    """What a record holds: MessagePack, so that a later version may add fields."""
+
+    id: str
+    body: bytes
+    headers: dict[str, str]
+    received_at: datetime
+    secret: str
+    verified_at: datetime
+
+
+def encode(delivery: Delivery) -> bytes:
+    """The record of a delivery, which must be verified: raises ValueError otherwise."""
+    verdict = delivery.verdict
+    if verdict is None:
+        raise ValueError("only what was verified may be spooled")
+    return msgspec.msgpack.encode(
+        _Record(
+            id=delivery.id,
+            body=delivery.body,
+            headers=dict(delivery.headers),
+            received_at=delivery.received_at,
+            secret=verdict.secret,
+            verified_at=verdict.verified_at,
+        )
+    )
+
+
+def decode(payload: bytes) -> Delivery:
+    """The delivery of a record; raises UnknownRecord."""
+    try:
+        record = msgspec.msgpack.decode(payload, type=_Record)
+    except msgspec.DecodeError as error:
+        raise UnknownRecord("the record is of another version of this program") from error
+    return Delivery(
+        id=record.id,
+        body=record.body,
+        headers=Headers(record.headers),
+        received_at=record.received_at,
+        verdict=Verdict(record.secret, record.verified_at),
+    )
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(micros: int) -> datetime:
+    """The inverse of `micros`, in UTC."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def plain(delivery: Delivery) -> dict[str, Any]:
+    """A delivery as a JSON object for people and programs; a body that is not UTF-8 is base64."""
+    try:
+        body: dict[str, Any] = {"body": delivery.body.decode("utf-8")}
+    except UnicodeDecodeError:
+        body = {"body_base64": delivery.body}
+    verdict = delivery.verdict
+    return {
+        "delivery": delivery.id,
+        "received_at": delivery.received_at,
+        "headers": dict(delivery.headers),
+        "secret": verdict.secret if verdict else None,
+        "verified_at": verdict.verified_at if verdict else None,
+        **body,
+    }

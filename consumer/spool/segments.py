@@ -1,0 +1,155 @@
+"""Segments: the files of a spool, each with how far it is drained."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from consumer.spool.files import Files
+from consumer.spool.frames import (
+    HEADER_BYTES,
+    MARKER_BYTES,
+    MAX_PAYLOAD,
+    Frame,
+    Gap,
+    header,
+    leading,
+    walk,
+)
+from consumer.spool.records import moment
+
+_NAME = re.compile(r"(\d{10})-([0-9a-f]{16})\.spool")
+_CURSOR = struct.Struct("<8sQ")
+_CHECK = struct.Struct("<I")
+# Read at once; any record fits in.
+WINDOW = 2 * MAX_PAYLOAD
+
+
+@dataclass(slots=True, eq=False)
+class Segment:
+    """One file, drained up to `cursor` and durable up to `end`; `depth` records lie between.
+
+    `settled` maps where drained records and gaps beyond the cursor begin to where they end. The
+    marker is random: no cursor and no record of a former file is ever taken for one of this.
+    """
+
+    path: Path
+    number: int
+    marker: bytes
+    end: int = 0
+    cursor: int = 0
+    depth: int = 0
+    settled: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def drained(self) -> bool:
+        return self.cursor >= self.end
+
+    def settle(self, offset: int, end: int) -> None:
+        """What stands from `offset` to `end` need not be read again."""
+        self.settled[offset] = end
+        while self.cursor in self.settled:
+            self.cursor = self.settled.pop(self.cursor)
+
+
+def new_segment(directory: Path, number: int) -> Segment:
+    marker = secrets.token_bytes(MARKER_BYTES)
+    return Segment(directory / f"{number:010d}-{marker.hex()}.spool", number, marker)
+
+
+def segments(files: Files, directory: Path) -> list[Segment]:
+    """The segments in a directory, oldest first, with their records counted; raises OSError."""
+    found = []
+    for match in map(_NAME.fullmatch, sorted(files.names(directory))):
+        if match is None:
+            continue
+        segment = Segment(directory / match[0], int(match[1]), bytes.fromhex(match[2]))
+        try:
+            segment.end = files.size(segment.path)
+            segment.cursor = min(_load_cursor(files, segment), segment.end)
+            segment.depth = _count(files, segment)
+        except FileNotFoundError:
+            # Whoever owns the directory has drained it meanwhile.
+            continue
+        found.append(segment)
+    return found
+
+
+def _count(files: Files, segment: Segment) -> int:
+    """How many records wait. Where headers alone tell, their payloads are not looked at, for a
+    start must be fast."""
+    at, end, count = segment.cursor, segment.end, 0
+    while at < end:
+        data = files.read(segment.path, at, min(end - at, WINDOW))
+        records, covered = leading(segment.marker, data)
+        if not records:
+            return sum(isinstance(part, Frame) for part in parts(files, segment))
+        count += records
+        at += covered
+    return count
+
+
+def parts(files: Files, segment: Segment) -> Iterator[Frame | Gap]:
+    """What lies between cursor and end and is not settled, in order; raises OSError."""
+    at, end = segment.cursor, segment.end
+    while at < end:
+        data = files.read(segment.path, at, min(end - at, WINDOW))
+        reached = at
+        for part in walk(segment.marker, data, at, whole=at + len(data) >= end or not data):
+            reached = part.end
+            if part.offset not in segment.settled:
+                yield part
+        if reached == at:
+            # Shorter than it was: nothing is left to read.
+            return
+        at = reached
+
+
+def oldest(files: Files, found: list[Segment]) -> datetime | None:
+    """When the first record that waits was received, as far as that can be read."""
+    segment = next((one for one in found if not one.drained), None)
+    if segment is None:
+        return None
+    try:
+        known = header(segment.marker, files.read(segment.path, segment.cursor, HEADER_BYTES), 0)
+    except OSError:
+        return None
+    return moment(known[1]) if known else None
+
+
+def remove_orphans(files: Files, directory: Path, found: list[Segment]) -> None:
+    """Remove cursors whose segment is gone, and drafts of cursors; raises OSError."""
+    stems = {segment.path.stem for segment in found}
+    for name in files.names(directory):
+        path = directory / name
+        if path.suffix == ".new" or (path.suffix == ".done" and path.stem not in stems):
+            files.remove(path)
+
+
+def cursor_path(segment: Segment) -> Path:
+    return segment.path.with_suffix(".done")
+
+
+def save_cursor(files: Files, segment: Segment) -> None:
+    """Remember how far it is drained. Not synced: a lost cursor costs duplicates, no delivery."""
+    record = _CURSOR.pack(segment.marker, segment.cursor)
+    files.replace(cursor_path(segment), record + _CHECK.pack(zlib.crc32(record)))
+
+
+def _load_cursor(files: Files, segment: Segment) -> int:
+    try:
+        data = files.read(cursor_path(segment), 0, 64)
+    except FileNotFoundError:
+        return 0
+    if len(data) != _CURSOR.size + _CHECK.size:
+        return 0
+    marker, cursor = _CURSOR.unpack_from(data)
+    (check,) = _CHECK.unpack_from(data, _CURSOR.size)
+    intact = marker == segment.marker and check == zlib.crc32(data[: _CURSOR.size])
+    return int(cursor) if intact else 0

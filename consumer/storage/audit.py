@@ -1,0 +1,24 @@
+"""Record who did what by hand, durably and for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pymongo.collection import Collection
+
+from consumer.storage.translate import translated
+
+
+class Audit:
+    """The collection `audit`: deeds of people, written before the deed so that none goes unseen."""
+
+    def __init__(self, deeds: Collection[dict[str, Any]]) -> None:
+        self._deeds = deeds
+
+    def record(self, who: str, what: str, at: datetime, details: Mapping[str, Any]) -> None:
+        """`what` is the command, `details` what it was about: ids and words, no payload and no
+        secret. Raises StoreUnavailable."""
+        with translated(self._deeds.name):
+            self._deeds.insert_one({"who": who, "what": what, "at": at, **details})

@@ -1,0 +1,135 @@
+"""Find the documents that a backfill must fill, and have MongoDB fill them, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pymongo
+from pymongo import ASCENDING, UpdateOne
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, WriteError
+
+from consumer.errors import StoreUnavailable
+from consumer.schema.compiled import CompiledSchema
+from consumer.storage.fill_pipeline import fill_pipeline
+from consumer.storage.translate import translated
+from consumer.storage.whole_documents import Refusal, fill_whole
+
+Document = dict[str, Any]
+
+COUNTED = 10_000_000
+
+_COUNT_SECONDS = 60.0
+_STAMP = "_meta.backfilled_to"
+_STAMPED = {_STAMP: 1, "_id": 0}
+# One command each, so that the updates of large schemas stay small together.
+_CHUNK = 100
+# The server is going away or not the primary: this says nothing of the document.
+_OF_THE_SERVER = frozenset({6, 7, 64, 89, 91, 112, 189, 246, 262, 9001, 10107, 11600, 11602, 13435})
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """How every document that is stamped `stamp` gets to version `to` of its subject.
+
+    `schema` fills just what lies between; `pipeline` does the same in MongoDB, where it can.
+    """
+
+    stamp: int
+    to: int
+    schema: CompiledSchema
+    pipeline: list[Document] | None
+
+
+@dataclass(slots=True)
+class Upgraded:
+    """What became of a batch; a document in neither was settled by somebody else.
+
+    After a refusal `documents` counts what others settled at the same time, too.
+    """
+
+    documents: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+
+
+def upgrade(schema: CompiledSchema, stamp: int, to: int) -> Upgrade:
+    """`schema` must fill only what is newer than `stamp` (`newer_than`)."""
+    return Upgrade(stamp, to, schema, fill_pipeline(schema, to))
+
+
+class BackfillStore:
+    """The documents of `events` by subject and `_meta.backfilled_to`; every method raises
+    StoreUnavailable. All it writes carries its own stamp, so it may be cut off anywhere."""
+
+    def __init__(self, events: Collection[Document]) -> None:
+        self._events = events
+
+    def behind(self, subject: str, below: int) -> int:
+        """How many documents are filled to less than version `below`, of which COUNTED are
+        counted at most."""
+        # A look aside that may take longer than a request waits for MongoDB.
+        with translated("events"), pymongo.timeout(_COUNT_SECONDS):
+            return self._events.count_documents(_behind(subject, {"$lt": below}), limit=COUNTED)
+
+    def next_stamp(self, subject: str, after: int, below: int) -> int | None:
+        """The lowest version between the two, exclusive, that documents are filled to."""
+        with translated("events"):
+            found = self._events.find_one(
+                _behind(subject, {"$gt": after, "$lt": below}), _STAMPED, sort=[(_STAMP, ASCENDING)]
+            )
+        return int(found["_meta"]["backfilled_to"]) if found else None
+
+    def ids(self, subject: str, stamp: int, skip: int, limit: int) -> list[Any]:
+        """The `_id`s of documents with this stamp, in the order of the index; `skip` passes over
+        those that were seen and stay."""
+        with translated("events"):
+            found = self._events.find(_behind(subject, stamp), {"_id": 1}).skip(skip).limit(limit)
+            return [document["_id"] for document in found]
+
+    def apply(self, ids: Sequence[Any], plan: Upgrade) -> Upgraded:
+        """Upgrade these documents as far as they still carry the stamp."""
+        with translated("events"):
+            if plan.pipeline is None:
+                done, refused = fill_whole(self._events, ids, plan.stamp, plan.to, plan.schema)
+                return Upgraded(done, refused)
+            try:
+                result = self._events.update_many(
+                    {"_id": {"$in": list(ids)}, _STAMP: plan.stamp}, plan.pipeline
+                )
+            except WriteError as error:
+                _check(error.code)
+                # One refusal ends the whole command: find out which, and do the others.
+                return self._singly(ids, plan.stamp, plan.pipeline)
+            return Upgraded(result.modified_count)
+
+    def _singly(self, ids: Sequence[Any], stamp: int, pipeline: list[Document]) -> Upgraded:
+        # What the command did before it ended, it does not tell.
+        left = self._events.count_documents({"_id": {"$in": list(ids)}, _STAMP: stamp})
+        upgraded = Upgraded(len(ids) - left)
+        for start in range(0, len(ids), _CHUNK):
+            chunk = ids[start : start + _CHUNK]
+            updates = [UpdateOne({"_id": _id, _STAMP: stamp}, pipeline) for _id in chunk]
+            try:
+                result = self._events.bulk_write(updates, ordered=False)
+            except BulkWriteError as error:
+                details = error.details or {}
+                if details.get("writeConcernErrors"):
+                    raise
+                for refused in details["writeErrors"]:
+                    _check(refused["code"])
+                    upgraded.refused.append(Refusal(chunk[refused["index"]], refused["code"]))
+                upgraded.documents += details["nModified"]
+            else:
+                upgraded.documents += result.modified_count
+        return upgraded
+
+
+def _behind(subject: str, stamp: Any) -> Document:
+    return {"_meta.subject": subject, _STAMP: stamp}
+
+
+def _check(code: int | None) -> None:
+    if code in _OF_THE_SERVER:
+        raise StoreUnavailable(f"MongoDB could not carry on (code {code}): the next run goes on")

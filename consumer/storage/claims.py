@@ -1,0 +1,164 @@
+"""Claim dead letters one by one, so that none is tried by two at a time, and record how it ended.
+
+A claim is a lease on the entry by the server's clock with a token of its own: whoever lost it, by
+being slow or killed, can no longer write to the entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from uuid import uuid4
+
+from pymongo import ASCENDING, ReturnDocument
+from pymongo.collection import Collection as MongoCollection
+
+from consumer.retry_rules import DISCARDED, RESOLVED, Next
+from consumer.storage.translate import translated
+
+Entry = dict[str, Any]
+
+_HISTORY_KEPT = 50
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_UNCLAIMED = {"$lte": [{"$ifNull": ["$claim.until", _EPOCH]}, "$$NOW"]}
+_IS_DUE = {"$lte": ["$next_retry_at", "$$NOW"]}
+# Far longer than any attempt takes, with every call at its time limit.
+LEASE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How an entry stays: `blocked_by` is the reason of the last attempt, `details` further fields
+    of the entry."""
+
+    next: Next
+    blocked_by: str
+    error_message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Claims:
+    """The entries of `dead_letter_queue` that are tried again; raises StoreUnavailable."""
+
+    def __init__(self, entries: MongoCollection[Entry], retention: timedelta) -> None:
+        """`retention`: how long resolved and discarded entries are kept."""
+        self._entries = entries
+        self._retention = retention
+
+    def due(self, limit: int, without_reasons: Collection[str] = ()) -> list[str]:
+        """Ids of entries that are due by the server's clock, the longest due first."""
+        wanted: Entry = {"next_retry_at": {"$gt": _EPOCH}, "$expr": _IS_DUE}
+        if without_reasons:
+            wanted["blocked_by"] = {"$nin": sorted(without_reasons)}
+        with self._translated():
+            found = self._entries.find(wanted, {"_id": 1}).sort("next_retry_at", ASCENDING)
+            return [entry["_id"] for entry in found.limit(limit)]
+
+    def claim(
+        self, _id: str, by: str, statuses: Sequence[str], *, only_due: bool = False
+    ) -> Entry | None:
+        """The entry, ours for LEASE; None when it is not (any more) to be had."""
+        conditions = [_UNCLAIMED, _IS_DUE] if only_due else [_UNCLAIMED]
+        wanted: Entry = {
+            "_id": _id,
+            "status": {"$in": list(statuses)},
+            "$expr": {"$and": conditions},
+        }
+        if only_due:
+            # MongoDB orders null before every date: an entry that waits for no time is not due.
+            wanted["next_retry_at"] = {"$gt": _EPOCH}
+        milliseconds = int(LEASE.total_seconds() * 1000)
+        claim = {
+            "token": uuid4().hex,
+            "by": {"$literal": by},
+            "until": {"$add": ["$$NOW", milliseconds]},
+            "taken": {"$add": [{"$ifNull": ["$claim.taken", 0]}, 1]},
+        }
+        with self._translated():
+            return self._entries.find_one_and_update(
+                wanted, [{"$set": {"claim": claim}}], return_document=ReturnDocument.AFTER
+            )
+
+    def resolve(
+        self, entry: Entry, event: str | None, attempt: Mapping[str, Any], at: datetime
+    ) -> bool:
+        """End a claimed entry by the event with `_id` `event`; False when the claim was lost."""
+        changed = {**self._ended(RESOLVED, at), "resolved_by": event}
+        return self._record(entry, changed, attempt)
+
+    def put_back(self, entry: Entry, waits: Waits, attempt: Mapping[str, Any]) -> bool:
+        """Let a claimed entry wait on; False when the claim was lost."""
+        changed: Entry = {
+            "status": waits.next.status,
+            "next_retry_at": waits.next.at,
+            "error_message": waits.error_message,
+            **waits.details,
+        }
+        if waits.blocked_by != entry.get("blocked_by"):
+            changed |= {
+                "blocked_by": waits.blocked_by,
+                "blocked_at": attempt["at"],
+                "tried_with": None,
+            }
+        return self._record(entry, changed, attempt)
+
+    def release(self, entry: Entry) -> None:
+        """Give a claimed entry back as it was."""
+        with self._translated():
+            self._entries.update_one(_mine(entry), {"$unset": {"claim": ""}})
+
+    def discard(self, _id: str, by: str, because: str, at: datetime) -> bool:
+        """End an entry as not wanted; False when it has ended, or is being tried just now."""
+        attempt = {"at": at, "by": by, "result": DISCARDED, "error": because}
+        with self._translated():
+            done = self._entries.update_one(
+                {
+                    "_id": _id,
+                    "status": {"$nin": [RESOLVED, DISCARDED]},
+                    "$expr": _UNCLAIMED,
+                },
+                {
+                    "$set": {**self._ended(DISCARDED, at), "discarded_because": because},
+                    "$push": _pushed(attempt),
+                    "$unset": {"claim": ""},
+                },
+            )
+        return done.matched_count == 1
+
+    def _ended(self, status: str, at: datetime) -> Entry:
+        # Only ended entries have `expires_at`: the TTL index drops nothing else.
+        return {
+            "status": status,
+            "next_retry_at": None,
+            "ended_at": at,
+            "expires_at": at + self._retention,
+        }
+
+    def _record(self, entry: Entry, changed: Entry, attempt: Mapping[str, Any]) -> bool:
+        with self._translated():
+            done = self._entries.update_one(
+                _mine(entry),
+                {
+                    "$set": changed,
+                    "$push": _pushed(attempt),
+                    "$inc": {"retry_count": 1},
+                    "$unset": {"claim": ""},
+                },
+            )
+        return done.matched_count == 1
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        with translated(self._entries.name):
+            yield
+
+
+def _mine(entry: Entry) -> Entry:
+    return {"_id": entry["_id"], "claim.token": entry["claim"]["token"]}
+
+
+def _pushed(attempt: Mapping[str, Any]) -> Entry:
+    return {"history": {"$each": [dict(attempt)], "$slice": -_HISTORY_KEPT}}

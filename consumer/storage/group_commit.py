@@ -1,0 +1,102 @@
+"""Let requests that wait for the same round trip to MongoDB share it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+# Far below the 48 MB of one message, so that no batch is split and its outcome is one outcome.
+MAX_BYTES = 8 * 1024 * 1024
+MAX_COUNT = 1000
+# More in flight make smaller batches, fewer make those wait that come meanwhile: see tests/bench.
+IN_FLIGHT = 2
+
+
+class Sized(Protocol):
+    """What is committed; `size` is in bytes."""
+
+    size: int
+
+
+Item = TypeVar("Item", bound=Sized)
+
+
+class _Waiter(Generic[Item]):
+    """One thread with its item. `turn` is held until it is settled, or has a batch to write."""
+
+    __slots__ = ("batch", "item", "turn")
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.turn = threading.Lock()
+        self.turn.acquire()
+        self.batch: list[_Waiter[Item]] | None = None
+
+
+class GroupCommit(Generic[Item]):
+    """Hands items to `write` in batches, from the threads that wait for them: no thread of its
+    own, and no timer.
+
+    Who finds a free slot writes at once and alone. Who finds none queues; a writer that is done
+    makes the first in the queue the writer of all that queue. `write` leaves the outcome in the
+    items and raises nothing that is expected: what it raises ends that one thread, and its batch
+    finds its items as they were.
+    """
+
+    def __init__(self, write: Callable[[Sequence[Item]], None], in_flight: int = IN_FLIGHT) -> None:
+        self._write = write
+        self._free = in_flight
+        self._mutex = threading.Lock()
+        self._queue: deque[_Waiter[Item]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many items queue for a batch just now."""
+        return len(self._queue)
+
+    def settle(self, item: Item) -> None:
+        """Return once `write` has had the item."""
+        with self._mutex:
+            writes_now = self._free > 0
+            if writes_now:
+                self._free -= 1
+            else:
+                waiter = _Waiter(item)
+                self._queue.append(waiter)
+        if writes_now:
+            self._commit([item], ())
+            return
+        waiter.turn.acquire()
+        if waiter.batch is not None:
+            self._commit([other.item for other in waiter.batch], waiter.batch[1:])
+
+    def _commit(self, items: Sequence[Item], followers: Sequence[_Waiter[Item]]) -> None:
+        try:
+            self._write(items)
+        finally:
+            # The next batch first: it has a round trip before it, the followers have none.
+            self._pass_on()
+            for follower in followers:
+                follower.turn.release()
+
+    def _pass_on(self) -> None:
+        with self._mutex:
+            if not self._queue:
+                self._free += 1
+                return
+            batch = self._next_batch()
+        batch[0].batch = batch
+        batch[0].turn.release()
+
+    def _next_batch(self) -> list[_Waiter[Item]]:
+        queue = self._queue
+        batch = [queue.popleft()]
+        size = batch[0].item.size
+        while queue and len(batch) < MAX_COUNT:
+            size += queue[0].item.size
+            if size > MAX_BYTES:
+                break
+            batch.append(queue.popleft())
+        return batch

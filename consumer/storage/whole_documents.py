@@ -1,0 +1,81 @@
+"""Fill documents in this process and replace them whole: for schemas too large for an update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection
+from pymongo.errors import DocumentTooLarge, WriteError
+
+from consumer.errors import Unstorable
+from consumer.schema.compiled import CompiledSchema
+from consumer.schema.defaults import fill
+from consumer.schema.paths import RESERVED
+from consumer.storage.documents import encode
+
+# Codes of our own where MongoDB was not even asked, or did not find the document as it was read.
+TOO_LARGE = 10334
+CHANGED = 0
+
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document that could not be rewritten, and MongoDB's code for why."""
+
+    document_id: Any
+    code: int | None
+
+
+def fill_whole(
+    events: Collection[dict[str, Any]],
+    ids: Sequence[Any],
+    stamp: int,
+    to: int,
+    schema: CompiledSchema,
+) -> tuple[int, list[Refusal]]:
+    """Fill the documents that carry `stamp`, each replaced only if it still is what was read.
+
+    Driver errors other than the refusal of one document pass through.
+    """
+    done, refused = 0, []
+    wanted = {"_id": {"$in": list(ids)}, "_meta.backfilled_to": stamp}
+    for found in events.with_options(codec_options=_RAW).find(wanted):
+        try:
+            changed = encode(_filled(found, to, schema))
+            # A replacement is an update here, for that is not refused for keys with dots or `$`.
+            result = events.update_one(
+                {"_id": found["_id"], "$expr": {"$eq": ["$$ROOT", {"$literal": found}]}},
+                [{"$replaceWith": {"$literal": changed}}],
+            )
+        except (DocumentTooLarge, Unstorable):
+            refused.append(Refusal(found["_id"], TOO_LARGE))
+        except WriteError as error:
+            refused.append(Refusal(found["_id"], error.code))
+        else:
+            done += result.matched_count
+            if not result.matched_count:
+                refused.append(Refusal(found["_id"], CHANGED))
+    return done, refused
+
+
+def _filled(found: RawBSONDocument, to: int, schema: CompiledSchema) -> dict[str, Any]:
+    document: dict[str, Any] = plain(found)
+    payload = {key: value for key, value in document.items() if key not in RESERVED}
+    fill(payload, schema.check(payload))
+    # What was there keeps its place.
+    return {**document, "_meta": {**document["_meta"], "backfilled_to": to}, **payload}
+
+
+def plain(value: Any) -> Any:
+    """Dictionaries and lists of an encoded value, whose other values stay what BSON says."""
+    if isinstance(value, RawBSONDocument):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value

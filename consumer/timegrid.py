@@ -1,0 +1,31 @@
+"""Cut time into the hours and five-minute slices in which events are counted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+HOUR = timedelta(hours=1)
+SLICE = timedelta(minutes=5)
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def hour_of(at: datetime) -> datetime:
+    """The beginning of the hour (UTC) that holds `at`."""
+    return at - (at - EPOCH) % HOUR
+
+
+def slice_of(at: datetime) -> datetime:
+    """The beginning of the slice that holds `at`; an hour is twelve slices."""
+    return at - (at - EPOCH) % SLICE
+
+
+def next_slice(at: datetime) -> datetime:
+    """The first beginning of a slice that is not before `at`."""
+    begun = slice_of(at)
+    return begun if begun == at else begun + SLICE
+
+
+def next_hour(at: datetime) -> datetime:
+    """The first beginning of an hour that is not before `at`."""
+    begun = hour_of(at)
+    return begun if begun == at else begun + HOUR

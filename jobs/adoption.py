@@ -1,0 +1,71 @@
+"""Say how far each schema version has spread, at the cost of the events since the last time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from consumer import metrics as names
+from consumer.adoption import SubjectFigures
+from consumer.metrics import Metrics
+from consumer.storage.retention import retained_from
+from jobs.adoption_report import Heads, report
+from jobs.adoption_rollup import Bounds, Ledger, claim, roll_up
+from jobs.run import JobRun
+
+GAUGES = {
+    names.VERSION_TOTAL: "total",
+    names.VERSION_ADOPTED: "adopted",
+    names.VERSION_ADOPTION_RATE: "adoption_rate",
+    names.VERSION_PRODUCER_RATE: "producer_adoption_rate",
+    names.VERSION_CONFORMING_RATE: "conforming_rate",
+}
+
+
+class Adoption:
+    """The job: roll up what is closed, report, and set the gauges.
+
+    `latest` is the last report of this process; a metric is set for what is known only.
+    """
+
+    def __init__(
+        self,
+        *,
+        book: Ledger,
+        heads: Heads,
+        metrics: Metrics,
+        retention_days: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._book = book
+        self._heads = heads
+        self._metrics = metrics
+        self._retention_days = retention_days
+        self._clock = clock
+        self.latest: list[SubjectFigures] = []
+
+    def __call__(self, run: JobRun) -> dict[str, Any]:
+        """`{"figures": [...]}` with one dict for each SubjectFigures; `{"stopped": True}` when told
+        to end early. Raises Superseded, StoreUnavailable."""
+        now = self._clock()
+        bounds = Bounds(now, retained_from(now, self._retention_days))
+        state = claim(self._book, run.fence, now)
+        state = roll_up(
+            self._book, state, bounds, run.stopping, lambda at: run.progress(counted_to=at)
+        )
+        if run.stopping():
+            return {"stopped": True}
+        self.latest = report(self._book, self._heads, bounds).figures
+        show(self._metrics, self.latest)
+        return {"counted_to": state.counted, "figures": [asdict(each) for each in self.latest]}
+
+
+def show(metrics: Metrics, figures: list[SubjectFigures]) -> None:
+    """Set the five gauges, and those alone: a subject that is no more leaves no value behind."""
+    for name, field in GAUGES.items():
+        values = ((each.subject, getattr(each, field)) for each in figures)
+        metrics.replace(
+            name, [({"event_type": tag}, value) for tag, value in values if value is not None]
+        )

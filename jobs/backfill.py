@@ -1,0 +1,180 @@
+"""Bring older documents up to the fields of their subject's head, while ingest goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from config.logs import RateLimit
+from consumer.errors import ConsumerError, SetupError, StoreUnavailable
+from consumer.metrics import BACKFILL_BACKLOG, BACKFILL_FAILED, BACKFILLED, Metrics
+from consumer.schema.compiled import CompiledSchema
+from consumer.schema.newer import fillings, newer_than
+from consumer.storage.backfill_store import Upgraded
+from consumer.storage.schema_registry import SchemaRegistry
+from jobs.backfill_pace import PaceRules
+from jobs.backfill_subject import Parts, SubjectBackfill, Tally
+from jobs.run import JobRun
+
+log = structlog.get_logger(__name__)
+
+_LOG_EVERY = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A subject with documents behind: how many, the lowest version they are filled to, the head
+    they will have, how many fields those lack at most, and whether the schema was quiet."""
+
+    subject: str
+    documents: int
+    lowest: int
+    head: int
+    fields: int
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillRules:
+    """`quiet`: seconds that a subject must not have changed; `retry_refused`: also try documents
+    again that were refused lately."""
+
+    quiet: float = 60.0
+    pace: PaceRules = field(default_factory=PaceRules)
+    retry_refused: bool = False
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a run is over all its subjects."""
+
+    remaining: int
+    started: float
+    done: int = 0
+
+    def facts(self, now: float) -> dict[str, Any]:
+        elapsed = now - self.started
+        rate = self.done / elapsed if elapsed > 0 else 0.0
+        left = self.remaining / rate if rate else None
+        return {
+            "remaining": self.remaining,
+            "rate": round(rate, 1),
+            "seconds_left": None if left is None else round(left, 1),
+        }
+
+
+@dataclass(slots=True)
+class Backfill:
+    """The job. It finds what is behind by the documents' own stamps, whoever stamped them late."""
+
+    registry: SchemaRegistry
+    parts: Parts
+    metrics: Metrics
+    rules: BackfillRules = field(default_factory=BackfillRules)
+    _said: RateLimit = field(init=False)
+    _fillable: dict[str, tuple[int, int]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._said = RateLimit(_LOG_EVERY, self.parts.clock)
+
+    def behind(self, only: str | None = None) -> list[Behind]:
+        """What there is to do, by subject; raises SetupError for a subject that has no schema."""
+        self.registry.refresh()
+        subjects = self.registry.subjects()
+        if only is not None and only not in subjects:
+            raise SetupError(f"no schema {only!r}: `cxone-consumer schema list` shows them all")
+        return list(self._behind(subjects if only is None else {only: subjects[only]}))
+
+    def __call__(self, run: JobRun) -> dict[str, Any]:
+        """Fill all that is behind of subjects that are quiet; what is left comes next time."""
+        return self.fill(self.behind(), run)
+
+    def fill(self, found: list[Behind], run: JobRun) -> dict[str, Any]:
+        """Fill what `behind` found, as far as it is quiet: how many documents were filled, refused
+        and passed over, and how many remain. Raises StoreUnavailable."""
+        due = [work for work in found if work.quiet]
+        later = sum(work.documents for work in found if not work.quiet)
+        timer = self.parts.timer
+        progress = _Progress(sum(work.documents for work in due), timer())
+        total = Tally()
+        for work in due:
+            if run.stopping():
+                break
+            tally = self._subject(work, run, progress, later)
+            total.documents += tally.documents
+            total.failed += tally.failed
+            total.passed_over += tally.passed_over
+        remaining = progress.remaining + later
+        self.metrics.set(BACKFILL_BACKLOG, remaining)
+        return {
+            "documents": total.documents,
+            "failed": total.failed,
+            "passed_over": total.passed_over,
+            "remaining": remaining,
+            "seconds": round(timer() - progress.started, 3),
+        }
+
+    def _subject(self, work: Behind, run: JobRun, progress: _Progress, later: int) -> Tally:
+        def told(upgraded: Upgraded) -> None:
+            self.metrics.count(BACKFILLED, upgraded.documents)
+            self.metrics.count(BACKFILL_FAILED, len(upgraded.refused))
+            progress.done += upgraded.documents
+            progress.remaining = max(0, progress.remaining - upgraded.documents)
+            self.metrics.set(BACKFILL_BACKLOG, progress.remaining + later)
+            facts = progress.facts(self.parts.timer())
+            run.progress(subject=work.subject, **facts)
+            if self._said.allow("progress") is not None:
+                log.info("backfilling", subject=work.subject, **facts)
+
+        schema = self.registry.compiled(work.subject)
+        rules = self.rules
+        subject = SubjectBackfill(work.subject, schema, self.parts, rules.pace, rules.retry_refused)
+        try:
+            subject.run(run.stopping, told)
+        except StoreUnavailable:
+            raise
+        except ConsumerError as error:
+            # One subject's odd default must not keep the others from being filled.
+            log.error("backfill failed", subject=work.subject, error=str(error))  # noqa: TRY400
+        tally = subject.tally
+        if tally.documents or tally.failed:
+            log.info(
+                "backfilled",
+                subject=work.subject,
+                version=schema.number,
+                documents=tally.documents,
+                failed=tally.failed,
+            )
+        return tally
+
+    def _behind(self, subjects: dict[str, int]) -> Iterator[Behind]:
+        now = self.parts.clock()
+        for subject in subjects:
+            schema = self.registry.compiled(subject)
+            version = schema.version
+            if version is None:
+                continue
+            newest = self._newest_fillable(subject, schema)
+            lowest = self.parts.store.next_stamp(subject, -1, newest)
+            if lowest is None:
+                continue
+            yield Behind(
+                subject=subject,
+                documents=self.parts.store.behind(subject, newest),
+                lowest=lowest,
+                head=version.number,
+                fields=fillings(newer_than(schema, lowest).root),
+                quiet=now - version.created_at >= timedelta(seconds=self.rules.quiet),
+            )
+
+    def _newest_fillable(self, subject: str, schema: CompiledSchema) -> int:
+        """Kept per version, for it walks all fields and is asked every interval."""
+        number, newest = self._fillable.get(subject, (0, 0))
+        if number != schema.number and schema.version is not None:
+            newest = schema.version.newest_fillable
+            self._fillable[subject] = (schema.number, newest)
+        return newest

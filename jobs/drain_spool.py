@@ -1,0 +1,136 @@
+"""Hand what the spool holds to MongoDB as soon as that takes it again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from consumer.errors import Rejected, StoreUnavailable
+from consumer.events import Delivery, Outcome
+from consumer.metrics import (
+    SPOOL_BYTES,
+    SPOOL_DAMAGED,
+    SPOOL_DEPTH,
+    SPOOL_DRAINED,
+    SPOOL_OLDEST,
+    Metrics,
+)
+from consumer.spool import Entry, Spool
+from consumer.storage.outage import Outage
+from jobs.run import JobRun
+
+log = structlog.get_logger(__name__)
+
+# Deliveries between two notes of how far it is; what a crash replays once more.
+_LOT = 256
+
+
+class DrainSpool:
+    """The job, once in each process: it owns the way out of this process's spool.
+
+    `store` makes one delivery durable in MongoDB, as event or dead letter: `Ingest.store`.
+    """
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        outage: Outage,
+        store: Callable[[Delivery], Outcome],
+        workers: int,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._spool = spool
+        self._outage = outage
+        self._store = store
+        self._workers = workers
+        self._metrics = metrics
+        self._clock = clock
+        self._told_damaged = 0
+
+    def __call__(self, run: JobRun) -> dict[str, Any]:
+        """End an outage that is over, then drain until the spool is empty, MongoDB is away again or
+        the run is to stop. The result counts deliveries by how they ended."""
+        self._spool.recheck()
+        ended: Counter[str] = Counter()
+        try:
+            if not self._outage.known or self._outage.is_over():
+                self._drain(run, ended)
+        finally:
+            self._measure()
+        if ended:
+            log.info("spool drained", left=self._spool.depth, **ended)
+        return {"left": self._spool.depth, **ended}
+
+    def _drain(self, run: JobRun, ended: Counter[str]) -> None:
+        # What comes, or is put back, meanwhile is for the next run: so this one ends.
+        left = self._spool.depth
+        if not left:
+            # Nothing to store, but perhaps damage and emptied files to clear away.
+            self._spool.take(1)
+            return
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="drain") as pool:
+            while left > 0 and not run.stopping():
+                lot = self._spool.take(min(_LOT, left))
+                if not lot:
+                    return
+                left -= len(lot)
+                refused = self._forget(lot, list(pool.map(self._settle, lot)), ended)
+                if refused and not self._try_singly(refused, ended):
+                    return
+                self._measure()
+                run.progress(left=self._spool.depth, **ended)
+
+    def _settle(self, entry: Entry) -> str | None:
+        """How the delivery ended; None when MongoDB did not take it."""
+        if self._outage.known:
+            return None
+        try:
+            return self._store(entry.delivery).status
+        except Rejected:
+            return "dead_lettered"
+        except StoreUnavailable as error:
+            self._outage.begin(error)
+            return None
+
+    def _try_singly(self, entries: Sequence[Entry], ended: Counter[str]) -> bool:
+        """Try what MongoDB did not take once more, and put back what it alone does not take, for
+        that must not keep those behind it waiting; False when MongoDB is away."""
+        for entry in entries:
+            if not self._outage.is_over():
+                return False
+            if self._forget([entry], [self._settle(entry)], ended):
+                if not self._outage.is_over():
+                    return False
+                self._spool.append(entry.delivery)
+                self._spool.remove([entry])
+                ended["put_back"] += 1
+        return True
+
+    def _forget(
+        self, lot: Sequence[Entry], outcomes: Sequence[str | None], ended: Counter[str]
+    ) -> list[Entry]:
+        """Take what is durable out of the spool; what is not."""
+        self._spool.remove(
+            entry for entry, how in zip(lot, outcomes, strict=True) if how is not None
+        )
+        for how in filter(None, outcomes):
+            ended[how] += 1
+            self._metrics.count(SPOOL_DRAINED, outcome=how)
+        return [entry for entry, how in zip(lot, outcomes, strict=True) if how is None]
+
+    def _measure(self) -> None:
+        oldest = self._spool.oldest()
+        age = (self._clock() - oldest).total_seconds() if oldest else 0.0
+        self._metrics.set(SPOOL_DEPTH, self._spool.depth)
+        self._metrics.set(SPOOL_BYTES, self._spool.size)
+        self._metrics.set(SPOOL_OLDEST, max(0.0, age))
+        damaged = self._spool.unreadable
+        self._metrics.count(SPOOL_DAMAGED, damaged - self._told_damaged)
+        self._told_damaged = damaged

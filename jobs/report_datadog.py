@@ -1,0 +1,78 @@
+"""Report the metrics of this process to Datadog, and what could not be sent before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from consumer.datadog.outlet import Outlet
+from consumer.datadog.points import Common, Point, freeze
+from consumer.datadog.series import Changes
+from consumer.metrics import Metrics
+from jobs.run import JobRun
+
+NAME = "report_datadog"
+# The share of an interval that sending may take, so that the next report begins in time.
+_SHARE = 0.8
+
+
+class ReportDatadog:
+    """The job of every process: its counts since the last report, its gauges, and what it measured
+    for the whole fleet since then, as only the holder of a lease does.
+
+    `common` goes with its own points, `fleet` with those of all processes together.
+    """
+
+    def __init__(
+        self,
+        *,
+        metrics: Metrics,
+        outlet: Outlet,
+        common: Common,
+        fleet: Common,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._metrics = metrics
+        self._outlet = outlet
+        self._common = common
+        self._fleet = fleet
+        self._clock = clock
+        self._changes = Changes()
+        self._second = 0
+
+    def __call__(self, run: JobRun) -> dict[str, Any]:
+        """Freeze a report and send all that waits; its result says how that went."""
+        kept = self._freeze()
+        run.progress(points=kept)
+        flushed = self._outlet.flush(run.stopping, self._common.interval * _SHARE)
+        state = self._outlet.state
+        return {
+            "points": kept,
+            "sent": flushed.sent,
+            "dropped": flushed.dropped,
+            "waiting": state.buffered,
+            "last_success": state.last_success,
+            "state": state.text,
+        }
+
+    def finish(self, seconds: float) -> None:
+        """The last report of a process that ends: what it counted since, in one attempt."""
+        self._freeze()
+        self._outlet.flush(lambda: False, seconds, attempts=1)
+
+    def _freeze(self) -> int:
+        # Counts of two reports in one second would be one point.
+        now = int(self._clock().timestamp())
+        self._second = self._second + 1 if 0 <= self._second - now <= 1 else now
+        told = self._metrics.take_told()
+        readings = self._changes.readings(self._metrics.snapshot(), told)
+        points: list[Point] = []
+        for of_fleet, common in ((False, self._common), (True, self._fleet)):
+            mine = [reading for reading in readings if reading.fleet == of_fleet]
+            found, dropped = freeze(mine, common, self._second)
+            points += found
+            for reason, count in dropped.items():
+                self._outlet.drop(reason, count)
+        self._outlet.keep(points)
+        return len(points)

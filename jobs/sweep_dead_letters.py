@@ -1,0 +1,111 @@
+"""Try dead letters again when their time has come or what they wait for has changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from consumer.errors import MalformedJson
+from consumer.metrics import DEAD_LETTERS, DEAD_LETTERS_OLDEST, RETRIES, Metrics
+from consumer.replay import Replay
+from consumer.storage.conditions import WAITS_FOR, Conditions
+from consumer.storage.dead_letters import OPEN, UNRESOLVED, DeadLetters
+from consumer.storage.wakes import MIGRATION_FAILED, Wakes
+from jobs.run import JobRun
+
+log = structlog.get_logger(__name__)
+
+_BY = "sweep"
+_PAGE = 500
+# The documents of failed migrations are there already: a backfill tries them, no replay.
+_REPLAYABLE = frozenset(WAITS_FOR) - {MIGRATION_FAILED}
+
+
+class SweepDeadLetters:
+    """One sweep a call. Safe in any number of processes at a time: each entry is claimed, and an
+    event has one `_id` however often it is tried."""
+
+    def __init__(
+        self,
+        *,
+        replay: Replay,
+        dead_letters: DeadLetters,
+        wakes: Wakes,
+        conditions: Conditions,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._replay = replay
+        self._dead_letters = dead_letters
+        self._wakes = wakes
+        self._conditions = conditions
+        self._metrics = metrics
+        self._clock = clock
+        self._shown: set[tuple[str, str]] = set()
+
+    def __call__(self, run: JobRun) -> dict[str, Any]:
+        """How many were woken, tried, and how those ended; raises StoreUnavailable."""
+        woken = self._wake(run)
+        ended = self._try_due(run)
+        self._measure()
+        return {"woken": woken, "tried": sum(ended.values()), "ended": dict(ended)}
+
+    def _wake(self, run: JobRun) -> int:
+        """Make due once what waits for something that is another now."""
+        present = self._conditions.look()
+        woken = 0
+        for group in self._wakes.groups(_REPLAYABLE, OPEN):
+            if run.stopping():
+                return woken
+            world = present.world(group.blocked_by, group.event_type)
+            if group.tried_with == world.fingerprint:
+                continue
+            before = world.since if group.tried_with is None else None
+            woken += self._wakes.make_due(group, OPEN, world.fingerprint, before)
+            if before is not None:
+                self._wakes.note(group, OPEN, world.fingerprint)
+        world = present.world(MIGRATION_FAILED, None)
+        self._wakes.let_backfill_try(OPEN, world.fingerprint, world.since)
+        return woken
+
+    def _try_due(self, run: JobRun) -> Counter[str]:
+        rules = self._replay.rules
+        without = () if rules.auto_repair else (MalformedJson.reason,)
+        ended: Counter[str] = Counter()
+        # What fails again at once must not keep one sweep going for ever.
+        seen: set[str] = set()
+        while not run.stopping():
+            ids = [_id for _id in self._dead_letters.claims.due(_PAGE, without) if _id not in seen]
+            if not ids:
+                break
+            for _id in ids:
+                if run.stopping():
+                    break
+                seen.add(_id)
+                replayed = self._replay.due(_id, _BY)
+                if replayed is None:
+                    continue
+                outcome = "resolved" if replayed.resolved else replayed.status or replayed.result
+                ended[outcome] += 1
+                self._metrics.count(RETRIES, outcome=outcome)
+                log.info("dead letter tried", entry=_id, outcome=outcome, result=replayed.result)
+                run.progress(tried=sum(ended.values()))
+        return ended
+
+    def _measure(self) -> None:
+        """Refresh the gauges; a kind of entry that is gone goes back to 0."""
+        found: dict[tuple[str, str], int] = dict.fromkeys(self._shown, 0)
+        oldest: datetime | None = None
+        for reason, status, count, came in self._dead_letters.depths():
+            found[reason, status] = count
+            if status in UNRESOLVED:
+                oldest = came if oldest is None else min(oldest, came)
+        for (reason, status), count in found.items():
+            self._metrics.set(DEAD_LETTERS, count, reason=reason, status=status)
+        self._shown = set(found)
+        age = (self._clock() - oldest).total_seconds() if oldest else 0.0
+        self._metrics.set(DEAD_LETTERS_OLDEST, max(0.0, age))

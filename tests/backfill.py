@@ -1,0 +1,92 @@
+"""Wire a backfill on a test's database, and store events as ingest does."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from pymongo.database import Database
+
+from consumer.clock import utc_now
+from consumer.events import Event
+from consumer.metrics import Metrics
+from consumer.schema.defaults import fill
+from consumer.schema.policy import SchemaPolicy
+from consumer.storage import mongo
+from consumer.storage.backfill_store import BackfillStore
+from consumer.storage.documents import Stamp, encode, layout
+from consumer.storage.migration_failures import MigrationFailures
+from consumer.storage.schema_registry import SchemaRegistry
+from jobs.backfill import Backfill, BackfillRules
+from jobs.backfill_pace import PaceRules
+from jobs.backfill_subject import Parts
+
+Document = dict[str, Any]
+Db = Database[Document]
+
+LONG_AGO = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+AT_ONCE = BackfillRules(quiet=0, pace=PaceRules(batch=100, pause=0, throttle=False))
+
+
+class Run:
+    """A run of a job that nobody stops; `facts` is what it reported last."""
+
+    fence = 0
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.facts: Document = {}
+        self.reports = 0
+        self._stop_after = stop_after
+
+    def stopping(self) -> bool:
+        return self._stop_after is not None and self.reports >= self._stop_after
+
+    def progress(self, **facts: object) -> None:
+        self.reports += 1
+        self.facts |= facts
+
+
+def registry(database: Db, policy: SchemaPolicy | None = None) -> SchemaRegistry:
+    return SchemaRegistry(database[mongo.SCHEMA_VERSIONS], policy, utc_now)
+
+
+def backfill(
+    database: Db,
+    schemas: SchemaRegistry,
+    rules: BackfillRules = AT_ONCE,
+    clock: Callable[[], datetime] = utc_now,
+) -> Backfill:
+    parts = Parts(
+        store=BackfillStore(database[mongo.EVENTS]),
+        failures=MigrationFailures(database[mongo.DEAD_LETTERS]),
+        clock=clock,
+        sleep=lambda _: None,
+    )
+    return Backfill(schemas, parts, Metrics(), rules)
+
+
+def laid_out(schemas: SchemaRegistry, _id: str, payload: Document, subject: str = "s") -> Document:
+    """The document that ingest makes of a payload under the schema as it is, registering."""
+    payload = copy.deepcopy(payload)
+    admission = schemas.admit(subject, payload, _id, vet=encode)
+    stamp = Stamp(
+        subject=subject,
+        schema_version=admission.version,
+        exhibited_version=admission.exhibited,
+        received_at=LONG_AGO,
+        processed_at=LONG_AGO,
+        filled=fill(payload, admission),
+        untracked=admission.untracked,
+    )
+    digest = hashlib.sha256(_id.encode()).hexdigest()
+    return layout(_id, Event(_id, subject, payload, digest), stamp)
+
+
+def store(
+    database: Db, schemas: SchemaRegistry, _id: str, payload: Document, subject: str = "s"
+) -> None:
+    """Store a payload as ingest does."""
+    database[mongo.EVENTS].insert_one(encode(laid_out(schemas, _id, payload, subject)))

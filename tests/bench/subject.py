@@ -1,0 +1,137 @@
+"""Run one server to be measured in a process of its own.
+
+    python -m tests.bench.subject KIND THREADS URI DATABASE DIRECTORY
+
+KIND is `bare`, `insert_one`, `service`, `plain` (the service with an `insert_one` for each event)
+or `shared-N` (the service with up to N inserts in flight). Prints `ready HOST PORT`; then every
+line on standard input is answered with the CPU seconds used so far and the resident memory in MB,
+and its end stops the server. Its log goes into DIRECTORY, as in production.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import falcon
+import msgspec
+from waitress.server import create_server
+
+from config import logs
+from config import settings as configuration
+from consumer.clock import utc_now
+from consumer.events import Delivery
+from consumer.runtime import Service, core
+from consumer.signature import Secret, SignatureScheme, verify
+from consumer.storage import mongo
+from consumer.storage.event_store import EventStore
+from consumer.web.headers import EnvironHeaders
+from consumer.web.webhook import ROUTE
+from tests.bench.requests import SECRET
+
+Starter = tuple[tuple[str, int], Callable[[], None], Callable[[], None]]
+
+
+class Bare:
+    """Read and verify: what no service on waitress and Falcon can be faster than."""
+
+    def __init__(self) -> None:
+        self._scheme, self._secrets = SignatureScheme(), (Secret("current", SECRET.encode()),)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self.keep(self.verified(req))
+        resp.data = b'{"status":"processed"}'
+
+    def verified(self, req: falcon.Request) -> bytes:
+        body: bytes = req.bounded_stream.read()
+        delivery = Delivery("", body, EnvironHeaders(req.env), utc_now())
+        verify(delivery, self._scheme, self._secrets, delivery.received_at)
+        return body
+
+    def keep(self, body: bytes) -> None:
+        """Nothing is kept."""
+
+
+class InsertOne(Bare):
+    """The same, and one durable `insert_one` of what was parsed: the plain way to do the job."""
+
+    def __init__(self, uri: str, database: str, threads: int) -> None:
+        super().__init__()
+        client = mongo.connect(uri, timeout=5, pool_size=threads + 8)
+        self._events = mongo.database(client, database)[mongo.EVENTS]
+
+    def keep(self, body: bytes) -> None:
+        self._events.insert_one(msgspec.json.decode(body))
+
+
+def _stock(resource: Bare, threads: int) -> Starter:
+    app: falcon.App[Any, Any] = falcon.App()
+    app.add_route(ROUTE, resource)
+    server: Any = create_server(app, listen="127.0.0.1:0", threads=threads)
+    return (
+        (server.effective_host, int(server.effective_port)),
+        server.run,
+        lambda: os._exit(0),
+    )
+
+
+def _service(threads: int, uri: str, database: str, directory: str) -> Starter:
+    given = {
+        "CXONE_SHARED_SECRET": SECRET,
+        "CXONE_LISTEN": "127.0.0.1:0",
+        "CXONE_THREADS": str(threads),
+        "CXONE_DATA_DIR": directory,
+        "MONGODB_URI": uri,
+        "MONGODB_DATABASE": database,
+    }
+    service = Service(configuration.load(given, {}), uri)
+    return service.server.address, service.run, service.stop
+
+
+def start(kind: str, threads: int, uri: str, database: str, directory: str) -> Starter:
+    """The address of the server, what runs it, and what stops it."""
+    if kind == "bare":
+        return _stock(Bare(), threads)
+    if kind == "insert_one":
+        return _stock(InsertOne(uri, database, threads), threads)
+    if kind != "service":
+        # As many slots as threads: then each append is an `insert_one` of its own.
+        in_flight = threads if kind == "plain" else int(kind.removeprefix("shared-"))
+        setattr(core, "EventStore", partial(EventStore, in_flight=in_flight))  # noqa: B010
+    return _service(threads, uri, database, directory)
+
+
+def resident(pid: int | str = "self") -> float:
+    """Resident memory of a process in MB; 0 where the system does not tell it in /proc."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return 0.0
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def main(kind: str, threads: str, uri: str, database: str, directory: str) -> None:
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, {0})
+    with (Path(directory) / "subject.log").open("a", encoding="utf-8") as stream:
+        logs.configure("info", "json", stream)
+        address, run, stop = start(kind, int(threads), uri, database, directory)
+        print("ready", *address, flush=True)
+
+        def attend() -> None:
+            for _ in sys.stdin:
+                print(process_time(), resident(), flush=True)
+            stop()
+
+        threading.Thread(target=attend, daemon=True).start()
+        run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

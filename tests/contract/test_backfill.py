@@ -1,0 +1,503 @@
+"""The backfill on a real mongod: what it makes of documents, and what it leaves alone."""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pymongo.database import Database
+
+from consumer.clock import utc_now
+from consumer.errors import SetupError, Unstorable
+from consumer.schema.defaults import fill, unfill
+from consumer.schema.newer import newer_than
+from consumer.schema.paths import RESERVED, is_reserved
+from consumer.schema.policy import Defaults, SchemaPolicy, SubjectPolicy, subject_policy
+from consumer.storage import mongo
+from consumer.storage.backfill_store import BackfillStore, Upgrade, upgrade
+from consumer.storage.documents import encode
+from consumer.storage.fill_pipeline import fill_pipeline
+from consumer.storage.migration_failures import AGAIN_AFTER
+from consumer.storage.whole_documents import fill_whole, plain
+from jobs.backfill import BackfillRules
+from jobs.backfill_pace import Pace, PaceRules
+from tests.backfill import AT_ONCE, Run, backfill, laid_out, registry, store
+from tests.strategies import learn, payloads, values
+
+Document = dict[str, Any]
+Db = Database[Document]
+
+
+def read(database: Db) -> dict[Any, Document]:
+    """All documents by `_id`, with every value as BSON says and no DBRef made of them."""
+    raw: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+    found = database["events"].with_options(codec_options=raw).find()
+    return {document["_id"]: plain(document) for document in found}
+
+
+def payload_part(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key not in RESERVED}
+
+
+def test_older_documents_get_what_they_lack_and_newer_ones_stay(database: Db) -> None:
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1, "n": {"x": 1}})
+    store(database, schemas, "2", {"a": 1, "n": {"x": 1, "y": 2}, "b": "x"})
+    before = read(database)
+
+    result = backfill(database, schemas)(Run())
+
+    after = read(database)
+    assert after["2"] == before["2"]
+    assert payload_part(after["1"]) == {"a": 1, "n": {"x": 1, "y": None}, "b": None}
+    assert list(after["1"]["n"]) == ["x", "y"]
+    assert after["1"]["schema_version"] == 1
+    assert after["1"]["_meta"] == {**before["1"]["_meta"], "backfilled_to": 2}
+    assert (result["documents"], result["failed"], result["remaining"]) == (1, 0, 0)
+
+
+def test_a_second_run_finds_nothing(database: Db) -> None:
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1})
+    store(database, schemas, "2", {"b": 1})
+    job = backfill(database, schemas)
+    job(Run())
+    before = read(database)
+
+    assert job.behind() == []
+    assert job(Run())["documents"] == 0
+    assert read(database) == before
+
+
+def test_documents_that_a_stale_process_stamps_later_are_found(database: Db) -> None:
+    schemas, stale = registry(database), registry(database)
+    store(database, stale, "1", {"a": 1})
+    store(database, schemas, "2", {"b": 1})
+    job = backfill(database, schemas)
+    job(Run())
+    store(database, stale, "late", {"a": 2})
+    assert read(database)["late"]["_meta"]["backfilled_to"] == 1
+
+    job(Run())
+
+    assert payload_part(read(database)["late"]) == {"a": 2, "b": None}
+
+
+def test_versions_that_add_nothing_fillable_rewrite_nothing(database: Db) -> None:
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1, "list": [{"x": 1}]})
+    store(database, schemas, "2", {"a": "now text", "list": [{"x": 1, "y": 2}]})
+    before = read(database)
+
+    result = backfill(database, schemas)(Run())
+
+    assert schemas.subjects() == {"s": 2}
+    assert result["documents"] == 0
+    assert read(database) == before
+
+
+def test_documents_of_other_subjects_and_strangers_are_left_alone(database: Db) -> None:
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1}, "other")
+    store(database, schemas, "2", {"b": 1})
+    store(database, schemas, "3", {"c": 1})
+    database["events"].insert_one({"_id": "stranger", "a": 1})
+    before = read(database)
+
+    backfill(database, schemas)(Run())
+
+    after = read(database)
+    assert payload_part(after["2"]) == {"b": 1, "c": None}
+    assert {key: after[key] for key in ("1", "3", "stranger")} == {
+        key: before[key] for key in ("1", "3", "stranger")
+    }
+
+
+def test_a_subject_that_changed_just_now_waits_for_quiet(database: Db) -> None:
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1})
+    store(database, schemas, "2", {"b": 1})
+    rules = BackfillRules(quiet=60, pace=AT_ONCE.pace)
+
+    soon = backfill(database, schemas, rules)(Run())
+    later = backfill(database, schemas, rules, lambda: utc_now() + timedelta(seconds=61))(Run())
+
+    assert (soon["documents"], soon["remaining"]) == (0, 1)
+    assert (later["documents"], later["remaining"]) == (1, 0)
+
+
+def test_one_that_is_stopped_goes_on_where_it_ended(database: Db) -> None:
+    schemas = registry(database)
+    for number in range(25):
+        store(database, schemas, str(number), {"a": number})
+    store(database, schemas, "new", {"b": 1})
+    job = backfill(database, schemas, BackfillRules(0, PaceRules(batch=4, throttle=True)))
+    run = Run(stop_after=3)
+
+    first = job(run)
+    second = job(Run())
+
+    assert 0 < first["documents"] < 25
+    assert run.facts["remaining"] == first["remaining"] == 25 - first["documents"]
+    assert second["documents"] == 25 - first["documents"]
+    assert all("b" in document for document in read(database).values())
+
+
+def test_a_document_that_the_validator_refuses_is_kept_as_dead_letter_and_the_rest_goes_on(
+    database: Db,
+) -> None:
+    schemas = registry(database)
+    for number in range(250):
+        store(database, schemas, str(number), {"a": number})
+    store(database, schemas, "new", {"b": 1})
+    database.command("collMod", "events", validator={"$nor": [{"a": {"$in": [3, 4]}, "b": None}]})
+    # The condition holds for an absent b too: those two can not be rewritten at all.
+    job = backfill(database, schemas)
+
+    result = job(Run())
+
+    assert (result["documents"], result["failed"], result["remaining"]) == (248, 2, 2)
+    entries = list(database["dead_letter_queue"].find().sort("document_id"))
+    assert [entry["document_id"] for entry in entries] == ["3", "4"]
+    assert {entry["reason"] for entry in entries} == {"migration_failed"}
+    assert {(entry["code"], entry["to_version"], entry["seen"]) for entry in entries} == {
+        (121, 2, 1)
+    }
+    assert {entry["status"] for entry in entries} == {"pending_inspection"}
+
+
+def refused_by_index(database: Db) -> tuple[Any, Any]:
+    """Two documents of which a unique index lets only one be filled."""
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1})
+    store(database, schemas, "2", {"a": 2})
+    store(database, schemas, "new", {"b": "x"})
+    database["events"].create_index(
+        "b", unique=True, name="mine", partialFilterExpression={"b": {"$exists": True}}
+    )
+    return schemas, backfill(database, schemas)
+
+
+def test_a_refused_document_is_not_tried_again_until_something_changed(database: Db) -> None:
+    schemas, job = refused_by_index(database)
+    first = job(Run())
+
+    again = job(Run())
+    store(database, schemas, "newer", {"b": "y", "c": 1})
+    after_a_version = job(Run())
+
+    assert (first["documents"], first["failed"]) == (1, 1)
+    assert (again["documents"], again["failed"], again["passed_over"]) == (0, 0, 1)
+    assert after_a_version["failed"] == 1
+    assert database["dead_letter_queue"].find_one({}, {"_id": 0, "seen": 1, "code": 1}) == {
+        "seen": 2,
+        "code": 11000,
+    }
+
+
+def test_a_refused_document_is_tried_again_after_a_day_or_when_a_person_says_so(
+    database: Db,
+) -> None:
+    schemas, job = refused_by_index(database)
+    job(Run())
+    by_hand = BackfillRules(0, AT_ONCE.pace, retry_refused=True)
+    tomorrow = backfill(database, schemas, clock=lambda: utc_now() + AGAIN_AFTER)
+
+    assert backfill(database, schemas, by_hand)(Run())["failed"] == 1
+    assert tomorrow(Run())["failed"] == 1
+
+    database["events"].drop_index("mine")
+    assert backfill(database, schemas, by_hand)(Run())["documents"] == 1
+    (entry,) = database["dead_letter_queue"].find()
+    assert (entry["status"], entry["history"][0]["result"]) == ("resolved", "filled")
+    assert entry["expires_at"] > utc_now()
+
+
+def test_an_entry_that_somebody_discarded_is_left_alone(database: Db) -> None:
+    schemas, job = refused_by_index(database)
+    job(Run())
+    database["dead_letter_queue"].update_one({}, {"$set": {"status": "discarded"}})
+    store(database, schemas, "newer", {"b": "y", "c": 1})
+
+    result = job(Run())
+
+    by_hand = backfill(database, schemas, BackfillRules(0, AT_ONCE.pace, retry_refused=True))
+    assert (result["failed"], result["passed_over"]) == (0, 1)
+    assert by_hand(Run())["passed_over"] == 1
+
+
+def test_a_document_that_grew_too_large_is_skipped(database: Db) -> None:
+    policy = SchemaPolicy(subject_policy(defaults={"b": "x" * 2_000_000}))
+    schemas = registry(database, policy)
+    store(database, schemas, "large", {"a": "x" * 15_500_000})
+    store(database, schemas, "small", {"a": "x"})
+    store(database, schemas, "new", {"b": "x"})
+
+    result = backfill(database, schemas)(Run())
+
+    assert (result["documents"], result["failed"]) == (1, 1)
+    (entry,) = database["dead_letter_queue"].find()
+    assert entry["document_id"] == "large"
+    assert "larger than MongoDB takes" in entry["error_message"]
+    assert len(read(database)["small"]["b"]) == 2_000_000
+
+
+def test_a_parallel_change_is_never_overwritten(database: Db) -> None:
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1, "n": {"x": 1}})
+    store(database, schemas, "2", {"b": 1, "n": {"y": 1}})
+    schema = newer_than(schemas.compiled("s"), 1)
+    plan = upgrade(schema, 1, 2)
+    events = database["events"]
+    ids = BackfillStore(events).ids("s", 1, 0, 10)
+
+    # Between the look and the update somebody fills one field himself, and nulls an object.
+    events.update_one({"_id": "1"}, {"$set": {"b": "by hand", "n": None}})
+    BackfillStore(events).apply(ids, plan)
+
+    assert payload_part(read(database)["1"]) == {"a": 1, "n": None, "b": "by hand"}
+
+
+def test_two_at_once_fill_each_document_once(database: Db) -> None:
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1})
+    store(database, schemas, "2", {"b": 1})
+    plan = upgrade(newer_than(schemas.compiled("s"), 1), 1, 2)
+    one, other = BackfillStore(database["events"]), BackfillStore(database["events"])
+    ids = one.ids("s", 1, 0, 10)
+
+    assert one.apply(ids, plan).documents == 1
+    assert other.apply(ids, plan).documents == 0
+
+
+def test_a_process_with_an_older_head_never_takes_a_stamp_back(database: Db) -> None:
+    schemas, stale = registry(database), registry(database)
+    store(database, schemas, "1", {"a": 1})
+    store(database, schemas, "2", {"b": 1})
+    plan = upgrade(newer_than(stale.compiled("s"), 1), 1, 2)
+    ids = BackfillStore(database["events"]).ids("s", 1, 0, 10)
+    store(database, schemas, "3", {"c": 1})
+    backfill(database, schemas)(Run())
+
+    done = BackfillStore(database["events"]).apply(ids, plan)
+
+    assert done.documents == 0
+    assert read(database)["1"]["_meta"]["backfilled_to"] == 3
+
+
+def test_what_a_backfill_adds_is_newer_than_the_documents_version(database: Db) -> None:
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1, "gone": 1})
+    database["events"].update_one({"_id": "1"}, {"$unset": {"gone": ""}})
+    store(database, schemas, "2", {"b": 1})
+
+    backfill(database, schemas)(Run())
+
+    # A field that a person took out is not filled: it would look as if it had been sent.
+    assert payload_part(read(database)["1"]) == {"a": 1, "b": None}
+
+
+def test_an_unknown_subject_is_named(database: Db) -> None:
+    with pytest.raises(SetupError, match="schema list"):
+        backfill(database, registry(database)).behind("nobody")
+
+
+def test_a_schema_of_32_levels_is_filled_in_mongodb(database: Db) -> None:
+    deep: Document = {"leaf": 1}
+    odd: Document = {"leaf": 1}
+    for level in range(30):
+        deep = {f"level{level}": deep, "other": level}
+        odd = {"a.b": odd, "$c": level} if level < 12 else odd
+    bare = remove_last(copy.deepcopy(deep))
+    schemas = registry(database)
+    store(database, schemas, "1", {"deep": bare, "odd": remove_last(copy.deepcopy(odd))})
+    store(database, schemas, "2", {"deep": deep, "odd": odd})
+    schema = newer_than(schemas.compiled("s"), 1)
+
+    assert fill_pipeline(schema, 2) is not None
+    result = backfill(database, schemas)(Run())
+
+    assert result["documents"] == 1
+    assert read(database)["1"] == payload_of(read(database)["1"], deep, odd)
+
+
+def remove_last(value: Document) -> Document:
+    """Take out the innermost leaf."""
+    innermost(value).pop("leaf")
+    return value
+
+
+def innermost(value: Document) -> Document:
+    while (below := next((v for v in value.values() if isinstance(v, dict)), None)) is not None:
+        value = below
+    return value
+
+
+def payload_of(document: Document, deep: Document, odd: Document) -> Document:
+    filled = {"deep": copy.deepcopy(deep), "odd": copy.deepcopy(odd)}
+    for value in filled.values():
+        innermost(value)["leaf"] = None
+    return {**document, **filled}
+
+
+# -- one meaning: MongoDB, the pure function, and filling at ingest agree -------------------------
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[SchemaPolicy, list[Document]]:
+    """Payloads in the order they come, under defaults by type or by mapping."""
+    events = draw(st.lists(payloads, min_size=2, max_size=5))
+    paths = [field.path for field in learn(events).fields] or [("a",)]
+    mapped = draw(st.dictionaries(st.sampled_from(paths), values, max_size=3))
+    defaults = Defaults(draw(st.booleans()), mapped)
+    return SchemaPolicy(SubjectPolicy(defaults=defaults)), events
+
+
+def clean(database: Db) -> None:
+    for name in ("events", "schema_versions", "dead_letter_queue"):
+        database[name].delete_many({})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["in MongoDB", "in this process"])
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(history=histories())
+def test_backfilled_equals_filled_at_ingest(
+    database: Db, way: str, history: tuple[SchemaPolicy, list[Document]]
+) -> None:
+    policy, events = history
+    clean(database)
+    schemas = registry(database, policy)
+    try:
+        for number, payload in enumerate(events):
+            store(database, schemas, str(number), payload)
+    except Unstorable:
+        return
+    head = schemas.head("s")
+    assert head is not None
+    before = read(database)
+
+    if way == "in MongoDB":
+        backfill(database, schemas)(Run())
+    else:
+        fill_all_here(database, schemas, head.number)
+
+    fresh = registry(database, policy)
+    for number, payload in enumerate(events):
+        at_ingest = plain(encode(laid_out(fresh, str(number), payload)))
+        was, after = before[str(number)], read(database)[str(number)]
+        by_the_function = payload_part(was)
+        fill(by_the_function, schemas.compiled("s").check(by_the_function))
+        assert same(payload_part(after), by_the_function)
+        # With defaults by type, what was filled as null stays so when its type becomes known.
+        if not policy.general.defaults.typed:
+            assert same(payload_part(after), payload_part(at_ingest))
+        assert [key for key in after if key in was] == list(was)
+        assert after["schema_version"] == was["schema_version"]
+        stamps = (was["_meta"].pop("backfilled_to"), after["_meta"].pop("backfilled_to"))
+        assert stamps[1] == (head.number if stamps[0] < head.newest_fillable else stamps[0])
+        assert after["_meta"] == was["_meta"]
+        # What was sent can still be told from what was filled, whenever.
+        sent = payload_part(after)
+        later = [
+            position
+            for position, field in enumerate(head.fields)
+            if field.since > was["schema_version"]
+        ]
+        unfill(sent, [*was["_meta"].get("filled", []), *later], head)
+        wanted = {key: value for key, value in payload.items() if not is_reserved(key)}
+        assert same(sent, plain(encode(wanted)))
+
+
+def fill_all_here(database: Db, schemas: Any, to: int) -> None:
+    """What the store does where MongoDB cannot."""
+    found, stamp = BackfillStore(database["events"]), -1
+    newest = schemas.head("s").newest_fillable
+    while (at := found.next_stamp("s", stamp, newest)) is not None:
+        stamp = at
+        plan = Upgrade(stamp, to, newer_than(schemas.compiled("s"), stamp), None)
+        ids = found.ids("s", stamp, 0, 100)
+        assert found.apply(ids, plan).documents == len(ids)
+
+
+def same(one: Document, other: Document) -> bool:
+    """Equal in every key, value and type, whatever the order of keys."""
+    return encode(in_order(one)).raw == encode(in_order(other)).raw
+
+
+def in_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: in_order(value[key]) for key in sorted(value)}
+    return [in_order(item) for item in value] if isinstance(value, list) else value
+
+
+def test_filling_here_never_overwrites_a_parallel_change(database: Db) -> None:
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1})
+    store(database, schemas, "2", {"b": 1})
+    schema = newer_than(schemas.compiled("s"), 1)
+
+    class Changing:
+        """The collection, where somebody writes between our look and our update."""
+
+        def with_options(self, **options: Any) -> Any:
+            return database["events"].with_options(**options)
+
+        def update_one(self, *arguments: Any) -> Any:
+            database["events"].update_one({"_id": "1"}, {"$set": {"a": "by hand"}})
+            return database["events"].update_one(*arguments)
+
+    changing: Any = Changing()
+    done, refused = fill_whole(changing, ["1"], 1, 2, schema)
+
+    assert (done, [refusal.code for refusal in refused]) == (0, [0])
+    assert payload_part(read(database)["1"]) == {"a": "by hand"}
+
+
+# -- speed -----------------------------------------------------------------------------------------
+
+
+def test_the_look_for_documents_behind_reads_the_index(database: Db) -> None:
+    mongo.create_indexes(database)
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1})
+    query = {"_meta.subject": "s", "_meta.backfilled_to": {"$lt": 2}}
+
+    plan = database["events"].find(query, {"_id": 1}).explain()["queryPlanner"]["winningPlan"]
+    counted = database.command(
+        "explain", {"count": "events", "query": query}, verbosity="queryPlanner"
+    )
+
+    assert "IXSCAN" in str(plan)
+    assert "COUNT_SCAN" in str(counted) or "IXSCAN" in str(counted)
+
+
+def test_batches_shrink_when_they_take_long_and_rest_as_long_as_they_took() -> None:
+    slept: list[float] = []
+    pace = Pace(PaceRules(batch=400, pause=0.1), slept.append)
+    started = pace.size
+
+    pace.rest(1.0, lambda: False)
+    after_a_long_one = pace.size
+    for _ in range(5):
+        pace.rest(0.01, lambda: False)
+
+    assert (started, after_a_long_one, pace.size) == (100, 50, 400)
+    assert sum(slept[:4]) == pytest.approx(1.0)
+    assert slept[4:] == [0.1] * 5
+
+
+def test_a_stop_does_not_wait_for_the_rest() -> None:
+    slept: list[float] = []
+
+    Pace(PaceRules(), slept.append).rest(10.0, lambda: len(slept) == 2)
+
+    assert len(slept) == 2

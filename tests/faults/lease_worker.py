@@ -1,0 +1,86 @@
+"""A process with a shifted clock that runs one exclusive job and writes down when, by fence.
+
+Arguments: URI, database, name of this process, shift of its clock and lease time in seconds.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import datetime
+import sys
+import time
+from typing import Any
+
+_shift = float(sys.argv[4])
+_real_time = time.time
+
+
+class _Shifted(datetime.datetime):
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+        # Of this class again: APScheduler takes what is no `datetime` to it for a date.
+        return super().now(tz) + datetime.timedelta(seconds=_shift)
+
+
+# Before anything else is imported: the driver, APScheduler and this program go by it.
+datetime.datetime = _Shifted  # type: ignore[misc]
+time.time = lambda: _real_time() + _shift
+
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from consumer.clock import utc_now
+from consumer.storage import mongo
+from consumer.storage.job_runs import JobRuns
+from consumer.storage.leases import Leases, fenced
+from jobs.run import JobRun
+from jobs.scheduler import Job, Runner, Scheduler
+
+STEPS, PAUSE = 25, 0.02
+
+
+def work(run: JobRun, database: Any, name: str) -> dict[str, Any]:
+    """Note each step, past the fence in `ledger`, and without one in `steps`."""
+    entry = {"fence": run.fence, "holder": name, "at": "$$NOW"}
+    entries = {"$concatArrays": [{"$ifNull": ["$entries", []]}, [entry]]}
+    for step in range(STEPS):
+        if run.stopping():
+            break
+        run.progress(step=step)
+        try:
+            database["ledger"].update_one(
+                fenced({"_id": "ledger"}, run.fence),
+                [{"$set": {"fence": run.fence, "entries": entries}}],
+                upsert=True,
+            )
+        except DuplicateKeyError:
+            database["refused"].insert_one({"fence": run.fence, "holder": name})
+            break
+        database["steps"].update_one({"_id": f"{run.fence} {step}"}, [{"$set": entry}], upsert=True)
+        time.sleep(PAUSE)
+    return {"steps": step}
+
+
+def main() -> None:
+    uri, database_name, name, _, lease = sys.argv[1:6]
+    client = mongo.connect(uri, timeout=5)
+    database = mongo.database(client, database_name)
+    runner = Runner(
+        name,
+        leases=Leases(database[mongo.LEASES], name, float(lease)),
+        runs=JobRuns(database[mongo.JOB_RUNS]),
+    )
+    job = Job("shared", 0.2, lambda run: work(run, database, name), exclusive=True)
+    scheduler = Scheduler([job], runner)
+    scheduler.start()
+    print("started", utc_now().timestamp() - _real_time(), flush=True)
+    # Until the parent lets go, or dies.
+    sys.stdin.read()
+    scheduler.stop(10)
+    client.close()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except PyMongoError as error:
+        sys.exit(type(error).__name__)

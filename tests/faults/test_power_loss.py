@@ -1,0 +1,114 @@
+"""No acknowledged delivery is lost when power is, at any point of the work of a spool."""
+
+from __future__ import annotations
+
+import random
+import threading
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from consumer.events import Delivery, Headers, Verdict
+from consumer.spool import Spool
+from tests.faults.disk import Op, PowerLoss, RecordingDisk
+
+MIB = 1 << 20
+NOW = datetime(2026, 5, 4, tzinfo=timezone.utc)
+
+
+def delivery(name: str, body: bytes) -> Delivery:
+    return Delivery(name, body, Headers({"user-agent": "cxone"}), NOW, Verdict("current", NOW))
+
+
+def work(directory: Path, chance: random.Random) -> list[Op]:
+    """The log of a spool that four threads fill while a fifth drains it, over two restarts."""
+    disk = RecordingDisk()
+    for era in range(3):
+        with closing(Spool(directory, 64 * MIB, segment_bytes=2000, files=disk)) as spool:
+            bodies = {
+                f"{era}-{writer}-{n}": chance.randbytes(chance.randint(0, 600))
+                for writer in range(4)
+                for n in range(8)
+            }
+            threads = [
+                threading.Thread(target=_fill, args=(spool, disk, bodies, f"{era}-{writer}-"))
+                for writer in range(4)
+            ]
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                _drain(spool, disk, chance)
+            for thread in threads:
+                thread.join()
+            if chance.random() < 0.5:
+                _drain(spool, disk, chance)
+    return disk.log
+
+
+def _fill(spool: Spool, disk: RecordingDisk, bodies: dict[str, bytes], mine: str) -> None:
+    for name, body in bodies.items():
+        if name.startswith(mine):
+            spool.append(delivery(name, body))
+            disk.mark(("acknowledged", name, body))
+
+
+def _drain(spool: Spool, disk: RecordingDisk, chance: random.Random) -> None:
+    entries = spool.take(chance.randint(1, 6))
+    stored = [entry for entry in entries if chance.random() < 0.8]
+    for entry in stored:
+        disk.mark(("stored", entry.delivery.id, b""))
+    spool.remove(stored)
+
+
+def lost(log: list[Op], chance: random.Random, directory: Path) -> list[str]:
+    """Deliveries that were acknowledged and not stored before the log ends, and that a spool
+    opened on what is left of the disk does not give back unaltered."""
+    directory.mkdir()
+    for path, content in PowerLoss(log).survivors(chance).items():
+        (directory / path.name).write_bytes(content)
+    marks = [op.mark for op in log if op.kind == "mark"]
+    owed = {name: body for what, name, body in marks if what == "acknowledged"}
+    for what, name, _ in marks:
+        if what == "stored":
+            owed.pop(name, None)
+    with closing(Spool(directory, 64 * MIB)) as spool:
+        found = {entry.delivery.id: entry.delivery.body for entry in spool.take(10_000)}
+    return [name for name, body in owed.items() if found.get(name) != body]
+
+
+def crash(tmp_path: Path, runs: int, points: int) -> int:
+    """How many crash points were tried; fails where one lost something."""
+    tried = 0
+    for seed in range(runs):
+        chance = random.Random(seed)
+        log = work(tmp_path / f"run-{seed}", chance)
+        for point in range(points):
+            cut = chance.randint(0, len(log))
+            gone = lost(log[:cut], chance, tmp_path / f"crash-{seed}-{point}")
+            assert not gone, f"seed {seed}, after {cut} of {len(log)} operations: {gone}"
+            tried += 1
+    return tried
+
+
+def test_nothing_acknowledged_is_lost_with_the_power(tmp_path: Path) -> None:
+    assert crash(tmp_path, runs=4, points=25) == 100
+
+
+@pytest.mark.faults_full
+def test_nothing_acknowledged_is_lost_at_1000_crash_points(tmp_path: Path) -> None:
+    assert crash(tmp_path, runs=25, points=40) == 1000
+
+
+@pytest.mark.parametrize("forgotten", ["sync", "sync_directory"])
+def test_the_model_notices_a_forgotten_sync(tmp_path: Path, forgotten: str) -> None:
+    chance = random.Random(1)
+    log = [op for op in work(tmp_path / "run", chance) if op.kind != forgotten]
+
+    losses = [
+        lost(log[: chance.randint(0, len(log))], chance, tmp_path / f"crash-{point}")
+        for point in range(20)
+    ]
+
+    assert any(losses)

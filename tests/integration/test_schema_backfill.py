@@ -1,0 +1,104 @@
+"""`schema backfill` as a user sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pymongo.database import Database
+from typer.testing import CliRunner
+
+from consumer.cli.schema_backfill import backfill
+from consumer.errors import SetupError
+from tests.backfill import registry, store
+
+Db = Database[dict[str, Any]]
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def command(
+    database: Db, mongod_uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Command:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MONGODB_URI", mongod_uri)
+    monkeypatch.setenv("MONGODB_DATABASE", database.name)
+    app = typer.Typer()
+    app.command()(backfill)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, list(arguments), standalone_mode=False)
+        if result.exception is not None:
+            raise result.exception
+        return int(result.return_value or 0), result.stdout
+
+    return run
+
+
+def two_versions(database: Db) -> None:
+    schemas = registry(database)
+    for number in range(7):
+        store(database, schemas, str(number), {"a": number}, "contact.created")
+    store(database, schemas, "new", {"b": 1, "c": 1}, "contact.created")
+
+
+def lacking(database: Db) -> int:
+    return database["events"].count_documents({"b": {"$exists": False}})
+
+
+def result_of(text: str) -> dict[str, Any]:
+    """The JSON of a command; log lines go elsewhere only in the program itself."""
+    found: dict[str, Any] = json.loads(text[text.index("{\n") :])
+    return found
+
+
+def test_dry_run_shows_what_is_behind_and_changes_nothing(database: Db, command: Command) -> None:
+    two_versions(database)
+
+    status, shown = command("--dry-run")
+
+    assert status == 0
+    assert "contact.created" in shown
+    assert lacking(database) == 7
+
+
+def test_it_fills_what_is_behind_without_waiting_for_quiet(database: Db, command: Command) -> None:
+    two_versions(database)
+
+    status, shown = command("--subject", "contact.created")
+
+    assert status == 0
+    assert "Filled 7 documents" in shown
+    assert lacking(database) == 0
+    assert "No document is behind." in command("--no-throttle")[1]
+
+
+def test_programs_get_figures_and_a_status_that_tells_of_refusals(
+    database: Db, command: Command
+) -> None:
+    two_versions(database)
+    database["events"].create_index(
+        "b", unique=True, partialFilterExpression={"b": {"$exists": True}}
+    )
+
+    status, shown = command("--json", "--no-throttle")
+
+    told = result_of(shown)
+    assert status == 1
+    (work,) = told["behind"]
+    assert (work["documents"], work["lowest"], work["head"], work["fields"]) == (7, 1, 2, 2)
+    assert (told["result"]["documents"], told["result"]["failed"]) == (1, 6)
+    assert database["dead_letter_queue"].count_documents({"reason": "migration_failed"}) == 6
+
+
+def test_an_unknown_subject_is_an_error_that_says_what_to_do(
+    database: Db, command: Command
+) -> None:
+    two_versions(database)
+
+    with pytest.raises(SetupError, match=r"contact\.created"):
+        command("--subject", "contact.create")
