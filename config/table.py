@@ -95,7 +95,7 @@ class Settings(BaseModel, frozen=True):
         30.0, "How long a stopping service answers what it accepted.", ge=0, le=3600
     )
     cxone_store_timeout: kinds.Seconds = _row(
-        5.0, "How long a request waits for MongoDB.", ge=0.05, le=300
+        5.0, "How long jobs and commands wait for MongoDB.", ge=0.05, le=300
     )
     cxone_spool_after: kinds.Seconds = _row(
         0.25,

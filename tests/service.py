@@ -77,6 +77,8 @@ def running_service(uri: str, database: str, **settings: str) -> Iterator[Client
         "CXONE_LISTEN": "127.0.0.1:0",
         "MONGODB_URI": uri,
         "MONGODB_DATABASE": database,
+        # On a busy machine a first insert may take long; these tests are not about the spool.
+        "CXONE_SPOOL_AFTER": "5s",
         **{name.upper(): value for name, value in settings.items()},
     }
     with tempfile.TemporaryDirectory(prefix="cxone-service-") as directory:

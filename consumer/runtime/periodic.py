@@ -55,16 +55,26 @@ _LAST_REPORT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """The scheduler with its jobs, and what is to be done once more when the process stops."""
+    """The scheduler with its jobs, the drain's own, and what is done once more at the end.
+
+    The drain runs every second and while MongoDB is away: a record of its runs in MongoDB would
+    cost more than it tells, and wait just then. So it has a scheduler without records.
+    """
 
     scheduler: Scheduler
+    drain: Scheduler
     heartbeat: Heartbeat
     report: ReportDatadog
     outlet: Outlet
 
+    def start(self) -> None:
+        self.drain.start()
+        self.scheduler.start()
+
     def stop(self) -> None:
         """End the runs under way, report once more, and leave the list of processes."""
         self.scheduler.stop(_STOP_TIMEOUT)
+        self.drain.stop(_STOP_TIMEOUT)
         self.report.finish(_LAST_REPORT)
         self.outlet.close()
         # Without MongoDB the list forgets this process by itself.
@@ -139,7 +149,6 @@ def periodic(
     jobs = (
         Job("prepare_store", _PREPARE_EVERY, prepare),
         Job("refresh_schemas", _REFRESH_EVERY, core.registry.refresh),
-        Job("drain_spool", _DRAIN_EVERY, drain),
         Job("heartbeat", BEAT_EVERY, heartbeat),
         Job("report_datadog", settings.cxone_report_interval, report),
         Job("announce_versions", settings.cxone_report_interval, announce, exclusive=True),
@@ -153,7 +162,10 @@ def periodic(
         runs=JobRuns(database[mongo.JOB_RUNS]),
         metrics=metrics,
     )
-    return Periodic(Scheduler(jobs, runner), heartbeat, report, way_out)
+    alone = Scheduler(
+        (Job("drain_spool", _DRAIN_EVERY, drain),), Runner(instance.id, metrics=metrics)
+    )
+    return Periodic(Scheduler(jobs, runner), alone, heartbeat, report, way_out)
 
 
 def spool_facts(spool: Spool) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Service:
     def run(self) -> None:
         """Serve until `stop`; everything accepted is answered before this returns."""
         self.core.refusals.start()
-        self._periodic.scheduler.start()
+        self._periodic.start()
         try:
             self.server.run()
         finally:
