@@ -19,8 +19,6 @@ from consumer.server.server import ServerOptions
 from consumer.signature import Secret, SignatureScheme
 from consumer.storage.conditions import Basis
 from consumer.storage.embedded.running import running_uri
-from jobs.backfill import BackfillRules
-from jobs.backfill_pace import PaceRules
 
 
 def signature_scheme(settings: Settings) -> SignatureScheme:
@@ -140,14 +138,6 @@ def mongodb_uri(settings: Settings) -> str:
             f" on the data directory {settings.cxone_data_dir}"
         )
     return uri
-
-
-def backfill_rules(settings: Settings) -> BackfillRules:
-    """When and how fast older documents are filled."""
-    return BackfillRules(
-        quiet=settings.cxone_backfill_quiet,
-        pace=PaceRules(batch=settings.cxone_backfill_batch, pause=settings.cxone_backfill_pause),
-    )
 
 
 def server_options(settings: Settings) -> ServerOptions:

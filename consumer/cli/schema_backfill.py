@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from consumer.cli.console import console, error_console, print_json, safe, table
 from consumer.cli.schema_parts import AsJson, Parts, head_of, opened
 from consumer.clock import utc_now
-from consumer.options import backfill_rules
+from consumer.runtime.periodic import backfill_rules
 from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore
 from consumer.storage.migration_failures import MigrationFailures

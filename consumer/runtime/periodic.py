@@ -14,7 +14,6 @@ from consumer.clock import utc_now
 from consumer.datadog.outlet import Outlet, outlet
 from consumer.errors import StoreUnavailable
 from consumer.options import (
-    backfill_rules,
     datadog_account,
     dead_letter_retention,
     report_common,
@@ -34,7 +33,8 @@ from consumer.storage.wakes import Wakes
 from jobs.adoption import Adoption
 from jobs.adoption_rollup import ledger
 from jobs.announce_versions import AnnounceVersions
-from jobs.backfill import Backfill
+from jobs.backfill import Backfill, BackfillRules
+from jobs.backfill_pace import PaceRules
 from jobs.backfill_subject import Parts as BackfillParts
 from jobs.drain_spool import DrainSpool
 from jobs.heartbeat import Heartbeat
@@ -166,6 +166,14 @@ def periodic(
         (Job("drain_spool", _DRAIN_EVERY, drain),), Runner(instance.id, metrics=metrics)
     )
     return Periodic(Scheduler(jobs, runner), alone, heartbeat, report, way_out)
+
+
+def backfill_rules(settings: Settings) -> BackfillRules:
+    """When and how fast older documents are filled."""
+    return BackfillRules(
+        quiet=settings.cxone_backfill_quiet,
+        pace=PaceRules(batch=settings.cxone_backfill_batch, pause=settings.cxone_backfill_pause),
+    )
 
 
 def spool_facts(spool: Spool) -> dict[str, Any]:
