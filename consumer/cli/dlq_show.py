@@ -17,6 +17,7 @@ from consumer.ingest import COLLECTION_SUBJECT
 from consumer.options import event_fields
 from consumer.parsing import EventParser
 from consumer.repairs import repair
+from consumer.storage.dead_letters import UNRESOLVED
 
 _SHOWN_BYTES = 4096
 _HEX_BYTES = 512
@@ -68,7 +69,8 @@ def show(ctx: typer.Context, entry_id: EntryId, as_json: AsJson = False) -> None
     for change in found.changes:
         word = "would be held for" if found.held else "would change"
         out.print(safe(f"{word}: {change_text(change)}"), soft_wrap=True)
-    out.print(safe(f"now: {found.advice}"), soft_wrap=True)
+    if entry["status"] in UNRESOLVED:
+        out.print(safe(f"now: {found.advice}"), soft_wrap=True)
     # The payload comes from outside: what it holds must not reach the terminal as commands.
     for line in _views(body, found.position):
         out.print(safe(line), soft_wrap=True)

@@ -115,6 +115,17 @@ def test_show_tells_where_a_body_breaks_and_what_would_repair_it(here: Bench, dl
     assert "000000  7b 22 69 64" in text
 
 
+def test_show_gives_no_advice_on_what_has_ended(here: Bench, dlq: Dlq) -> None:
+    here.receive(COMMA)
+    _id = here.letter()["_id"]
+    dlq("repair", _id, "--yes")
+
+    text = dlq("show", _id).stdout.decode()
+
+    assert "resolved" in text
+    assert "next:" not in text
+
+
 def test_show_tells_the_change_that_an_event_would_cause(
     here: Bench, dlq: Dlq, database: Db
 ) -> None:
