@@ -1,4 +1,4 @@
-"""Find the deliveries that wait for a contract, the longest held first."""
+"""Find the deliveries that wait for a contract, in the order they came."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from pymongo import ASCENDING
 from pymongo.collection import Collection
 
 from consumer.errors import ContractHold
@@ -20,7 +19,6 @@ _CHUNK = 20
 # Not the reason for which an entry was made: a delivery that once was refused for something else,
 # and corrected since, may wait for a contract now.
 _WAITING = {"blocked_by": ContractHold.reason, "status": HELD}
-_ORDER = (("tried_with", ASCENDING), ("blocked_at", ASCENDING))
 
 
 class HeldLetters:
@@ -39,8 +37,9 @@ class HeldLetters:
         if event_type is not None:
             wanted["event_type"] = {"$in": [event_type, None]}
         with translated(self._entries.name):
-            order = list(_ORDER) if event_type is not None else [("event_type", 1), *_ORDER]
-            ids = [entry["_id"] for entry in self._entries.find(wanted, {"_id": 1}).sort(order)]
+            found = list(self._entries.find(wanted, {"_id": 1, "timestamp": 1}))
+        # Sorted here: a sweep that runs meanwhile moves entries within every index there is.
+        ids = [entry["_id"] for entry in sorted(found, key=lambda e: (e["timestamp"], e["_id"]))]
         yield from self.read(ids)
 
     def read(self, ids: Sequence[str]) -> Iterator[Entry]:

@@ -140,6 +140,19 @@ def test_a_plan_shows_the_changes_with_their_causes_and_does_nothing(
     assert set(statuses(database).values()) == {"held"}
 
 
+def test_a_plan_keeps_the_order_of_arrival_though_a_sweep_marks_entries(
+    house: House, database: Database[Document]
+) -> None:
+    marked = database["dead_letter_queue"].update_one(
+        {"event_id": "one"}, {"$set": {"tried_with": "seen by a sweep"}}
+    )
+
+    plan = house.approval.plan(S)
+
+    assert marked.modified_count == 1
+    assert plan.draft.changes[0].caused_by == "one"
+
+
 def test_an_approval_registers_one_version_and_resolves_the_entries_with_their_events(
     house: House, database: Database[Document]
 ) -> None:
