@@ -22,6 +22,7 @@ from consumer.errors import (
     place_of,
 )
 from consumer.events import Delivery, Outcome
+from consumer.guard_warnings import GuardWarnings
 from consumer.hexdump import hexdump
 from consumer.metrics import REJECTED, SECRETS, SPOOLED, UNTRACKED, VERSIONS, Metrics
 from consumer.parsing import EventParser
@@ -95,6 +96,7 @@ class Ingest:
         self._metrics = metrics
         self._clock = clock
         self._fallback = fallback
+        self._guards = GuardWarnings(clock)
 
     def receive(self, delivery: Delivery) -> Outcome:
         """Verify and settle a delivery from outside.
@@ -214,6 +216,7 @@ class Ingest:
         if admission.guard is not None:
             self._metrics.count(UNTRACKED, guard=admission.guard)
             fields["untracked"], fields["guard"] = admission.untracked, admission.guard
+            self._guards.tell(subject, admission.guard, admission.untracked)
         log.info(
             outcome, delivery=delivery.id, subject=subject, version=admission.version, **fields
         )
