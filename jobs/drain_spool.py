@@ -10,7 +10,8 @@ from typing import Any
 
 import structlog
 
-from consumer.errors import Rejected, StoreUnavailable
+from config.logs import RateLimit
+from consumer.errors import Rejected, StoreUnavailable, place_of
 from consumer.events import Delivery, Outcome
 from consumer.metrics import (
     SPOOL_BYTES,
@@ -28,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 # Deliveries between two notes of how far it is; what a crash replays once more.
 _LOT = 256
+# Seconds between two lines about a delivery that cannot be stored, tried at every run.
+_WARN_EVERY = 3600.0
 
 
 class DrainSpool:
@@ -53,6 +56,7 @@ class DrainSpool:
         self._metrics = metrics
         self._clock = clock
         self._told_damaged = 0
+        self._warnings = RateLimit(_WARN_EVERY, clock)
 
     def __call__(self, run: JobRun) -> dict[str, Any]:
         """End an outage that is over, then drain until the spool is empty, MongoDB is away again or
@@ -97,6 +101,18 @@ class DrainSpool:
             return "dead_lettered"
         except StoreUnavailable as error:
             self._outage.begin(error)
+            return None
+        except Exception as error:
+            # One that breaks us must not keep those behind it waiting: it is put back and told of.
+            suppressed = self._warnings.allow(entry.delivery.id)
+            if suppressed is not None:
+                log.error(  # noqa: TRY400  (the message may quote the payload)
+                    "a spooled delivery could not be stored",
+                    delivery=entry.delivery.id,
+                    error=type(error).__name__,
+                    place=place_of(error),
+                    suppressed=suppressed,
+                )
             return None
 
     def _try_singly(self, entries: Sequence[Entry], ended: Counter[str]) -> bool:

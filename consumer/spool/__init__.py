@@ -6,7 +6,8 @@ damage costs the records it touched instead of the file, and with a file layer t
 promise can be tested against a disk that forgets whatever was not synced.
 """
 
-from consumer.spool.spool import Entry, Spool
+from consumer.spool.reader import Entry
+from consumer.spool.spool import Spool
 from consumer.spool.survey import Survey, deliveries, directory_in, survey
 
 __all__ = ["Entry", "Spool", "Survey", "deliveries", "directory_in", "survey"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -28,10 +29,13 @@ class Files:
     """The file system; raises OSError."""
 
     def make_directory(self, path: Path) -> None:
-        """Create it where absent, and make that durable."""
-        if not path.is_dir():
-            path.mkdir(mode=0o700)
-            self.sync_directory(path.parent)
+        """Create it where absent, and make its name durable, and that of the directory it is in:
+        both may be as new as the program."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        self.sync_directory(path.parent)
+        # One that may not be read cannot be synced; then it was not made by this user either.
+        with contextlib.suppress(PermissionError):
+            self.sync_directory(path.parent.parent)
 
     def names(self, path: Path) -> list[str]:
         return [entry.name for entry in path.iterdir()]
@@ -57,6 +61,22 @@ class Files:
 
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
+
+    def takes_writes(self, directory: Path) -> bool:
+        """Whether a small file can be made durable in it just now."""
+        probe = directory / "probe"
+        try:
+            self.remove(probe)
+            appender = self.create(probe)
+            try:
+                appender.write(b"\n")
+                appender.sync()
+            finally:
+                appender.close()
+            self.remove(probe)
+        except OSError:
+            return False
+        return True
 
     def sync_directory(self, path: Path) -> None:
         """Make the names in it durable. Windows has no such call, and needs none."""

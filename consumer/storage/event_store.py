@@ -8,7 +8,12 @@ from typing import Any
 
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError, WriteError
+from pymongo.errors import (
+    BulkWriteError,
+    DocumentTooLarge,
+    PyMongoError,
+    WriteError,
+)
 
 from consumer.errors import (
     ConstraintViolation,
@@ -18,7 +23,7 @@ from consumer.errors import (
     StoreUnavailable,
     Unstorable,
 )
-from consumer.storage.group_commit import IN_FLIGHT, GroupCommit
+from consumer.group_commit import IN_FLIGHT, GroupCommit
 from consumer.storage.translate import translated, unavailable
 
 _DUPLICATE_KEY = 11000

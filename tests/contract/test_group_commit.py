@@ -22,10 +22,10 @@ from pymongo.monitoring import (
 from pymongo.write_concern import WriteConcern
 
 from consumer.errors import ConstraintViolation, StoreError, StoreUnavailable, Unstorable
+from consumer.group_commit import MAX_BYTES, MAX_COUNT, GroupCommit
 from consumer.storage import mongo
 from consumer.storage.documents import encode
 from consumer.storage.event_store import EventStore
-from consumer.storage.group_commit import MAX_BYTES, MAX_COUNT, GroupCommit
 from tests.conftest import MongodFactory
 from tests.service import eventually
 

@@ -196,6 +196,29 @@ def test_a_delivery_that_mongodb_does_not_take_keeps_none_behind_it_waiting(
     assert sorted(stored(database)) == [0, 1, 2, 3, 4]
 
 
+def test_a_delivery_that_breaks_the_drain_keeps_none_behind_it_waiting_and_is_told_of(
+    mongod_uri: str, database: Db, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(database, data_dir, *(event(number, name="PAYLOAD-VALUE") for number in range(5)))
+
+    with spooling(mongod_uri, database.name, data_dir) as parts:
+        store = parts.ingest.store
+
+        def broken(one: Delivery) -> Outcome:
+            if one.id == "delivery-1":
+                raise KeyError(one.body)
+            return store(one)
+
+        parts.drain._store = broken
+        assert parts.drain(Run()) == {"left": 1, "processed": 4, "put_back": 1}
+        assert parts.drain(Run()) == {"left": 1, "put_back": 1}
+
+    told = capsys.readouterr().out
+    assert told.count("could not be stored") == 1
+    assert "delivery-1" in told
+    assert "PAYLOAD-VALUE" not in told
+
+
 def test_a_drain_ends_soon_when_the_process_stops(
     mongod_uri: str, database: Db, data_dir: Path
 ) -> None:

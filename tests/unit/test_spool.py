@@ -183,7 +183,7 @@ def test_concurrent_deliveries_share_a_sync(reopened: Callable[..., Spool]) -> N
         for thread in threads:
             thread.start()
         # One thread writes by now, and all others wait for it.
-        while len(spool._queue) < len(threads) - 1:
+        while spool._writer.waiting < len(threads) - 1:
             pass
     for thread in threads:
         thread.join()

@@ -1,4 +1,4 @@
-"""Let requests that wait for the same round trip to MongoDB share it."""
+"""Let threads that wait for the same round trip, or the same sync of a disk, share it."""
 
 from __future__ import annotations
 

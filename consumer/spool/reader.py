@@ -1,0 +1,126 @@
+"""Take deliveries out of a spool, oldest first; what is damaged is set aside on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.errors import StoreUnavailable
+from consumer.events import Delivery
+from consumer.spool.chain import Chain
+from consumer.spool.frames import Frame, Gap
+from consumer.spool.quarantine import set_aside
+from consumer.spool.records import UnknownRecord, decode
+from consumer.spool.segments import Segment, cursor_path, parts, save_cursor
+
+log = structlog.get_logger(__name__)
+
+# What `take` returns holds at most that many bytes, beside one record.
+_BATCH_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A delivery in the spool, and where it stands."""
+
+    delivery: Delivery
+    segment: Segment
+    offset: int
+    end: int
+
+
+class Reader:
+    """The way out, for one thread at a time. `retire` tells the writer that a segment goes."""
+
+    def __init__(self, chain: Chain, retire: Callable[[Segment], None]) -> None:
+        self._chain = chain
+        self._retire = retire
+        self.unreadable = 0
+
+    def take(self, count: int) -> list[Entry]:
+        """Up to `count` deliveries in order of arrival; they stay until they are removed.
+
+        Damaged records on the way are set aside. Raises StoreUnavailable when the disk cannot be
+        read, or a damaged record cannot be set aside.
+        """
+        taken: list[Entry] = []
+        size = 0
+        try:
+            for entry in self._entries():
+                taken.append(entry)
+                size += entry.end - entry.offset
+                if len(taken) >= count or size >= _BATCH_BYTES:
+                    break
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the spool in {self._chain.directory} cannot be read ({error.strerror})"
+            ) from error
+        return taken
+
+    def remove(self, entries: Iterable[Entry]) -> None:
+        """Forget deliveries that are durable elsewhere. A crash before this is durable replays
+        them once more, which finds duplicates."""
+        touched: list[Segment] = []
+        for entry in entries:
+            entry.segment.settle(entry.offset, entry.end)
+            self._settled(entry.segment)
+            if entry.segment not in touched:
+                touched.append(entry.segment)
+        for segment in touched:
+            if self._forget_if_drained(segment):
+                continue
+            try:
+                save_cursor(self._chain.files, segment)
+            except OSError as error:
+                log.warning("the spool could not save its cursor", error=error.strerror)
+
+    def _entries(self) -> Iterator[Entry]:
+        """What can be read of all segments, oldest first; raises OSError."""
+        for segment in self._chain.segments():
+            for part in parts(self._chain.files, segment):
+                entry = self._entry(segment, part)
+                if entry is not None:
+                    yield entry
+            self._forget_if_drained(segment)
+
+    def _entry(self, segment: Segment, part: Frame | Gap) -> Entry | None:
+        if isinstance(part, Gap):
+            self._set_aside(segment, part.offset, part.end, unfinished=part.unfinished)
+            return None
+        try:
+            return Entry(decode(part.payload), segment, part.offset, part.end)
+        except UnknownRecord:
+            self._settled(segment)
+            self._set_aside(segment, part.offset, part.end, unfinished=False)
+            return None
+
+    def _settled(self, segment: Segment) -> None:
+        with self._chain.changing:
+            segment.depth -= 1
+
+    def _set_aside(self, segment: Segment, offset: int, end: int, *, unfinished: bool) -> None:
+        if unfinished:
+            log.info("a write that was cut off", segment=segment.path.name, offset=offset)
+        else:
+            kept = set_aside(self._chain.files, segment.path, offset, end)
+            self.unreadable += 1
+            log.error("a damaged record of the spool was set aside", file=str(kept))
+        segment.settle(offset, end)
+
+    def _forget_if_drained(self, segment: Segment) -> bool:
+        """Delete a segment once nothing in it waits; whether nothing does."""
+        with self._chain.changing:
+            if not segment.drained:
+                return False
+            self._retire(segment)
+            try:
+                # The cursor last: a segment without it would be replayed.
+                self._chain.files.remove(segment.path)
+                self._chain.files.remove(cursor_path(segment))
+            except OSError:
+                # On Windows somebody may be reading it; it is tried again with the next one.
+                return False
+            self._chain.remove(segment)
+            return True

@@ -1,0 +1,160 @@
+"""Put deliveries into a spool: durable when `append` returns, and within its bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.errors import StoreUnavailable
+from consumer.events import Delivery
+from consumer.group_commit import GroupCommit
+from consumer.spool.chain import Chain
+from consumer.spool.files import Appender
+from consumer.spool.frames import HEADER_BYTES, MAX_PAYLOAD, frame
+from consumer.spool.records import encode, micros
+from consumer.spool.segments import Segment, new_segment
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class _Record:
+    """A record on its way to the disk; `fault` is why it did not get there."""
+
+    micros: int
+    payload: bytes
+    size: int
+    fault: str | None = "the write to the spool broke off: see the log"
+
+
+class Writer:
+    """The way in, for any number of threads. Opens no file before the first delivery.
+
+    Segments take at most `max_bytes` together; one that has `segment_bytes` gets no more.
+    """
+
+    def __init__(self, chain: Chain, max_bytes: int, segment_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._chain = chain
+        self._segment_bytes = segment_bytes
+        # One write and one sync at a time; all that come meanwhile share the next ones.
+        self._group: GroupCommit[_Record] = GroupCommit(self._write, in_flight=1)
+        self._active: Segment | None = None
+        self._appender: Appender | None = None
+        self._fault: str | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many deliveries wait for the write of others to end."""
+        return self._group.waiting
+
+    @property
+    def fault(self) -> str | None:
+        """Why a delivery would not be kept just now; None where it would, as far as is known."""
+        # The largest delivery decides: a spool that takes only small ones is as good as full.
+        if self._chain.size + HEADER_BYTES + MAX_PAYLOAD > self._max_bytes:
+            return self._full()
+        return self._fault
+
+    def recheck(self) -> None:
+        """After a failed write, try the disk again."""
+        if self._fault is not None and self._chain.files.takes_writes(self._chain.directory):
+            log.info("the spool can be written again")
+            self._fault = None
+
+    def append(self, delivery: Delivery) -> None:
+        """Return when the delivery is durable; raises StoreUnavailable when it cannot be."""
+        payload = encode(delivery)
+        record = _Record(micros(delivery.received_at), payload, len(payload))
+        self._group.settle(record)
+        if record.fault is not None:
+            raise StoreUnavailable(
+                f"neither MongoDB nor the spool can take the delivery: {record.fault}"
+            )
+
+    def retire(self, segment: Segment) -> None:
+        """Write no more to this segment, whose lock the caller holds (`Chain.changing`)."""
+        if segment is self._active:
+            self._let_go()
+
+    def close(self) -> None:
+        with self._chain.changing:
+            self._let_go()
+
+    def _write(self, records: Sequence[_Record]) -> None:
+        with self._chain.changing:
+            self._write_to(self._target(), records)
+
+    def _target(self) -> Segment:
+        """The segment to write to: the active one while it has room, else one yet to be created."""
+        if self._active is not None and self._active.end >= self._segment_bytes:
+            self._let_go()
+        return self._active or new_segment(self._chain.directory, self._chain.next_number())
+
+    def _write_to(self, segment: Segment, records: Sequence[_Record]) -> None:
+        room = self._max_bytes - self._chain.size
+        frames: list[bytes] = []
+        fitting: list[_Record] = []
+        for record in records:
+            data = frame(segment.marker, record.micros, record.payload)
+            if len(data) > min(room, HEADER_BYTES + MAX_PAYLOAD):
+                record.fault = self._full()
+                continue
+            room -= len(data)
+            frames.append(data)
+            fitting.append(record)
+        if not fitting:
+            return
+        data = b"".join(frames)
+        fault = self._durably(segment, data)
+        if fault is None:
+            segment.end += len(data)
+            segment.depth += len(fitting)
+        elif self._fault is None:
+            log.error("the spool cannot be written", error=fault)
+        self._fault = fault
+        for record in fitting:
+            record.fault = fault
+
+    def _durably(self, segment: Segment, data: bytes) -> str | None:
+        """Write and sync; the fault that prevented it, after which nothing of it is left."""
+        try:
+            appender = self._appender or self._chain.files.create(segment.path)
+            self._appender = appender
+            appender.write(data)
+            appender.sync()
+            if self._active is None:
+                self._chain.files.sync_directory(self._chain.directory)
+                self._active = segment
+                self._chain.add(segment)
+        except OSError as error:
+            # After a failed sync nobody knows what the disk has, and the next sync may say "all
+            # well": so no more is written to this file.
+            self._abandon(segment)
+            return f"{error.strerror or type(error).__name__}; free or repair the disk"
+        return None
+
+    def _abandon(self, segment: Segment) -> None:
+        appender, self._appender, self._active = self._appender, None, None
+        try:
+            if appender is not None:
+                try:
+                    appender.truncate(segment.end)
+                finally:
+                    appender.close()
+            if segment.end == 0:
+                self._chain.files.remove(segment.path)
+        except OSError as error:
+            # What was not acknowledged may stay in the file; replayed, it is a duplicate.
+            log.warning("the spool could not undo a failed write", error=error.strerror)
+
+    def _let_go(self) -> None:
+        if self._appender is not None:
+            self._appender.close()
+        self._appender = self._active = None
+
+    def _full(self) -> str:
+        size = self._chain.size
+        return f"the spool is full ({size} of {self._max_bytes} bytes, CXONE_SPOOL_MAX_BYTES)"
