@@ -11,6 +11,7 @@ from pymongo.collection import Collection
 from pymongo.errors import (
     BulkWriteError,
     DocumentTooLarge,
+    DuplicateKeyError,
     PyMongoError,
     WriteError,
 )
@@ -101,6 +102,10 @@ class EventStore:
     def _insert_one(self, insert: _Insert) -> None:
         try:
             self._events.insert_one(insert.document)
+        except DuplicateKeyError:
+            # The driver keeps to itself that no majority confirmed the document that is there: it
+            # could still be rolled back. Only a bulk insert tells both.
+            self._insert_many([insert])
         except WriteError as error:
             insert.refusal = error.details or {"code": error.code}
         except DocumentTooLarge:
