@@ -304,6 +304,10 @@ class Metrics:
         """All values, in the order of the table: the same that `render` shows."""
         return [value for row in self._table for value in self._values(row)]
 
+    def values(self, name: str) -> list[Value]:
+        """The values of one metric."""
+        return list(self._values({row.name: row for row in self._table}[name]))
+
     def _values(self, row: Metric) -> Iterator[Value]:
         if row.kind == "histogram":
             yield from _histogram(row, self._histograms[row.name])

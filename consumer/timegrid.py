@@ -9,14 +9,19 @@ SLICE = timedelta(minutes=5)
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
+def floor(at: datetime, step: timedelta) -> datetime:
+    """The beginning of the step (counted from EPOCH) that holds `at`."""
+    return at - (at - EPOCH) % step
+
+
 def hour_of(at: datetime) -> datetime:
     """The beginning of the hour (UTC) that holds `at`."""
-    return at - (at - EPOCH) % HOUR
+    return floor(at, HOUR)
 
 
 def slice_of(at: datetime) -> datetime:
     """The beginning of the slice that holds `at`; an hour is twelve slices."""
-    return at - (at - EPOCH) % SLICE
+    return floor(at, SLICE)
 
 
 def next_slice(at: datetime) -> datetime:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator
 
 from consumer.datadog.points import Reading
+from consumer.histograms import increase, percentile
 from consumer.metrics import Metric, Value
 
 # Datadog's own words of what is in the table; it knows no others of them.
@@ -58,7 +59,7 @@ class Changes:
         if metric.kind == "counter":
             yield Reading(metric.name, "count", grown, tags, unit)
             return
-        buckets = _difference(value.buckets, last.buckets if last else ())
+        buckets = increase(value.buckets, last.buckets if last else ())
         count = buckets[-1][1]
         yield Reading(f"{metric.name}.count", "count", count, tags)
         if count:
@@ -66,23 +67,3 @@ class Changes:
             for name, share in PERCENTILES.items():
                 found = percentile(buckets, share)
                 yield Reading(f"{metric.name}.{name}", "gauge", found, tags, unit)
-
-
-def percentile(buckets: Sequence[tuple[float, float]], share: float) -> float:
-    """The value below which `share` of the observations lie, by cumulative (upper bound, count)
-    pairs, the last of them infinite: linear inside a bucket, the last bound when beyond it."""
-    wanted = share * buckets[-1][1]
-    below, seen = 0.0, 0.0
-    for bound, count in buckets[:-1]:
-        if count >= wanted:
-            inside = count - seen
-            return below + (bound - below) * ((wanted - seen) / inside if inside else 1.0)
-        below, seen = bound, count
-    return below
-
-
-def _difference(
-    now: Sequence[tuple[float, float]], last: Sequence[tuple[float, float]]
-) -> list[tuple[float, float]]:
-    before: Mapping[float, float] = dict(last)
-    return [(bound, count - before.get(bound, 0)) for bound, count in now]

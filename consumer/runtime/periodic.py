@@ -25,6 +25,7 @@ from consumer.storage import mongo
 from consumer.storage.announcements import Announcements
 from consumer.storage.backfill_store import BackfillStore
 from consumer.storage.conditions import Conditions
+from consumer.storage.ingest_history import IngestHistory
 from consumer.storage.instances import BEAT_EVERY, Instances, this_process
 from consumer.storage.job_runs import JobRuns
 from consumer.storage.leases import Leases
@@ -38,6 +39,7 @@ from jobs.backfill_pace import PaceRules
 from jobs.backfill_subject import Parts as BackfillParts
 from jobs.drain_spool import DrainSpool
 from jobs.heartbeat import Heartbeat
+from jobs.record_history import LOOK_EVERY, RecordHistory
 from jobs.report_datadog import ReportDatadog
 from jobs.scheduler import Job, Runner, Scheduler
 from jobs.sweep_dead_letters import SweepDeadLetters
@@ -64,6 +66,7 @@ class Periodic:
     scheduler: Scheduler
     drain: Scheduler
     heartbeat: Heartbeat
+    history: RecordHistory
     report: ReportDatadog
     outlet: Outlet
 
@@ -72,13 +75,14 @@ class Periodic:
         self.scheduler.start()
 
     def stop(self) -> None:
-        """End the runs under way, report once more, and leave the list of processes."""
+        """End the runs under way, report and record once more, and leave the list of processes."""
         self.scheduler.stop(_STOP_TIMEOUT)
         self.drain.stop(_STOP_TIMEOUT)
         self.report.finish(_LAST_REPORT)
         self.outlet.close()
         # Without MongoDB the list forgets this process by itself.
         with contextlib.suppress(StoreUnavailable):
+            self.history()
             self.heartbeat.finish()
 
 
@@ -146,10 +150,12 @@ def periodic(
     heartbeat = Heartbeat(
         Instances(database[mongo.INSTANCES]), instance, lambda: {"spool": spool_facts(spool)}
     )
+    history = RecordHistory(metrics, IngestHistory(database), instance.id, clock)
     jobs = (
         Job("prepare_store", _PREPARE_EVERY, prepare),
         Job("refresh_schemas", _REFRESH_EVERY, core.registry.refresh),
         Job("heartbeat", BEAT_EVERY, heartbeat),
+        Job("record_history", LOOK_EVERY, history),
         Job("report_datadog", settings.cxone_report_interval, report),
         Job("announce_versions", settings.cxone_report_interval, announce, exclusive=True),
         Job("adoption", settings.cxone_adoption_interval, adoption, exclusive=True),
@@ -165,7 +171,7 @@ def periodic(
     alone = Scheduler(
         (Job("drain_spool", _DRAIN_EVERY, drain),), Runner(instance.id, metrics=metrics)
     )
-    return Periodic(Scheduler(jobs, runner), alone, heartbeat, report, way_out)
+    return Periodic(Scheduler(jobs, runner), alone, heartbeat, history, report, way_out)
 
 
 def backfill_rules(settings: Settings) -> BackfillRules:

@@ -24,6 +24,7 @@ LEASES = "leases"
 REPORTS = "reports"
 JOB_RUNS = "job_runs"
 INSTANCES = "instances"
+INGEST_HISTORY = "ingest_history"
 ADOPTION_COUNTS = "adoption_counts"
 ADOPTION_TOTALS = "adoption_totals"
 ADOPTION_STATE = "adoption_state"
@@ -112,6 +113,13 @@ INDEXES = (
         (("last_seen", ASCENDING),),
         "processes that went without a word, deleted by MongoDB",
         expire_after=3600,
+    ),
+    Index(
+        INGEST_HISTORY,
+        (("at", ASCENDING),),
+        "deliveries of the last hours by minute; those of a week ago, deleted by MongoDB",
+        # A week shows what is usual at this hour and day; a process writes 1,440 small ones a day.
+        expire_after=7 * 86_400,
     ),
 )
 

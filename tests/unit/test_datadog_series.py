@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from consumer.datadog.points import Reading
-from consumer.datadog.series import Changes, names_of, percentile
+from consumer.datadog.series import Changes, names_of
+from consumer.histograms import percentile
 from consumer.metrics import TABLE, Metric, Metrics
 
 ROWS = (

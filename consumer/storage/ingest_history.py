@@ -1,0 +1,176 @@
+"""Remember by minute how deliveries ended and how long they took, over all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from bson import CodecOptions
+from pymongo import ReplaceOne
+from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from consumer.histograms import Buckets, merged, percentile
+from consumer.storage.mongo import INGEST_HISTORY, Document
+from consumer.storage.translate import translated
+from consumer.timegrid import floor
+
+MINUTE = timedelta(minutes=1)
+# What a picture can show, and a page can hold.
+MOST_SLOTS = 1000
+_FEW_SLOTS = 120
+# More than any version of the program had or may have.
+_MOST_BOUNDS = 20
+_STEPS = tuple(timedelta(minutes=m) for m in (1, 2, 5, 10, 15, 30, 60, 120, 360, 720, 1440))
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Deliveries of one outcome (the tag of `cxone.dataaction.deliveries`): how many, the seconds
+    they took together, and how many took how long."""
+
+    outcome: str
+    count: int
+    seconds: float
+    buckets: Buckets
+
+    @property
+    def mean(self) -> float:
+        """In seconds."""
+        return self.seconds / self.count if self.count else 0.0
+
+    def percentile(self, share: float) -> float:
+        """Estimated from the buckets, in seconds."""
+        return percentile(self.buckets, share)
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What one process answered in the minute that begins `at`; only outcomes that occurred."""
+
+    at: datetime
+    ended: tuple[Ended, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What the whole fleet answered from `at` on for the step of the reading, by outcome."""
+
+    at: datetime
+    ended: tuple[Ended, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return sum(each.count for each in self.ended)
+
+    def percentile(self, share: float) -> float | None:
+        """Over all outcomes, in seconds; None where nothing came."""
+        buckets = merged(each.buckets for each in self.ended)
+        return percentile(buckets, share) if buckets else None
+
+
+class IngestHistory:
+    """The collection `ingest_history`: one document for each process and minute in which something
+    came. Methods raise StoreUnavailable.
+
+    Writing a minute again replaces it, so that a repeated write changes nothing.
+    """
+
+    def __init__(self, db: Database[Document]) -> None:
+        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
+        # A picture, not a promise: it need not wait for a majority.
+        self._minutes = db[INGEST_HISTORY].with_options(
+            codec_options=codec, write_concern=WriteConcern(w=1), read_concern=ReadConcern("local")
+        )
+
+    def write(self, instance: str, minutes: Iterable[Minute]) -> None:
+        """Keep what a process (`Instance.id`) answered in whole or begun minutes."""
+        operations = [_replacement(instance, minute) for minute in minutes]
+        if operations:
+            with translated(INGEST_HISTORY):
+                self._minutes.bulk_write(operations, ordered=False)
+
+    def last(self, window: timedelta, now: datetime) -> tuple[timedelta, list[Slot]]:
+        """The step and the slots of the time up to `now`, in few enough slots for a picture."""
+        step = next((step for step in _STEPS if window / step <= _FEW_SLOTS), _STEPS[-1])
+        return step, self.read(floor(now - window, step), now, step)
+
+    def read(self, start: datetime, end: datetime, step: timedelta) -> list[Slot]:
+        """Slots of `step` (whole minutes) from the one that holds `start` to before `end`, those
+        without a delivery too; the last may have just begun. ValueError for too many.
+        """
+        first = floor(start, step)
+        many = -((first - end) // step)
+        if step % MINUTE or many > MOST_SLOTS:
+            raise ValueError(f"{many} slots of {step}: at most {MOST_SLOTS} of whole minutes")
+        found: dict[datetime, list[Ended]] = {}
+        with translated(INGEST_HISTORY):
+            for row in self._minutes.aggregate(pipeline(first, end, step)):
+                found.setdefault(row["_id"]["at"], []).append(_ended(row))
+        return [
+            Slot(at, tuple(_by_outcome(found.get(at, ()))))
+            for at in (first + n * step for n in range(many))
+        ]
+
+
+def pipeline(start: datetime, end: datetime, step: timedelta) -> list[Document]:
+    """Sums by slot and outcome, made by the server: a week of many processes is a lot to send."""
+    slot = {"$dateTrunc": {"date": "$at", "unit": "minute", "binSize": step // MINUTE}}
+    return [
+        {"$match": {"at": {"$gte": start, "$lt": end}}},
+        {"$unwind": "$ended"},
+        {
+            "$group": {
+                "_id": {"at": slot, "outcome": "$ended.outcome", "bounds": "$bounds"},
+                "count": {"$sum": "$ended.count"},
+                "seconds": {"$sum": "$ended.seconds"},
+                # An array has no sum of its own; beyond its end nothing is added.
+                **{
+                    f"b{n}": {"$sum": {"$arrayElemAt": ["$ended.buckets", n]}}
+                    for n in range(_MOST_BOUNDS)
+                },
+            }
+        },
+    ]
+
+
+def _replacement(instance: str, minute: Minute) -> ReplaceOne[Document]:
+    bounds = [bound for bound, _ in minute.ended[0].buckets] if minute.ended else []
+    document: Document = {
+        "_id": {"instance": instance, "at": minute.at},
+        "at": minute.at,
+        "bounds": bounds,
+        "ended": [
+            {
+                "outcome": each.outcome,
+                "count": each.count,
+                "seconds": each.seconds,
+                "buckets": [int(count) for _, count in each.buckets],
+            }
+            for each in minute.ended
+        ],
+    }
+    return ReplaceOne({"_id": document["_id"]}, document, upsert=True)
+
+
+def _ended(row: Document) -> Ended:
+    key: dict[str, Any] = row["_id"]
+    buckets = tuple((bound, float(row[f"b{n}"])) for n, bound in enumerate(key["bounds"]))
+    return Ended(key["outcome"], int(row["count"]), float(row["seconds"]), buckets)
+
+
+def _by_outcome(found: Iterable[Ended]) -> Iterable[Ended]:
+    outcomes: dict[str, list[Ended]] = {}
+    for each in found:
+        outcomes.setdefault(each.outcome, []).append(each)
+    for outcome in sorted(outcomes):
+        parts = outcomes[outcome]
+        yield Ended(
+            outcome,
+            sum(part.count for part in parts),
+            sum(part.seconds for part in parts),
+            merged(part.buckets for part in parts),
+        )

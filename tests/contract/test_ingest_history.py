@@ -1,0 +1,235 @@
+"""The history of ingest on a real mongod: what several processes counted, read back by time."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.errors import StoreUnavailable
+from consumer.metrics import DELIVERIES, DURATION, Metrics
+from consumer.storage import mongo
+from consumer.storage.ingest_history import MINUTE, Ended, IngestHistory, Minute, Slot, pipeline
+from jobs.record_history import RecordHistory
+from tests.service import running_service
+
+Db = Database[dict[str, Any]]
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def history(database: Db) -> IngestHistory:
+    mongo.create_indexes(database)
+    return IngestHistory(database)
+
+
+def answer(metrics: Metrics, outcome: str, seconds: float, times: int = 1) -> None:
+    for _ in range(times):
+        metrics.count(DELIVERIES, outcome=outcome)
+        metrics.observe(DURATION, seconds, outcome=outcome)
+
+
+def counts(slots: list[Slot]) -> list[dict[str, int]]:
+    return [{each.outcome: each.count for each in slot.ended} for slot in slots]
+
+
+def of(outcome: str, bounds: tuple[float, ...], inside: tuple[int, ...]) -> Ended:
+    total, buckets = 0, []
+    for bound, count in zip((*bounds, math.inf), inside, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    return Ended(outcome, total, 0.5 * total, buckets)
+
+
+def test_what_a_process_answers_stands_in_the_minute_it_was_seen(history: IngestHistory) -> None:
+    metrics, clock = Metrics(), Clock()
+    record = RecordHistory(metrics, history, "a", clock)
+    answer(metrics, "processed", 0.004, 3)
+    record()
+    answer(metrics, "processed", 0.004, 2)
+    clock.now += timedelta(seconds=30)
+    record()
+    answer(metrics, "rejected", 2.0)
+    clock.now += timedelta(seconds=60)
+    record()
+
+    slots = history.read(NOON - MINUTE, NOON + 3 * MINUTE, MINUTE)
+
+    assert [slot.at for slot in slots] == [NOON + n * MINUTE for n in (-1, 0, 1, 2)]
+    assert counts(slots) == [{}, {"processed": 5}, {"rejected": 1}, {}]
+    (processed,), (rejected,) = slots[1].ended, slots[2].ended
+    assert processed.mean == pytest.approx(0.004)
+    assert 0.0025 < processed.percentile(0.99) <= 0.005
+    assert 1.0 < rejected.percentile(0.5) <= 2.5
+    assert slots[1].percentile(0.5) == processed.percentile(0.5)
+    assert slots[0].percentile(0.5) is None
+
+
+def test_sums_over_processes_minutes_and_outcomes_are_exact(history: IngestHistory) -> None:
+    # Arrange: a day of random minutes of three processes, each written twice.
+    chance = random.Random(7)
+    bounds = (0.001, 0.1, 1.0)
+    written: list[tuple[datetime, Ended]] = []
+    for process in ("a", "b", "c"):
+        minutes = []
+        for at in (NOON + n * MINUTE for n in chance.sample(range(1440), 200)):
+            outcomes = chance.sample(["processed", "held", "refused"], chance.randint(1, 3))
+            ended = [
+                of(name, bounds, tuple(chance.randint(0, 9) for _ in range(4))) for name in outcomes
+            ]
+            minutes.append(Minute(at, tuple(ended)))
+            written += [(at, each) for each in ended]
+        history.write(process, minutes)
+        history.write(process, minutes)
+
+    # Act
+    step, slots = history.last(timedelta(days=1), NOON + timedelta(days=1))
+
+    # Assert: against adding up one by one.
+    assert step == timedelta(minutes=15)
+    assert len(slots) == 96
+    for slot in slots:
+        for each in slot.ended:
+            inside = [
+                one
+                for at, one in written
+                if slot.at <= at < slot.at + step and one.outcome == each.outcome
+            ]
+            assert each.count == sum(one.count for one in inside)
+            assert each.seconds == pytest.approx(sum(one.seconds for one in inside))
+            assert list(each.buckets) == [
+                (bound, sum(dict(one.buckets)[bound] for one in inside))
+                for bound in (*bounds, math.inf)
+            ]
+    assert sum(slot.count for slot in slots) == sum(each.count for _, each in written)
+
+
+def test_processes_with_other_bounds_are_read_together(history: IngestHistory) -> None:
+    history.write("old", [Minute(NOON, (of("processed", (0.1,), (4, 0)),))])
+    history.write("new", [Minute(NOON, (of("processed", (0.05, 0.2), (1, 2, 3)),))])
+
+    (slot,) = history.read(NOON, NOON + MINUTE, MINUTE)
+
+    (ended,) = slot.ended
+    assert ended.count == 10
+    assert list(ended.buckets) == [(0.05, 1), (0.1, 5), (0.2, 7), (math.inf, 10)]
+
+
+def test_what_was_counted_while_mongodb_refused_is_written_when_it_takes_it_again(
+    history: IngestHistory, database: Db
+) -> None:
+    metrics, clock = Metrics(), Clock()
+    record = RecordHistory(metrics, history, "a", clock)
+    database.command("collMod", mongo.INGEST_HISTORY, validator={"never": True})
+    for _ in range(3):
+        answer(metrics, "spooled", 0.3)
+        with pytest.raises(StoreUnavailable):
+            record()
+        clock.now += MINUTE
+    database.command("collMod", mongo.INGEST_HISTORY, validator={})
+    answer(metrics, "processed", 0.001)
+    record()
+    record()
+
+    slots = history.read(NOON, NOON + 4 * MINUTE, MINUTE)
+
+    assert counts(slots) == [{"spooled": 1}] * 3 + [{"processed": 1}]
+
+
+def test_minutes_that_wait_for_mongodb_are_bounded_by_a_day(
+    history: IngestHistory, database: Db
+) -> None:
+    metrics, clock = Metrics(), Clock()
+    record = RecordHistory(metrics, history, "a", clock)
+    database.command("collMod", mongo.INGEST_HISTORY, validator={"never": True})
+    for _ in range(3):
+        answer(metrics, "spooled", 0.3)
+        with pytest.raises(StoreUnavailable):
+            record()
+        clock.now += timedelta(hours=13)
+    database.command("collMod", mongo.INGEST_HISTORY, validator={})
+
+    record()
+
+    assert database[mongo.INGEST_HISTORY].distinct("at") == [
+        NOON + timedelta(hours=hours) for hours in (13, 26)
+    ]
+
+
+def test_clock_set_back_replaces_no_minute_that_was_written(history: IngestHistory) -> None:
+    metrics, clock = Metrics(), Clock()
+    record = RecordHistory(metrics, history, "a", clock)
+    for minutes in (0, 1, -1):
+        answer(metrics, "processed", 0.001)
+        clock.now += minutes * MINUTE
+        record()
+
+    assert counts(history.read(NOON, NOON + 2 * MINUTE, MINUTE)) == [
+        {"processed": 1},
+        {"processed": 2},
+    ]
+
+
+def test_a_process_that_answered_nothing_writes_nothing(
+    history: IngestHistory, database: Db
+) -> None:
+    record = RecordHistory(Metrics(), history, "a", Clock())
+    record()
+    record()
+
+    assert database[mongo.INGEST_HISTORY].count_documents({}) == 0
+
+
+def test_too_many_slots_are_refused(history: IngestHistory) -> None:
+    with pytest.raises(ValueError, match="at most 1000"):
+        history.read(NOON - timedelta(days=1), NOON, MINUTE)
+    with pytest.raises(ValueError, match="whole minutes"):
+        history.read(NOON - MINUTE, NOON, timedelta(seconds=30))
+
+
+def test_reading_a_window_reads_only_its_minutes(history: IngestHistory, database: Db) -> None:
+    for n in range(50):
+        history.write("a", [Minute(NOON + n * MINUTE, (of("processed", (1.0,), (1, 0)),))])
+
+    explained = database.command(
+        "explain",
+        {
+            "aggregate": mongo.INGEST_HISTORY,
+            "pipeline": pipeline(NOON, NOON + 5 * MINUTE, MINUTE),
+            "cursor": {},
+        },
+        verbosity="executionStats",
+    )
+
+    stats = explained.get("executionStats") or explained["stages"][0]["$cursor"]["executionStats"]
+    assert stats["totalDocsExamined"] == 5
+
+
+def test_running_services_leave_their_history_behind(mongod_uri: str, database: Db) -> None:
+    for n in range(2):
+        with running_service(mongod_uri, database.name) as client:
+            assert client.post({"id": str(n), "type": "t"}).status == 200
+            assert client.post(b"{").status == 400
+
+    now = datetime.now(timezone.utc)
+    _, slots = IngestHistory(database).last(timedelta(hours=1), now)
+
+    ended = [each for slot in slots for each in slot.ended]
+    assert sum(each.count for each in ended if each.outcome == "processed") == 2
+    assert sum(each.count for each in ended if each.outcome == "rejected") == 2
+    assert all(0 < each.percentile(0.5) < 10 for each in ended)
+    assert database[mongo.INGEST_HISTORY].count_documents({}) >= 2
+    assert "failed" not in database["job_runs"].distinct("outcome", {"job": "record_history"})
