@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -146,6 +146,30 @@ def tags(value: object) -> object:
     raise ValueError
 
 
+def networks(value: object) -> object:
+    """Addresses and networks: `127.0.0.1,10.0.0.0/8,::1`; a TOML list of them as well."""
+    return tuple(ip_network(str(each)) for each in _listed(value))
+
+
+def host_names(value: object) -> object:
+    """Host names without ports: `console.example.com,localhost`."""
+    names = _listed(value)
+    if not all(_HOST.fullmatch(str(name)) for name in names):
+        raise ValueError
+    return tuple(str(name).lower() for name in names)
+
+
+def _listed(value: object) -> tuple[object, ...]:
+    found = tags(value)
+    return found if isinstance(found, tuple) else ()
+
+
+def show_networks(values: tuple[IPv4Network | IPv6Network, ...]) -> str:
+    return ",".join(
+        str(each.network_address if each.num_addresses == 1 else each) for each in values
+    )
+
+
 def folder(value: object) -> object:
     """A path; `~` is the home of the user, as .env files and services have no shell to say so."""
     if not isinstance(value, str | Path):
@@ -209,6 +233,16 @@ Tags = Annotated[
     tuple[Annotated[str, _ONE_LINE], ...],
     BeforeValidator(tags),
     Kind("tags like env:prod,team:care, at most 100", ",".join),
+]
+Networks = Annotated[
+    tuple[IPv4Network | IPv6Network, ...],
+    BeforeValidator(networks),
+    Kind("addresses or networks like 127.0.0.1,10.0.0.0/8, at most 100", show_networks),
+]
+HostNames = Annotated[
+    tuple[str, ...],
+    BeforeValidator(host_names),
+    Kind("host names like console.example.com, at most 100", ",".join),
 ]
 Secret = Annotated[SecretStr | None, AfterValidator(filled), Kind("text, not empty")]
 MongoUri = Annotated[

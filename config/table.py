@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args
@@ -102,6 +103,20 @@ class Settings(BaseModel, frozen=True):
         "How long a delivery waits for MongoDB before it is spooled; senders may wait 1 s.",
         ge=0.05,
         le=300,
+    )
+    cxone_trusted_proxies: kinds.Networks = _row(
+        (IPv4Network("127.0.0.1"), IPv6Network("::1")),
+        "Proxies whose X-Forwarded-For and X-Forwarded-Proto the console believes.",
+    )
+    # -- console --------------------------------------------------------------------------------
+    cxone_console_password: kinds.Secret = _row(
+        None, "The password of the console at /console; without it there is no console."
+    )
+    cxone_console_session: kinds.Seconds = _row(
+        8 * 3600.0, "How long a login to the console lasts.", ge=60, le=7 * 86_400
+    )
+    cxone_console_hosts: kinds.HostNames = _row(
+        (), "Names under which browsers reach the console, beside localhost and IP addresses."
     )
     # -- MongoDB and local files ----------------------------------------------------------------
     mongodb_uri: kinds.MongoUri = _row(None, "Where MongoDB is.", ["MONGO_URI"])

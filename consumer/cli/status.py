@@ -9,6 +9,7 @@ import typer
 
 from consumer.cli.console import console, print_json, safe, shown, table
 from consumer.cli.context import load_settings
+from consumer.human import duration
 from consumer.overview import JobState, Overview, gather
 from consumer.runtime import open_core
 
@@ -133,16 +134,6 @@ def _subjects(overview: Overview) -> Iterator[Any]:
     yield table(("subject", "version"), rows, f"Schemas ({len(subjects)})")
     if len(subjects) > len(rows):
         yield f"… and {len(subjects) - len(rows)} more: `cxone-consumer schema list`"
-
-
-def duration(seconds: float) -> str:
-    """How long, as people say it: `0.3 s`, `42 s`, `5 min`, `3 h`, `12 d`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    for limit, length, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} d"
 
 
 def _spool(spool: Mapping[str, Any] | None) -> str | None:

@@ -11,6 +11,7 @@ from config.settings import Settings
 from consumer.clock import utc_now
 from consumer.errors import SetupError, StoreUnavailable
 from consumer.options import server_options, signature_scheme
+from consumer.runtime.console import add_console
 from consumer.runtime.core import build_core
 from consumer.runtime.periodic import periodic
 from consumer.server.server import Server
@@ -92,13 +93,16 @@ class Service:
             max_body_bytes=settings.cxone_max_body_bytes,
             header_names=frozenset(name.lower() for name in names),
         )
-        return web_app.build(
+        probes = self._probes()
+        app = web_app.build(
             webhook=webhook,
             metrics=core.metrics,
-            probes=self._probes(),
+            probes=probes,
             keepers=("mongodb", "spool"),
             reject_status=settings.cxone_reject_status,
         )
+        add_console(app, settings, core, probes)
+        return app
 
     def _mongodb(self) -> Condition:
         reach = self._reachability.check()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from pymongo import DESCENDING
 from pymongo.collection import Collection
 
 from consumer.storage.translate import translated
@@ -22,3 +23,12 @@ class Audit:
         secret. Raises StoreUnavailable."""
         with translated(self._deeds.name):
             self._deeds.insert_one({"who": who, "what": what, "at": at, **details})
+
+    def deeds(
+        self, limit: int, skip: int = 0, before: datetime | None = None
+    ) -> list[dict[str, Any]]:
+        """Deeds, the last one first: `who`, `what`, `at` and what else was recorded."""
+        wanted = {} if before is None else {"at": {"$lte": before}}
+        with translated(self._deeds.name):
+            found = self._deeds.find(wanted).sort("at", DESCENDING)
+            return list(found.skip(skip).limit(limit))

@@ -11,7 +11,7 @@ import pytest
 from pymongo.database import Database
 
 from consumer.cli.main import run
-from consumer.cli.status import duration
+from consumer.human import duration
 from consumer.overview import job_states
 from consumer.storage import mongo
 from consumer.storage.instances import Instance, Instances

@@ -1,0 +1,50 @@
+"""Wire the console, where a password for it is set; nothing of it is imported otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+
+from config.settings import Settings
+from consumer.clock import utc_now
+from consumer.options import shared_secrets
+from consumer.overview import gather
+from consumer.runtime.core import Core
+from consumer.storage import mongo
+from consumer.storage.audit import Audit
+from consumer.storage.job_runs import JobRuns
+from consumer.web.health import Probe
+
+
+def add_console(
+    app: falcon.App[Any, Any], settings: Settings, core: Core, probes: Mapping[str, Probe]
+) -> None:
+    """Put the console on the application if the settings ask for it."""
+    if settings.cxone_console_password is None:
+        return
+    # Templates, charts and signatures cost time and memory that a service without it must not pay.
+    from consumer.web.console.mount import Access, mount  # noqa: PLC0415
+    from consumer.web.console.parts import Parts  # noqa: PLC0415
+
+    secrets = shared_secrets(settings)
+    access = Access(
+        password=settings.cxone_console_password.get_secret_value(),
+        pepper=secrets[0].key if secrets else b"",
+        seconds=settings.cxone_console_session,
+        hosts=settings.cxone_console_hosts,
+        proxies=settings.cxone_trusted_proxies,
+        threads=max(1, settings.cxone_threads // 4),
+    )
+    database = core.database
+    parts = Parts(
+        settings=settings,
+        clock=utc_now,
+        probes=probes,
+        registry=core.registry,
+        overview=lambda: gather(core.client, database, core.registry, core.dead_letters),
+        job_runs=JobRuns(database[mongo.JOB_RUNS]),
+        audit=Audit(database[mongo.AUDIT]),
+    )
+    mount(app, parts, access)

@@ -1,0 +1,56 @@
+"""Put the console on the application: its routes, wired."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import falcon
+
+from consumer.web.console.entrance import Login, Logout, Static
+from consumer.web.console.frame import ROOT, Frame
+from consumer.web.console.origin import Network, Origins
+from consumer.web.console.page import Page
+from consumer.web.console.pages import Assets, Pages
+from consumer.web.console.parts import Parts
+from consumer.web.console.session import Sessions, signer
+from consumer.web.console.table import SCREENS
+from consumer.web.console.throttle import Throttle
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may in, and from where. `pepper` is a secret that all processes share; `threads` how many
+    of the server's may work on pages at the same time."""
+
+    password: str
+    pepper: bytes
+    seconds: float
+    hosts: tuple[str, ...]
+    proxies: tuple[Network, ...]
+    threads: int
+
+
+def mount(app: falcon.App[Any, Any], parts: Parts, access: Access) -> None:
+    """Add every route of the console to the application."""
+    assets = Assets()
+    sessions = Sessions(access.password, access.pepper, access.seconds)
+    frame = Frame(
+        pages=Pages(assets),
+        sessions=sessions,
+        origins=Origins(access.proxies, frozenset(access.hosts)),
+        notes=signer(sessions.derived("notes")),
+        slots=threading.BoundedSemaphore(access.threads),
+        base={
+            "screens": [screen for screen in SCREENS if screen.nav],
+            "root": ROOT,
+            "version": version("cxone-consumer"),
+        },
+    )
+    app.add_route(f"{ROOT}/login", Login(frame, parts, Throttle()))
+    app.add_route(f"{ROOT}/logout", Logout(frame))
+    app.add_route(f"{ROOT}/static/{{name}}", Static(assets))
+    for screen in SCREENS:
+        app.add_route(f"{ROOT}{screen.path}", Page(frame, parts, screen))

@@ -1,0 +1,86 @@
+"""Render pages: one Jinja environment that escapes every value, and how values are written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from importlib.resources import files
+from pathlib import PurePosixPath
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from consumer import human
+
+_PACKAGE = "consumer.web.console"
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+class Assets:
+    """The files of `static/`, in memory, each with an address that changes with its bytes."""
+
+    def __init__(self) -> None:
+        self._bodies = {
+            each.name: each.read_bytes()
+            for each in files(_PACKAGE).joinpath("static").iterdir()
+            if PurePosixPath(each.name).suffix in _TYPES
+        }
+
+    def body(self, name: str) -> bytes | None:
+        return self._bodies.get(name)
+
+    def content_type(self, name: str) -> str:
+        return _TYPES[PurePosixPath(name).suffix]
+
+    def url(self, name: str) -> str:
+        digest = hashlib.sha256(self._bodies[name]).hexdigest()[:12]
+        return f"/console/static/{name}?v={digest}"
+
+
+class Pages:
+    """Templates of this package; a value that a template asks for and lacks is a fault of ours."""
+
+    def __init__(self, assets: Assets) -> None:
+        self._environment = Environment(
+            loader=PackageLoader(_PACKAGE),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.filters.update(
+            number=number, percent=percent, duration=human.duration, size=human.size, stamp=stamp
+        )
+        self._environment.globals["asset"] = assets.url
+        # Here rather than imported by each template, so that a block can be rendered alone.
+        self._environment.globals["m"] = self._environment.get_template("macros.html").module
+
+    def whole(self, template: str, values: Mapping[str, Any]) -> str:
+        return self._environment.get_template(template).render(values)
+
+    def fragment(self, template: str, values: Mapping[str, Any]) -> str:
+        """The block `live` of a template alone; nothing where it has none."""
+        found = self._environment.get_template(template)
+        block = found.blocks.get("live")
+        return "".join(block(found.new_context(dict(values)))) if block else ""
+
+
+def number(value: float | None) -> str:
+    """1,234 or 1.5; a dash for None."""
+    return "\u2013" if value is None else f"{value:,}"
+
+
+def percent(value: float | None) -> str:
+    """Cut, not rounded: 99.96 % is not done yet."""
+    return "\u2013" if value is None else f"{int(value * 10) / 10:.1f}\u202f%"
+
+
+def stamp(at: datetime) -> str:
+    """A time in UTC, to the second."""
+    return f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"

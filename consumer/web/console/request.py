@@ -1,0 +1,65 @@
+"""What a screen is handed of a request: bounded fields, who asks, and a way to record deeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import parse_qsl, urlencode
+
+from consumer.web.console.session import Session
+
+_MOST_FIELDS = 2000
+_FAR = 10_000
+
+
+class Fields(Mapping[str, str]):
+    """Fields of a query or a form: the last of each name, or `all` of them."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._pairs = pairs
+        self._last = dict(pairs)
+
+    @classmethod
+    def parse(cls, text: str) -> Fields:
+        """Read `application/x-www-form-urlencoded`; raises ValueError for too many fields."""
+        return cls(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+
+    def __getitem__(self, name: str) -> str:
+        return self._last[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._last)
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a name, as of checkboxes."""
+        return [value for key, value in self._pairs if key == name]
+
+    def number(self, name: str, default: int, least: int = 0, most: int = _FAR) -> int:
+        """A whole number within bounds; the default for anything else."""
+        text = self.get(name, "")
+        if not (text.isascii() and text.isdigit() and len(text) <= 9):
+            return default
+        return min(max(int(text), least), most)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of somebody who is logged in. `form` is empty unless it is a deed."""
+
+    path: str
+    query: Fields
+    form: Fields
+    session: Session
+    now: datetime
+    fragment: bool
+    record: Callable[..., None]
+
+    def link(self, **changed: object) -> str:
+        """This screen with some of its query changed; None takes a field out."""
+        kept: dict[str, object] = {**self.query, **changed}
+        query = urlencode({name: value for name, value in kept.items() if value not in (None, "")})
+        return f"{self.path}?{query}" if query else self.path

@@ -1,0 +1,91 @@
+"""Know who is logged in from a signed cookie alone: no store, the same in every process."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+COOKIE = "cxone_console"
+_MOST_NAME = 64
+# A cookie of ours is far shorter; what is longer is not even looked at.
+_MOST_COOKIE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody who knew the password: the name they gave, and the token of their forms."""
+
+    name: str
+    csrf: str
+
+    @property
+    def who(self) -> str:
+        """How the audit names them."""
+        return audit_name(self.name)
+
+
+class Sessions:
+    """Opens and reads sessions that end `seconds` after the login.
+
+    The keys come from the password and `pepper`, the shared secret: all processes have the same, a
+    change of either ends every session, and a stolen cookie is no way to guess the password.
+    """
+
+    def __init__(self, password: str, pepper: bytes, seconds: float) -> None:
+        self._password = hashlib.sha256(password.encode()).digest()
+        self._key = hmac.digest(pepper, b"console\0" + password.encode(), "sha256")
+        self._signer = signer(self.derived("session"))
+        self.seconds = int(seconds)
+
+    def derived(self, use: str) -> bytes:
+        """A key for one use."""
+        return hmac.digest(self._key, use.encode(), "sha256")
+
+    def knows(self, password: str) -> bool:
+        """Whether it is the password, in the same time for every wrong one."""
+        return hmac.compare_digest(hashlib.sha256(password.encode()).digest(), self._password)
+
+    def open(self, name: str) -> str:
+        """The cookie of a new session."""
+        return dumped(self._signer, {"name": clean_name(name), "nonce": secrets.token_urlsafe(12)})
+
+    def read(self, cookie: str | None) -> Session | None:
+        """The session of a cookie; None when it is none of ours, or over."""
+        if not cookie or len(cookie) > _MOST_COOKIE:
+            return None
+        try:
+            told: Any = self._signer.loads(cookie, max_age=self.seconds)
+        except BadData:
+            return None
+        token = hmac.digest(self.derived("csrf"), told["nonce"].encode(), "sha256")
+        return Session(told["name"], token.hex())
+
+    def allows(self, session: Session, token: str) -> bool:
+        """Whether a form carries the token of its session."""
+        return hmac.compare_digest(token.encode(), session.csrf.encode())
+
+
+def signer(key: bytes) -> URLSafeTimedSerializer:
+    """Signs with HMAC-SHA-256, and knows when it did."""
+    return URLSafeTimedSerializer(
+        key, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
+    )
+
+
+def dumped(serializer: URLSafeTimedSerializer, value: object) -> str:
+    text = serializer.dumps(value)
+    return text if isinstance(text, str) else text.decode("ascii")
+
+
+def clean_name(name: str) -> str:
+    """A name for the audit: one printable line, never empty."""
+    return "".join(filter(str.isprintable, name.strip()))[:_MOST_NAME] or "somebody"
+
+
+def audit_name(name: str) -> str:
+    return f"{name} (console)"

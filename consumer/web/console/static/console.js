@@ -1,0 +1,50 @@
+// Improves pages that work without it: fetches the part `#live` anew every few seconds.
+"use strict";
+
+(() => {
+  const live = document.getElementById("live");
+  const pulse = document.getElementById("pulse");
+  if (!live || !pulse || !live.hasAttribute("data-live")) return;
+  const button = pulse.querySelector("button");
+  const every = Number(live.dataset.live) * 1000 || 5000;
+  let on = sessionStorage.getItem("console-live") !== "off";
+
+  const show = () => button.setAttribute("aria-pressed", String(on));
+  const isBusy = () =>
+    // Whoever types, selects or has opened a menu in it must not lose that.
+    document.hidden ||
+    (live.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, button")) ||
+    (String(getSelection()) !== "" && live.contains(getSelection().anchorNode));
+
+  async function refresh() {
+    if (!on || isBusy()) return;
+    try {
+      const answer = await fetch(location.href, { headers: { "X-Console-Fragment": "1" }, redirect: "error" });
+      if (answer.status === 401) { location.reload(); return; }
+      if (!answer.ok) throw new Error(answer.statusText);
+      const text = await answer.text();
+      if (isBusy()) return;
+      const opened = [...live.querySelectorAll("details[id][open]")].map((each) => each.id);
+      const focused = live.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      live.innerHTML = text;  // Of our own server, where every value was escaped.
+      for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
+      if (focused) [...live.querySelectorAll("a[href]")].find((each) => each.getAttribute("href") === focused)?.focus();
+      button.classList.remove("failed");
+      button.title = "Updated " + new Date().toLocaleTimeString();
+    } catch {
+      button.classList.add("failed");
+      button.title = "The last update failed";
+    }
+  }
+
+  pulse.hidden = false;
+  show();
+  button.addEventListener("click", () => {
+    on = !on;
+    sessionStorage.setItem("console-live", on ? "on" : "off");
+    show();
+    refresh();
+  });
+  document.addEventListener("visibilitychange", refresh);
+  setInterval(refresh, every);
+})();

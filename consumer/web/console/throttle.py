@@ -1,0 +1,85 @@
+"""Slow down who guesses passwords: few wrong tries a client, and few in all."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from time import monotonic
+
+# Wrong tries that are free, and seconds until one more is: a person forgets, a program guesses.
+_FREE, _EVERY = 5, 12.0
+_FREE_IN_ALL, _EVERY_IN_ALL = 50, 2.0
+_MOST_CLIENTS = 1000
+
+
+class _Bucket:
+    """Tries that are left; time fills it again."""
+
+    def __init__(self, most: int, every: float, now: float) -> None:
+        self._most = most
+        self._every = every
+        self._left = float(most)
+        self._at = now
+
+    def wait(self, now: float) -> float:
+        """Seconds until a try is left; 0: now."""
+        self._left = min(self._most, self._left + (now - self._at) / self._every)
+        self._at = now
+        return max(0.0, (1 - self._left) * self._every)
+
+    def move(self, tries: int) -> None:
+        self._left = min(self._most, self._left + tries)
+
+
+class Throttle:
+    """Buckets of tries by client and over all of them; bounded, safe between threads."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._all = _Bucket(_FREE_IN_ALL, _EVERY_IN_ALL, now())
+        self._clients: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def take(self, address: str) -> float | None:
+        """Use up one try; None when it may be made, else the seconds until one may.
+
+        Taken before the password is looked at, so that tries at the same time count each.
+        """
+        with self._lock:
+            now = self._now()
+            client = self._client(_network(address), now)
+            wait = max(client.wait(now), self._all.wait(now))
+            if wait > 0:
+                return wait
+            client.move(-1)
+            self._all.move(-1)
+            return None
+
+    def forgive(self, address: str) -> None:
+        """Give the client its tries back: the password was right."""
+        with self._lock:
+            self._clients.pop(_network(address), None)
+            self._all.move(1)
+
+    def _client(self, key: str, now: float) -> _Bucket:
+        bucket = self._clients.get(key)
+        if bucket is None:
+            # The one not seen for longest has got most of its tries back anyway.
+            if len(self._clients) >= _MOST_CLIENTS:
+                self._clients.popitem(last=False)
+            bucket = self._clients[key] = _Bucket(_FREE, _EVERY, now)
+        self._clients.move_to_end(key)
+        return bucket
+
+
+def _network(address: str) -> str:
+    """Who has one IPv6 address has 2**64 of them."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(found, IPv6Address):
+        return str(IPv6Address(int(found) >> 64 << 64))
+    return str(found)
