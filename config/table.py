@@ -89,6 +89,15 @@ class Settings(BaseModel, frozen=True):
     cxone_max_waiting: kinds.Whole = _row(
         500, "Requests that may wait for a thread; more are answered 503.", ge=1, le=100_000
     )
+    cxone_max_waiting_bytes: kinds.Size = _row(
+        64 * _MIB,
+        "Memory for bodies over 64 KiB that arrive or wait; more are answered 503.",
+        ge=4 * _MIB,
+        le=1 << 36,
+    )
+    cxone_max_connections: kinds.Whole = _row(
+        1000, "Open connections; beyond them the idlest are closed.", ge=16, le=100_000
+    )
     cxone_request_timeout: kinds.Seconds = _row(
         30.0, "A request must have arrived whole by then.", ge=1, le=3600
     )

@@ -148,7 +148,9 @@ def server_options(settings: Settings) -> ServerOptions:
         max_body_bytes=settings.cxone_max_body_bytes,
         request_timeout=settings.cxone_request_timeout,
         drain_timeout=settings.cxone_drain_timeout,
+        max_connections=settings.cxone_max_connections,
         max_waiting=settings.cxone_max_waiting,
+        max_waiting_bytes=settings.cxone_max_waiting_bytes,
     )
 
 

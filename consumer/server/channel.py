@@ -1,12 +1,21 @@
-"""A connection that knows since when its request is being received."""
+"""A connection that knows since when its request is being received, and ends politely."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from time import monotonic
+from typing import Any
 
 from waitress.channel import HTTPChannel
 
 from consumer.server.parser import RequestParser
+from consumer.server.refusal import Refusal
+from consumer.server.room import SMALL_BODY
+
+# Seconds for which a refused sender may go on sending: closed at once, with bytes of its unread,
+# the connection would be reset, and the answer lost on the way.
+_LINGER = 2.0
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -14,30 +23,90 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     waitress closes idle connections only, and a dripping client is never idle: so the time of a
     request's first byte is kept, and the server closes what is older than the deadline.
+    `waiting_since` is when it was made or its last request was whole; `served`: there was one.
     """
 
     parser_class = RequestParser
 
+    request: Any
+    close_when_flushed: bool
     receiving_since: float | None = None
+    lingering_since: float | None = None
+    refused = False
+    served = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.waiting_since = monotonic()
+        super().__init__(*args, **kwargs)
 
     def received(self, data: bytes) -> bool:
+        if self.lingering_since is not None:
+            return False
         before = self.request
         taken = bool(super().received(data))
-        if self.request is None:
+        request = self.request
+        if request is None:
             self.receiving_since = None
-        elif self.request is not before:
+            self.waiting_since = monotonic()
+            self.served = True
+        elif request is not before:
             self.receiving_since = monotonic()
+        elif request.held_bytes > SMALL_BODY:
+            self.server.make_room(self, request.held_bytes)
         if self.server.draining:
             self.close_after_answers()
         return taken
+
+    def service(self) -> None:
+        self.refused = self.requests[0].error is not None
+        super().service()
+        if not self.requests:
+            self.server.room.free(self)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer the request that is being received, whatever of it is still to come."""
+        with self.requests_lock:
+            self.request.refuse(refusal)
+            self.requests.append(self.request)
+            self.request = self.receiving_since = None
+            first = len(self.requests) == 1
+        if first:
+            self.server.add_task(self)
+
+    def handle_write(self) -> None:
+        if not (self.refused and self.close_when_flushed):
+            super().handle_write()
+            return
+        self._flush_exception(self._flush_some)
+        if self.will_close:
+            self.handle_close()
+        elif not self.total_outbufs_len:
+            self.close_when_flushed = False
+            self.lingering_since = monotonic()
+            with contextlib.suppress(OSError):  # the sender has closed already
+                self.socket.shutdown(socket.SHUT_WR)
+
+    def handle_close(self) -> None:
+        super().handle_close()
+        # What waits or is worked on is in memory until that has ended.
+        if not self.requests:
+            self.server.room.free(self)
 
     def is_busy(self) -> bool:
         """Whether a request is being received, worked on, or its answer sent."""
         return bool(self.requests or self.request is not None or self.total_outbufs_len)
 
     def is_overdue(self, deadline: float, now: float) -> bool:
-        """Whether one request has been arriving for more than `deadline` seconds."""
-        return self.receiving_since is not None and now - self.receiving_since > deadline
+        """Whether one request has been arriving for more than `deadline` seconds, or a refused
+        sender is still sending."""
+        if self.lingering_since is not None:
+            return now - self.lingering_since > _LINGER
+        # While another one is worked on, nothing is read.
+        return bool(
+            not self.requests
+            and self.receiving_since is not None
+            and now - self.receiving_since > deadline
+        )
 
     def close_after_answers(self) -> None:
         """Have the answer to the last waiting request say `Connection: close`."""

@@ -12,12 +12,15 @@ from typing import Any
 import structlog
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.server import TcpWSGIServer, ThreadedTaskDispatcher
+from waitress.server import ThreadedTaskDispatcher
 
+from config.logs import RateLimit
+from consumer.clock import utc_now
 from consumer.errors import SetupError
-from consumer.server.channel import Channel
+from consumer.server.descriptors import connections_within
+from consumer.server.listener import NO_LIMIT, Listener
 from consumer.server.parser import Limits
-from consumer.server.refusal import OVERLOADED
+from consumer.server.room import Room
 
 log = structlog.get_logger(__name__)
 
@@ -25,58 +28,23 @@ log = structlog.get_logger(__name__)
 # still answered, and told to close.
 _LINGER = 0.5
 _HEADER_BYTES = 32 * 1024
+# Seconds between two lines of the log about the same thing.
+_WARN_EVERY = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """`listen` is host:port; times in seconds. `request_timeout` runs from a request's first byte
-    to its last."""
+    to its last. `max_waiting` are whole requests, `max_waiting_bytes` of bodies over SMALL_BODY."""
 
     listen: str
     threads: int
     max_body_bytes: int
     request_timeout: float = 30.0
     drain_timeout: float = 30.0
-    connection_limit: int = 1000
+    max_connections: int = 1000
     max_waiting: int = 500
-
-
-class _Listener(TcpWSGIServer):  # type: ignore[misc]
-    channel_class = Channel
-    draining = False
-    request_timeout = 0.0
-    max_waiting = 0
-    shedder: ThreadedTaskDispatcher
-
-    def add_task(self, task: Channel) -> None:
-        """Queue the request, or have it answered 503 at once when too many wait already."""
-        dispatcher = self.task_dispatcher
-        idle = len(dispatcher.threads) - dispatcher.active_count
-        if len(dispatcher.queue) < self.max_waiting + idle:
-            super().add_task(task)
-            return
-        # Not by the busy threads, behind whose work it would wait: by one that does only this.
-        task.requests[0].error = OVERLOADED
-        self.shedder.add_task(task)
-
-    def maintenance(self, now: float) -> None:
-        super().maintenance(now)
-        for channel in self.active_channels.values():
-            if channel.is_overdue(self.request_timeout, monotonic()):
-                channel.will_close = True
-
-    def stop_listening(self) -> None:
-        """Take what the kernel accepted for us already, then close the listening socket alone."""
-        before = -1
-        while len(self.active_channels) != before:
-            before = len(self.active_channels)
-            self.handle_accept()
-        self.draining = True
-        self.accepting = False
-        self.del_channel(self._map)
-        self.socket.close()
-        for channel in list(self.active_channels.values()):
-            channel.close_after_answers()
+    max_waiting_bytes: int = 64 * 1024 * 1024
 
 
 class Server:
@@ -91,7 +59,7 @@ class Server:
         try:
             adjustments = _adjustments(options)
             self._listeners = [
-                _Listener(
+                Listener(
                     app, self._map, dispatcher=self._dispatcher, adj=adjustments, sockinfo=sockinfo
                 )
                 for sockinfo in adjustments.listen
@@ -102,10 +70,20 @@ class Server:
                 f"cannot listen on {options.listen}: {error}; is another process using it?"
                 " Set CXONE_LISTEN or --listen to another address"
             ) from error
+        room = Room(options.max_waiting_bytes)
+        warnings = RateLimit(_WARN_EVERY, utc_now)
+        most = connections_within(options.max_connections, options.threads)
+        if most < options.max_connections:
+            log.warning(
+                "fewer connections than asked for", connections=most, asked=options.max_connections
+            )
         for listener in self._listeners:
             listener.request_timeout = options.request_timeout
             listener.max_waiting = options.max_waiting
+            listener.max_connections = most
             listener.shedder = self._shedder
+            listener.room = room
+            listener.warnings = warnings
 
     @property
     def address(self) -> tuple[str, int]:
@@ -162,7 +140,7 @@ def _adjustments(options: ServerOptions) -> Adjustments:
         max_request_header_size=_HEADER_BYTES,
         # Bodies are bounded, so they stay in memory rather than in temporary files.
         inbuf_overflow=limits.max_wire_bytes,
-        connection_limit=options.connection_limit,
+        connection_limit=NO_LIMIT,
         channel_timeout=int(max(options.request_timeout, 1)),
         cleanup_interval=1,
         asyncore_use_poll=True,
