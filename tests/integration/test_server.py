@@ -6,59 +6,17 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from consumer.errors import SetupError
 from consumer.server.server import Server, ServerOptions
+from tests.wire import chunked, echo_length, exchange, one_answer, running
 
 LIMIT = 1000
-
-
-def echo_length(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    body = environ["wsgi.input"].read()
-    answer = str(len(body)).encode()
-    start_response("200 OK", [("Content-Length", str(len(answer)))])
-    return [answer]
-
-
-@contextmanager
-def running(
-    app: Callable[..., Iterable[bytes]] = echo_length, **options: Any
-) -> Iterator[tuple[Server, threading.Thread]]:
-    given = {"threads": 4, "max_body_bytes": LIMIT, "drain_timeout": 10.0, **options}
-    server = Server(app, ServerOptions(listen="127.0.0.1:0", **given))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield server, thread
-    finally:
-        server.stop()
-        thread.join(20)
-        assert not thread.is_alive()
-
-
-def exchange(server: Server, data: bytes, timeout: float = 5.0) -> bytes:
-    """Everything the server says to `data` until it closes or falls silent."""
-    with socket.create_connection(server.address, timeout=timeout) as connection:
-        connection.sendall(data)
-        received = b""
-        while True:
-            try:
-                part = connection.recv(65536)
-            except (TimeoutError, ConnectionResetError):
-                return received
-            if not part:
-                return received
-            received += part
-
-
-def chunked(body: bytes, size: int) -> bytes:
-    parts = (body[start : start + size] for start in range(0, len(body), size))
-    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
 @pytest.mark.parametrize(("length", "status"), [(LIMIT - 1, 200), (LIMIT, 200), (LIMIT + 1, 413)])
@@ -74,7 +32,7 @@ def test_body_limit_is_exact_with_length_and_with_chunks(
         request = head + b"Content-Length: %d\r\n\r\n" % length + body
 
     with running() as (server, _):
-        answer = exchange(server, request)
+        answer = exchange(server.address, request)
 
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     if status == 200:
@@ -83,7 +41,9 @@ def test_body_limit_is_exact_with_length_and_with_chunks(
 
 def test_announced_body_over_the_limit_is_refused_before_it_is_sent() -> None:
     with running() as (server, _):
-        answer = exchange(server, b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n")
+        answer = exchange(
+            server.address, b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n"
+        )
 
     assert answer.startswith(b"HTTP/1.1 413 ")
 
@@ -105,8 +65,8 @@ def test_announced_body_over_the_limit_is_refused_before_it_is_sent() -> None:
 )
 def test_what_waitress_cannot_parse_is_answered_4xx_and_never_5xx(head: bytes) -> None:
     with running() as (server, _):
-        answer = exchange(server, head + b"\r\n\r\n", timeout=2)
-        after = exchange(server, b"GET / HTTP/1.0\r\n\r\n")
+        answer = exchange(server.address, head + b"\r\n\r\n", timeout=2)
+        after = exchange(server.address, b"GET / HTTP/1.0\r\n\r\n")
 
     assert answer == b"" or answer.split()[1].startswith(b"4"), answer[:100]
     assert after.startswith(b"HTTP/1.0 200")
@@ -117,7 +77,7 @@ def test_what_waitress_cannot_parse_is_answered_4xx_and_never_5xx(head: bytes) -
 )
 def test_what_breaks_the_parser_of_waitress_is_answered_400(head: bytes) -> None:
     with running() as (server, _):
-        answer = exchange(server, head + b"\r\nHost: h\r\n\r\n", timeout=2)
+        answer = exchange(server.address, head + b"\r\nHost: h\r\n\r\n", timeout=2)
 
     assert answer.startswith(b"HTTP/1.1 400 ") or answer.startswith(b"HTTP/1.0 400 ")
 
@@ -219,7 +179,7 @@ def test_requests_beyond_the_waiting_ones_are_answered_503_at_once() -> None:
             connection.sendall(request)
         time.sleep(0.3)
 
-        refused = exchange(server, request, timeout=2)
+        refused = exchange(server.address, request, timeout=2)
         release.set()
         answers = [connection.recv(100) for connection in waiting]
         for connection in waiting:
@@ -228,3 +188,140 @@ def test_requests_beyond_the_waiting_ones_are_answered_503_at_once() -> None:
     assert refused.startswith(b"HTTP/1.1 503 ")
     assert b"Retry-After: 1\r\n" in refused
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+
+
+def connect(server: Server, data: bytes = b"") -> socket.socket:
+    connection = socket.create_connection(server.address, timeout=10)
+    connection.sendall(data)
+    return connection
+
+
+def is_open(connection: socket.socket) -> bool:
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(1) != b""
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+
+
+def test_beyond_the_limit_of_connections_the_idlest_are_closed() -> None:
+    post = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+    with running(max_connections=20, request_timeout=60) as (server, _), ExitStack() as stack:
+        served = stack.enter_context(connect(server, post))
+        assert one_answer(served).endswith(b"1")
+        silent = [stack.enter_context(connect(server)) for _ in range(10)]
+        dripping = [stack.enter_context(connect(server, post[:20])) for _ in range(5)]
+        time.sleep(0.2)
+
+        later = [stack.enter_context(connect(server, post)) for _ in range(14)]
+        answers = [one_answer(connection) for connection in later]
+
+        assert all(answer.endswith(b"1") for answer in answers)
+        time.sleep(0.2)
+        assert [is_open(one) for one in silent] == [False] * 10
+        assert [is_open(one) for one in dripping] == [True] * 5
+        assert is_open(served)
+
+
+def test_new_senders_are_served_while_idle_connections_are_opened_without_end() -> None:
+    stop = threading.Event()
+
+    def flood(address: tuple[str, int]) -> None:
+        opened: list[socket.socket] = []
+        while not stop.is_set():
+            opened.append(socket.create_connection(address, timeout=10))
+            time.sleep(0.002)
+        for connection in opened:
+            connection.close()
+
+    with running(max_connections=200, request_timeout=60) as (server, _):
+        flooding = threading.Thread(target=flood, args=(server.address,))
+        flooding.start()
+        time.sleep(1)
+        answers = [exchange(server.address, b"GET / HTTP/1.0\r\n\r\n") for _ in range(20)]
+        stop.set()
+        flooding.join()
+
+    assert all(answer.endswith(b"0") for answer in answers)
+
+
+def big(length: int, sent: int) -> bytes:
+    return b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % length + b"x" * sent
+
+
+def test_large_bodies_share_a_bound_and_the_slowest_are_answered_503() -> None:
+    mib = 1 << 20
+    options: dict[str, Any] = {"max_body_bytes": mib, "max_waiting_bytes": 4 * mib}
+    with running(**options, request_timeout=60) as (server, _), ExitStack() as stack:
+        stalled = [stack.enter_context(connect(server, big(mib, mib - 1))) for _ in range(4)]
+        time.sleep(0.5)
+
+        small = exchange(server.address, b"POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx")
+        large = [
+            exchange(server.address, big(mib, mib).replace(b"1.1", b"1.0", 1)) for _ in range(8)
+        ]
+
+        assert small.endswith(b"\r\n\r\n1")
+        assert all(answer.endswith(b"\r\n\r\n1048576") for answer in large)
+        # Those that were answered have made room again: one of the stalled had to go.
+        first = one_answer(stalled[0])
+        assert first.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 1\r\n" in first
+        assert [is_open(one) for one in stalled[1:]] == [True] * 3
+        for one in stalled[1:]:
+            one.sendall(b"x")
+        assert all(one_answer(one).endswith(b"\r\n\r\n1048576") for one in stalled[1:])
+
+
+def test_large_bodies_that_wait_for_a_thread_count_until_they_are_answered() -> None:
+    release = threading.Event()
+
+    def stuck(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        release.wait(10)
+        return echo_length(environ, start_response)
+
+    mib = 1 << 20
+    options: dict[str, Any] = {"max_body_bytes": mib, "max_waiting_bytes": 4 * mib, "threads": 1}
+    with running(stuck, **options) as (server, _), ExitStack() as stack:
+        waiting = [stack.enter_context(connect(server, big(mib, mib))) for _ in range(4)]
+        time.sleep(0.5)
+        refused = exchange(server.address, big(mib, mib), timeout=2)
+        release.set()
+        answers = [one_answer(connection) for connection in waiting]
+        for connection in waiting:
+            connection.close()
+        after = exchange(server.address, big(mib, mib).replace(b"1.1", b"1.0", 1))
+
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+    assert after.startswith(b"HTTP/1.0 200")
+
+
+def test_kept_alive_connections_hold_no_room_once_they_are_answered() -> None:
+    mib = 1 << 20
+    options: dict[str, Any] = {"max_body_bytes": mib, "max_waiting_bytes": 4 * mib}
+    with running(**options) as (server, _), ExitStack() as stack:
+        kept = [stack.enter_context(connect(server)) for _ in range(6)]
+        answers = []
+        for connection in kept:
+            connection.sendall(big(mib, mib))
+            answers.append(one_answer(connection))
+
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+
+
+def test_request_behind_a_slow_one_is_not_overdue_while_it_cannot_be_read() -> None:
+    def slow(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        time.sleep(3)
+        return echo_length(environ, start_response)
+
+    post = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+    with (
+        running(slow, request_timeout=1) as (server, _),
+        connect(server, post + post[:10]) as connection,
+    ):
+        answer = one_answer(connection)
+
+    assert answer.endswith(b"\r\n\r\n1")
