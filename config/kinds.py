@@ -170,6 +170,23 @@ def show_networks(values: tuple[IPv4Network | IPv6Network, ...]) -> str:
     )
 
 
+def paths(value: object) -> object:
+    """`customer.name,participants[].email`, or the same with spaces; a TOML list of texts as well.
+    A path with a comma or space in a key has it in double quotes."""
+    if isinstance(value, str):
+        value = re.findall(r'(?:"(?:[^"\\]|\\.)*"|[^",\s])+|"', value)
+    if isinstance(value, list | tuple) and len(value) <= 200:
+        return tuple(value)
+    raise ValueError
+
+
+def path_text(value: str) -> str:
+    # What a path looks like is the schema's business; here it is only bounded.
+    if not 0 < len(value) <= 1024 or not value.isprintable():
+        raise ValueError
+    return value
+
+
 def folder(value: object) -> object:
     """A path; `~` is the home of the user, as .env files and services have no shell to say so."""
     if not isinstance(value, str | Path):
@@ -243,6 +260,11 @@ HostNames = Annotated[
     tuple[str, ...],
     BeforeValidator(host_names),
     Kind("host names like console.example.com, at most 100", ",".join),
+]
+Paths = Annotated[
+    tuple[Annotated[str, AfterValidator(path_text)], ...],
+    BeforeValidator(paths),
+    Kind("field paths like customer.name,participants[].email, at most 200", ",".join),
 ]
 Secret = Annotated[SecretStr | None, AfterValidator(filled), Kind("text, not empty")]
 MongoUri = Annotated[

@@ -23,7 +23,8 @@ class SubjectRules:
     """What holds for a subject; None where it says nothing.
 
     `defaults` maps the text of a path to a JSON value (copy it before it goes into a document),
-    `maps` and `objects` are texts of paths pinned as one or the other. The schema parses paths.
+    `maps` and `objects` are texts of paths pinned as one or the other, `redact` of those whose
+    values are masked, besides the general ones. The schema parses paths.
     """
 
     on_new_field: Policy | None = None
@@ -31,6 +32,7 @@ class SubjectRules:
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     maps: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
 
     def over(self, general: SubjectRules) -> SubjectRules:
         """These rules where they say something, `general` everywhere else."""
@@ -40,6 +42,7 @@ class SubjectRules:
             defaults=MappingProxyType({**general.defaults, **self.defaults}),
             maps=self.maps + _others(general.maps, self.maps + self.objects),
             objects=self.objects + _others(general.objects, self.maps + self.objects),
+            redact=self.redact + _others(general.redact, self.redact),
         )
 
 
@@ -75,6 +78,7 @@ def _rules(content: dict[str, Any]) -> SubjectRules:
         defaults=MappingProxyType(dict(content.get("defaults", {}))),
         maps=tuple(content.get("maps", ())),
         objects=tuple(content.get("objects", ())),
+        redact=tuple(content.get("redact", ())),
     )
 
 
@@ -136,4 +140,5 @@ _READERS = {
     "defaults": (_are_defaults, 'a table of paths and JSON values like { "agent.name" = "" }'),
     "maps": (_are_paths, _PATHS),
     "objects": (_are_paths, _PATHS),
+    "redact": (_are_paths, _PATHS),
 }

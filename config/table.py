@@ -80,6 +80,11 @@ class Settings(BaseModel, frozen=True):
     cxone_reject_status: Annotated[Literal[400, 202], Choice] = _row(
         400, "Answer to a body that is kept as dead letter; 202 for senders that count 4xx."
     )
+    cxone_redact: kinds.Paths = _row(
+        (),
+        "Fields whose values are masked wherever payloads are shown or exported (what is stored "
+        "stays): paths, **.phone for any depth, or JSON Pointers; in any case of letters.",
+    )
     # -- HTTP -----------------------------------------------------------------------------------
     cxone_listen: kinds.Listen = _row("127.0.0.1:8080", "Where the service listens.")
     cxone_threads: kinds.Whole = _row(16, "Requests handled at the same time.", ge=1, le=256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from consumer.guard_warnings import GuardWarnings
 from consumer.hexdump import hexdump
 from consumer.metrics import REJECTED, SECRETS, SPOOLED, UNTRACKED, VERSIONS, Metrics
 from consumer.parsing import EventParser
+from consumer.redaction import Redaction
 from consumer.schema.defaults import fill
 from consumer.signature import Secret, SignatureScheme, verify
 from consumer.spool import Spool
@@ -50,6 +51,7 @@ class Policy:
     scope: Literal["type", "collection"] = "type"
     dedupe: Literal["content", "id"] = "content"
     hex_bytes: int = 64
+    redaction: Redaction = field(default_factory=Redaction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,7 @@ class Ingest:
         self._metrics.count(REJECTED, reason=error.reason)
         fields: dict[str, Any] = {"error": str(error)}
         if isinstance(error, MalformedJson) and self._policy.hex_bytes:
-            fields["hex"] = hexdump(delivery.body, error.position, self._policy.hex_bytes)
+            fields["hex"] = self._hex(delivery.body, error.position, event_type)
         log.warning(
             "dead letter",
             delivery=delivery.id,
@@ -246,3 +248,8 @@ class Ingest:
             bytes=len(delivery.body),
             **fields,
         )
+
+    def _hex(self, body: bytes, position: int | None, event_type: str | None) -> str:
+        redaction = self._policy.redaction
+        hidden = redaction.body(body, event_type).hidden if redaction else None
+        return hexdump(body, position, self._policy.hex_bytes, hidden)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 
@@ -13,6 +15,7 @@ from consumer.datadog.points import Common, tags
 from consumer.errors import NoMongo, SetupError
 from consumer.ingest import COLLECTION_SUBJECT, Policy
 from consumer.parsing import EventFields
+from consumer.redaction import Paths, Redaction, read_paths
 from consumer.retry_rules import RetryRules
 from consumer.schema.policy import Guards, SchemaPolicy, SubjectPolicy, subject_policy
 from consumer.server.server import ServerOptions
@@ -52,6 +55,7 @@ def ingest_policy(settings: Settings) -> Policy:
         scope=settings.cxone_schema_scope,
         dedupe=settings.cxone_dedupe,
         hex_bytes=settings.cxone_log_hex_bytes,
+        redaction=redaction(settings),
     )
 
 
@@ -95,6 +99,25 @@ def _subject(settings: Settings, name: str, rules: SubjectRules) -> SubjectPolic
         raise SetupError(f'[subjects."{name}"] in the config file: {error}') from error
 
 
+def redaction(settings: Settings) -> Redaction:
+    """What is masked wherever payloads are shown; raises SetupError for a path that is none."""
+    subjects = {
+        name: _paths(rules.redact, f'redact of [subjects."{name}"] in the config file')
+        for name, rules in settings.subjects.items()
+    }
+    of_all = [subjects.pop(ALL, frozenset()), _paths(settings.cxone_redact, "CXONE_REDACT")]
+    if settings.cxone_schema_scope == "collection":
+        of_all.append(subjects.get(COLLECTION_SUBJECT, frozenset()))
+    return Redaction(frozenset().union(*of_all), subjects, settings.cxone_id_field)
+
+
+def _paths(texts: Collection[str], where: str) -> Paths:
+    try:
+        return read_paths(texts)
+    except ValueError as error:
+        raise SetupError(f"{where}: {error}") from error
+
+
 def retry_rules(settings: Settings) -> RetryRules:
     """How often dead letters are tried, and what may be done to them."""
     return RetryRules(
@@ -117,7 +140,8 @@ def retry_basis(settings: Settings) -> Basis:
         settings.cxone_dedupe,
         settings.cxone_schema_scope,
         schema_policy(settings).general.contract,
-        sorted((name, settings.rules_for(name)) for name in settings.subjects),
+        # What is masked changes nothing of what can be stored.
+        sorted((name, replace(settings.rules_for(name), redact=())) for name in settings.subjects),
     )
     return Basis(
         signing=(repr(signature_scheme(settings)).encode(), *secrets),

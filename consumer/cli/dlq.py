@@ -38,8 +38,9 @@ def list_entries(
     with desk(ctx) as at:
         groups = at.core.dead_letters.summary(chosen)
         entries = list(at.core.dead_letters.find(chosen, limit))
+        masks = at.masks("dlq list", [], reveal=False)
     if as_json:
-        print_json({"groups": groups, "entries": [brief(entry) for entry in entries]})
+        print_json({"groups": groups, "entries": [brief(entry, masks) for entry in entries]})
         return
     out = console()
     if not groups:

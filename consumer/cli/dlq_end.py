@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -23,10 +23,13 @@ from consumer.cli.dlq_entries import (
     Status,
     desk,
     filters,
+    masked_body,
     one,
 )
+from consumer.cli.reveal import Reveal
 from consumer.clock import utc_now
 from consumer.errors import SetupError
+from consumer.redaction import MaskedBody, Redaction
 from consumer.storage.dead_letters import UNRESOLVED
 
 _MAX_BECAUSE = 1000
@@ -73,11 +76,15 @@ def export(
     event_type: EventType = None,
     status: Status = None,
     older_than: OlderThan = None,
+    reveal: Reveal = False,
 ) -> int:
     """Write bodies one a line, so that `send FILE` can post them again byte for byte.
 
     JSON that spans lines is written on one, which makes it another body with the same meaning; what
     is not JSON and spans lines is left out. Either is said.
+
+    What CXONE_REDACT names is masked, which makes bodies that are not to be sent; not so with
+    --reveal.
 
     Exit status: 0 all were written, 1 some were left out.
     """
@@ -88,9 +95,15 @@ def export(
         raise typer.BadParameter("FILE must end in .jsonl: by that `send` knows it")
     rewritten: list[str] = []
     left_out: list[str] = []
+    hidden: list[str] = []
     count = 0
     with desk(ctx) as at, _opened(file) as out:
-        for _id, body in _bodies(at, chosen):
+        ids = [_id for _id, _ in at.core.dead_letters.ids(chosen)]
+        masks = at.masks("dlq export", ids, reveal=reveal)
+        for _id, masked in _bodies(at, ids, masks):
+            body = masked.shown
+            if masked.spans:
+                hidden.append(_id)
             line = body if stands_alone(body) else on_one_line(body)
             if line is None:
                 left_out.append(_id)
@@ -103,6 +116,7 @@ def export(
     err = error_console()
     err.print(f"{count} bodies written")
     for what, ids in (
+        ("with masked values (CXONE_REDACT), not to be sent: --reveal writes them whole", hidden),
         ("on one line, which makes them other bodies with the same meaning", rewritten),
         ("left out, for they span lines and are not JSON: `dlq show` them", left_out),
     ):
@@ -131,16 +145,16 @@ def on_one_line(body: bytes) -> bytes | None:
     return line if stands_alone(line) else None
 
 
-def _bodies(at: Desk, chosen: dict[str, object]) -> Iterator[tuple[str, bytes]]:
+def _bodies(at: Desk, ids: Sequence[str], masks: Redaction) -> Iterator[tuple[str, MaskedBody]]:
     """One at a time: together they may be large."""
-    for _id, _reason in at.core.dead_letters.ids(chosen):
+    for _id in ids:
         try:
             entry = one(at.core, _id)
         except SetupError:
             continue
         # Entries about failed migrations have none.
-        if body := bytes(entry["original_payload"]):
-            yield _id, body
+        if entry["original_payload"]:
+            yield _id, masked_body(entry, masks)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from config.settings import Settings
 from consumer.cli.context import load_settings
 from consumer.clock import utc_now
 from consumer.errors import SetupError
-from consumer.options import retry_rules
+from consumer.options import redaction, retry_rules
+from consumer.redaction import MaskedBody, Redaction
 from consumer.replay import Replay
 from consumer.runtime import Core, open_core
 from consumer.schema.paths import to_text
@@ -50,6 +51,15 @@ class Desk:
 
     def replay(self) -> Replay:
         return Replay(self.core.ingest, self.core.dead_letters, utc_now, retry_rules(self.settings))
+
+    def masks(self, what: str, entries: Sequence[str], *, reveal: bool) -> Redaction:
+        """What to hide of these entries: nothing for a person who said `--reveal`, which is
+        written down first."""
+        found = redaction(self.settings)
+        if reveal and found:
+            self.record(f"{what} --reveal", entries)
+            return Redaction()
+        return found
 
     def record(self, what: str, ids: Sequence[str], **details: object) -> None:
         """Write a deed to the audit before it is done; only the first thousand ids by name."""
@@ -99,7 +109,12 @@ def one(core: Core, prefix: str) -> Entry:
     raise SetupError(f"{what} with {prefix!r}: `cxone-consumer dlq list` shows their ids")
 
 
-def brief(entry: Mapping[str, Any]) -> Entry:
+def masked_body(entry: Mapping[str, Any], masks: Redaction) -> MaskedBody:
+    """The body of an entry as it may be shown."""
+    return masks.body(bytes(entry["original_payload"]), entry.get("event_type"))
+
+
+def brief(entry: Mapping[str, Any], masks: Redaction) -> Entry:
     """An entry without its body."""
     names = (
         "_id", "reason", "status", "error_message", "diagnosis", "event_type", "event_id",
@@ -107,6 +122,7 @@ def brief(entry: Mapping[str, Any]) -> Entry:
         "blocked_by", "resolved_by", "discarded_because", "expires_at", "digest",
     )  # fmt: skip
     found = {name: entry.get(name) for name in names}
+    found["event_id"] = masks.event_id(found["event_id"], found["event_type"])
     if found["blocked_by"] == found["reason"]:
         found["blocked_by"] = None
     return {**found, "bytes": len(entry["original_payload"])}

@@ -12,10 +12,21 @@ import typer
 from config.person import editor_command
 from consumer.cli.console import console, error_console, print_json
 from consumer.cli.dlq_diff import difference
-from consumer.cli.dlq_entries import AsJson, Desk, Entry, EntryId, confirmed, desk, one
+from consumer.cli.dlq_entries import (
+    AsJson,
+    Desk,
+    Entry,
+    EntryId,
+    confirmed,
+    desk,
+    masked_body,
+    one,
+)
+from consumer.cli.reveal import Reveal, mask_note
 from consumer.errors import Rejected, SetupError
 from consumer.options import event_fields
 from consumer.parsing import EventParser
+from consumer.redaction import Redaction
 from consumer.repairs import TABLE, repair
 from consumer.replay import EDITED, Corrected, Replayed
 
@@ -23,7 +34,11 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def repair_entry(
-    ctx: typer.Context, entry_id: EntryId, yes: Yes = False, as_json: AsJson = False
+    ctx: typer.Context,
+    entry_id: EntryId,
+    yes: Yes = False,
+    reveal: Reveal = False,
+    as_json: AsJson = False,
 ) -> int:
     """Make a malformed body readable by the known repairs, show the difference, and retry it.
 
@@ -34,6 +49,7 @@ def repair_entry(
     """
     with desk(ctx) as at:
         entry = one(at.core, entry_id)
+        masks = at.masks("dlq repair", [entry["_id"]], reveal=reveal)
         body = bytes(entry["original_payload"])
         found = repair(body, safe_only=False)
         problem = _problem(at, found.body) if found else "no repair applies to it"
@@ -45,40 +61,63 @@ def repair_entry(
         for row in TABLE:
             if row.name in found.names:
                 error_console().print(f"{row.name}: {row.help}")
-        return _apply(
-            at, entry, Corrected(found.body, found.names), "repair", yes=yes, as_json=as_json
-        )
+        corrected = Corrected(found.body, found.names)
+        return _apply(at, entry, corrected, "repair", masks, yes=yes, as_json=as_json)
 
 
-def edit(ctx: typer.Context, entry_id: EntryId, yes: Yes = False, as_json: AsJson = False) -> int:
+def edit(
+    ctx: typer.Context,
+    entry_id: EntryId,
+    yes: Yes = False,
+    reveal: Reveal = False,
+    as_json: AsJson = False,
+) -> int:
     """Open a copy of a body in VISUAL or EDITOR, show the difference, and retry what was saved.
 
-    The original bytes stay; the edited body is an event of its own, with its own digest.
+    The original bytes stay; the edited body is an event of its own, with its own digest. What
+    CXONE_REDACT masks cannot be edited unseen: such a body takes --reveal.
 
     Exit status: 0 resolved, 1 it stays or nothing was changed.
     """
     with desk(ctx) as at:
         entry = one(at.core, entry_id)
+        masks = at.masks("dlq edit", [entry["_id"]], reveal=reveal)
         earlier = entry.get("edited_payload")
         body = bytes(entry["original_payload"])
-        edited = _edited(bytes(earlier) if earlier is not None else body, entry["_id"])
+        start = bytes(earlier) if earlier is not None else body
+        if masks.body(start, entry.get("event_type")).spans:
+            raise SetupError(
+                f"dead letter {entry['_id']} holds values that CXONE_REDACT masks:"
+                " --reveal opens it as it is, and the audit says that you did"
+            )
+        edited = _edited(start, entry["_id"])
         if edited == body:
             error_console().print("Nothing was changed.")
             return 1
         problem = _problem(at, edited)
         if problem:
             raise SetupError(f"the edited body is no event ({problem}): the entry is as it was")
-        return _apply(
-            at, entry, Corrected(edited, (EDITED,), edited=True), "edit", yes=yes, as_json=as_json
-        )
+        corrected = Corrected(edited, (EDITED,), edited=True)
+        return _apply(at, entry, corrected, "edit", masks, yes=yes, as_json=as_json)
 
 
 def _apply(
-    at: Desk, entry: Entry, corrected: Corrected, what: str, *, yes: bool, as_json: bool
+    at: Desk,
+    entry: Entry,
+    corrected: Corrected,
+    what: str,
+    masks: Redaction,
+    *,
+    yes: bool,
+    as_json: bool,
 ) -> int:
     # The difference goes to standard error beside the question, so that JSON stays clean.
-    for line in difference(bytes(entry["original_payload"]), corrected.body):
+    before, after = masked_body(entry, masks), masks.body(corrected.body, entry.get("event_type"))
+    lines = difference(before.shown, after.shown)
+    for line in lines or ["what differs is masked (CXONE_REDACT)"]:
         error_console().print(line, soft_wrap=True)
+    if note := mask_note(before):
+        error_console().print(note, soft_wrap=True)
     if not confirmed("Retry it with this body?", yes=yes):
         error_console().print("The entry is as it was.")
         return 1

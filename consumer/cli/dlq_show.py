@@ -10,12 +10,25 @@ import msgspec
 import typer
 
 from consumer.cli.console import console, print_json, safe, shown, table
-from consumer.cli.dlq_entries import AsJson, Desk, Entry, EntryId, brief, change_text, desk, one
+from consumer.cli.dlq_entries import (
+    AsJson,
+    Desk,
+    Entry,
+    EntryId,
+    brief,
+    change_text,
+    desk,
+    masked_body,
+    one,
+)
+from consumer.cli.reveal import Reveal, mask_note
 from consumer.errors import MalformedJson, Rejected
 from consumer.events import Event
+from consumer.hexdump import hex_pairs
 from consumer.ingest import COLLECTION_SUBJECT
 from consumer.options import event_fields
 from consumer.parsing import EventParser
+from consumer.redaction import MaskedBody
 from consumer.repairs import repair
 from consumer.storage.dead_letters import UNRESOLVED
 
@@ -39,27 +52,32 @@ class Diagnosis:
     held: bool = False
 
 
-def show(ctx: typer.Context, entry_id: EntryId, as_json: AsJson = False) -> None:
+def show(
+    ctx: typer.Context, entry_id: EntryId, reveal: Reveal = False, as_json: AsJson = False
+) -> None:
     """Show one entry: why it is here, what was tried, what would help, and its bytes."""
     with desk(ctx) as at:
         entry = one(at.core, entry_id)
         found = diagnosis(at, entry)
-    body = bytes(entry["original_payload"])
+        masks = at.masks("dlq show", [entry["_id"]], reveal=reveal)
+    body = masked_body(entry, masks)
+    facts = brief(entry, masks)
     if as_json:
         print_json(
             {
-                **brief(entry),
+                **facts,
                 "headers": entry["headers"],
                 "history": entry["history"],
                 "changes": entry.get("changes"),
                 "repairs": entry.get("repairs"),
                 "now": found,
-                "original_payload": body.decode("latin-1"),
+                "original_payload": body.shown.decode("latin-1"),
+                "masked": mask_note(body) or None,
             }
         )
         return
     out = console()
-    rows = [(name, value) for name, value in brief(entry).items() if value is not None]
+    rows = [(name, value) for name, value in facts.items() if value is not None]
     rows += [(f"header {name}", value) for name, value in entry["headers"].items()]
     out.print(table(("field", "value"), rows, title=f"Dead letter {entry['_id']}"))
     for attempt in entry["history"]:
@@ -74,6 +92,8 @@ def show(ctx: typer.Context, entry_id: EntryId, as_json: AsJson = False) -> None
     # The payload comes from outside: what it holds must not reach the terminal as commands.
     for line in _views(body, found.position):
         out.print(safe(line), soft_wrap=True)
+    if note := mask_note(body):
+        out.print(note, soft_wrap=True)
 
 
 def diagnosis(at: Desk, entry: Entry) -> Diagnosis:
@@ -134,14 +154,15 @@ def _attempt(attempt: dict[str, Any]) -> str:
     return f"{shown(attempt['at'])}  {attempt['by']}{repairs}: {attempt['result']}{error}"
 
 
-def _views(body: bytes, position: int | None) -> Iterator[str]:
+def _views(body: MaskedBody, position: int | None) -> Iterator[str]:
     """The body as pretty JSON where it is JSON, raw, and in hex around the fault or the start."""
-    pretty = _pretty(body)
-    if pretty is not None and pretty.encode() != body:
+    shown = body.shown
+    pretty = _pretty(shown)
+    if pretty is not None and pretty.encode() != shown:
         yield "Body as JSON:"
         yield _cut(pretty)
-    yield f"Body, {len(body)} bytes:"
-    yield _cut(body[: _SHOWN_BYTES + 1].decode("utf-8", "backslashreplace"))
+    yield f"Body, {len(body.raw)} bytes:"
+    yield _cut(shown[: _SHOWN_BYTES + 1].decode("utf-8", "backslashreplace"))
     start = 0
     if position is not None and position > _HEX_BYTES - _AROUND:
         start = (position - _AROUND) // _ROW * _ROW
@@ -149,12 +170,17 @@ def _views(body: bytes, position: int | None) -> Iterator[str]:
     yield from hex_rows(body, start, _HEX_BYTES)
 
 
-def hex_rows(body: bytes, start: int, count: int) -> Iterator[str]:
-    """Rows of 16 bytes: offset, hex, and ASCII with a dot for all else."""
-    for offset in range(start, min(len(body), start + count), _ROW):
-        row = body[offset : offset + _ROW]
-        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        yield f"{offset:06x}  {row.hex(' '):<{_ROW * 3 - 1}}  {text}"
+def hex_rows(body: MaskedBody, start: int, count: int) -> Iterator[str]:
+    """Rows of 16 bytes: offset, hex, and ASCII with a dot for all else, a star for masked bytes."""
+    for offset in range(start, min(len(body.raw), start + count), _ROW):
+        row = body.raw[offset : offset + _ROW]
+        masks = body.hidden(offset, offset + _ROW)
+        text = "".join(
+            "*" if masked else chr(byte) if 32 <= byte < 127 else "."
+            for byte, masked in zip(row, masks, strict=True)
+        )
+        pairs = hex_pairs(body.raw, offset, offset + _ROW, body.hidden)
+        yield f"{offset:06x}  {pairs:<{_ROW * 3 - 1}}  {text}"
 
 
 def _pretty(body: bytes) -> str | None:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+import structlog
 import typer
 
+from config.person import user_name
+from config.settings import Settings
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import load_settings
+from consumer.cli.reveal import Reveal
 from consumer.clock import utc_now
 from consumer.data_dir import DataDirectory
-from consumer.errors import SetupError, StoreUnavailable
+from consumer.errors import NoMongo, SetupError, StoreUnavailable
+from consumer.options import redaction
+from consumer.redaction import Redaction
 from consumer.runtime import open_core
 from consumer.spool import Spool, deliveries, directory_in, survey
 from consumer.spool.records import plain
 from consumer.storage import mongo
+from consumer.storage.audit import Audit
 from consumer.storage.outage import Outage
 from jobs.drain_spool import DrainSpool
 
 app = typer.Typer(no_args_is_help=True)
+
+log = structlog.get_logger(__name__)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -56,22 +66,48 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
 def export(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file; one JSON a line.")],
+    reveal: Reveal = False,
 ) -> None:
-    """Copy what waits into a file, as JSON Lines; the spool stays as it is."""
-    directory = directory_in(load_settings(ctx).cxone_data_dir)
-    count = 0
+    """Copy what waits into a file, as JSON Lines; the spool stays as it is.
+
+    What CXONE_REDACT names is masked; --reveal copies bodies whole. The audit is in MongoDB: where
+    that is away, the log alone says that you did.
+    """
+    settings = load_settings(ctx)
+    directory = directory_in(settings.cxone_data_dir)
+    masks = redaction(settings)
+    if reveal and masks:
+        _write_down(settings)
+        masks = Redaction()
+    count = hidden = 0
     try:
         # Payloads are customers' data: nobody else may read them.
         file.touch(mode=0o600, exist_ok=False)
         with file.open("wb") as out:
             for delivery in deliveries(directory):
-                out.write(msgspec.json.encode(plain(delivery)) + b"\n")
+                body = masks.body(delivery.body)
+                out.write(msgspec.json.encode(plain(replace(delivery, body=body.shown))) + b"\n")
                 count += 1
+                hidden += bool(body.spans)
     except FileExistsError:
         raise SetupError(f"{file} exists: name a new file") from None
     except OSError as error:
         raise SetupError(f"{file} cannot be written ({error.strerror})") from error
     error_console().print(f"{count} deliveries written to {file}")
+    if hidden:
+        note = f"{hidden} of them with masked values (CXONE_REDACT): --reveal copies them whole"
+        error_console().print(note)
+
+
+def _write_down(settings: Settings) -> None:
+    """Say in the audit that somebody copied what is masked, and in the log where it is away."""
+    who = user_name()
+    try:
+        with open_core(settings) as core:
+            audit = Audit(core.database[mongo.AUDIT])
+            audit.record(who, "spool export --reveal", utc_now(), {})
+    except (StoreUnavailable, NoMongo):
+        log.warning("revealed without audit: MongoDB is away", by=who, what="spool export")
 
 
 @app.command()

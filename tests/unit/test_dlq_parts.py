@@ -14,6 +14,7 @@ from consumer.cli.dlq_end import on_one_line, stands_alone
 from consumer.cli.dlq_entries import before
 from consumer.cli.dlq_show import hex_rows
 from consumer.errors import ContractHold, MalformedJson, SignatureInvalid, StoreError
+from consumer.redaction import MaskedBody
 from consumer.retry_rules import Next, RetryRules, after
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
@@ -77,7 +78,7 @@ def test_only_json_is_put_on_one_line(body: bytes, line: bytes | None) -> None:
 
 
 def test_hex_view_begins_where_it_is_asked_to() -> None:
-    rows = list(hex_rows(bytes(range(60, 100)), 16, 16))
+    rows = list(hex_rows(MaskedBody(bytes(range(60, 100))), 16, 16))
 
     assert rows == ["000010  4c 4d 4e 4f 50 51 52 53 54 55 56 57 58 59 5a 5b  LMNOPQRSTUVWXYZ["]
 

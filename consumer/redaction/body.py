@@ -1,0 +1,194 @@
+"""Find which bytes of a body are to be hidden, though it may not be JSON.
+
+Lenient where JSON's parts are certain all the same (raw control characters in text, odd numbers).
+Where they are not, no value can be told to be harmless: a quote too many makes keys of values, a
+brace too many moves them elsewhere. Then every value in front of the fault is hidden, and behind it
+everything but JSON's own punctuation.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from consumer.redaction.paths import Paths, below, inside, met
+
+MASK = "********"
+_INSTEAD = f'"{MASK}"'.encode()
+
+_PIECE = re.compile(
+    rb"[ \t\r\n]*(?:(?P<mark>[{}\[\],:])"
+    rb'|(?P<text>"[^"\\]*(?:\\.[^"\\]*)*")'
+    rb"|(?P<word>-?[0-9][0-9.eE+-]*|true|false|null|NaN|-?Infinity))",
+    re.DOTALL,
+)
+_BOM = b"\xef\xbb\xbf"
+# Nothing is stored that is deeper than 100; keeping track of more would only cost time.
+_DEPTH = 256
+# What may be seen behind a fault, and stars for all else.
+_PUNCTUATION = b'{}[],:" \t\r\n'
+_BLOT = bytes(byte if byte in _PUNCTUATION else ord("*") for byte in range(256))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes `start` to before `end` of a body are hidden; `instead` stands for them in text."""
+
+    start: int
+    end: int
+    instead: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedBody:
+    """A body and what of it is hidden. From byte `fault` on it could not be read."""
+
+    raw: bytes
+    spans: tuple[Span, ...] = ()
+    fault: int | None = None
+
+    @property
+    def shown(self) -> bytes:
+        """The body with masks; JSON stays JSON."""
+        parts, at = [], 0
+        for span in self.spans:
+            parts += [self.raw[at : span.start], span.instead]
+            at = span.end
+        return b"".join([*parts, self.raw[at:]])
+
+    def hidden(self, start: int, end: int) -> list[bool]:
+        """Of each byte in the range whether it is hidden."""
+        flags = [False] * max(0, min(end, len(self.raw)) - start)
+        for span in self.spans:
+            for at in range(max(span.start, start), min(span.end, start + len(flags))):
+                flags[at - start] = at < self.certain or self.raw[at] not in _PUNCTUATION
+        return flags
+
+    @property
+    def certain(self) -> int:
+        """How many bytes could be read."""
+        return len(self.raw) if self.fault is None else self.fault
+
+
+def mask(raw: bytes, paths: Paths) -> MaskedBody:
+    """The body, with what the paths lead to hidden; null stays visible, for it says nothing of
+    anybody and much to whoever looks for a fault."""
+    return _Scan(raw).run(paths)
+
+
+@dataclass(slots=True)
+class _Level:
+    """An object or list that is open: what may come next, and where in the paths we are."""
+
+    is_object: bool
+    paths: Paths
+    may_end: bool = True
+    expects_comma: bool = False
+    index: int = 0
+
+
+class _Fault(Exception):
+    """From here on the body cannot be read."""
+
+
+class _Scan:
+    """One pass over a body; `_at` is the byte up to which it was read for certain."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+        self._at = len(_BOM) if raw.startswith(_BOM) else 0
+        self._spans: list[Span] = []
+        self._values: list[tuple[int, int]] = []
+        self._levels: list[_Level] = []
+        # The depth of the value that is hidden as a whole, and where it began.
+        self._hiding: tuple[int, int] | None = None
+
+    def run(self, paths: Paths) -> MaskedBody:
+        fault = None
+        try:
+            self._value(paths, self._at)
+            while self._levels:
+                self._step(self._levels[-1])
+            if self._raw[self._at :].strip():
+                fault = self._at
+        except _Fault:
+            fault = self._at
+        if fault is not None:
+            self._spans = [Span(*value, _INSTEAD) for value in self._values if value[1] <= fault]
+            if rest := self._raw[fault:]:
+                self._spans.append(Span(fault, len(self._raw), rest.translate(_BLOT)))
+        return MaskedBody(self._raw, tuple(self._spans), fault)
+
+    def _step(self, level: _Level) -> None:
+        found = self._piece(self._at)
+        mark = found["mark"]
+        if mark == (b"}" if level.is_object else b"]") and level.may_end:
+            self._at = found.end()
+            self._close()
+        elif level.expects_comma:
+            if mark != b",":
+                raise _Fault
+            self._at = found.end()
+            level.index += 1
+            level.may_end = level.expects_comma = False
+        else:
+            level.may_end = level.expects_comma = True
+            if level.is_object:
+                self._member(level, found)
+            else:
+                self._value(inside(level.paths, level.index), self._at)
+
+    def _member(self, level: _Level, found: re.Match[bytes]) -> None:
+        # Text is a key only where a colon follows.
+        if found["text"] is None:
+            raise _Fault
+        colon = self._piece(found.end())
+        if colon["mark"] != b":":
+            raise _Fault
+        key = _key(found["text"])
+        self._at = colon.end()
+        self._value(below(level.paths, key), self._at)
+
+    def _value(self, paths: Paths, at: int) -> None:
+        found = self._piece(at)
+        mark, start = found["mark"], found.start(found.lastgroup or 0)
+        if mark not in (None, b"{", b"["):
+            raise _Fault
+        if len(self._levels) == _DEPTH:
+            raise _Fault
+        self._at = found.end()
+        hides = met(paths) and self._hiding is None and found["word"] != b"null"
+        if mark is not None:
+            if hides:
+                self._hiding = len(self._levels), start
+            self._levels.append(_Level(mark == b"{", paths))
+        elif found["word"] != b"null":
+            self._values.append((start, self._at))
+            if hides:
+                self._hide(start)
+
+    def _close(self) -> None:
+        self._levels.pop()
+        if self._hiding is not None and self._hiding[0] == len(self._levels):
+            start, self._hiding = self._hiding[1], None
+            self._hide(start)
+
+    def _hide(self, start: int) -> None:
+        self._spans.append(Span(start, self._at, _INSTEAD))
+
+    def _piece(self, at: int) -> re.Match[bytes]:
+        found = _PIECE.match(self._raw, at)
+        if found is None:
+            raise _Fault
+        return found
+
+
+def _key(quoted: bytes) -> str:
+    text = quoted.decode("utf-8", "surrogateescape")
+    if "\\" not in text:
+        return text[1:-1]
+    try:
+        return str(json.loads(text, strict=False))
+    except ValueError:
+        raise _Fault from None

@@ -1,0 +1,83 @@
+"""What is hidden of which subject, in a body as received and in a payload that was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from consumer.redaction.body import MASK, MaskedBody, mask
+from consumer.redaction.paths import Paths, below, inside, met, pointer
+from consumer.schema.paths import RESERVED
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """The paths whose values are hidden: of every subject, and of single ones besides.
+
+    Where the subject is not known (None), what any subject hides is hidden.
+    """
+
+    general: Paths = frozenset()
+    subjects: Mapping[str, Paths] = field(default_factory=dict)
+    # Where the event id stands: a key, or a JSON Pointer. It is shown in more places than payloads.
+    id_field: str = "id"
+
+    def __bool__(self) -> bool:
+        return bool(self._paths(None))
+
+    def body(self, raw: bytes, subject: str | None = None) -> MaskedBody:
+        """A body as received."""
+        paths = self._paths(subject)
+        return mask(raw, paths) if paths else MaskedBody(raw)
+
+    def value(self, payload: Any, subject: str | None = None) -> Any:
+        """A masked copy of a payload that was read."""
+        return _masked(payload, self._paths(subject))
+
+    def document(self, document: Mapping[str, Any], subject: str | None = None) -> dict[str, Any]:
+        """A masked copy of a document of `events`, with what it keeps aside in `_meta`."""
+        paths = self._paths(subject)
+        shown = {
+            key: value if key in RESERVED else _masked(value, below(paths, key))
+            for key, value in document.items()
+        }
+        meta = shown.get("_meta")
+        if paths and isinstance(meta, Mapping):
+            meta = dict(meta)
+            if "shadowed" in meta:
+                meta["shadowed"] = [
+                    {**each, "value": _masked(each["value"], below(paths, each["name"]))}
+                    for each in meta["shadowed"]
+                ]
+            if "key" in meta:
+                meta["key"] = self.event_id(meta["key"], subject)
+            shown["_meta"] = meta
+        return shown
+
+    def event_id(self, event_id: Any, subject: str | None = None) -> Any:
+        """The id of an event, or the mask where its field is hidden."""
+        paths = self._paths(subject)
+        keys = pointer(self.id_field) if self.id_field.startswith("/") else (self.id_field,)
+        for key in keys:
+            paths = below(paths, key)
+            if met(paths):
+                return None if event_id is None else MASK
+        return event_id
+
+    def _paths(self, subject: str | None) -> Paths:
+        if subject is None:
+            return self.general.union(*self.subjects.values())
+        return self.general | self.subjects.get(subject, frozenset())
+
+
+def _masked(value: Any, paths: Paths) -> Any:
+    if not paths or value is None:
+        return value
+    if met(paths):
+        return MASK
+    if isinstance(value, Mapping):
+        return {key: _masked(item, below(paths, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, inside(paths, index)) for index, item in enumerate(value)]
+    return value

@@ -1,0 +1,188 @@
+"""No command, export or log line shows what CXONE_REDACT masks, unless somebody says --reveal."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.cli import main
+from consumer.storage import mongo
+from tests.integration.test_spool import delivery
+from tests.service import SECRET
+from tests.spooling import spooling
+from tests.sweeping import Bench, bench
+
+Db = Database[dict[str, Any]]
+Command = Callable[..., tuple[int, str, str]]
+
+PERSON = "Wilhelmina"
+PATHS = "customer.name, **.email"
+BROKEN = b'{"id":"1","type":"t","customer":{"name":"%b","age":7,}}' % PERSON.encode()
+INCOMPLETE = b'{"type":"t","customer":{"name":"%b"},"n":1}' % PERSON.encode()
+# Hex of a part of it, as a dump would show it.
+IN_HEX = PERSON.encode()[:5].hex(" ")
+
+
+@pytest.fixture
+def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
+    mongo.create_indexes(database)
+    made = bench(mongod_uri, database, cxone_redact=PATHS)
+    yield made
+    made.core.close()
+
+
+@pytest.fixture
+def command(
+    mongod_uri: str,
+    database: Db,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> Command:
+    """The command with CXONE_REDACT set: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    given = {
+        "CXONE_SHARED_SECRET": SECRET,
+        "CXONE_REDACT": PATHS,
+        "MONGODB_URI": mongod_uri,
+        "MONGODB_DATABASE": database.name,
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capfdbinary.readouterr()
+        status = main.run(list(arguments))
+        out, err = capfdbinary.readouterr()
+        return status, out.decode(), err.decode()
+
+    return call
+
+
+def deeds(database: Db) -> list[str]:
+    return [deed["what"] for deed in database["audit"].find().sort("_id")]
+
+
+def test_show_masks_text_json_and_hex_unless_revealed(
+    here: Bench, command: Command, database: Db
+) -> None:
+    here.receive(BROKEN)
+    _id = here.letter()["_id"]
+
+    _, text, _ = command("dlq", "show", _id)
+    _, as_json, _ = command("dlq", "show", _id, "--json")
+    before = deeds(database)
+    _, revealed, _ = command("dlq", "show", _id, "--reveal")
+
+    for shown in (text, as_json):
+        assert PERSON not in shown
+        assert IN_HEX not in shown
+    assert '"customer":{"name":"********","age":"********",' in text
+    assert f"cannot be read from byte {BROKEN.index(b',}') + 1} on, so every value is" in text
+    assert json.loads(as_json)["original_payload"].startswith('{"id":"********"')
+    assert (before, deeds(database)) == ([], ["dlq show --reveal"])
+    assert PERSON in revealed
+    assert IN_HEX in revealed
+    assert bytes(here.letter()["original_payload"]) == BROKEN
+
+
+def test_export_masks_bodies_unless_revealed(
+    here: Bench, command: Command, database: Db, tmp_path: Path
+) -> None:
+    here.receive(BROKEN)
+    here.receive(INCOMPLETE)
+
+    status, _, said = command("dlq", "export", "masked.jsonl")
+    command("dlq", "export", "whole.jsonl", "--reveal")
+
+    masked = (tmp_path / "masked.jsonl").read_text()
+    assert status == 0
+    assert PERSON not in masked
+    assert '{"type":"t","customer":{"name":"********"},"n":1}' in masked
+    assert "2 with masked values" in said
+    assert (tmp_path / "whole.jsonl").read_text().count(PERSON) == 2
+    (deed,) = database["audit"].find()
+    assert (deed["what"], deed["count"]) == ("dlq export --reveal", 2)
+
+
+def test_the_difference_of_a_repair_is_masked(here: Bench, command: Command, database: Db) -> None:
+    here.receive(BROKEN)
+
+    status, out, said = command("dlq", "repair", here.letter()["_id"], "--yes")
+
+    assert status == 0
+    assert PERSON not in out + said
+    assert "resolved" in out
+    assert database["events"].find_one({"customer.name": PERSON})
+
+
+def test_masked_values_are_edited_by_those_only_who_may_see_them(
+    here: Bench, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.receive(INCOMPLETE)
+    _id = here.letter()["_id"]
+    script = tmp_path / "editor.py"
+    script.write_text(
+        "import sys, pathlib\np = pathlib.Path(sys.argv[-1])\n"
+        'p.write_bytes(p.read_bytes().replace(b\'{"type"\', b\'{"id":"9","type"\'))\n'
+    )
+    monkeypatch.setenv("EDITOR", f'"{sys.executable}" "{script}"')
+
+    refused, _, said = command("dlq", "edit", _id, "--yes")
+    done, out, _ = command("dlq", "edit", _id, "--yes", "--reveal")
+
+    assert refused == 1
+    assert "--reveal" in said and PERSON not in said
+    assert done == 0, out
+
+
+def test_an_id_in_a_masked_field_is_masked_wherever_it_is_named(
+    here: Bench, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.receive(b'{"id":"%b","n":1}' % PERSON.encode())
+    monkeypatch.setenv("CXONE_REDACT", "id")
+    _id = here.letter()["_id"]
+
+    listed = command("dlq", "list", "--json")[1]
+    shown = command("dlq", "show", _id)[1] + command("dlq", "show", _id, "--json")[1]
+
+    assert PERSON not in listed + shown
+
+
+def test_the_log_shows_no_masked_byte_of_a_malformed_body(
+    here: Bench, capfd: pytest.CaptureFixture[str]
+) -> None:
+    here.receive(BROKEN)
+
+    logged = "".join(capfd.readouterr())
+
+    assert "malformed_json" in logged
+    assert "7b 22 69 64" in logged
+    assert IN_HEX not in logged
+
+
+def test_spool_export_masks_bodies_unless_revealed(
+    command: Command, database: Db, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_dir = tmp_path / "data"
+    monkeypatch.setenv("CXONE_DATA_DIR", str(data_dir))
+    away = "mongodb://127.0.0.1:9"
+    data_dir.mkdir()
+    with spooling(away, database.name, data_dir, cxone_spool_after="0.1") as parts:
+        parts.ingest.receive(delivery(parts, INCOMPLETE.replace(b"{", b'{"id":"1",', 1)))
+
+    _, _, said = command("spool", "export", "masked.jsonl")
+    command("spool", "export", "whole.jsonl", "--reveal")
+
+    assert PERSON not in (tmp_path / "masked.jsonl").read_text()
+    assert "1 of them with masked values" in said
+    assert PERSON in (tmp_path / "whole.jsonl").read_text()
+    assert deeds(database) == ["spool export --reveal"]
