@@ -8,13 +8,21 @@ from typing import Any
 import falcon
 
 from config.settings import Settings
+from consumer.approval import Approval
 from consumer.clock import utc_now
-from consumer.options import shared_secrets
+from consumer.held import HeldEvents
+from consumer.ingest import COLLECTION_SUBJECT
+from consumer.options import event_fields, schema_policy, shared_secrets
 from consumer.overview import gather
+from consumer.parsing import EventParser
 from consumer.runtime.core import Core
 from consumer.storage import mongo
+from consumer.storage.adoption_history import AdoptionHistory
 from consumer.storage.audit import Audit
+from consumer.storage.held_letters import HeldLetters
+from consumer.storage.ingest_history import IngestHistory
 from consumer.storage.job_runs import JobRuns
+from consumer.storage.recent_events import RecentEvents
 from consumer.web.health import Probe
 
 
@@ -38,12 +46,22 @@ def add_console(
         threads=max(1, settings.cxone_threads // 4),
     )
     database = core.database
+    one_subject = COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None
+    parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
+    held = HeldEvents(HeldLetters(database[mongo.DEAD_LETTERS]), parser, one_subject)
     parts = Parts(
         settings=settings,
         clock=utc_now,
         probes=probes,
         registry=core.registry,
+        schema_policy=schema_policy(settings),
+        one_subject=one_subject,
+        approval=Approval(core.registry, held, core.replay),
+        held=held,
+        adoption=AdoptionHistory(database),
+        recent_events=RecentEvents(database[mongo.EVENTS]),
         overview=lambda: gather(core.client, database, core.registry, core.dead_letters),
+        ingest_history=IngestHistory(database),
         job_runs=JobRuns(database[mongo.JOB_RUNS]),
         audit=Audit(database[mongo.AUDIT]),
     )

@@ -100,18 +100,15 @@ class AdoptionCounts:
         upper: Document = {"g": generation, "hour": MaxKey() if end is None else end}
         span = {"$gte": {"g": generation, "hour": start}, "$lt": upper}
         with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
-            for found in self._counts.find({"_id": span}).sort("_id"):
-                key = found["_id"]
-                yield HourCount(
-                    key["hour"],
-                    key["subject"],
-                    key["version"],
-                    key["exhibited"],
-                    {
-                        key["hour"] + timedelta(minutes=int(minute)): int(count)
-                        for minute, count in found["slices"].items()
-                    },
-                )
+            yield from map(_hour_count, self._counts.find({"_id": span}).sort("_id"))
+
+    def of(self, generation: int, subject: str, hours: Iterable[datetime]) -> Iterator[HourCount]:
+        """What was counted of one subject in these hours; an index look-up for each."""
+        keys = ({"g": generation, "hour": hour, "subject": subject} for hour in hours)
+        spans = [{"_id": {"$gte": key, "$lt": {**key, "version": MaxKey()}}} for key in keys]
+        if spans:
+            with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
+                yield from map(_hour_count, self._counts.find({"$or": spans}))
 
     def totals(self, generation: int) -> dict[Key, Total]:
         """The sums by subject and version."""
@@ -163,6 +160,15 @@ class AdoptionCounts:
         if operations:
             with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
                 self._totals.bulk_write(operations, ordered=True)
+
+
+def _hour_count(found: Document) -> HourCount:
+    key = found["_id"]
+    slices = {
+        key["hour"] + timedelta(minutes=int(minute)): int(count)
+        for minute, count in found["slices"].items()
+    }
+    return HourCount(key["hour"], key["subject"], key["version"], key["exhibited"], slices)
 
 
 def _added(hour: datetime, amount: int) -> Document:

@@ -108,6 +108,7 @@ INDEXES = (
         "the last run of each job, for every process where each runs it",
     ),
     Index(JOB_RUNS, (("expires_at", ASCENDING),), "old runs, deleted by MongoDB", expire_after=0),
+    Index(SCHEMA_VERSIONS, (("created_at", DESCENDING),), "the newest versions of all subjects"),
     Index(AUDIT, (("at", DESCENDING),), "what people did, the last deed first"),
     Index(
         INSTANCES,

@@ -175,6 +175,10 @@ class SchemaRegistry:
         """What the versions beyond `after` changed, up to and with `upto`, oldest first."""
         return self._versions.steps(subject, after, upto)
 
+    def latest(self, limit: int) -> list[Step]:
+        """What the newest versions of all subjects changed, the last one first."""
+        return self._versions.latest(limit)
+
     def subjects(self) -> dict[str, int]:
         """Every subject with the number of its newest version, from MongoDB."""
         return self._versions.subjects()

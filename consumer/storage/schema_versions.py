@@ -39,8 +39,9 @@ class SchemaSummary:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one version changed, and when (UTC)."""
+    """What one version of a subject changed, and when (UTC)."""
 
+    subject: str
     version: int
     created_at: datetime
     changes: tuple[Change, ...]
@@ -49,6 +50,8 @@ class Step:
 Inserted = Literal["ours", "taken", "unknown"]
 
 _CHUNK = 500
+# What a Step is read from: no fields.
+_STEP = {"changes": 1, "created_at": 1}
 # After these the insert may still have happened.
 _UNKNOWN_OUTCOME = (ConnectionFailure, ExecutionTimeout, WriteConcernError)
 
@@ -86,11 +89,15 @@ class SchemaVersions:
     def steps(self, subject: str, after: int, upto: int) -> Iterator[Step]:
         """What the versions beyond `after` changed, up to and with `upto`; reads no fields."""
         numbers = {"_id": {"$gt": _id(subject, after), "$lte": _id(subject, upto)}}
-        wanted = {"changes": 1, "created_at": 1}
         with translated(self._name):
-            for document in self._versions.find(numbers, wanted).sort("_id"):
-                changes = tuple(map(change_of, document["changes"]))
-                yield Step(document["_id"]["version"], document["created_at"], changes)
+            for document in self._versions.find(numbers, _STEP).sort("_id"):
+                yield _step(document)
+
+    def latest(self, limit: int) -> list[Step]:
+        """What the newest versions of all subjects changed, the last one first."""
+        with translated(self._name):
+            found = self._versions.find({}, _STEP).sort("created_at", DESCENDING)
+            return list(map(_step, found.limit(limit)))
 
     def created_at(self, subject: str, number: int) -> datetime | None:
         """When a version was made (UTC)."""
@@ -150,6 +157,15 @@ class SchemaVersions:
         except PyMongoError as error:
             raise unavailable(error, self._name) from error
         return "ours"
+
+
+def _step(document: Document) -> Step:
+    return Step(
+        subject=document["_id"]["subject"],
+        version=int(document["_id"]["version"]),
+        created_at=document["created_at"],
+        changes=tuple(map(change_of, document["changes"])),
+    )
 
 
 def _id(subject: str, number: int) -> Document:

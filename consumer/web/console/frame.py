@@ -93,7 +93,7 @@ class Frame:
         status: str = falcon.HTTP_200,
     ) -> None:
         """Answer with a template."""
-        self.html(resp, self.pages.whole(template, {**self.base, **values}), status)
+        self.html(resp, self.pages.render(template, {**self.base, **values}), status)
 
     def cookie(
         self, resp: falcon.Response, name: str, value: str, origin: Origin, seconds: int

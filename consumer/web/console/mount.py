@@ -46,7 +46,7 @@ def mount(app: falcon.App[Any, Any], parts: Parts, access: Access) -> None:
         base={
             "screens": [screen for screen in SCREENS if screen.nav],
             "root": ROOT,
-            "version": version("cxone-consumer"),
+            "release": version("cxone-consumer"),
         },
     )
     app.add_route(f"{ROOT}/login", Login(frame, parts, Throttle()))

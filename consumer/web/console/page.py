@@ -94,13 +94,10 @@ class Page:
     def _show(
         self, req: falcon.Request, resp: falcon.Response, request: Request, found: dict[str, Any]
     ) -> None:
-        frame, screen = self._frame, self._screen
-        values = {**frame.base, "screen": screen, "request": request, "now": request.now, **found}
-        if request.fragment:
-            frame.html(resp, frame.pages.fragment(screen.template, values))
-        else:
-            values["said"] = frame.said(req, resp)
-            frame.html(resp, frame.pages.whole(screen.template, values))
+        values = {"screen": self._screen, "request": request, "now": request.now, **found}
+        # A fragment has no place to show it.
+        values["said"] = None if request.fragment else self._frame.said(req, resp)
+        self._frame.show(resp, self._screen.template, values)
 
 
 def _download(resp: falcon.Response, found: Download) -> None:

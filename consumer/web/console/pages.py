@@ -12,6 +12,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from consumer import human
+from consumer.schema.paths import to_text
+from consumer.web.console.schema_words import change_text, types_text
 
 _PACKAGE = "consumer.web.console"
 _TYPES = {
@@ -55,20 +57,22 @@ class Pages:
             auto_reload=False,
         )
         self._environment.filters.update(
-            number=number, percent=percent, duration=human.duration, size=human.size, stamp=stamp
+            number=number,
+            percent=percent,
+            duration=human.duration,
+            size=human.size,
+            stamp=stamp,
+            milliseconds=milliseconds,
+            change=change_text,
+            path=to_text,
+            types=types_text,
         )
         self._environment.globals["asset"] = assets.url
-        # Here rather than imported by each template, so that a block can be rendered alone.
+        # Here rather than imported by each template: blocks see nothing of what theirs imports.
         self._environment.globals["m"] = self._environment.get_template("macros.html").module
 
-    def whole(self, template: str, values: Mapping[str, Any]) -> str:
+    def render(self, template: str, values: Mapping[str, Any]) -> str:
         return self._environment.get_template(template).render(values)
-
-    def fragment(self, template: str, values: Mapping[str, Any]) -> str:
-        """The block `live` of a template alone; nothing where it has none."""
-        found = self._environment.get_template(template)
-        block = found.blocks.get("live")
-        return "".join(block(found.new_context(dict(values)))) if block else ""
 
 
 def number(value: float | None) -> str:
@@ -79,6 +83,14 @@ def number(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """Cut, not rounded: 99.96 % is not done yet."""
     return "\u2013" if value is None else f"{int(value * 10) / 10:.1f}\u202f%"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """12 ms, or 3.4 ms below ten; a dash for None."""
+    if seconds is None:
+        return "\u2013"
+    value = seconds * 1000
+    return f"{value:,.0f}\u202fms" if value >= 10 else f"{value:.1f}\u202fms"
 
 
 def stamp(at: datetime) -> str:

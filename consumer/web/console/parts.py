@@ -7,21 +7,35 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from config.settings import Settings
+from consumer.approval import Approval
+from consumer.held import HeldEvents
 from consumer.overview import Overview
+from consumer.schema.policy import SchemaPolicy
+from consumer.storage.adoption_history import AdoptionHistory
 from consumer.storage.audit import Audit
+from consumer.storage.ingest_history import IngestHistory
 from consumer.storage.job_runs import JobRuns
+from consumer.storage.recent_events import RecentEvents
 from consumer.storage.schema_registry import SchemaRegistry
 from consumer.web.health import Probe
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`overview` raises StoreUnavailable like every store; `probes` are those of /readyz."""
+    """`overview` raises StoreUnavailable like every store; `probes` are those of /readyz.
+    `one_subject` is the subject of all event types, where they evolve together."""
 
     settings: Settings
     clock: Callable[[], datetime]
     probes: Mapping[str, Probe]
     registry: SchemaRegistry
+    schema_policy: SchemaPolicy
+    one_subject: str | None
+    approval: Approval
+    held: HeldEvents
+    adoption: AdoptionHistory
+    recent_events: RecentEvents
     overview: Callable[[], Overview]
+    ingest_history: IngestHistory
     job_runs: JobRuns
     audit: Audit

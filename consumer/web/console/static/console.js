@@ -4,9 +4,9 @@
 (() => {
   const live = document.getElementById("live");
   const pulse = document.getElementById("pulse");
-  if (!live || !pulse || !live.hasAttribute("data-live")) return;
+  const every = Number(live?.dataset.live) * 1000;
+  if (!pulse || !every) return;
   const button = pulse.querySelector("button");
-  const every = Number(live.dataset.live) * 1000 || 5000;
   let on = sessionStorage.getItem("console-live") !== "off";
 
   const show = () => button.setAttribute("aria-pressed", String(on));

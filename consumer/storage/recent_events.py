@@ -1,0 +1,58 @@
+"""Read the newest events of a subject as their senders sent them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timezone
+from typing import Any
+
+from bson import CodecOptions
+from pymongo import DESCENDING
+from pymongo.collection import Collection
+
+from consumer.schema.defaults import unfill
+from consumer.schema.model import SchemaVersion
+from consumer.schema.paths import RESERVED
+from consumer.storage.translate import translated
+
+Document = dict[str, Any]
+
+# The order of an index: filled highest, stamped highest, processed last. Once the backfill is done
+# these are the events that came last.
+ORDER = [
+    ("_meta.subject", DESCENDING),
+    ("_meta.backfilled_to", DESCENDING),
+    ("schema_version", DESCENDING),
+    ("processed_at", DESCENDING),
+]
+
+
+class RecentEvents:
+    """The `events` collection; raises StoreUnavailable."""
+
+    def __init__(self, events: Collection[Document]) -> None:
+        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
+        self._events = events.with_options(codec_options=codec)
+
+    def payloads(self, head: SchemaVersion, limit: int) -> Iterator[Document]:
+        """What was sent in the newest events of the subject, without what ingest or a backfill
+        filled in."""
+        with translated(self._events.name):
+            found = self._events.find({"_meta.subject": head.subject}).sort(ORDER).limit(limit)
+            for document in found:
+                yield as_sent(document, head)
+
+
+def as_sent(document: Document, head: SchemaVersion) -> Document:
+    """The payload of a stored event as it was sent, given a version not older than its own.
+
+    What a backfill added came after the event's version, and `_meta.filled` lists what ingest did.
+    """
+    meta = document.get("_meta", {})
+    payload = {key: value for key, value in document.items() if key not in RESERVED}
+    upto, stamped = meta.get("backfilled_to", 0), document.get("schema_version", 0)
+    later = [n for n, field in enumerate(head.fields) if stamped < field.since <= upto]
+    unfill(payload, [*later, *meta.get("filled", ())], head)
+    for each in meta.get("shadowed", ()):
+        payload[each["name"]] = each["value"]
+    return payload

@@ -1,0 +1,30 @@
+"""Say types and changes of schemas in words."""
+
+from __future__ import annotations
+
+from consumer.schema.jsontypes import bits
+from consumer.schema.model import Change
+from consumer.schema.paths import to_text
+
+# What each class of change means to somebody who reads the data; tones of badges.
+KINDS = {
+    "field_added": ("new field", "good"),
+    "type_widened": ("wider type", "info"),
+    "type_conflict": ("type conflict", "bad"),
+    "became_map": ("became a map", "warn"),
+}
+
+
+def types_text(mask: int | None) -> str:
+    """`integer | string`; `null` where only null was seen so far."""
+    return "" if mask is None else " | ".join(bits(mask)) or "null"
+
+
+def change_text(change: Change) -> str:
+    """`+ customer.tier`, `score: integer → number`."""
+    path = to_text(change.path)
+    if change.kind == "became_map":
+        return f"{path} became a map"
+    if change.before is None:
+        return f"+\u202f{path}"
+    return f"{path}: {types_text(change.before)} → {types_text(change.after)}"

@@ -1,0 +1,117 @@
+"""One subject: its fields, how it became what it is, and two of its versions compared."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import Any
+
+from consumer.schema.diff import diff
+from consumer.schema.export import json_schema, mongo_validator
+from consumer.schema.model import SchemaVersion
+from consumer.schema.paths import Path
+from consumer.schema.presence import presence
+from consumer.web.console.answers import Download, Missing
+from consumer.web.console.field_tree import field_rows
+from consumer.web.console.parts import Parts
+from consumer.web.console.request import Request
+from consumer.web.console.schema_words import KINDS
+from consumer.web.console.screens.schemas import held_by_subject
+
+# Newest events that are read to see who sends which field.
+LOOKED_AT = 100
+_STEPS = 30
+TABS = {"fields": "Fields", "versions": "Versions", "compare": "Compare"}
+
+
+def show(parts: Parts, request: Request) -> dict[str, Any]:
+    """What all tabs show, and what the one that is asked for shows."""
+    head = head_of(parts, request)
+    tab = request.query.get("tab", "fields")
+    return {
+        **common(parts, head),
+        "tab": tab if tab in TABS else "fields",
+        **(_TABS.get(tab) or _fields)(parts, request, head),
+    }
+
+
+def common(parts: Parts, head: SchemaVersion) -> dict[str, Any]:
+    """What stands above every tab of a subject."""
+    policy = parts.schema_policy.of(head.subject)
+    return {
+        "head": head,
+        "kinds": KINDS,
+        "tabs": TABS,
+        "held": held_by_subject(parts).get(head.subject, 0),
+        "contract": policy.contract,
+        "live": len(head.live),
+    }
+
+
+def head_of(parts: Parts, request: Request) -> SchemaVersion:
+    """The newest version of the subject that the query names; raises Missing."""
+    name = request.query.get("name", "")
+    head = parts.registry.refreshed(name) if name else None
+    if head is None:
+        raise Missing(f"There is no schema “{name[:200]}”.")
+    return head
+
+
+def export(parts: Parts, request: Request) -> Download:
+    """A version as JSON Schema, or as a validator for MongoDB."""
+    head = head_of(parts, request)
+    version = _version(parts, head, request.query.number("version", head.number, most=10**9))
+    defaults = parts.schema_policy.of(head.subject).defaults
+    is_validator = request.query.get("format") == "mongodb"
+    schema = mongo_validator(version, defaults).schema if is_validator else None
+    document = json_schema(version, defaults) if schema is None else schema
+    kind = "validator" if is_validator else "schema"
+    name = "".join(each if each.isalnum() or each in "._-" else "_" for each in head.subject)
+    body = json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "replace")
+    file_name = f"{name[:100]}.v{version.number}.{kind}.json"
+    return Download(file_name, "application/json", body)
+
+
+def _fields(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, Any]:
+    version = _version(parts, head, request.query.number("version", head.number, most=10**9))
+    payloads = list(parts.recent_events.payloads(head, LOOKED_AT))
+    defaults = parts.schema_policy.of(head.subject).defaults
+    return {
+        "version": version,
+        "looked_at": len(payloads),
+        "fields": field_rows(version, defaults, presence(version, payloads), len(payloads)),
+    }
+
+
+def _versions(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, Any]:
+    upto = request.query.number("upto", head.number, least=1, most=head.number)
+    after = max(0, upto - _STEPS)
+    steps = list(parts.registry.steps(head.subject, after, upto))
+    return {"steps": steps[::-1], "older": after or None}
+
+
+def _compare(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, Any]:
+    newer = request.query.number("to", head.number, least=1, most=head.number)
+    older = request.query.number("from", max(0, newer - 1), most=head.number)
+    older, newer = min(older, newer), max(older, newer)
+    before = _version(parts, head, older) if older else None
+    after = _version(parts, head, newer)
+    caused: dict[Path, str] = {}
+    for step in islice(parts.registry.steps(head.subject, older, newer), 1000):
+        caused.update({change.path: change.caused_by for change in step.changes})
+    return {
+        "older": older,
+        "newer": newer,
+        "changes": diff(before, after) if older != newer else [],
+        "caused": caused,
+    }
+
+
+def _version(parts: Parts, head: SchemaVersion, number: int) -> SchemaVersion:
+    version = head if number == head.number else parts.registry.version(head.subject, number)
+    if version is None:
+        raise Missing(f"“{head.subject}” has no version {number}: it is at {head.number}.")
+    return version
+
+
+_TABS = {"fields": _fields, "versions": _versions, "compare": _compare}

@@ -1,0 +1,101 @@
+"""What came in over the last hours, by how it ended, and how long the answers took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from consumer.storage.ingest_history import IngestHistory, Slot
+from consumer.web.console.charts import Chart, Series, draw
+
+# Outcomes from the bottom of the picture up, with what they are called and their colours.
+_OUTCOMES = (
+    ("processed", "processed", "c1"),
+    ("duplicate", "duplicate", "c7"),
+    ("spooled", "spooled", "c2"),
+    ("held", "held", "c4"),
+    ("rejected", "rejected", "c6"),
+    ("refused", "signature refused", "c3"),
+    ("too_large", "too large", "c5"),
+    ("unavailable", "answered 503", "c0"),
+)
+SPANS = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "24h": timedelta(hours=24),
+         "7d": timedelta(days=7)}  # fmt: skip
+USUAL_SPAN = "6h"
+_SHARES = ((0.5, "median", "c0"), (0.99, "99 %", "c2"))
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """`rate` is deliveries a minute over the span, `p99` in seconds; charts are None where nothing
+    came."""
+
+    span: str
+    deliveries: int
+    rate: float
+    p99: float | None
+    ingest: Chart | None
+    latency: Chart | None
+
+
+def traffic(history: IngestHistory, span: str, now: datetime) -> Traffic:
+    """The traffic of a span of SPANS up to now; raises StoreUnavailable."""
+    window = SPANS[span]
+    step, slots = history.last(window, now)
+    count = sum(slot.count for slot in slots)
+    return Traffic(
+        span=span,
+        deliveries=count,
+        rate=count / (window / timedelta(minutes=1)),
+        p99=_over_all(slots, 0.99),
+        ingest=_ingest(slots, step) if count else None,
+        latency=_latency(slots) if count else None,
+    )
+
+
+def _ingest(slots: Sequence[Slot], step: timedelta) -> Chart:
+    seen = {each.outcome for slot in slots for each in slot.ended}
+    series = [
+        Series(name, colour, [_count(slot, outcome) for slot in slots])
+        for outcome, name, colour in _OUTCOMES
+        if outcome in seen
+    ]
+    minutes = int(step / timedelta(minutes=1))
+    title = f"Deliveries every {'minute' if minutes == 1 else f'{minutes} minutes'}, by outcome"
+    return draw(title, _labels(slots), series, total=lambda values: f"{_sum(values):,.0f}")
+
+
+def _latency(slots: Sequence[Slot]) -> Chart:
+    series = [
+        Series(name, colour, [_milliseconds(slot.percentile(share)) for slot in slots])
+        for share, name, colour in _SHARES
+    ]
+    title = "Time to the answer in milliseconds, median and 99th percentile"
+    return draw(title, _labels(slots), series, kind="lines", width=400, shown=_brief)
+
+
+def _over_all(slots: Sequence[Slot], share: float) -> float | None:
+    ended = tuple(each for slot in slots for each in slot.ended)
+    return Slot(slots[0].at, ended).percentile(share) if ended else None
+
+
+def _count(slot: Slot, outcome: str) -> int:
+    return sum(each.count for each in slot.ended if each.outcome == outcome)
+
+
+def _labels(slots: Sequence[Slot]) -> list[str]:
+    is_long = slots[-1].at - slots[0].at > timedelta(hours=25)
+    return [f"{slot.at:%a %H:%M}" if is_long else f"{slot.at:%H:%M}" for slot in slots]
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
+
+
+def _brief(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _sum(values: Sequence[float | None]) -> float:
+    return sum(value or 0 for value in values)
