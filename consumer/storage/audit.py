@@ -22,7 +22,8 @@ class Audit:
         """`what` is the command, `details` what it was about: ids and words, no payload and no
         secret. Raises StoreUnavailable."""
         with translated(self._deeds.name):
-            self._deeds.insert_one({"who": who, "what": what, "at": at, **details})
+            # No detail can take the place of who, what and when.
+            self._deeds.insert_one({**details, "who": who, "what": what, "at": at})
 
     def deeds(
         self, limit: int, skip: int = 0, before: datetime | None = None

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from pymongo.database import Database
@@ -79,10 +78,3 @@ def opened(
         browser.delete_all_cookies()
         yield found
         found.assert_no_complaints()
-
-
-@pytest.fixture
-def shots() -> Path | None:
-    """Where to keep screenshots, for people who want to look: CXONE_TEST_SHOTS."""
-    folder = os.environ.get("CXONE_TEST_SHOTS")
-    return Path(folder) if folder else None

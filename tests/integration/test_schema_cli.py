@@ -173,7 +173,7 @@ def test_approve_shows_then_registers_and_replays_for_the_service_too(
     assert shell.database["events"].count_documents({}) == 4
     assert post(service, event(5, agent="y")) == [(200, 2)]
     deeds = list(shell.database["audit"].find())
-    assert [(d["what"], d["subject"], d["at"], d["count"]) for d in deeds] == [
+    assert [(d["what"], d["subject"], d["version"], d["count"]) for d in deeds] == [
         ("schema approve", "contact.created", 1, 3)
     ]
     assert {e["resolved_by"] for e in dead_letters(shell.database)} < {

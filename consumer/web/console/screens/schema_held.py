@@ -107,7 +107,7 @@ def _deed(plan: Plan) -> dict[str, object]:
     changed = (to_text(change.path) for change in plan.draft.changes)
     return {
         "subject": plan.draft.subject,
-        "at": plan.draft.at,
+        "version": plan.draft.at,
         "approved": [to_text(path) for path in plan.paths],
         "changes": list(islice(changed, _RECORDED)),
         "entries": list(plan.entries),

@@ -1,0 +1,93 @@
+"""What the console reads of adoption agrees with counting every document."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.storage import mongo
+from consumer.storage.adoption_history import AdoptionHistory
+from consumer.timegrid import HOUR, hour_of
+from tests.adoption import NOW, Run, documents, job, registered, spread
+
+Db = Database[dict[str, Any]]
+SUBJECTS = ["a", "a.b", "b"]
+
+
+def filled(db: Db, seed: int) -> None:
+    """Three days of events, counted by the job but for what came last."""
+    chance = random.Random(seed)
+    mongo.create_indexes(db)
+    schemas = registered(db, SUBJECTS)
+    early = spread(chance, 300, NOW - timedelta(days=3), NOW - timedelta(hours=5))
+    db["events"].insert_many(documents(chance, early, SUBJECTS))
+    job(db, NOW - timedelta(hours=5), schemas)(Run())
+    late = spread(chance, 300, NOW - timedelta(hours=5) + timedelta(minutes=5), NOW)
+    db["events"].insert_many(documents(chance, late, SUBJECTS))
+    job(db, NOW - timedelta(minutes=20), schemas)(Run())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_documents_are_those_that_are_there(database: Db, seed: int) -> None:
+    filled(database, seed)
+
+    counted = AdoptionHistory(database).documents()
+
+    expected: Counter[tuple[str, int]] = Counter()
+    for each in database["events"].find({"schema_version": {"$gt": 0}}):
+        expected[each["_meta"]["subject"], each["schema_version"]] += 1
+    found = {
+        (subject, version): count
+        for subject, of in counted.documents.items()
+        for version, count in of.items()
+    }
+    assert found == expected
+    assert counted.upto is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_producers_sent_is_told_by_hour_and_version(database: Db, seed: int) -> None:
+    filled(database, seed)
+    hours = [hour_of(NOW) - HOUR * back for back in range(24)]
+
+    sent = AdoptionHistory(database).sent("a", hours)
+
+    expected: Counter[tuple[datetime, int]] = Counter()
+    for each in database["events"].find({"_meta.subject": "a", "schema_version": {"$gt": 0}}):
+        hour = hour_of(each["processed_at"])
+        if hour in hours:
+            expected[hour, each["_meta"]["exhibited_version"]] += 1
+    found = {
+        (hour, version): count for hour, of in sent.hours.items() for version, count in of.items()
+    }
+    assert found == expected
+
+
+def test_nothing_is_known_before_the_first_count(database: Db) -> None:
+    history = AdoptionHistory(database)
+
+    assert not history.documents().documents
+    assert not history.sent("a", [hour_of(NOW)]).hours
+
+
+def test_the_hours_of_a_subject_are_looked_up_in_the_index_alone(database: Db) -> None:
+    filled(database, 0)
+    before = database.client.get_database(database.name)
+    before.command("profile", 2)
+
+    AdoptionHistory(database).sent("a", [hour_of(NOW) - HOUR * back for back in range(72)])
+
+    before.command("profile", 0)
+    looks = [
+        each
+        for each in before["system.profile"].find({"ns": f"{database.name}.adoption_counts"})
+        if each["op"] == "query"
+    ]
+    assert looks
+    assert all("COLLSCAN" not in each["planSummary"] for each in looks)
+    assert all(each["docsExamined"] == each["nreturned"] for each in looks)

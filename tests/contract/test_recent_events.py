@@ -1,0 +1,59 @@
+"""The newest events of a subject, as their senders sent them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo.database import Database
+
+from consumer.schema.policy import SchemaPolicy, subject_policy
+from consumer.storage import mongo
+from consumer.storage.recent_events import ORDER, RecentEvents
+from tests.backfill import Run, backfill, registry, store
+
+Db = Database[dict[str, Any]]
+
+
+def test_payloads_come_back_as_sent_whatever_ingest_and_backfill_filled(database: Db) -> None:
+    schemas = registry(database)
+    sent: list[dict[str, Any]] = [
+        {"id": "1", "a": {"x": 1}},
+        {"id": "2", "a": {"y": 2}, "b": None},
+        {"id": "3", "c": [{"k": 1}], "$odd": 1, "processed_at": "mine"},
+        {"id": "4"},
+        {"id": "5", "a": None, "d": {"e": {"f": 1}}},
+    ]
+    for payload in sent:
+        store(database, schemas, payload["id"], payload)
+    backfill(database, schemas)(Run())
+    head = schemas.refreshed("s")
+    assert head is not None
+
+    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, 100))
+
+    assert all(each["_meta"]["backfilled_to"] == 4 for each in database["events"].find())
+    assert sorted(found, key=lambda each: str(each["id"])) == sent
+
+
+def test_typed_defaults_are_taken_out_too(database: Db) -> None:
+    policy = SchemaPolicy(general=subject_policy(typed=True))
+    schemas = registry(database, policy)
+    store(database, schemas, "1", {"id": "1", "n": 1, "o": {"s": "x"}})
+    store(database, schemas, "2", {"id": "2"})
+    head = schemas.refreshed("s")
+    assert head is not None
+
+    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, 100))
+
+    assert database["events"].find_one({"id": "2"})["n"] == 0  # type: ignore[index]
+    assert {"id": "2"} in found
+
+
+def test_the_newest_events_are_read_in_the_order_of_an_index(database: Db) -> None:
+    mongo.create_indexes(database)
+    query = database["events"].find({"_meta.subject": "s"}).sort(ORDER).limit(100)
+
+    plan = str(query.explain()["queryPlanner"]["winningPlan"])
+
+    assert "IXSCAN" in plan
+    assert "SORT'" not in plan
