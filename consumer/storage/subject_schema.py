@@ -121,6 +121,7 @@ class SubjectSchema:
         except StoreUnavailable as error:
             failure = error
         finally:
+            self._tools.subjects.give_back(self._subject)
             for ticket in tickets:
                 ticket.error = failure
 
@@ -142,7 +143,11 @@ class SubjectSchema:
                     f' "{self._subject}": check the replica set'
                 )
             now = tools.clock()
-            quota = quota_of(tools, head, now)
+            quota = (
+                Quota(subject=tools.subjects.take(self._subject))
+                if head is None
+                else quota_of(tools, head, now)
+            )
             draft = self._decide(head, tickets, quota, now)
             if draft is None or draft is head:
                 break

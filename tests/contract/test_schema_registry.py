@@ -726,3 +726,25 @@ def test_a_number_that_never_becomes_durable_ends_as_unavailable(versions: Versi
 
     with pytest.raises(StoreUnavailable, match="majority"):
         registry.admit("s", {"a": 1})
+
+
+@pytest.mark.parametrize("registries", [1, 4])
+def test_subjects_stay_bounded_when_threads_and_processes_bring_them_at_once(
+    versions: Versions, registries: int
+) -> None:
+    policy = SchemaPolicy(guards=Guards(subjects=40))
+    racing = [SchemaRegistry(versions, policy) for _ in range(registries)]
+    barrier = threading.Barrier(16)
+
+    def work(worker: int) -> list[int]:
+        barrier.wait()
+        registry = racing[worker % registries]
+        return [registry.admit(f"type-{worker}-{n}", {"a": 1}).version for n in range(20)]
+
+    with ThreadPoolExecutor(16) as pool:
+        admitted = [number for numbers in pool.map(work, range(16)) for number in numbers]
+
+    known = len(versions.distinct("_id.subject"))
+    assert sum(admitted) == known
+    # What the threads of the other processes have in flight at the last place cannot be seen.
+    assert 40 <= known <= 40 + 16 - 16 // registries
