@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import copy
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
-from bson.json_util import dumps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from pymongo.database import Database
 from pymongo.errors import WriteError
 
-from consumer.schema.compiled import compile_schema
-from consumer.schema.defaults import fill
-from consumer.schema.export import mongo_schema, mongo_validator
-from consumer.schema.paths import is_reserved
-from consumer.schema.policy import Defaults, Guards
-from tests.strategies import learn, payloads
+from consumer.clock import utc_now
+from consumer.events import Delivery, Headers, Verdict
+from consumer.options import schema_policy
+from consumer.runtime import Core, build_core
+from consumer.schema.export import json_schema, mongo_schema, mongo_validator
+from consumer.schema.policy import Guards, SchemaPolicy
+from consumer.storage.documents import encode
+from tests.backfill import Run, backfill
+from tests.spooling import load
+from tests.stored import documents, payload_part
+from tests.strategies import keys, learn, payloads
 
 Document = dict[str, Any]
 
@@ -66,25 +75,85 @@ def test_the_whole_validator_checks_its_own_subject_alone(database: Database[Doc
             events.insert_one({**wrong, **meta})
 
 
+def named(schema: Any) -> Iterator[str]:
+    """Every property name that a schema speaks of."""
+    if isinstance(schema, dict):
+        for keyword, below in schema.items():
+            if keyword == "properties":
+                yield from below
+                yield from (name for each in below.values() for name in named(each))
+            else:
+                yield from named(below)
+    elif isinstance(schema, list):
+        yield from (name for each in schema for name in named(each))
+
+
+RULES = """
+[subjects."*"]
+defaults = { a = "none yet", "c.level" = 7, b = { a = [1], x = { y = true } } }
+"""
+
+
+@pytest.fixture(params=["null", "typed"])
+def wired(
+    request: pytest.FixtureRequest, database: Database[Document], mongod_uri: str, tmp_path: Path
+) -> Iterator[tuple[Core, SchemaPolicy]]:
+    """The real way in, with defaults by mapping and of both kinds."""
+    (tmp_path / "rules.toml").write_text(RULES, encoding="utf-8")
+    configured = load(
+        mongod_uri,
+        database.name,
+        tmp_path,
+        cxone_config=str(tmp_path / "rules.toml"),
+        cxone_defaults=request.param,
+        cxone_schema_max_subjects="100000",
+    )
+    with closing(build_core(configured, mongod_uri)) as built:
+        yield built, schema_policy(configured)
+
+
+def deliver(core: Core, subject: str, number: int, payload: Document) -> None:
+    body = json.dumps({**payload, "id": f"{subject} {number}", "type": subject}).encode()
+    now = utc_now()
+    delivery = Delivery("", body, Headers({}), now, Verdict("current", now))
+    assert core.ingest.store(delivery).status == "processed"
+
+
+many = st.lists(payloads, min_size=1, max_size=4)
+huge = st.sampled_from([2**63, -(2**100), 10**33, 5e-324, 1.0, 2**53 + 1])
+
+
+@pytest.mark.slow
 @settings(
-    max_examples=25,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(st.lists(payloads, min_size=1, max_size=3), st.booleans())
-def test_every_stored_payload_passes_the_validator(
-    database: Database[Document], events: list[Document], typed: bool
+@given(many, st.dictionaries(keys, huge, max_size=2))
+def test_every_stored_document_satisfies_both_exports_backfilled_or_not(
+    wired: tuple[Core, SchemaPolicy], events: list[Document], numbers: Document
 ) -> None:
-    version = learn(events)
-    defaults = Defaults(typed)
-    schema = compile_schema(version, defaults)
-    database.drop_collection("stored")
-    collection = database.create_collection(
-        "stored", validator={"$jsonSchema": mongo_schema(version, defaults).schema}
-    )
+    subject = f"s{uuid.uuid4().hex}"
+    core, policy = wired
+    defaults = policy.of(subject).defaults
+    for number, event in enumerate([*events, numbers]):
+        deliver(core, subject, number, event)
+    head = core.registry.refreshed(subject)
+    assert head is not None
+    schema = json_schema(head, defaults)
+    exported = mongo_validator(head, defaults)
 
-    for event in copy.deepcopy(events):
-        fill(event, schema.check(event))
-        document = {key: value for key, value in event.items() if not is_reserved(key)}
-        if "9223372036854775808" not in dumps(document):
-            collection.insert_one(document)
+    Draft202012Validator.check_schema(schema)
+    assert json.loads(json.dumps(schema)) == schema
+    validator = Draft202012Validator(schema)
+    checked = core.database.create_collection(subject, validator=exported.schema)
+    for _ in ("as ingested", "backfilled"):
+        stored = documents(core.database, {"_meta.subject": subject})
+        assert len(stored) == len(events) + 1
+        for document in stored:
+            assert list(validator.iter_errors(payload_part(document))) == []
+        checked.insert_many([encode(document) for document in stored])
+        checked.delete_many({})
+        backfill(core.database, core.registry)(Run())
+    assert not [name for name in named(exported.schema) if not name or "." in name]
+    core.database.drop_collection(subject)
