@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from consumer import metrics as names
@@ -12,8 +12,10 @@ from consumer.adoption import SubjectFigures
 from consumer.metrics import Metrics
 from consumer.storage.retention import retained_from
 from jobs.adoption_report import Heads, report
-from jobs.adoption_rollup import Bounds, Ledger, claim, roll_up
+from jobs.adoption_rollup import Bounds, Ledger, claim, recount, roll_up
 from jobs.run import JobRun
+
+_CUT_OFF = timedelta(minutes=2)
 
 GAUGES = {
     names.VERSION_TOTAL: "total",
@@ -51,10 +53,14 @@ class Adoption:
         to end early. Raises Superseded, StoreUnavailable."""
         now = self._clock()
         bounds = Bounds(now, retained_from(now, self._retention_days))
+
+        def progress(at: datetime) -> None:
+            run.progress(counted_to=at)
+
+        # Whoever deletes counts again; this is for those who were cut off.
+        recount(self._book, bounds, run.stopping, progress, _CUT_OFF)
         state = claim(self._book, run.fence, now)
-        state = roll_up(
-            self._book, state, bounds, run.stopping, lambda at: run.progress(counted_to=at)
-        )
+        state = roll_up(self._book, state, bounds, run.stopping, progress)
         if run.stopping():
             return {"stopped": True}
         self.latest = report(self._book, self._heads, bounds).figures

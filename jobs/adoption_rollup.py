@@ -89,6 +89,20 @@ def rebuild(book: Ledger, bounds: Bounds, stopping: Stopping, progress: Progress
     return state
 
 
+def recount(
+    book: Ledger, bounds: Bounds, stopping: Stopping, progress: Progress, settled: timedelta
+) -> bool:
+    """Rebuild the counts if events were deleted, `settled` ago at least; whether that was done.
+
+    Deletions that go on meanwhile have their own mark, and are counted the next time.
+    """
+    token = book.state.erased(settled)
+    if token is None or rebuild(book, bounds, stopping, progress) is None:
+        return False
+    book.state.counted_again(token)
+    return True
+
+
 def _discard(book: Ledger, start: int, end: int) -> None:
     book.state.discard(start, end)
     book.counts.discard(start, end)

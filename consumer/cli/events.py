@@ -1,0 +1,198 @@
+"""`events erase`: remove a person from what is stored, and say what was removed and what not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from config.person import user_name
+from config.settings import Settings
+from consumer.cli.console import console, error_console, print_json, table
+from consumer.cli.context import load_settings
+from consumer.clock import utc_now
+from consumer.erasure import Erased, erase
+from consumer.matching import Condition, read_condition, read_path, read_value
+from consumer.parsing import pointer
+from consumer.runtime import Core, open_core
+from consumer.schema.paths import to_text
+from consumer.storage import mongo
+from consumer.storage.adoption_counts import Superseded
+from consumer.storage.adoption_state import AdoptionState
+from consumer.storage.audit import Audit
+from consumer.storage.erasing import Erasing, Found
+from consumer.storage.instances import Instances
+from consumer.storage.person_query import Person
+from consumer.storage.retention import retained_from
+from jobs.adoption_rollup import Bounds, ledger, recount
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def events() -> None:
+    """Keeps `erase` a command of its own although it is the only one."""
+
+
+@app.command("erase")
+def erase_events(
+    ctx: typer.Context,
+    *,
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", metavar="ID", help="Events with this id.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=VALUE",
+            help="Events with this value, like customer.email=ann@example.com; several: all hold.",
+        ),
+    ] = None,
+    event_type: Annotated[str | None, typer.Option("--type", help="Only of this type.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> int:
+    """Delete a person's events and dead letters for good, and count adoption again.
+
+    A FIELD is a path (agent.name, participants[].email, a."b.c", metrics.*.owner) or a JSON
+    Pointer; lists are looked through. A VALUE fits text and the number it reads as; in double
+    quotes, text alone. Dead letters are read too, repaired if need be; one that cannot be read goes
+    where its text has the value behind the field's name.
+
+    Not erased: backups, logs, what waits in spools (it is said), and the ids that schema versions
+    name as their cause. Cut off, it can be run again.
+
+    Exit status: 0 done, also where nothing was found; 1 it was not wanted.
+    """
+    settings = load_settings(ctx)
+    person = _person(settings, ids or [], where or [], event_type)
+    with open_core(settings) as core:
+        type_of = pointer(settings.cxone_type_field)
+        erasing = Erasing(
+            core.database,
+            lambda payload: str(type_of(payload)),
+            by_subject=settings.cxone_schema_scope == "type",
+        )
+        found = erasing.find(person)
+        spooled = _spooled(core)
+        if dry_run or not found:
+            _tell(found, None, spooled, as_json=as_json)
+            return 0
+        if not yes:
+            error_console().print(_table(found))
+            if not typer.confirm("Erase them for good?", default=False, err=True):
+                error_console().print("Nothing was erased.")
+                return 1
+        _write_down(core, person, found)
+        erased = _erase(core, erasing, person, found)
+        _count_again(core, settings)
+    _tell(found, erased, spooled, as_json=as_json)
+    return 0
+
+
+def _person(
+    settings: Settings, ids: Sequence[str], where: Sequence[str], event_type: str | None
+) -> Person:
+    if bool(ids) == bool(where):
+        raise typer.BadParameter("name the events by --id, or by --where: one of the two")
+    id_path = read_path(_field(settings.cxone_id_field))
+    try:
+        conditions = tuple(read_condition(text) for text in where)
+    except ValueError as error:
+        raise typer.BadParameter(f"--where: {error}") from error
+    return Person(tuple(Condition(id_path, read_value(i)) for i in ids), conditions, event_type)
+
+
+def _field(name: str) -> str:
+    # The setting is a key as it is, not the text of a path.
+    return name if name.startswith("/") else "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def _write_down(core: Core, person: Person, found: Found) -> None:
+    """Before the deed, and without the values: those are what must be gone."""
+    Audit(core.database[mongo.AUDIT]).record(
+        user_name(),
+        "events erase",
+        utc_now(),
+        {
+            "by": "id" if person.ids else "where",
+            "fields": [to_text(each.path) for each in person.conditions],
+            "event_type": person.event_type,
+            "events": len(found.events),
+            "dead_letters": len(found.dead_letters),
+        },
+    )
+
+
+def _erase(core: Core, erasing: Erasing, person: Person, found: Found) -> Erased:
+    err = error_console()
+    columns = (TextColumn("Erasing"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=len(found.events))
+        state = AdoptionState(core.database)
+        return erase(erasing, state, person, found, lambda count: bar.advance(task, count))
+
+
+def _count_again(core: Core, settings: Settings) -> None:
+    now = utc_now()
+    bounds = Bounds(now, retained_from(now, settings.cxone_retention_days))
+    # Another rebuild that began later counts what is left as well.
+    with suppress(Superseded):
+        recount(ledger(core.database), bounds, lambda: False, lambda _: None, timedelta(0))
+
+
+def _spooled(core: Core) -> dict[str, int]:
+    """What waits on each host that told so: it can be searched there alone."""
+    found: dict[str, int] = {}
+    for row in Instances(core.database[mongo.INSTANCES]).all():
+        depth = ((row.get("facts") or {}).get("spool") or {}).get("depth") or 0
+        if depth:
+            found[row["host"]] = found.get(row["host"], 0) + int(depth)
+    return found
+
+
+def _tell(found: Found, erased: Erased | None, spooled: dict[str, int], *, as_json: bool) -> None:
+    if as_json:
+        facts: dict[str, Any] = {
+            "found": {
+                "events": dict(found.subjects),
+                "dead_letters": dict(found.reasons),
+                "unreadable": found.unreadable,
+                "more": found.more,
+            },
+            "erased": erased,
+            "spooled": spooled,
+        }
+        print_json(facts)
+        return
+    out = console()
+    if not found:
+        out.print("Nothing is kept that fits.")
+    elif erased is None:
+        out.print(_table(found))
+        out.print("Nothing was erased: without --dry-run it would be.")
+    else:
+        out.print(_table(found))
+        out.print(
+            f"Erased {erased.events:,} events and {erased.dead_letters:,} dead letters;"
+            " adoption is counted without them."
+        )
+    for host, depth in sorted(spooled.items()):
+        error_console().print(
+            f"{depth:,} deliveries wait in the spool on {host}, unsearched:"
+            " run this again once they are drained"
+        )
+
+
+def _table(found: Found) -> Any:
+    rows = [("events", name, count) for name, count in found.subjects.most_common()]
+    rows += [("dead letters", name, count) for name, count in found.reasons.most_common()]
+    title = "Found, and there is more" if found.more else "Found"
+    if found.unreadable:
+        title += f" ({found.unreadable:,} of the dead letters cannot be read, but have the value)"
+    return table(("what", "type or reason", "count"), rows, title=title)

@@ -1,0 +1,119 @@
+"""Say whether a payload holds a value at a path: `customer.email=ann@example.com`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from bson.decimal128 import Decimal128
+
+from consumer.schema.paths import ANY_KEY, ITEM, Path, from_text, is_key, to_key, to_segment
+
+_UNQUOTED_EQUALS = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"=])+)=(.*)', re.DOTALL)
+# As JSON writes them, so that 007 is text alone; no more digits than Decimal128 holds.
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,33}|(?:0|[1-9]\d{0,16})\.\d{1,17})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A value as a person types it: text, and also the number or boolean that it reads as; text
+    alone where it is in double quotes."""
+
+    text: str
+    number: Decimal | None = None
+    truth: bool | None = None
+
+    def fits(self, value: Any) -> bool:
+        if isinstance(value, str):
+            return value == self.text
+        if isinstance(value, bool):
+            return value is self.truth
+        if self.number is None or not isinstance(value, int | float | Decimal | Decimal128):
+            return False
+        exact = value.to_decimal() if isinstance(value, Decimal128) else value
+        # 0.1 as JSON is read is not the decimal number 0.1.
+        return exact == (float(self.number) if isinstance(exact, float) else self.number)
+
+    def in_bson(self) -> list[Any]:
+        """The values as a query names them; MongoDB compares numbers of all kinds."""
+        found: list[Any] = [self.text]
+        if self.number is not None:
+            found += [Decimal128(self.number), float(self.number)]
+        return found if self.truth is None else [*found, self.truth]
+
+    def in_body(self) -> str:
+        """A regular expression of how it may stand in a body that cannot be read."""
+        escaped = {json.dumps(self.text), json.dumps(self.text, ensure_ascii=False)}
+        forms = "|".join(re.escape(form) for form in sorted(escaped))
+        bare = rf"|{re.escape(self.text)}(?![\w.])" if self.number is not None or self.truth else ""
+        return f"(?:{forms}{bare})"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A value at a path; lists on the way are looked through whether the path says so or not."""
+
+    path: Path
+    wanted: Wanted
+
+    def holds(self, payload: Any) -> bool:
+        return any(self.wanted.fits(value) for value in _values(payload, self.path))
+
+    def may_hold(self, body: str) -> bool:
+        """Whether a body that cannot be read has the value behind the path's last key."""
+        last = self.path[-1]
+        key = r'"[^"]*"' if last == ANY_KEY else re.escape(json.dumps(to_key(last))[1:-1])
+        pattern = rf"""["']?{key}["']?\s*[:=]\s*\[?\s*{self.wanted.in_body()}"""
+        return re.search(pattern, body) is not None
+
+
+def read_condition(text: str) -> Condition:
+    """The condition `PATH=VALUE`; a PATH is written as everywhere, or as JSON Pointer. Raises
+    ValueError that says what is wrong, without the value."""
+    found = _UNQUOTED_EQUALS.fullmatch(text)
+    if found is None:
+        raise ValueError("a condition is FIELD=VALUE, like customer.email=ann@example.com")
+    return Condition(read_path(found[1]), read_value(found[2]))
+
+
+def read_path(text: str) -> Path:
+    """Its keys alone: lists are looked through anyway. Raises ValueError."""
+    if text.startswith("/"):
+        keys = (part.replace("~1", "/").replace("~0", "~") for part in text[1:].split("/"))
+        return tuple(to_segment(key) for key in keys)
+    path = tuple(segment for segment in from_text(text) if segment != ITEM)
+    if not path:
+        raise ValueError("the field is missing in front of the =")
+    return path
+
+
+def read_value(text: str) -> Wanted:
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        try:
+            return Wanted(json.loads(text))
+        except ValueError:
+            return Wanted(text)
+    truth = {"true": True, "false": False}.get(text)
+    return Wanted(text, Decimal(text) if _NUMBER.fullmatch(text) else None, truth)
+
+
+def _values(value: Any, path: Path) -> Iterator[Any]:
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _values(item, path)
+            # A JSON Pointer may count the item.
+            if path and path[0] == str(index):
+                yield from _values(item, path[1:])
+    elif not path:
+        yield value
+    elif isinstance(value, Mapping):
+        if is_key(path[0]):
+            if (key := to_key(path[0])) in value:
+                yield from _values(value[key], path[1:])
+        else:
+            for item in value.values():
+                yield from _values(item, path[1:])

@@ -1,0 +1,285 @@
+"""Erasing a person on a real mongod: all that is theirs, nothing else, and exact figures after."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.erasure import erase
+from consumer.errors import StoreUnavailable
+from consumer.matching import Condition, read_condition, read_path, read_value
+from consumer.storage import erasing as erasing_module
+from consumer.storage import mongo
+from consumer.storage.adoption_state import AdoptionState
+from consumer.storage.erasing import Erasing
+from consumer.storage.person_query import Person
+from jobs.adoption_report import report
+from jobs.adoption_rollup import Bounds, ledger, recount
+from tests.adoption import NOW, Run, brute_force, documents, job, registered, spread
+from tests.sweeping import Bench, bench
+
+Db = Database[dict[str, Any]]
+
+SUBJECTS = ["contact.created", "contact.ended"]
+HOUR = timedelta(hours=1)
+ANN = "ann@example.com"
+
+
+def erasing_of(db: Db) -> Erasing:
+    return Erasing(db, lambda payload: str(payload.get("type")), by_subject=True)
+
+
+def where(*texts: str, event_type: str | None = None) -> Person:
+    return Person(conditions=tuple(map(read_condition, texts)), event_type=event_type)
+
+
+def by_id(*ids: str) -> Person:
+    return Person(ids=tuple(Condition(read_path("id"), read_value(each)) for each in ids))
+
+
+def erase_all(db: Db, person: Person) -> tuple[int, int]:
+    erasing = erasing_of(db)
+    found = erasing.find(person)
+    done = erase(erasing, AdoptionState(db), person, found, lambda count: None)
+    return done.events, done.dead_letters
+
+
+def left(db: Db) -> list[Any]:
+    return sorted((each["_meta"]["key"] for each in db["events"].find()), key=str)
+
+
+@pytest.fixture
+def here(mongod_uri: str, database: Db) -> Any:
+    mongo.create_indexes(database)
+    made = bench(mongod_uri, database)
+    yield made
+    made.core.close()
+
+
+@pytest.mark.parametrize(
+    ("condition", "payload"),
+    [
+        ("customer.email=ann@example.com", '"customer":{"email":"ann@example.com"}'),
+        ("parties[].email=ann@example.com", '"parties":[{"x":1},{"email":"ann@example.com"}]'),
+        ("parties.email=ann@example.com", '"parties":[[{"email":"ann@example.com"}]]'),
+        ("/parties/1/email=ann@example.com", '"parties":[{},{"email":"ann@example.com"}]'),
+        ('"a.b".c=ann@example.com', '"a.b":{"c":"ann@example.com"}'),
+        ('x."$where"=ann@example.com', '"x":{"$where":"ann@example.com"}'),
+        ('"$where"=ann@example.com', '"$where":"ann@example.com"'),
+        ("_id=ann@example.com", '"_id":"ann@example.com"'),
+        ('x.""=ann@example.com', '"x":{"":"ann@example.com"}'),
+        ("metrics.*.owner=ann@example.com", '"metrics":{"q7":{"owner":"ann@example.com"}}'),
+        ('x."0"=ann@example.com', '"x":{"0":"ann@example.com"}'),
+        ('r."$id"=ann@example.com', '"r":{"$ref":"a","$id":"ann@example.com"}'),
+        ("phone=4711", '"phone":4711'),
+        ("phone=4711", '"phone":"4711"'),
+        ("phone=4711", '"phone":4711.0'),
+        ("phone=0.1", '"phone":0.1'),
+        ("phone=123456789012345678901", '"phone":123456789012345678901'),
+        ("opted=true", '"opted":true'),
+        ('"a=b"=c=d', '"a=b":"c=d"'),
+    ],
+)
+def test_a_value_is_found_wherever_keys_and_lists_put_it(
+    here: Bench, database: Db, condition: str, payload: str
+) -> None:
+    here.receive(b'{"id":"theirs","type":"t",%b}' % payload.encode())
+    here.receive(b'{"id":"other","type":"t","phone":"0815","customer":{"email":"bo@example.com"}}')
+
+    assert erase_all(database, where(condition)) == (1, 0)
+    assert left(database) == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "payload"),
+    [
+        ("phone=007", '"phone":7'),
+        ('phone="7"', '"phone":7'),
+        ("phone=1", '"phone":true'),
+        ("email=ann@example.com", '"customer":{"email":"ann@example.com"}'),
+        ("email=ann", '"email":"ann@example.com"'),
+        ("a.b=x", '"a.b":"x"'),
+    ],
+)
+def test_what_is_not_that_value_at_that_path_stays(
+    here: Bench, database: Db, condition: str, payload: str
+) -> None:
+    here.receive(b'{"id":"1","type":"t",%b}' % payload.encode())
+
+    assert erase_all(database, where(condition)) == (0, 0)
+
+
+def test_ids_are_erased_whether_text_or_number_and_of_one_type_if_so_asked(
+    here: Bench, database: Db
+) -> None:
+    for body in (b'{"id":"7","type":"t"}', b'{"id":7,"type":"u"}', b'{"id":"8","type":"t"}'):
+        here.receive(body)
+
+    of_type = Person(by_id("7").ids, event_type="t")
+    assert erase_all(database, of_type) == (1, 0)
+    assert erase_all(database, by_id("7", "9")) == (1, 0)
+    assert left(database) == ["8"]
+
+
+def test_all_conditions_must_hold(here: Bench, database: Db) -> None:
+    here.receive(b'{"id":"1","type":"t","a":1,"b":1}')
+    here.receive(b'{"id":"2","type":"t","a":1,"b":2}')
+
+    assert erase_all(database, where("a=1", "b=2")) == (1, 0)
+    assert left(database) == ["1"]
+
+
+def test_dead_letters_are_read_repaired_or_searched_as_text(here: Bench, database: Db) -> None:
+    theirs = [
+        b'{"type":"t","customer":{"email":"ann@example.com"}}',
+        b'{"id":"1","customer":{"email":"ann@example.com"},}',
+        b'{"id":"2","name":"An "nn" x","customer":{"email" : "ann@example.com"}}',
+    ]
+    others = [
+        b'{"type":"t","customer":{"email":"bo@example.com"}}',
+        b'{"note":"ann@example.com"',
+        b'{"id":"3","customer":{"email":"ann@example.com.org"',
+    ]
+    for body in (*theirs, *others):
+        here.receive(body)
+    person = where("customer.email=ann@example.com")
+
+    found = erasing_of(database).find(person)
+    done = erase_all(database, person)
+
+    assert (len(found.dead_letters), found.unreadable) == (3, 1)
+    assert done == (0, 3)
+    assert sorted(bytes(each["original_payload"]) for each in here.letters()) == sorted(others)
+
+
+def test_a_dead_letter_goes_with_the_event_that_it_became(here: Bench, database: Db) -> None:
+    here.receive(b'{"id":"1","type":"t","n":1}')
+    event = database["events"].find_one() or {}
+    for number, link in enumerate(({"resolved_by": event["_id"]}, {"document_id": event["_id"]})):
+        database["dead_letter_queue"].insert_one(
+            {"_id": str(number), "original_payload": b"", "reason": "x", "timestamp": NOW, **link}
+        )
+
+    assert erase_all(database, by_id("1")) == (1, 2)
+
+
+VALUES = [ANN, "x", 7, 7.0, True, None]
+KEYS = ["a", "b", "a.b", "$c", "0", "_id", ""]
+
+
+def some_value(chance: random.Random, depth: int) -> Any:
+    kind = chance.random()
+    if depth and kind < 0.3:
+        return {key: some_value(chance, depth - 1) for key in chance.sample(KEYS, 2)}
+    if depth and kind < 0.5:
+        return [some_value(chance, depth - 1) for _ in range(2)]
+    return chance.choice(VALUES)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_query_misses_none_that_reading_every_document_finds(
+    here: Bench, database: Db, seed: int
+) -> None:
+    chance = random.Random(seed)
+    payloads = {}
+    for number in range(60):
+        payload = {key: some_value(chance, 3) for key in chance.sample(KEYS, 3)}
+        payloads[str(number)] = {"id": str(number), "type": "t", **payload}
+        here.receive(_json(payloads[str(number)]))
+    assert database["events"].count_documents({}) == 60
+
+    for _ in range(30):
+        path = ".".join(f'"{key}"' for key in chance.choices(KEYS, k=chance.randint(1, 3)))
+        condition = read_condition(f"{path}={chance.choice(['7', ANN, 'x', 'true'])}")
+        expected = {key for key, payload in payloads.items() if condition.holds(payload)}
+        found = erasing_of(database).find(Person(conditions=(condition,)))
+
+        keys = database["events"].distinct("_meta.key", {"_id": {"$in": found.events}})
+        assert set(keys) == expected, path
+
+
+def _json(payload: Any) -> bytes:
+
+    return json.dumps(payload).encode()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_adoption_figures_equal_a_full_count_after_erasing(database: Db, seed: int) -> None:
+    chance = random.Random(seed)
+    mongo.create_indexes(database)
+    registry = registered(database, SUBJECTS)
+    events = database["events"]
+    events.insert_many(
+        {**each, "owner": chance.choice("abc")}
+        for each in documents(chance, spread(chance, 400, NOW - 30 * HOUR, NOW), SUBJECTS)
+    )
+    job(database, NOW - HOUR, registry)(Run())
+    job(database, NOW, registry)(Run(1))
+
+    assert erase_all(database, where("owner=a"))[0] > 50
+    bounds = Bounds(NOW, None)
+    done = recount(ledger(database), bounds, lambda: False, lambda _: None, timedelta(0))
+
+    assert done
+    found = report(ledger(database), registry, bounds, timedelta(days=2))
+    assert found.figures == brute_force(database, NOW, registry)
+    stamped = events.count_documents({"schema_version": {"$gt": 0}})
+    assert sum(found.hours.values()) == stamped
+    assert not recount(ledger(database), bounds, lambda: False, lambda _: None, timedelta(0))
+
+
+def test_cut_off_erasing_is_ended_by_another_run_and_counted_by_the_job(
+    database: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(5)
+    mongo.create_indexes(database)
+    registry = registered(database, SUBJECTS)
+    times = spread(chance, 300, NOW - 30 * HOUR, NOW)
+    database["events"].insert_many({**d, "owner": "a"} for d in documents(chance, times, SUBJECTS))
+    database["events"].insert_many(documents(chance, times, SUBJECTS))
+    job(database, NOW, registry)(Run())
+    monkeypatch.setattr(erasing_module, "_BATCH", 50)
+    person, erasing = where("owner=a"), erasing_of(database)
+
+    def cut_off(count: int) -> None:
+        raise StoreUnavailable("cut off")
+
+    with pytest.raises(StoreUnavailable):
+        erase(erasing, AdoptionState(database), person, erasing.find(person), cut_off)
+    assert database["events"].count_documents({"owner": "a"}) == 250
+
+    # Too fresh: whoever deletes counts.
+    fresh = job(database, NOW, registry)(Run(1))["figures"]
+    database["adoption_state"].update_one(
+        {"_id": "erased"}, [{"$set": {"at": {"$subtract": ["$$NOW", 121_000]}}}]
+    )
+    counted = job(database, NOW, registry)(Run(2))["figures"]
+
+    full = [{n: getattr(f, n) for n in f.__slots__} for f in brute_force(database, NOW, registry)]
+    assert fresh != full
+    assert counted == full
+    assert erase_all(database, person) == (250, 0)
+
+
+def test_more_than_one_search_remembers_is_erased_all_the_same(
+    here: Bench, database: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(7):
+        here.receive(b'{"id":"%d","type":"t","owner":"a"}' % number)
+    monkeypatch.setattr(erasing_module, "MOST", 3)
+
+    found = erasing_of(database).find(where("owner=a"))
+
+    assert (len(found.events), found.more) == (3, True)
+    assert erase_all(database, where("owner=a")) == (7, 0)
+
+
+@pytest.mark.parametrize("text", ["customer.email", "=x", "a..b=x", ""])
+def test_what_is_no_condition_is_said(text: str) -> None:
+    with pytest.raises(ValueError, match=r"FIELD=VALUE|missing|not a path"):
+        read_condition(text)
