@@ -1,23 +1,19 @@
-"""Run the webhook over MongoDB and a spool, with the drain beside it: in this process, or as one
-that a test may kill: `python -m tests.spooling URI DATABASE DATA_DIR`."""
+"""Run the webhook over MongoDB and a spool, with the drain beside it, in this process."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from config import logs
 from config import settings as configuration
 from config.settings import Settings
 from consumer.clock import utc_now
-from consumer.data_dir import DataDirectory
 from consumer.ingest import Fallback, Ingest
 from consumer.metrics import Metrics
 from consumer.options import event_fields, ingest_policy, server_options, signature_scheme
@@ -36,7 +32,7 @@ from jobs.drain_spool import DrainSpool
 from tests.service import PATH, SECRET
 
 
-def load(uri: str, database: str, data_dir: Path, **more: str) -> Settings:
+def load(uri: str, database: str, data_dir: Path = Path("data"), **more: str) -> Settings:
     given = {
         "CXONE_SHARED_SECRET": SECRET,
         "CXONE_LISTEN": "127.0.0.1:0",
@@ -155,17 +151,6 @@ def spooling(uri: str, database: str, data_dir: Path, **more: str) -> Iterator[S
         yield parts
 
 
-@contextmanager
-def running(uri: str, database: str, data_dir: Path, **more: str) -> Iterator[Running]:
-    with spooling(uri, database, data_dir, **more) as parts:
-        service = Running(parts)
-        service.start()
-        try:
-            yield service
-        finally:
-            service.stop()
-
-
 class Sender:
     """One kept-alive connection that posts signed events."""
 
@@ -174,32 +159,22 @@ class Sender:
 
     def post(self, event: Mapping[str, Any] | bytes) -> tuple[int, dict[str, Any]]:
         """Status and JSON of the answer; raises OSError or HTTPException when there is none."""
+        status, _, body = self.answer(event)
+        return status, json.loads(body)
+
+    def answer(self, event: Mapping[str, Any] | bytes) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers in lower case and body of the answer; raises as `post`."""
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         scheme = signature_scheme(configuration.load({}, {}))
         headers = sign(scheme, SECRET.encode(), body, datetime.now(timezone.utc))
         try:
             self._connection.request("POST", PATH, body, headers)
             response = self._connection.getresponse()
-            return response.status, json.loads(response.read())
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, found, response.read()
         except BaseException:
             self._connection.close()
             raise
 
     def close(self) -> None:
         self._connection.close()
-
-
-def main(uri: str, database: str, data_dir: str) -> None:
-    """Serve until killed; tells its port on standard output."""
-    # Not to standard output: nobody reads on there, and a full pipe would stop the service.
-    logs.configure("info", "json", sys.stderr)
-    with ExitStack() as stack:
-        stack.enter_context(DataDirectory(Path(data_dir)))
-        service = stack.enter_context(running(uri, database, Path(data_dir)))
-        sys.stdout.write(f"{service.server.address[1]}\n")
-        sys.stdout.flush()
-        threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
