@@ -96,7 +96,8 @@ class Refusals:
                 kept = Delivery(
                     delivery.id, delivery.body, Headers(delivery.headers), delivery.received_at
                 )
-                self._waiting.append((kept, error))
+                # A new error: the one on its way up holds the frames of the whole request.
+                self._waiting.append((kept, type(error)(str(error))))
                 self._waiting_bytes += size
                 self._changed.notify_all()
                 return
