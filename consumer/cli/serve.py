@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -55,6 +57,19 @@ def serve(
         log.info("listening", url=service.url)
         service.run()
     log.info("stopped")
+    if jobs_go_on():
+        # Everything is answered and durable. Python would wait for these threads, and they wait
+        # for MongoDB: up to a minute, in which a service manager loses its patience.
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def jobs_go_on() -> bool:
+    """Whether threads of jobs are left that could not be stopped in time."""
+    return any(
+        not thread.daemon and thread is not threading.main_thread()
+        for thread in threading.enumerate()
+    )
 
 
 def _uri(settings: Settings, embedded: bool, parts: ExitStack) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
+import pymongo
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -40,6 +41,9 @@ from consumer.storage.schema_registry import SchemaRegistry
 _WARN_EVERY = 60.0
 
 
+_CLOSE_TIMEOUT = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     """The parts that work without HTTP: what the command line and the service share."""
@@ -55,7 +59,9 @@ class Core:
     outage: Outage
 
     def close(self) -> None:
-        self.client.close()
+        # The driver takes leave of the server, and has no time limit of its own for it.
+        with pymongo.timeout(_CLOSE_TIMEOUT):
+            self.client.close()
 
 
 def build_core(

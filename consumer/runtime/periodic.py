@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
+
+import pymongo
 
 from config.settings import Settings
 from consumer.clock import utc_now
@@ -50,9 +53,9 @@ _REFRESH_EVERY = 10.0
 _PREPARE_EVERY = 15.0
 # What MongoDB could not take waits that long after it is back, at most.
 _DRAIN_EVERY = 1.0
-# Seconds for runs under way to end, and for the last report, when the process stops.
-_STOP_TIMEOUT = 5.0
+# Seconds for the last report and for the last words to MongoDB, when the process stops.
 _LAST_REPORT = 2.0
+_LAST_WORDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +77,16 @@ class Periodic:
         self.drain.start()
         self.scheduler.start()
 
-    def stop(self) -> None:
-        """End the runs under way, report and record once more, and leave the list of processes."""
-        self.scheduler.stop(_STOP_TIMEOUT)
-        self.drain.stop(_STOP_TIMEOUT)
+    def stop(self, patience: float) -> None:
+        """End the runs under way within `patience` seconds, report and record once more, and leave
+        the list of processes."""
+        # Both at once: where MongoDB does not answer, each takes all its time.
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda each: each.stop(patience), (self.scheduler, self.drain)))
         self.report.finish(_LAST_REPORT)
         self.outlet.close()
         # Without MongoDB the list forgets this process by itself.
-        with contextlib.suppress(StoreUnavailable):
+        with contextlib.suppress(StoreUnavailable), pymongo.timeout(_LAST_WORDS):
             self.history()
             self.heartbeat.finish()
 

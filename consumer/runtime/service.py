@@ -25,8 +25,9 @@ from consumer.web.webhook import ROUTE, Webhook
 
 log = structlog.get_logger(__name__)
 
-# Seconds to keep the refused deliveries that wait, when the process stops.
+# Seconds for jobs to end, and to keep the refused deliveries that wait, when the process stops.
 _STOP_TIMEOUT = 5.0
+_STOP_AWAY = 1.0
 
 
 class Service:
@@ -57,8 +58,10 @@ class Service:
         try:
             self.server.run()
         finally:
-            self._periodic.stop()
-            self.core.refusals.stop(_STOP_TIMEOUT)
+            # What waits for a MongoDB that is away would wait in vain.
+            patience = _STOP_AWAY if self.core.outage.known else _STOP_TIMEOUT
+            self._periodic.stop(patience)
+            self.core.refusals.stop(patience)
             self._spool.close()
             self.core.close()
 

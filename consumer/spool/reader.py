@@ -37,6 +37,7 @@ class Reader:
     def __init__(self, chain: Chain, retire: Callable[[Segment], None]) -> None:
         self._chain = chain
         self._retire = retire
+        self._closed = False
         self.unreadable = 0
 
     def take(self, count: int) -> list[Entry]:
@@ -62,6 +63,9 @@ class Reader:
     def remove(self, entries: Iterable[Entry]) -> None:
         """Forget deliveries that are durable elsewhere. A crash before this is durable replays
         them once more, which finds duplicates."""
+        if self._closed:
+            # Whoever owns the directory now finds them there, and duplicates in MongoDB.
+            return
         touched: list[Segment] = []
         for entry in entries:
             entry.segment.settle(entry.offset, entry.end)
@@ -75,6 +79,11 @@ class Reader:
                 save_cursor(self._chain.files, segment)
             except OSError as error:
                 log.warning("the spool could not save its cursor", error=error.strerror)
+
+    def close(self) -> None:
+        """Change nothing on the disk from now on, whatever a drain that goes on does."""
+        with self._chain.changing:
+            self._closed = True
 
     def _entries(self) -> Iterator[Entry]:
         """What can be read of all segments, oldest first; raises OSError."""
@@ -112,7 +121,7 @@ class Reader:
     def _forget_if_drained(self, segment: Segment) -> bool:
         """Delete a segment once nothing in it waits; whether nothing does."""
         with self._chain.changing:
-            if not segment.drained:
+            if self._closed or not segment.drained:
                 return False
             self._retire(segment)
             try:

@@ -79,4 +79,5 @@ class Spool:
         self._reader.remove(entries)
 
     def close(self) -> None:
+        self._reader.close()
         self._writer.close()
