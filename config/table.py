@@ -176,6 +176,9 @@ class Settings(BaseModel, frozen=True):
     cxone_retention_days: kinds.Whole = _row(
         0, "Days after which MongoDB deletes events; 0 keeps them.", ge=0, le=20_000
     )
+    cxone_audit_retention_days: kinds.Whole = _row(
+        0, "Days after which the record of what people did is deleted; 0 keeps it.", ge=0, le=20_000
+    )
     cxone_store_max_depth: kinds.Whole = _row(
         100, "Deeper payloads become dead letters.", ge=1, le=100
     )

@@ -22,6 +22,7 @@ from consumer.server.server import ServerOptions
 from consumer.signature import Secret, SignatureScheme
 from consumer.storage.conditions import Basis
 from consumer.storage.embedded.running import running_uri
+from consumer.storage.retention import Retention
 
 
 def signature_scheme(settings: Settings) -> SignatureScheme:
@@ -128,6 +129,15 @@ def retry_rules(settings: Settings) -> RetryRules:
 def dead_letter_retention(settings: Settings) -> timedelta:
     """How long dead letters that have ended are kept."""
     return timedelta(days=settings.cxone_dead_letter_retention_days)
+
+
+def retention(settings: Settings) -> Retention:
+    """What MongoDB deletes by itself, and when."""
+    return Retention(
+        events=settings.cxone_retention_days,
+        audit=settings.cxone_audit_retention_days,
+        dead_letters=dead_letter_retention(settings),
+    )
 
 
 def retry_basis(settings: Settings) -> Basis:

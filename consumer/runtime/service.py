@@ -10,7 +10,7 @@ import structlog
 from config.settings import Settings
 from consumer.clock import utc_now
 from consumer.errors import SetupError, StoreUnavailable
-from consumer.options import server_options, signature_scheme
+from consumer.options import retention, server_options, signature_scheme
 from consumer.runtime.console import add_console
 from consumer.runtime.core import build_core
 from consumer.runtime.periodic import periodic
@@ -37,7 +37,7 @@ class Service:
     """
 
     def __init__(self, settings: Settings, uri: str) -> None:
-        self._retention_days = settings.cxone_retention_days
+        self._retention = retention(settings)
         self._spool = Spool(directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes)
         self.core = build_core(settings, uri, spool=self._spool)
         self._reachability = Reachability(self.core.client)
@@ -76,7 +76,7 @@ class Service:
             return
         try:
             mongo.create_indexes(self.core.database)
-            apply_retention(self.core.database, self._retention_days)
+            apply_retention(self.core.database, self._retention)
         except (StoreUnavailable, SetupError) as error:
             log.warning("MongoDB is not ready", error=str(error))
             return

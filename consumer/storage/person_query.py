@@ -63,7 +63,7 @@ def _clause(condition: Condition) -> list[Document]:
     for segment in path:
         # In a dotted path such a key would mean something else.
         key = to_key(segment)
-        if not is_key(segment) or not key or "." in key or key.startswith("$") or key.isdecimal():
+        if not is_key(segment) or not key or "." in key or key.startswith("$"):
             break
         keys.append(key)
     if not keys:

@@ -1,19 +1,34 @@
-"""Let MongoDB delete events after so many days, as the setting says now."""
+"""Let MongoDB delete what is older than the settings say now."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from pymongo.collection import Collection
+import pymongo
+from pymongo import ASCENDING
 from pymongo.database import Database
 
 from consumer.errors import SetupError
-from consumer.storage.mongo import EVENTS, Document
+from consumer.storage.mongo import AUDIT, DEAD_LETTERS, EVENTS, Document
 from consumer.storage.translate import translated
 from consumer.timegrid import next_hour
 
 INDEX = "cxone_retention"
 _DAY = 86_400
+_UPDATE_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days after which events and deeds in the audit are deleted (0: kept), and how long dead
+    letters are kept that have ended (None: as each says)."""
+
+    events: int = 0
+    audit: int = 0
+    dead_letters: timedelta | None = None
 
 
 def retained_from(now: datetime, days: int) -> datetime | None:
@@ -21,37 +36,65 @@ def retained_from(now: datetime, days: int) -> datetime | None:
     return next_hour(now - timedelta(days=days)) if days else None
 
 
-def apply_retention(db: Database[Document], days: int) -> None:
-    """Make the TTL index on `processed_at` what the setting says; 0 keeps everything.
+def apply_retention(db: Database[Document], retention: Retention) -> None:
+    """Make the TTL indexes, and the dates in dead letters that have ended, what the settings say.
 
     An index of the user's own is never dropped nor changed. Raises SetupError where one stands in
     the way, and StoreUnavailable.
     """
-    events = db[EVENTS]
-    with translated(EVENTS):
-        found = _index(events)
-        if found is None:
-            if days:
-                events.create_index("processed_at", name=INDEX, expireAfterSeconds=days * _DAY)
-            return
-        name, seconds = found
-        if name != INDEX:
-            if days and seconds != days * _DAY:
-                raise SetupError(
-                    f"the index {name!r} of yours on events.processed_at stands in the way of"
-                    f" CXONE_RETENTION_DAYS={days}: drop it, or unset the setting"
-                )
-        elif not days:
-            events.drop_index(INDEX)
-        elif seconds != days * _DAY:
-            change = {"name": INDEX, "expireAfterSeconds": days * _DAY}
-            db.command({"collMod": EVENTS, "index": change})
+    _expire(db, EVENTS, "processed_at", retention.events, "CXONE_RETENTION_DAYS")
+    _expire(db, AUDIT, "at", retention.audit, "CXONE_AUDIT_RETENTION_DAYS")
+    if retention.dead_letters is not None:
+        _redate(db, retention.dead_letters)
 
 
-def _index(events: Collection[Document]) -> tuple[str, float | None] | None:
-    """Name and seconds of the index on `processed_at` alone, whichever way it runs."""
-    for name, index in events.index_information().items():
-        keys = [key for key, _ in index["key"]]
-        if keys == ["processed_at"]:
-            return name, index.get("expireAfterSeconds")
-    return None
+def _expire(db: Database[Document], name: str, field: str, days: int, setting: str) -> None:
+    """Have documents deleted so many days after the date in their field; 0 keeps everything."""
+    collection, seconds = db[name], days * _DAY
+    with translated(name):
+        indexes = collection.index_information()
+        ours = indexes.pop(INDEX, None)
+        if ours is None and days:
+            for theirs, index in indexes.items():
+                _check(theirs, index, (field, seconds), f"{name}.{field}", f"{setting}={days}")
+            if not _has(indexes, field, seconds):
+                collection.create_index(field, name=INDEX, expireAfterSeconds=seconds)
+        elif ours is not None and not days:
+            collection.drop_index(INDEX)
+        elif ours is not None and ours.get("expireAfterSeconds") != seconds:
+            change = {"name": INDEX, "expireAfterSeconds": seconds}
+            db.command({"collMod": name, "index": change})
+
+
+def _check(name: str, index: Document, wanted: tuple[str, int], where: str, setting: str) -> None:
+    """Raise SetupError where an index of the user's own deletes at another time, or has the place
+    of ours: MongoDB takes one index of a key and direction."""
+    field, seconds = wanted
+    keys, expires = list(index["key"]), index.get("expireAfterSeconds")
+    same_place = keys == [(field, ASCENDING)] and expires != seconds
+    deletes = [key for key, _ in keys] == [field] and expires not in (None, seconds)
+    if same_place or deletes:
+        raise SetupError(
+            f"the index {name!r} of yours on {where} stands in the way of {setting}:"
+            " drop it, or unset the setting"
+        )
+
+
+def _has(indexes: Mapping[str, Any], field: str, seconds: int) -> bool:
+    return any(
+        [key for key, _ in index["key"]] == [field] and index.get("expireAfterSeconds") == seconds
+        for index in indexes.values()
+    )
+
+
+def _redate(db: Database[Document], kept: timedelta) -> None:
+    """Let dead letters that have ended expire by the time that is set now: each holds its date, for
+    those that wait must not expire at all."""
+    due = {"$add": ["$ended_at", kept // timedelta(milliseconds=1)]}
+    wanted = {
+        "expires_at": {"$type": "date"},
+        "ended_at": {"$type": "date"},
+        "$expr": {"$ne": ["$expires_at", due]},
+    }
+    with translated(DEAD_LETTERS), pymongo.timeout(_UPDATE_TIMEOUT):
+        db[DEAD_LETTERS].update_many(wanted, [{"$set": {"expires_at": due}}])

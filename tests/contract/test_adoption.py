@@ -16,7 +16,7 @@ from consumer.runtime import build_core
 from consumer.storage import mongo
 from consumer.storage.adoption_counts import Superseded
 from consumer.storage.adoption_events import backlog_filter, pipeline
-from consumer.storage.retention import INDEX, apply_retention, retained_from
+from consumer.storage.retention import INDEX, Retention, apply_retention, retained_from
 from consumer.timegrid import hour_of
 from jobs.adoption_report import report
 from jobs.adoption_rollup import Bounds, claim, ledger, rebuild, roll_up
@@ -365,7 +365,7 @@ def test_the_retention_index_follows_the_setting(database: Db) -> None:
 
     found = []
     for days in (0, 30, 30, 7, 0, 0):
-        apply_retention(database, days)
+        apply_retention(database, Retention(events=days))
         found.append(seconds())
 
     assert found == [None, 30 * 86_400, 30 * 86_400, 7 * 86_400, None, None]
@@ -375,8 +375,8 @@ def test_an_index_of_the_users_own_is_left_alone_and_told_of(database: Db) -> No
     database["events"].create_index("processed_at", name="mine", expireAfterSeconds=60)
 
     with pytest.raises(SetupError, match="mine"):
-        apply_retention(database, 7)
-    apply_retention(database, 0)
+        apply_retention(database, Retention(events=7))
+    apply_retention(database, Retention())
 
     assert database["events"].index_information()["mine"]["expireAfterSeconds"] == 60
 
