@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 
 import structlog
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
@@ -11,6 +12,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from consumer.clock import utc_now
 from jobs.runner import Job, Runner
@@ -23,6 +25,9 @@ log = structlog.get_logger(__name__)
 _MARGIN = 0.02
 # The end of each attempt says when the next one comes; this is for the case that it could not.
 _SAFETY_NET = timedelta(hours=1)
+# Beside the jobs of the table, and no job: it proves that runs are still being started.
+_PULSE = "pulse"
+_PULSE_EVERY = 2
 
 
 class _Told(BaseTrigger):  # type: ignore[misc]
@@ -55,9 +60,16 @@ class Scheduler:
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
             # A thread for each, so that a long run cannot keep another job waiting.
-            executors={"default": ThreadPoolExecutor(max_workers=max(1, len(jobs)))},
+            executors={"default": ThreadPoolExecutor(max_workers=len(jobs) + 1)},
             # A run that is late or still going is not made up for: the next one covers it.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        self._pulse: float | None = None
+        self._scheduler.add_job(
+            self._beat,
+            IntervalTrigger(seconds=_PULSE_EVERY, timezone="UTC"),
+            id=_PULSE,
+            next_run_time=clock(),
         )
         self._triggers = {job.name: _Told() for job in jobs}
         for job in jobs:
@@ -76,6 +88,12 @@ class Scheduler:
     @property
     def running(self) -> bool:
         return bool(self._scheduler.running)
+
+    @property
+    def silent_for(self) -> float | None:
+        """Seconds since it last started a run, which it does every two at least; None before the
+        first time."""
+        return None if self._pulse is None else monotonic() - self._pulse
 
     def start(self) -> None:
         self._scheduler.start()
@@ -99,7 +117,12 @@ class Scheduler:
         """
         self._next(self._jobs[name].name, 0)
 
+    def _beat(self) -> None:
+        self._pulse = monotonic()
+
     def _ended(self, event: JobExecutionEvent) -> None:
+        if event.job_id == _PULSE:
+            return
         # None where the attempt itself broke down.
         seconds = self._jobs[event.job_id].every if event.retval is None else event.retval
         self._next(event.job_id, seconds + _MARGIN)

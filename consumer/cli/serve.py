@@ -7,20 +7,18 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
 
-from config import logs
-from config.settings import Settings
+from config import logs, supervision
 from consumer.cli.context import load_settings
-from consumer.data_dir import DataDirectory
-from consumer.options import mongodb_uri
 from consumer.runtime import Service
-from consumer.storage.embedded import EmbeddedMongo
+from consumer.runtime.process import longest_stop, needed
+from consumer.service import manager
+from consumer.service.systemd import Systemd
 
 log = structlog.get_logger(__name__)
 
@@ -42,20 +40,16 @@ def serve(
     ] = None,
 ) -> None:
     """Take webhooks until SIGTERM or Ctrl-C; everything accepted is answered first."""
-    required = ["CXONE_SHARED_SECRET"] if embedded else ["CXONE_SHARED_SECRET", "MONGODB_URI"]
     settings = load_settings(
         ctx,
-        required,
+        needed(embedded=embedded),
         cxone_listen=listen,
         cxone_data_dir=str(data_dir) if data_dir else None,
     )
     logs.configure(settings.log_level, settings.log_format, sys.stderr)
-    with ExitStack() as parts:
-        parts.enter_context(DataDirectory(settings.cxone_data_dir))
-        service = Service(settings, _uri(settings, embedded, parts))
-        stop_on_signals(service.stop)
-        log.info("listening", url=service.url)
-        service.run()
+    # Nobody listens unless systemd started this process.
+    systemd = Systemd(supervision.from_process(), longest_stop(settings))
+    manager.run(settings, systemd, _begun, embedded=embedded)
     log.info("stopped")
     if jobs_go_on():
         # Everything is answered and durable. Python would wait for these threads, and they wait
@@ -72,11 +66,9 @@ def jobs_go_on() -> bool:
     )
 
 
-def _uri(settings: Settings, embedded: bool, parts: ExitStack) -> str:
-    """The configured MongoDB, or that of a child process which `parts` stops at the end."""
-    if embedded:
-        return parts.enter_context(EmbeddedMongo(settings.cxone_data_dir)).uri
-    return mongodb_uri(settings)
+def _begun(service: Service) -> None:
+    stop_on_signals(service.stop)
+    log.info("listening", url=service.url)
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:

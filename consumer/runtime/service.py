@@ -14,6 +14,7 @@ from consumer.options import retention, server_options, signature_scheme
 from consumer.runtime.console import add_console
 from consumer.runtime.core import build_core
 from consumer.runtime.periodic import periodic
+from consumer.runtime.vitals import Vitals
 from consumer.server.server import Server
 from consumer.spool import Spool, directory_in
 from consumer.storage import mongo
@@ -25,6 +26,7 @@ from consumer.web.webhook import ROUTE, Webhook
 
 log = structlog.get_logger(__name__)
 
+_KEEPERS = ("mongodb", "spool")
 # Seconds for jobs to end, and to keep the refused deliveries that wait, when the process stops.
 _STOP_TIMEOUT = 5.0
 _STOP_AWAY = 1.0
@@ -51,6 +53,21 @@ class Service:
         host, port = self.server.address
         return f"http://{f'[{host}]' if ':' in host else host}:{port}{ROUTE}"
 
+    @property
+    def vitals(self) -> Vitals:
+        """What a service manager asks of this process."""
+        return Vitals(
+            url=self.url,
+            stopping=self.server.stopping,
+            probes=self._probes(),
+            keepers=_KEEPERS,
+            silences={
+                "the accept loop": lambda: self.server.silent_for,
+                "the scheduler": lambda: self._periodic.scheduler.silent_for,
+                "the scheduler of the spool": lambda: self._periodic.drain.silent_for,
+            },
+        )
+
     def run(self) -> None:
         """Serve until `stop`; everything accepted is answered before this returns."""
         self.core.refusals.start()
@@ -58,6 +75,8 @@ class Service:
         try:
             self.server.run()
         finally:
+            # Also after a crash: nobody shall take what is left for alive.
+            self.server.stopping.set()
             # What waits for a MongoDB that is away would wait in vain.
             patience = _STOP_AWAY if self.core.outage.known else _STOP_TIMEOUT
             self._periodic.stop(patience)
@@ -101,7 +120,7 @@ class Service:
             webhook=webhook,
             metrics=core.metrics,
             probes=probes,
-            keepers=("mongodb", "spool"),
+            keepers=_KEEPERS,
             reject_status=settings.cxone_reject_status,
         )
         add_console(app, settings, core, probes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from time import monotonic
 from typing import Any
@@ -34,6 +35,14 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     shedder: ThreadedTaskDispatcher
     room: Room
     warnings: RateLimit
+
+    def set_reuse_addr(self) -> None:
+        """Let a restart have the port at once, and no second process beside us."""
+        if sys.platform == "win32":
+            # There SO_REUSEADDR would share the port with whoever asks for it.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            super().set_reuse_addr()
 
     def handle_accept(self) -> None:
         """Take what waits; beyond the bound, close those that have been waiting longest."""

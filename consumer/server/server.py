@@ -53,7 +53,8 @@ class Server:
     def __init__(self, app: Callable[..., Any], options: ServerOptions) -> None:
         self._options = options
         self._map: dict[int, Any] = {}
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
+        self._turned: float | None = None
         self._dispatcher = ThreadedTaskDispatcher()
         self._shedder = ThreadedTaskDispatcher()
         try:
@@ -90,13 +91,19 @@ class Server:
         """Host and port that are listened on; the port is the real one where 0 was asked for."""
         return self._listeners[0].effective_host, int(self._listeners[0].effective_port)
 
+    @property
+    def silent_for(self) -> float | None:
+        """Seconds since the accept loop last came round, which it does every second at least; None
+        before the first time."""
+        return None if self._turned is None else monotonic() - self._turned
+
     def run(self) -> None:
         """Serve until `stop` is called, then drain; returns when everything accepted is answered or
         the drain timeout is over."""
         self._dispatcher.set_thread_count(self._options.threads)
         self._shedder.set_thread_count(1)
         try:
-            while not self._stopping.is_set():
+            while not self.stopping.is_set():
                 self._turn(1.0)
             self._drain()
         finally:
@@ -106,13 +113,14 @@ class Server:
 
     def stop(self) -> None:
         """Ask `run` to drain and return; callable from any thread and from a signal handler."""
-        self._stopping.set()
+        self.stopping.set()
         # The loop may have ended already, and its trigger with it.
         with contextlib.suppress(OSError, ValueError):
             self._listeners[0].pull_trigger()
 
     def _turn(self, timeout: float) -> None:
         wasyncore.loop(timeout=timeout, use_poll=True, map=self._map, count=1)
+        self._turned = monotonic()
 
     def _drain(self) -> None:
         for listener in self._listeners:

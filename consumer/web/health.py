@@ -22,6 +22,11 @@ class Condition:
 Probe = Callable[[], Condition]
 
 
+def kept(probes: Mapping[str, Probe], keepers: tuple[str, ...]) -> bool:
+    """Whether a delivery would be kept durably: one of the `keepers` is well."""
+    return any(probes[name]().ok for name in keepers)
+
+
 class Alive:
     """`GET /healthz`: 200 while the process can answer."""
 
