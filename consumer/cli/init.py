@@ -161,6 +161,11 @@ def _shared(path: Path, old: Mapping[str, str | None], new_secret: bool) -> Shar
     return Shared(secrets.token_urlsafe(32), current, fresh=True)
 
 
+def fresh_settings() -> str:
+    """The text of a settings file with a new secret, which CXone does not know yet."""
+    return _rendered(Shared(secrets.token_urlsafe(32), None, fresh=True))
+
+
 def _rendered(shared: Shared) -> str:
     lines = [f"{_SECRET}={_quoted(shared.current)}"]
     if shared.previous:

@@ -1,0 +1,85 @@
+"""Put files in their places whole, with their rights, and tell what that changes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+from typing import Literal
+
+from consumer.errors import SetupError
+
+Change = Literal["new", "changed", "unchanged"]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to be; what is `secret` is never shown, and a difference only where nothing that was
+    there before can be one."""
+
+    path: Path
+    text: str
+    mode: int = 0o600
+    secret: bool = False
+    show_changes: bool = False
+
+
+def change_of(file: File) -> Change:
+    """What writing it would be. Raises SetupError where that cannot be seen."""
+    old = read(file.path)
+    if old is None:
+        return "new"
+    # Windows keeps rights in access lists, which are set on the directory.
+    same_mode = os.name == "nt" or stat.S_IMODE(file.path.stat().st_mode) == file.mode
+    return "unchanged" if old == file.text and same_mode else "changed"
+
+
+def difference(file: File) -> Iterator[str]:
+    """The lines of a unified diff between what is there and what will be."""
+    old = read(file.path) or ""
+    if not file.show_changes or old == file.text:
+        return iter(())
+    name = str(file.path)
+    return unified_diff(
+        old.splitlines(), file.text.splitlines(), f"{name} (now)", name, lineterm=""
+    )
+
+
+def read(path: Path) -> str | None:
+    """Its text, None where there is none. Raises SetupError."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise SetupError(f"cannot read {path}: {reason}") from error
+
+
+def write(files: Sequence[File]) -> None:
+    """Each whole or not at all; a new directory is as closed as its file. Raises SetupError."""
+    for file in files:
+        try:
+            if not file.path.parent.is_dir():
+                file.path.parent.mkdir(mode=0o755 if file.mode & 0o044 else 0o700, parents=True)
+            _replace(file)
+        except OSError as error:
+            raise SetupError(f"cannot write {file.path}: {error.strerror or error}") from error
+
+
+def _replace(file: File) -> None:
+    draft = file.path.with_name(f".{file.path.name}.{secrets.token_hex(4)}.tmp")
+    number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(number, "w", encoding="utf-8", newline="\n") as out:
+            out.write(file.text)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.chmod(file.mode)
+        draft.replace(file.path)
+    finally:
+        draft.unlink(missing_ok=True)
