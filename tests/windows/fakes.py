@@ -1,0 +1,358 @@
+"""Stand-ins for the C modules of pywin32, as far as win32serviceutil.py and we use them.
+
+They check what the C code checks (types of arguments, order of calls), with the numbers of winsvc.h
+and winnt.h, and remember what was asked, so that tests can look at the service as Windows would.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+STOPPED, START_PENDING, STOP_PENDING, RUNNING = 1, 2, 3, 4
+STOP, INTERROGATE, SHUTDOWN, PRESHUTDOWN = 1, 4, 5, 15
+SPECIFIC_ERROR = 1066
+
+_SERVICE_NUMBERS = {
+    "SC_MANAGER_ALL_ACCESS": 0xF003F,
+    "SC_MANAGER_CONNECT": 1,
+    "SERVICE_ALL_ACCESS": 0xF01FF,
+    "SERVICE_QUERY_STATUS": 4,
+    "SERVICE_WIN32_OWN_PROCESS": 0x10,
+    "SERVICE_INTERACTIVE_PROCESS": 0x100,
+    "SERVICE_AUTO_START": 2,
+    "SERVICE_DEMAND_START": 3,
+    "SERVICE_DISABLED": 4,
+    "SERVICE_ERROR_NORMAL": 1,
+    "SERVICE_NO_CHANGE": 0xFFFFFFFF,
+    "SERVICE_STOPPED": STOPPED,
+    "SERVICE_START_PENDING": START_PENDING,
+    "SERVICE_STOP_PENDING": STOP_PENDING,
+    "SERVICE_RUNNING": RUNNING,
+    "SERVICE_CONTROL_STOP": STOP,
+    "SERVICE_CONTROL_PAUSE": 2,
+    "SERVICE_CONTROL_CONTINUE": 3,
+    "SERVICE_CONTROL_INTERROGATE": INTERROGATE,
+    "SERVICE_CONTROL_SHUTDOWN": SHUTDOWN,
+    "SERVICE_CONTROL_PRESHUTDOWN": PRESHUTDOWN,
+    "SERVICE_ACCEPT_STOP": 1,
+    "SERVICE_ACCEPT_PAUSE_CONTINUE": 2,
+    "SERVICE_ACCEPT_SHUTDOWN": 4,
+    "SERVICE_ACCEPT_PRESHUTDOWN": 0x100,
+    "SERVICE_CONFIG_DESCRIPTION": 1,
+    "SERVICE_CONFIG_FAILURE_ACTIONS": 2,
+    "SERVICE_CONFIG_DELAYED_AUTO_START_INFO": 3,
+    "SERVICE_CONFIG_FAILURE_ACTIONS_FLAG": 4,
+    "SERVICE_CONFIG_SERVICE_SID_INFO": 5,
+    "SERVICE_CONFIG_PRESHUTDOWN_INFO": 7,
+    "SERVICE_SID_TYPE_UNRESTRICTED": 1,
+    "SC_ACTION_RESTART": 1,
+}
+_MANAGER_NUMBERS = {
+    "PYS_SERVICE_STARTING": 0x40001000,
+    "PYS_SERVICE_STARTED": 0x40001002,
+    "PYS_SERVICE_STOPPING": 0x40001003,
+    "PYS_SERVICE_STOPPED": 0x40001004,
+    "EVENTLOG_ERROR_TYPE": 1,
+    "EVENTLOG_WARNING_TYPE": 2,
+    "EVENTLOG_INFORMATION_TYPE": 4,
+}
+
+
+class ApiError(Exception):
+    """pywintypes.error."""
+
+    def __init__(self, winerror: int, funcname: str, strerror: str) -> None:
+        super().__init__(winerror, funcname, strerror)
+        self.winerror, self.funcname, self.strerror = winerror, funcname, strerror
+
+
+@dataclass(frozen=True)
+class Status:
+    """What SetServiceStatus was told, with the time it was."""
+
+    at: float
+    state: int
+    accepted: int
+    exit_code: int
+    specific: int
+    checkpoint: int
+    wait_hint: int
+
+
+@dataclass
+class Installed:
+    """A service in the database of the manager."""
+
+    display: str
+    start_type: int
+    command: str
+    account: str | None
+    password: str | None
+    config2: dict[int, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Windows:
+    """One machine; `on_start` runs a service when it is started, from a thread."""
+
+    services: dict[str, Installed] = field(default_factory=dict)
+    statuses: list[Status] = field(default_factory=list)
+    events: list[tuple[int, int, tuple[str, ...]]] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    descriptors: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
+    denied: bool = False
+    handler: Callable[[int, int, Any], Any] | None = None
+    hosted: Any = None
+    on_start: Callable[[], None] | None = None
+
+    # -- the service control manager -------------------------------------------------------------
+
+    @property
+    def state(self) -> int:
+        return self.statuses[-1].state if self.statuses else STOPPED
+
+    def control(self, code: int) -> None:
+        """Send a control to the running service, if it accepts it now."""
+        accepts = {STOP: 1, SHUTDOWN: 4, PRESHUTDOWN: 0x100, INTERROGATE: 0}[code]
+        if not self.statuses or self.statuses[-1].state == STOPPED:
+            raise ApiError(1062, "ControlService", "The service has not been started.")
+        if accepts and not self.statuses[-1].accepted & accepts:
+            raise ApiError(1061, "ControlService", "The service cannot accept controls now.")
+        assert self.handler is not None
+        self.handler(code, 0, None)
+
+    def await_state(self, state: int, timeout: float = 30.0) -> None:
+        end = time.monotonic() + timeout
+        while self.state != state:
+            assert time.monotonic() < end, self.statuses[-5:]
+            time.sleep(0.02)
+
+    def service_main(self, name: str) -> None:
+        """What `service_main` of PythonService.cpp does with the class it hosts."""
+        instance = self.hosted([name])
+        assert self.handler is not None, "no control handler was registered"
+        self.set_status(1, (0x10, START_PENDING, 0, 0, 0, 0, 5000))
+        try:
+            instance.SvcRun()
+        except Exception:
+            self.events.append((1, 3, (traceback.format_exc(),)))
+            self.set_status(1, (0x10, STOPPED, 0, SPECIFIC_ERROR, 0x20000001, 0, 0))
+        else:
+            self.set_status(1, (0x10, STOPPED, 0, 0, 0, 0, 0))
+
+    def set_status(self, handle: int, status: tuple[int, int, int, int, int, int, int]) -> None:
+        assert handle == 1
+        assert all(type(number) is int for number in status), status
+        _, state, accepted, code, specific, checkpoint, hint = status
+        assert self.state != STOPPED or not self.statuses or state == START_PENDING
+        self.statuses.append(
+            Status(time.monotonic(), state, accepted, code, specific, checkpoint, hint)
+        )
+
+
+def modules(windows: Windows) -> dict[str, ModuleType]:
+    """The modules by name, all on one machine."""
+    return {
+        "pywintypes": _module("pywintypes", error=ApiError, __file__="pywintypes311.dll"),
+        "win32service": _win32service(windows),
+        "win32api": _win32api(),
+        "win32evtlog": _module("win32evtlog", EVENTLOG_ERROR_TYPE=1),
+        "servicemanager": _servicemanager(windows),
+        "win32security": _win32security(windows),
+    }
+
+
+def _module(name: str, **members: Any) -> ModuleType:
+    module = ModuleType(name)
+    vars(module).update(members)
+    return module
+
+
+def _win32service(windows: Windows) -> ModuleType:
+    def open_manager(machine: None, database: None, access: int) -> tuple[str, int]:
+        if windows.denied:
+            raise ApiError(5, "OpenSCManager", "Access is denied.")
+        return ("manager", access)
+
+    def open_service(manager: tuple[str, int], name: str, access: int) -> str:
+        assert manager[0] == "manager"
+        if name not in windows.services:
+            raise ApiError(1060, "OpenService", "The specified service does not exist.")
+        return name
+
+    def key_name(manager: tuple[str, int], display: str) -> str:
+        raise ApiError(1060, "GetServiceKeyName", "The specified service does not exist.")
+
+    def create(
+        manager: tuple[str, int],
+        name: str,
+        display: str,
+        access: int,
+        kind: int,
+        start: int,
+        error: int,
+        command: str,
+        group: None,
+        tag: int,
+        dependencies: Any,
+        account: str | None,
+        password: str | None,
+    ) -> str:
+        assert manager == ("manager", 0xF003F)
+        if name in windows.services:
+            raise ApiError(1073, "CreateService", "The specified service already exists.")
+        assert kind == 0x10
+        windows.services[name] = Installed(display, start, command, account, password)
+        return name
+
+    def change(
+        name: str,
+        kind: int,
+        start: int,
+        error: int,
+        command: str,
+        group: None,
+        tag: int,
+        dependencies: Any,
+        account: str | None,
+        password: str | None,
+        display: str | None,
+    ) -> None:
+        service = windows.services[name]
+        service.start_type, service.command = start, command
+        service.account, service.password = account, password
+        service.display = display or service.display
+
+    def change2(name: str, level: int, info: Any) -> None:
+        if level == 2:
+            # As PyWinObject_AsSERVICE_FAILURE_ACTIONS parses it.
+            assert set(info) == {"ResetPeriod", "RebootMsg", "Command", "Actions"}
+            assert all(type(action) is tuple and len(action) == 2 for action in info["Actions"])
+        elif level in (5, 7):
+            assert type(info) is int
+        elif level not in (1, 3, 4):
+            raise ValueError(f"Info type {level} is not supported")
+        windows.services[name].config2[level] = info
+
+    def query(name: str) -> tuple[int, ...]:
+        return (0x10, windows.state, 0, 0, 0, 0, 0)
+
+    def query_ex(name: str) -> dict[str, int]:
+        last = windows.statuses[-1] if windows.statuses else Status(0, STOPPED, 0, 0, 0, 0, 0)
+        return {
+            "ServiceType": 0x10,
+            "CurrentState": last.state,
+            "Win32ExitCode": last.exit_code,
+            "ServiceSpecificExitCode": last.specific,
+            "ProcessId": 0 if last.state == STOPPED else 4242,
+        }
+
+    def start(name: str, args: Any) -> None:
+        assert windows.on_start is not None
+        windows.set_status(1, (0x10, START_PENDING, 0, 0, 0, 0, 2000))
+        threading.Thread(target=windows.on_start, daemon=True).start()
+
+    return _module(
+        "win32service",
+        error=ApiError,
+        __file__="win32service.pyd",
+        OpenSCManager=open_manager,
+        OpenService=open_service,
+        GetServiceKeyName=key_name,
+        CloseServiceHandle=lambda handle: None,
+        CreateService=create,
+        ChangeServiceConfig=change,
+        ChangeServiceConfig2=change2,
+        DeleteService=windows.services.pop,
+        QueryServiceStatus=query,
+        QueryServiceStatusEx=query_ex,
+        ControlService=lambda name, code: windows.control(code),
+        StartService=start,
+        SetServiceStatus=windows.set_status,
+        **_SERVICE_NUMBERS,
+    )
+
+
+def _win32api() -> ModuleType:
+    def delete_key(key: int, name: str) -> None:
+        raise ApiError(2, "RegDeleteKey", "The system cannot find the file specified.")
+
+    return _module(
+        "win32api",
+        error=ApiError,
+        GetFullPathName=lambda path: path,
+        RegDeleteKey=delete_key,
+        MAKELANGID=lambda primary, sub: sub << 10 | primary,
+    )
+
+
+def _servicemanager(windows: Windows) -> ModuleType:
+    def register(name: str, callback: Callable[[int, int, Any], Any], extra: bool) -> int:
+        assert extra
+        windows.handler = callback
+        return 1
+
+    def host(klass: Any) -> None:
+        windows.hosted = klass
+
+    def message(kind: int, number: int, inserts: tuple[str, ...]) -> None:
+        assert all(type(text) is str for text in inserts)
+        windows.events.append((kind, number, inserts))
+
+    return _module(
+        "servicemanager",
+        RegisterServiceCtrlHandler=register,
+        SetEventSourceName=lambda name, now=False: windows.sources.append(name) if now else None,
+        LogMsg=message,
+        LogErrorMsg=lambda text: message(1, 0xFF, (text,)),
+        LogWarningMsg=lambda text: message(2, 0xFF, (text,)),
+        LogInfoMsg=lambda text: message(4, 0xFF, (text,)),
+        Initialize=lambda name, file: None,
+        PrepareToHostSingle=host,
+        StartServiceCtrlDispatcher=lambda: windows.service_main("cxone-consumer"),
+        **_MANAGER_NUMBERS,
+    )
+
+
+class _Descriptor:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def GetSecurityDescriptorOwner(self) -> str:
+        return self.text
+
+    def GetSecurityDescriptorDacl(self) -> str:
+        return self.text
+
+
+def _win32security(windows: Windows) -> ModuleType:
+    def set_info(
+        name: str, kind: int, info: int, owner: str, group: None, dacl: str, sacl: None
+    ) -> None:
+        if windows.denied:
+            raise ApiError(5, "SetNamedSecurityInfo", "Access is denied.")
+        assert (kind, info) == (1, 1 | 4 | 0x80000000)
+        windows.descriptors[name] = dacl
+        windows.owners[name] = "S-1-5-32-544"
+
+    return _module(
+        "win32security",
+        SDDL_REVISION_1=1,
+        SE_FILE_OBJECT=1,
+        OWNER_SECURITY_INFORMATION=1,
+        DACL_SECURITY_INFORMATION=4,
+        PROTECTED_DACL_SECURITY_INFORMATION=0x80000000,
+        ConvertStringSecurityDescriptorToSecurityDescriptor=lambda text, _one: _Descriptor(text),
+        ConvertSidToStringSid=lambda sid: sid,
+        SetNamedSecurityInfo=set_info,
+        GetNamedSecurityInfo=lambda name, kind, info: _Descriptor(
+            windows.owners.get(name, "S-1-5-32-544")
+        ),
+    )

@@ -1,0 +1,249 @@
+"""What is registered with Windows, through pywin32's own win32serviceutil."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from config.settings import SettingsError, load
+from consumer.cli.context import Sources
+from consumer.errors import SetupError
+from tests.windows.fakes import STOPPED, Status, Windows
+
+SETTINGS = "CXONE_SHARED_SECRET=top-secret\nMONGODB_URI=mongodb://u:pw@db/\n"
+NAME = "cxone-consumer"
+
+
+@pytest.fixture
+def command(windows: Windows, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """`service` of the command line, on a machine with settings in the current directory."""
+    monkeypatch.setenv("PROGRAMDATA", str(tmp_path / "ProgramData"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    Path(".env").write_text(SETTINGS)
+    module = importlib.import_module("consumer.cli.service_windows")
+
+    def runs() -> None:
+        windows.set_status(1, (0x10, 4, 1, 0, 0, 0, 0))
+
+    windows.on_start = runs
+    return module
+
+
+def install(command: ModuleType, **options: Any) -> None:
+    given = {"user": None, "settings": None, "embedded": False, "dry_run": False, **options}
+    command.install(Sources(), **given)
+
+
+def root() -> Path:
+    return Path.cwd().parent / "ProgramData" / NAME
+
+
+def test_the_interpreter_of_this_environment_is_registered_with_our_module(
+    windows: Windows, command: ModuleType
+) -> None:
+    install(command)
+
+    service = windows.services[NAME]
+    settings = root() / "settings.env"
+    expected = f'"{sys.executable}" -I -m consumer.service.windows_main --settings "{settings}"'
+    assert service.command == expected
+    assert "pythonservice" not in service.command
+    assert service.account == r"NT SERVICE\cxone-consumer"
+    assert service.password is None
+
+
+def test_it_starts_with_the_machine_but_after_what_it_needs(
+    windows: Windows, command: ModuleType
+) -> None:
+    install(command)
+
+    service = windows.services[NAME]
+    assert service.start_type == 2
+    assert service.config2[3] is True
+    assert service.config2[1].startswith("Keeps every NICE CXone")
+    assert windows.sources == [NAME]
+    assert windows.state == 4
+
+
+def test_it_is_restarted_after_every_end_that_was_not_asked_for(
+    windows: Windows, command: ModuleType
+) -> None:
+    install(command)
+
+    config = windows.services[NAME].config2
+    assert config[2]["Actions"] == ((1, 5000), (1, 30000), (1, 60000))
+    # Also when it ends by itself with an error.
+    assert config[4] is True
+
+
+def test_a_shutdown_of_the_machine_leaves_time_for_the_drain(
+    windows: Windows, command: ModuleType
+) -> None:
+    Path(".env").write_text(SETTINGS + "CXONE_DRAIN_TIMEOUT=90s\n")
+
+    install(command)
+
+    assert windows.services[NAME].config2[7] == 135_000
+
+
+def test_files_are_closed_to_all_but_system_administrators_and_the_service(
+    windows: Windows, command: ModuleType
+) -> None:
+    from consumer.service.windows_rights import service_sid
+
+    install(command)
+
+    sid = service_sid(NAME)
+    closed = f"O:BAD:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;{sid})"
+    assert windows.descriptors[str(root())] == closed
+    assert windows.descriptors[str(root() / "data")] == closed.replace("0x1200a9", "0x1301bf")
+    assert windows.descriptors[str(root() / "logs")] == closed.replace("0x1200a9", "0x1301bf")
+    assert windows.descriptors[str(root() / "settings.env")] == closed.replace("OICI", "")
+    assert windows.services[NAME].config2[5] == 1
+
+
+def test_the_identity_of_a_service_is_that_which_windows_makes_of_its_name(
+    windows: Windows,
+) -> None:
+    from consumer.service.windows_rights import service_sid
+
+    # Well known: the owner of the system's own files.
+    assert (
+        service_sid("TrustedInstaller")
+        == "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"
+    )
+
+
+def test_a_folder_that_somebody_else_made_first_is_not_trusted(
+    windows: Windows, command: ModuleType
+) -> None:
+    root().mkdir(parents=True)
+    (root() / "settings.env").write_text("planted=1\n")
+    windows.owners[str(root())] = "S-1-5-21-1-2-3-1001"
+
+    with pytest.raises(SetupError, match="S-1-5-21-1-2-3-1001"):
+        install(command)
+
+    assert not windows.services
+
+
+def test_settings_go_along_with_files_in_their_places(
+    windows: Windows, command: ModuleType
+) -> None:
+    install(command)
+
+    settings = load({}, {}, root() / "settings.env")
+    assert settings.cxone_data_dir == root() / "data"
+    assert settings.cxone_shared_secret is not None
+    assert settings.cxone_shared_secret.get_secret_value() == "top-secret"
+
+
+def test_installing_again_brings_it_up_to_date(windows: Windows, command: ModuleType) -> None:
+    install(command)
+    windows.statuses.clear()
+    windows.services[NAME].config2.clear()
+
+    install(command, embedded=True)
+
+    assert windows.services[NAME].command.endswith(" --embedded")
+    assert set(windows.services[NAME].config2) == {1, 2, 3, 4, 5, 7}
+
+
+def test_another_account_has_a_password_unless_windows_knows_it(
+    windows: Windows, command: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("typer.prompt", lambda text, hide_input: "pass")
+
+    install(command, user=r".\svc")
+    assert windows.services[NAME].password == "pass"
+
+    windows.statuses.clear()
+    install(command, user="DOMAIN\\managed$")
+    assert windows.services[NAME].password is None
+
+
+def test_a_dry_run_changes_nothing(
+    windows: Windows, command: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(command, dry_run=True)
+
+    said = capsys.readouterr().out
+    assert "windows_main" in said
+    assert "top-secret" not in said
+    assert not windows.services
+    assert not root().exists()
+
+
+def test_without_rights_it_says_what_to_do(windows: Windows, command: ModuleType) -> None:
+    windows.denied = True
+
+    with pytest.raises(SetupError, match="administrator"):
+        install(command)
+
+
+def test_wrong_settings_stop_it_before_anything_is_registered(
+    windows: Windows, command: ModuleType
+) -> None:
+    Path(".env").write_text("CXONE_THREADS=many\n")
+
+    with pytest.raises(SettingsError):
+        install(command)
+
+    assert not windows.services
+
+
+def test_without_pywin32_it_says_what_to_install(
+    windows: Windows, command: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "win32service", None)
+
+    with pytest.raises(SetupError, match=r"cxone-consumer\[windows\]"):
+        install(command)
+
+
+def test_a_start_that_fails_is_told_with_its_code(windows: Windows, command: ModuleType) -> None:
+    def fails() -> None:
+        windows.set_status(1, (0x10, STOPPED, 0, 1066, 0x20000001, 0, 0))
+
+    windows.on_start = fails
+
+    with pytest.raises(SetupError, match=r"0x20000001.*service logs"):
+        install(command)
+
+
+def test_uninstalling_leaves_the_files_and_says_where(
+    windows: Windows, command: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(command)
+    windows.statuses.append(Status(0, STOPPED, 0, 0, 0, 0, 0))
+
+    command.uninstall()
+
+    assert not windows.services
+    assert (root() / "settings.env").exists()
+    assert str(root()) in capsys.readouterr().out.replace("\n", "")
+
+
+def test_commands_on_a_service_that_is_not_there_say_so(
+    windows: Windows, command: ModuleType
+) -> None:
+    for call in (command.start, command.stop, command.uninstall, lambda: command.status(False)):
+        with pytest.raises(SetupError, match="service install"):
+            call()
+
+
+def test_status_tells_state_and_last_exit(
+    windows: Windows, command: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(command)
+    assert command.status(False) == 0
+    windows.statuses.append(Status(0, STOPPED, 0, 1066, 0x20000001, 0, 0))
+
+    assert command.status(False) == 1
+    assert "0x20000001" in capsys.readouterr().out
