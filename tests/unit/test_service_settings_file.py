@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.errors import SetupError
@@ -93,6 +93,7 @@ _VALUES = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(_VALUES)
 def test_fitting_keeps_every_value_and_fitting_again_changes_nothing(given: dict[str, str]) -> None:
     text = "".join(
