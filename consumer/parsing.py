@@ -15,6 +15,7 @@ from consumer.errors import MalformedJson, MissingFields, Rejected, TooDeep, Uns
 from consumer.events import Event
 
 _MISSING = object()
+_GZIP = b"\x1f\x8b"
 _decode = msgspec.json.Decoder().decode
 
 
@@ -152,7 +153,9 @@ def _second_opinion(body: bytes, max_depth: int) -> Rejected:
     try:
         json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_bounded_int)
     except UnicodeDecodeError as error:
-        return MalformedJson("Malformed JSON: not UTF-8", error.start)
+        # Never unpacked: a few bytes could become gigabytes, and no sender of ours compresses.
+        what = "compressed (gzip): send it plain" if body.startswith(_GZIP) else "not UTF-8"
+        return MalformedJson(f"Malformed JSON: {what}", error.start)
     except json.JSONDecodeError as error:
         position = len(error.doc[: error.pos].encode("utf-8", "surrogatepass"))
         return MalformedJson(f"Malformed JSON: {error.msg}", position)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import gzip
 import json
 from typing import Any
 
@@ -102,6 +103,15 @@ def test_nul_in_a_key_is_unstorable_and_in_a_value_is_not() -> None:
         PARSER.parse(b'{"id":"1","type":"t","a":[{"b\\u0000":1}]}')
 
     assert PARSER.parse(b'{"id":"1","type":"t","a":"\\u0000"}').payload["a"] == "\0"
+
+
+def test_compressed_body_is_malformed_and_told_so_without_being_unpacked() -> None:
+    bomb = gzip.compress(b" " * 10_000_000)
+
+    with pytest.raises(MalformedJson, match="compressed") as raised:
+        PARSER.parse(bomb)
+
+    assert raised.value.position == 1
 
 
 def test_depth_limit_is_exact() -> None:
