@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import hashlib
 import gzip
+import hashlib
 import json
 from typing import Any
 
