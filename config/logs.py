@@ -20,8 +20,14 @@ LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat = Literal["console", "json"]
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
-# Libraries that would say too much: a line for each queued request, scheduled run, waiting query.
-_QUIET = {"waitress.queue": "error", "apscheduler": "warning", "pymongo": "warning"}
+# Libraries that would say too much: a line for each queued request, sender that hung up (with the
+# path it asked for), scheduled run, waiting query.
+_QUIET = {
+    "waitress": "warning",
+    "waitress.queue": "error",
+    "apscheduler": "warning",
+    "pymongo": "warning",
+}
 _RESERVED = ("timestamp", "level", "logger", "event", "exception")
 
 

@@ -80,7 +80,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._flush_exception(self._flush_some)
         if self.will_close:
             self.handle_close()
-        elif not self.total_outbufs_len:
+        elif self.connected and not self.total_outbufs_len:
             self.close_when_flushed = False
             self.lingering_since = monotonic()
             with contextlib.suppress(OSError):  # the sender has closed already

@@ -97,6 +97,11 @@ class Server:
         before the first time."""
         return None if self._turned is None else monotonic() - self._turned
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return sum(len(listener.active_channels) for listener in self._listeners)
+
     def run(self) -> None:
         """Serve until `stop` is called, then drain; returns when everything accepted is answered or
         the drain timeout is over."""

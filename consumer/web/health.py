@@ -9,6 +9,7 @@ import falcon
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from consumer.metrics import Metrics
+from consumer.web.resource import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +28,14 @@ def kept(probes: Mapping[str, Probe], keepers: tuple[str, ...]) -> bool:
     return any(probes[name]().ok for name in keepers)
 
 
-class Alive:
+class Alive(Resource):
     """`GET /healthz`: 200 while the process can answer."""
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         resp.data = b'{"status":"ok"}'
 
 
-class Ready:
+class Ready(Resource):
     """`GET /readyz`: 200 when a delivery would be kept durably, 503 with the reason otherwise.
 
     `probes` are all shown; one of `keepers` must be well.
@@ -59,7 +60,7 @@ class Ready:
         resp.media = {"status": "unavailable", "reason": reason, **body}
 
 
-class Exposition:
+class Exposition(Resource):
     """`GET /metrics`: Prometheus text."""
 
     def __init__(self, metrics: Metrics) -> None:

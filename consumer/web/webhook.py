@@ -15,6 +15,7 @@ from consumer.events import Delivery, Outcome
 from consumer.metrics import DELIVERIES, DURATION, Metrics
 from consumer.web import canary
 from consumer.web.headers import EnvironHeaders
+from consumer.web.resource import Resource
 
 ROUTE = "/webhook/cxone-dataaction"
 
@@ -27,7 +28,7 @@ class Receiver(Protocol):
     def verify(self, delivery: Delivery) -> Delivery: ...
 
 
-class Webhook:
+class Webhook(Resource):
     """The one route that CXone posts to."""
 
     def __init__(
