@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,14 @@ class RecordingDisk(Files):
     def __init__(self) -> None:
         self.log: list[Op] = []
         self._lock = threading.Lock()
+
+    def found(self, files: dict[Path, bytes]) -> None:
+        """Begin with these files, all durable: what a disk was found with after its power came
+        back."""
+        for path, content in files.items():
+            path.write_bytes(content)
+            self.log += [Op("create", path), Op("write", path, 0, content), Op("sync", path)]
+        self.log += [Op("sync_directory", parent) for parent in {path.parent for path in files}]
 
     def mark(self, mark: Any) -> None:
         self._done(lambda: None, Op("mark", mark=mark))
@@ -100,10 +108,14 @@ class _Inode:
                 _apply(self.durable, op)
             elif fate < 0.5:
                 _apply(self.durable, _torn(op, chance))
-            elif fate < 0.7 and op.kind == "write":
+            elif fate < 0.8 and op.kind == "write":
+                # Sector by sector: written, not written, or with what was on the disk before.
                 for sector in _sectors(op):
-                    if chance.random() < 0.5:
+                    luck = chance.random()
+                    if luck < 0.5:
                         _apply(self.durable, sector)
+                    elif luck < 0.6:
+                        _apply(self.durable, replace(sector, data=chance.randbytes(SECTOR)))
         self.pending = []
 
 

@@ -22,10 +22,19 @@ def delivery(name: str, body: bytes) -> Delivery:
     return Delivery(name, body, Headers({"user-agent": "cxone"}), NOW, Verdict("current", NOW))
 
 
-def work(directory: Path, chance: random.Random) -> list[Op]:
-    """The log of a spool that four threads fill while a fifth drains it, over two restarts."""
+def work(
+    directory: Path,
+    chance: random.Random,
+    found: dict[Path, bytes] | None = None,
+    eras: tuple[str, ...] = ("a", "b", "c"),
+) -> list[Op]:
+    """The log of a spool that four threads fill while a fifth drains it, over restarts between the
+    eras; it begins with the files `found`."""
     disk = RecordingDisk()
-    for era in range(3):
+    if found:
+        directory.mkdir()
+        disk.found({directory / path.name: content for path, content in found.items()})
+    for era in eras:
         with closing(Spool(directory, 64 * MIB, segment_bytes=2000, files=disk)) as spool:
             bodies = {
                 f"{era}-{writer}-{n}": chance.randbytes(chance.randint(0, 600))
@@ -62,33 +71,51 @@ def _drain(spool: Spool, disk: RecordingDisk, chance: random.Random) -> None:
     spool.remove(stored)
 
 
-def lost(log: list[Op], chance: random.Random, directory: Path) -> list[str]:
-    """Deliveries that were acknowledged and not stored before the log ends, and that a spool
-    opened on what is left of the disk does not give back unaltered."""
-    directory.mkdir()
-    for path, content in PowerLoss(log).survivors(chance).items():
-        (directory / path.name).write_bytes(content)
+def owed(log: list[Op]) -> dict[str, bytes]:
+    """Deliveries that were acknowledged and not stored elsewhere before the log ends."""
     marks = [op.mark for op in log if op.kind == "mark"]
-    owed = {name: body for what, name, body in marks if what == "acknowledged"}
+    bodies = {name: body for what, name, body in marks if what == "acknowledged"}
     for what, name, _ in marks:
         if what == "stored":
-            owed.pop(name, None)
+            bodies.pop(name, None)
+    return bodies
+
+
+def lost(
+    log: list[Op], files: dict[Path, bytes], directory: Path, before: dict[str, bytes] | None = None
+) -> list[str]:
+    """What is owed, of this log and from before, and what a spool opened on the files that are left
+    does not give back unaltered."""
+    directory.mkdir()
+    for path, content in files.items():
+        (directory / path.name).write_bytes(content)
+    stored = {op.mark[1] for op in log if op.kind == "mark" and op.mark[0] == "stored"}
+    earlier = {name: body for name, body in (before or {}).items() if name not in stored}
     with closing(Spool(directory, 64 * MIB)) as spool:
         found = {entry.delivery.id: entry.delivery.body for entry in spool.take(10_000)}
-    return [name for name, body in owed.items() if found.get(name) != body]
+    return [name for name, body in (earlier | owed(log)).items() if found.get(name) != body]
 
 
 def crash(tmp_path: Path, runs: int, points: int) -> int:
-    """How many crash points were tried; fails where one lost something."""
+    """How many crash points were tried; fails where one lost something. Of every ten the last is
+    a second loss of power, in the work on what the first one left."""
     tried = 0
     for seed in range(runs):
         chance = random.Random(seed)
         log = work(tmp_path / f"run-{seed}", chance)
         for point in range(points):
             cut = chance.randint(0, len(log))
-            gone = lost(log[:cut], chance, tmp_path / f"crash-{seed}-{point}")
+            files = PowerLoss(log[:cut]).survivors(chance)
+            place = tmp_path / f"crash-{seed}-{point}"
+            gone = lost(log[:cut], files, place)
             assert not gone, f"seed {seed}, after {cut} of {len(log)} operations: {gone}"
             tried += 1
+            if point % 10 == 8 and point + 1 < points:
+                more = work(tmp_path / f"again-{seed}-{point}", chance, files, eras=("d", "e"))
+                end = chance.randint(0, len(more))
+                left = PowerLoss(more[:end]).survivors(chance)
+                gone = lost(more[:end], left, place.with_suffix(".again"), owed(log[:cut]))
+                assert not gone, f"seed {seed}, {cut} and then {end} operations: {gone}"
     return tried
 
 
@@ -106,9 +133,10 @@ def test_the_model_notices_a_forgotten_sync(tmp_path: Path, forgotten: str) -> N
     chance = random.Random(1)
     log = [op for op in work(tmp_path / "run", chance) if op.kind != forgotten]
 
-    losses = [
-        lost(log[: chance.randint(0, len(log))], chance, tmp_path / f"crash-{point}")
-        for point in range(20)
-    ]
+    losses = []
+    for point in range(20):
+        cut = chance.randint(0, len(log))
+        files = PowerLoss(log[:cut]).survivors(chance)
+        losses.append(lost(log[:cut], files, tmp_path / f"crash-{point}"))
 
     assert any(losses)
