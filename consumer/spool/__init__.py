@@ -1,9 +1,18 @@
 """Keep verified deliveries on the local disk while MongoDB cannot take them.
 
-An append-only log of our own rather than SQLite: a queue needs no index and no pages. One write and
-one fsync make a whole group durable (SQLite writes each page to its WAL and again to its file),
-damage costs the records it touched instead of the file, and with a file layer this small the
-promise can be tested against a disk that forgets whatever was not synced.
+Segments of our own, that only grow at their end, rather than SQLite (WAL, synchronous=FULL, with
+its transactions shared as we share our syncs; tests/bench/bench_spool.py), for deliveries of 1 KB:
+
+- As fast: both do what the disk's syncs allow, 8,000-9,000 a second on a small machine.
+- A queue needs no index and no pages: 1.7 KB are written for a delivery on its way in and out, by
+  SQLite 6.5 KB, which writes each page to its log, again to its file, and again to delete.
+- One damaged sector costs the one or two records it touches. Of 60 times that one was put into
+  2,000 deliveries, SQLite 33 times stopped reading in the middle, with hundreds lost, and 19 times
+  gave back another body than it was given: it has no checksums.
+- With a file layer this small the promise is tested against a disk that forgets whatever was not
+  synced (tests/faults/test_power_loss.py).
+
+`writer` puts in, `reader` takes out, and `chain` is what both share: the segments of the directory.
 """
 
 from consumer.spool.reader import Entry

@@ -1,0 +1,49 @@
+"""Refused deliveries wait within bounds, and without the requests they came with."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any, cast
+from weakref import ref
+
+from config.logs import RateLimit
+from consumer.clock import utc_now
+from consumer.errors import SignatureInvalid
+from consumer.events import Delivery, Headers
+from consumer.metrics import Metrics
+from consumer.refusals import Bounds, Refusals
+
+
+class Request:
+    """Stands for all that the frames of a request hold."""
+
+
+def refuse(refusals: Refusals) -> ref[Request]:
+    request = Request()
+    delivery = Delivery("1", b"{}", Headers({}), utc_now())
+    try:
+        fail()
+    except SignatureInvalid as error:
+        refusals.offer(delivery, error)
+    return ref(request)
+
+
+def fail() -> None:
+    raise SignatureInvalid("forged")
+
+
+def test_what_waits_to_be_kept_holds_no_frames_of_its_request() -> None:
+    refusals = Refusals(
+        # Never reached: nothing takes what waits before `start`.
+        dead_letters=cast(Any, None),
+        investigate=lambda _: None,
+        bounds=Bounds(10, 1000),
+        metrics=Metrics(),
+        warnings=RateLimit(60, utc_now),
+    )
+
+    request = refuse(refusals)
+    gc.collect()
+
+    assert len(refusals._waiting) == 1
+    assert request() is None
