@@ -83,7 +83,8 @@ def erase_events(
         if dry_run or not found:
             _tell(found, None, spooled, as_json=as_json)
             return 0
-        if not yes:
+        asked = not yes
+        if asked:
             error_console().print(_table(found))
             if not typer.confirm("Erase them for good?", default=False, err=True):
                 error_console().print("Nothing was erased.")
@@ -91,7 +92,7 @@ def erase_events(
         _write_down(core, person, found)
         erased = _erase(core, erasing, person, found)
         _count_again(core, settings)
-    _tell(found, erased, spooled, as_json=as_json)
+    _tell(found, erased, spooled, as_json=as_json, shown=asked)
     return 0
 
 
@@ -156,7 +157,15 @@ def _spooled(core: Core) -> dict[str, int]:
     return found
 
 
-def _tell(found: Found, erased: Erased | None, spooled: dict[str, int], *, as_json: bool) -> None:
+def _tell(
+    found: Found,
+    erased: Erased | None,
+    spooled: dict[str, int],
+    *,
+    as_json: bool,
+    shown: bool = False,
+) -> None:
+    """`shown`: what was found stands on the screen already, above the question."""
     if as_json:
         facts: dict[str, Any] = {
             "found": {
@@ -177,10 +186,11 @@ def _tell(found: Found, erased: Erased | None, spooled: dict[str, int], *, as_js
         out.print(_table(found))
         out.print("Nothing was erased: without --dry-run it would be.")
     else:
-        out.print(_table(found))
+        if not shown:
+            out.print(_table(found))
         out.print(
-            f"Erased {erased.events:,} events and {erased.dead_letters:,} dead letters;"
-            " adoption is counted without them."
+            f"Erased: {erased.events:,} of the events, {erased.dead_letters:,} of the dead letters."
+            " Adoption is counted without them."
         )
     for host, depth in sorted(spooled.items()):
         error_console().print(
@@ -194,5 +204,5 @@ def _table(found: Found) -> Any:
     rows += [("dead letters", name, count) for name, count in found.reasons.most_common()]
     title = "Found, and there is more" if found.more else "Found"
     if found.unreadable:
-        title += f" ({found.unreadable:,} of the dead letters cannot be read, but have the value)"
+        title += f" (dead letters that cannot be read, but have the value: {found.unreadable:,})"
     return table(("what", "type or reason", "count"), rows, title=title)

@@ -29,6 +29,7 @@ OURS = (
     mongo.RETRY_CONDITIONS,
     mongo.REPORTS,
     mongo.AUDIT,
+    mongo.INGEST_HISTORY,
 )
 _NEEDED = ("find", "insert", "update", "remove", "createIndex")
 _UNAUTHORIZED = 13

@@ -10,6 +10,7 @@ from typing import Any
 import pymongo
 from pymongo import ASCENDING
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from consumer.errors import SetupError
 from consumer.storage.mongo import AUDIT, DEAD_LETTERS, EVENTS, Document
@@ -18,6 +19,7 @@ from consumer.timegrid import next_hour
 
 INDEX = "cxone_retention"
 _DAY = 86_400
+_UNAUTHORIZED = 13
 _UPDATE_TIMEOUT = 60.0
 
 
@@ -62,8 +64,19 @@ def _expire(db: Database[Document], name: str, field: str, days: int, setting: s
         elif ours is not None and not days:
             collection.drop_index(INDEX)
         elif ours is not None and ours.get("expireAfterSeconds") != seconds:
-            change = {"name": INDEX, "expireAfterSeconds": seconds}
-            db.command({"collMod": name, "index": change})
+            _change(db, name, field, seconds)
+
+
+def _change(db: Database[Document], name: str, field: str, seconds: int) -> None:
+    try:
+        change = {"name": INDEX, "expireAfterSeconds": seconds}
+        db.command({"collMod": name, "index": change})
+    except OperationFailure as error:
+        if error.code != _UNAUTHORIZED:
+            raise
+        # The role readWrite may not change a collection, but make and drop its indexes.
+        db[name].drop_index(INDEX)
+        db[name].create_index(field, name=INDEX, expireAfterSeconds=seconds)
 
 
 def _check(name: str, index: Document, wanted: tuple[str, int], where: str, setting: str) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 from pymongo.database import Database
 
 from consumer.errors import SetupError
 from consumer.storage import mongo
+from consumer.storage.embedded.binary import candidates, locate
 from consumer.storage.retention import INDEX, Retention, apply_retention
 from tests.service import eventually, running_service
 
@@ -114,3 +121,37 @@ def test_an_index_of_the_users_own_that_does_the_same_is_enough(database: Db) ->
     apply_retention(database, Retention(audit=7))
 
     assert seconds(database, "audit") is None
+
+
+@contextmanager
+def mongod_with_users(directory: Path) -> Iterator[int]:
+    """The port of a mongod that asks who you are; it has an `admin` and an `app` (readWrite)."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [str(locate(candidates())), "--auth", "--dbpath", str(directory)]
+    command += ["--port", str(port), "--bind_ip", "127.0.0.1", "--logpath", str(directory / "log")]
+    with subprocess.Popen([*command, "--networkMessageCompressors", "disabled"]) as child:
+        try:
+            with MongoClient[dict[str, Any]]("127.0.0.1", port) as client:
+                roles = [{"role": "root", "db": "admin"}]
+                client.admin.command("createUser", "admin", pwd="a", roles=roles)
+            with MongoClient[dict[str, Any]](f"mongodb://admin:a@127.0.0.1:{port}") as client:
+                roles = [{"role": "readWrite", "db": "cxone"}]
+                client["cxone"].command("createUser", "app", pwd="b", roles=roles)
+            yield port
+        finally:
+            child.kill()
+
+
+def test_a_user_who_may_only_read_and_write_can_change_the_retention(mongod_dir: Path) -> None:
+    with (
+        mongod_with_users(mongod_dir) as port,
+        MongoClient[dict[str, Any]](f"mongodb://app:b@127.0.0.1:{port}/cxone") as client,
+    ):
+        database, found = client["cxone"], []
+        mongo.create_indexes(database)
+        for days in (30, 7, 0):
+            apply_retention(database, Retention(events=days, dead_letters=DAY))
+            found.append(seconds(database, "events"))
+
+    assert found == [30 * SECONDS, 7 * SECONDS, None]

@@ -88,7 +88,7 @@ def test_what_was_erased_is_said_and_written_down_without_the_value(
     status, out, said = erase("--where", WHERE, "--yes")
 
     assert status == 0
-    assert "Erased 2 events and 1 dead letters" in out
+    assert "Erased: 2 of the events, 1 of the dead letters." in out
     assert kept(database) == (1, 0)
     (deed,) = database["audit"].find()
     assert (deed["what"], deed["fields"]) == ("events erase", ["customer.email"])
