@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+from config.readme import with_settings
+from config.settings import rows
+from consumer.cli.main import COMMANDS, GROUPS
+from consumer.metrics import TABLE
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,3 +21,24 @@ def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:
 def test_readme_names_the_example_settings_that_are_shipped() -> None:
     assert "(config/example.toml)" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert (ROOT / "config" / "example.toml").is_file()
+
+
+def test_the_settings_table_is_the_one_that_the_settings_make() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert with_settings(text) == text, "write it anew: python -m config.readme"
+    assert all(f"| `{row.name}`" in text for row in rows())
+
+
+def test_the_readme_names_no_setting_metric_command_or_file_that_is_not_there() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    settings = {name for row in rows() for name in row.names}
+    named = set(re.findall(r"\bCXONE_[A-Z_]+[A-Z]\b(?![_*])", text))
+    assert {name.removesuffix("_FILE") for name in named} <= settings
+    metrics = set(re.findall(r"`(cxone\.dataaction\.[a-z_.]+)`", text))
+    assert metrics <= {row.name for row in TABLE}
+    commands = set(re.findall(r"cxone-consumer ([a-z]+)", text))
+    assert commands <= {name for name, *_ in (*COMMANDS, *GROUPS)}
+    for file in re.findall(r"\]\(((?:config|tests)/[^)]+)\)", text):
+        assert (ROOT / file).is_file(), file
