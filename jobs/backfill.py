@@ -16,8 +16,9 @@ from consumer.schema.compiled import CompiledSchema
 from consumer.schema.newer import fillings, newer_than
 from consumer.storage.backfill_store import Upgraded
 from consumer.storage.schema_registry import SchemaRegistry
-from jobs.backfill_pace import PaceRules
-from jobs.backfill_subject import Parts, SubjectBackfill, Tally
+from jobs.backfill_pace import Pace, PaceRules
+from jobs.backfill_pass import Parts, Pass, Tally
+from jobs.backfill_subject import fill_subject
 from jobs.run import JobRun
 
 log = structlog.get_logger(__name__)
@@ -131,10 +132,10 @@ class Backfill:
                 log.info("backfilling", subject=work.subject, **facts)
 
         schema = self.registry.compiled(work.subject)
-        rules = self.rules
-        subject = SubjectBackfill(work.subject, schema, self.parts, rules.pace, rules.retry_refused)
+        pace = Pace(self.rules.pace, self.parts.sleep)
+        subject = Pass(work.subject, self.parts, pace, run.stopping, told, self.rules.retry_refused)
         try:
-            subject.run(run.stopping, told)
+            fill_subject(subject, schema)
         except StoreUnavailable:
             raise
         except ConsumerError as error:

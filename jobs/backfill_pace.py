@@ -9,14 +9,16 @@ from dataclasses import dataclass
 # A batch should hold MongoDB no longer than this, in seconds.
 _LONGEST = 0.25
 _SMALLEST = 10
+# Without throttle a batch may be so many times larger.
+_BEYOND = 10
 # A rest is cut to pieces so short, that a stop need not wait for it.
 _NAP = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class PaceRules:
-    """`batch`: documents at once at most; `pause`: least rest in seconds; without `throttle` there
-    is none, and batches do not shrink."""
+    """`batch`: documents at once at most; `pause`: least rest in seconds. Without `throttle` there
+    is no rest, and batches grow beyond."""
 
     batch: int = 500
     pause: float = 0.1
@@ -29,18 +31,23 @@ class Pace:
     def __init__(self, rules: PaceRules, sleep: Callable[[float], None] = time.sleep) -> None:
         self._rules = rules
         self._sleep = sleep
+        self._most = rules.batch if rules.throttle else rules.batch * _BEYOND
         # The first batch shows how fast this MongoDB is; it should not be the slowest.
-        self.size = max(1, rules.batch // 4) if rules.throttle else rules.batch
+        self.size = max(1, self._most // 4)
+
+    @property
+    def throttled(self) -> bool:
+        return self._rules.throttle
 
     def rest(self, took: float, stopping: Callable[[], bool]) -> None:
         """Adapt to a batch that took so many seconds, and rest as long as it took or as the rules
         say: a backfill has MongoDB half the time at most."""
-        if not self._rules.throttle:
-            return
         if took > _LONGEST:
             self.size = max(min(_SMALLEST, self._rules.batch), self.size // 2)
         elif took < _LONGEST / 2:
-            self.size = min(self._rules.batch, self.size * 2)
+            self.size = min(self._most, self.size * 2)
+        if not self._rules.throttle:
+            return
         left = max(took, self._rules.pause)
         while left > 0 and not stopping():
             self._sleep(min(left, _NAP))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pymongo.database import Database
@@ -22,7 +22,7 @@ from consumer.storage.migration_failures import MigrationFailures
 from consumer.storage.schema_registry import SchemaRegistry
 from jobs.backfill import Backfill, BackfillRules
 from jobs.backfill_pace import PaceRules
-from jobs.backfill_subject import Parts
+from jobs.backfill_pass import Parts
 
 Document = dict[str, Any]
 Db = Database[Document]
@@ -59,6 +59,7 @@ def backfill(
     rules: BackfillRules = AT_ONCE,
     clock: Callable[[], datetime] = utc_now,
 ) -> Backfill:
+    database[mongo.EVENTS].create_index(mongo.BY_STAMP)
     parts = Parts(
         store=BackfillStore(database[mongo.EVENTS]),
         failures=MigrationFailures(database[mongo.DEAD_LETTERS]),
@@ -72,17 +73,18 @@ def laid_out(schemas: SchemaRegistry, _id: str, payload: Document, subject: str 
     """The document that ingest makes of a payload under the schema as it is, registering."""
     payload = copy.deepcopy(payload)
     admission = schemas.admit(subject, payload, _id, vet=encode)
+    digest = hashlib.sha256(_id.encode()).digest()
     stamp = Stamp(
         subject=subject,
         schema_version=admission.version,
         exhibited_version=admission.exhibited,
         received_at=LONG_AGO,
-        processed_at=LONG_AGO,
+        # Not in the order of arrival, and now and then the same.
+        processed_at=LONG_AGO + timedelta(milliseconds=digest[0]),
         filled=fill(payload, admission),
         untracked=admission.untracked,
     )
-    digest = hashlib.sha256(_id.encode()).hexdigest()
-    return layout(_id, Event(_id, subject, payload, digest), stamp)
+    return layout(_id, Event(_id, subject, payload, digest.hex()), stamp)
 
 
 def store(

@@ -39,7 +39,7 @@ from jobs.adoption_rollup import ledger
 from jobs.announce_versions import AnnounceVersions
 from jobs.backfill import Backfill, BackfillRules
 from jobs.backfill_pace import PaceRules
-from jobs.backfill_subject import Parts as BackfillParts
+from jobs.backfill_pass import Parts as BackfillParts
 from jobs.drain_spool import DrainSpool
 from jobs.heartbeat import Heartbeat
 from jobs.record_history import LOOK_EVERY, RecordHistory

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,9 @@ from pymongo.errors import BulkWriteError, WriteError
 
 from consumer.errors import StoreUnavailable
 from consumer.schema.compiled import CompiledSchema
+from consumer.storage.backfill_spans import Span, next_span
 from consumer.storage.fill_pipeline import fill_pipeline
+from consumer.storage.mongo import BY_STAMP
 from consumer.storage.translate import translated
 from consumer.storage.whole_documents import Refusal, fill_whole
 
@@ -21,7 +24,10 @@ Document = dict[str, Any]
 
 COUNTED = 10_000_000
 
-_COUNT_SECONDS = 60.0
+# Nobody waits for an answer to these, so they may take longer than a request: a batch on a slow
+# disk, or a look that passes over the index entries of what was filled within the last minutes,
+# which MongoDB keeps for older readers.
+_PATIENCE = 60.0
 _STAMP = "_meta.backfilled_to"
 _STAMPED = {_STAMP: 1, "_id": 0}
 # One command each, so that the updates of large schemas stay small together.
@@ -69,28 +75,51 @@ class BackfillStore:
     def behind(self, subject: str, below: int) -> int:
         """How many documents are filled to less than version `below`, of which COUNTED are
         counted at most."""
-        # A look aside that may take longer than a request waits for MongoDB.
-        with translated("events"), pymongo.timeout(_COUNT_SECONDS):
+        with _patiently():
             return self._events.count_documents(_behind(subject, {"$lt": below}), limit=COUNTED)
 
     def next_stamp(self, subject: str, after: int, below: int) -> int | None:
         """The lowest version between the two, exclusive, that documents are filled to."""
-        with translated("events"):
+        with _patiently():
             found = self._events.find_one(
                 _behind(subject, {"$gt": after, "$lt": below}), _STAMPED, sort=[(_STAMP, ASCENDING)]
             )
         return int(found["_meta"]["backfilled_to"]) if found else None
 
+    def next_span(self, subject: str, stamp: int, last: Span | None, size: int) -> Span | None:
+        """About `size` documents with this stamp that follow the `last` span; None at the end.
+
+        Not all documents are in spans: those that are not, `ids` finds.
+        """
+        with _patiently():
+            return next_span(self._events, subject, stamp, last, size)
+
     def ids(self, subject: str, stamp: int, skip: int, limit: int) -> list[Any]:
         """The `_id`s of documents with this stamp, in the order of the index; `skip` passes over
         those that were seen and stay."""
-        with translated("events"):
+        with _patiently():
             found = self._events.find(_behind(subject, stamp), {"_id": 1}).skip(skip).limit(limit)
             return [document["_id"] for document in found]
 
+    def fill_span(self, span: Span, plan: Upgrade, aside: Sequence[Any] = ()) -> int:
+        """Upgrade the documents of a span but for those `aside`, by `_id`; how many were.
+
+        The first that is refused ends it, without a word on which: `ids` finds what is left. The
+        plan must have a pipeline.
+        """
+        wanted = {**span.filter, "_id": {"$nin": list(aside)}} if aside else span.filter
+        with _patiently():
+            try:
+                result = self._events.update_many(wanted, plan.pipeline or [], hint=BY_STAMP)
+            except WriteError as error:
+                _check(error.code)
+                left = self._events.count_documents(span.filter, hint=BY_STAMP)
+                return max(0, span.documents - left)
+            return result.modified_count
+
     def apply(self, ids: Sequence[Any], plan: Upgrade) -> Upgraded:
         """Upgrade these documents as far as they still carry the stamp."""
-        with translated("events"):
+        with _patiently():
             if plan.pipeline is None:
                 done, refused = fill_whole(self._events, ids, plan.stamp, plan.to, plan.schema)
                 return Upgraded(done, refused)
@@ -124,6 +153,12 @@ class BackfillStore:
             else:
                 upgraded.documents += result.modified_count
         return upgraded
+
+
+@contextmanager
+def _patiently() -> Iterator[None]:
+    with translated("events"), pymongo.timeout(_PATIENCE):
+        yield
 
 
 def _behind(subject: str, stamp: Any) -> Document:

@@ -60,10 +60,16 @@ class MigrationFailures:
         self._entries = entries
         self._retention = retention
 
-    def any(self) -> bool:
-        """Whether there is any entry at all."""
+    def documents(self, subject: str, limit: int) -> list[Any]:
+        """The `_id`s of documents that could not be rewritten so far, or that somebody gave up."""
+        wanted = {
+            "blocked_by": REASON,
+            "status": {"$in": [*OPEN, *_GIVEN_UP]},
+            "event_type": subject,
+        }
         with translated(_COLLECTION):
-            return self._entries.find_one({"reason": REASON}, {"_id": 1}) is not None
+            found = self._entries.find(wanted, {"document_id": 1}).limit(limit)
+            return [entry["document_id"] for entry in found]
 
     def known(self, ids: Iterable[Any], to: int, now: datetime, again: bool = False) -> Known:
         """What is known of these documents. One is passed over whose entry is discarded or parked,

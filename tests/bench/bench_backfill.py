@@ -1,36 +1,63 @@
-"""Measure a backfill beside one raw `update_many` on the same documents, and beside paced ingest.
+"""Measure a backfill beside one raw `update_many` on the same documents, and ingest beside it.
 
-By hand: `python -m tests.bench.bench_backfill [DOCUMENTS]` (200,000 documents of 1 KB by default).
+By hand: `python -m tests.bench.bench_backfill`. It prints the speed with the throttle off as a
+ratio to an `update_many` that sets one field on all documents, both by turns; then how long the
+service takes to answer 100 events a second alone, and while its own throttled backfill runs.
 """
 
 from __future__ import annotations
 
-import sys
-import tempfile
-import threading
+import argparse
 import time
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import timedelta
+from statistics import median
 from typing import Any
 
 from pymongo.database import Database
 
 from consumer.clock import utc_now
 from consumer.metrics import Metrics
-from consumer.schema.defaults import fill
 from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore
 from consumer.storage.documents import encode
-from consumer.storage.embedded import EmbeddedMongo
 from consumer.storage.migration_failures import MigrationFailures
 from consumer.storage.schema_registry import SchemaRegistry
 from jobs.backfill import Backfill, BackfillRules
 from jobs.backfill_pace import PaceRules
-from jobs.backfill_subject import Parts
-from tests.backfill import Run, laid_out
+from jobs.backfill_pass import Parts
+from tests.backfill import LONG_AGO, Run, laid_out
+from tests.bench import machine, paced
+from tests.bench.requests import requests
 
 Db = Database[dict[str, Any]]
 
 _EVENTS_PER_SECOND = 100
+_BEHIND = {"_meta.subject": "s", "_meta.backfilled_to": 1}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--uri", help="a MongoDB to use (default: a mongod of its own)")
+    parser.add_argument("--documents", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=5, help="of the speed; 0 leaves it out")
+    parser.add_argument("--turns", type=int, default=2, help="of the ingest; 0 leaves it out")
+    parser.add_argument("--seconds", type=float, default=15, help="of each turn of the ingest")
+    options = parser.parse_args(arguments)
+    with machine.mongod(options.uri) as uri:
+        client = mongo.connect(uri, timeout=600)
+        database = mongo.database(client, "bench_backfill")
+        mongo.create_indexes(database)
+        schemas = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
+        load(database, schemas, options.documents)
+        size = database.command("collstats", mongo.EVENTS)["avgObjSize"]
+        print(f"{options.documents:,} documents of {size:,} bytes")
+        if options.rounds:
+            compare(database, schemas, options.documents, options.rounds)
+        if options.turns:
+            beside_ingest(uri, database, options.seconds, options.turns)
+        client.drop_database(database.name)
+        client.close()
 
 
 def payload(number: int) -> dict[str, Any]:
@@ -51,115 +78,106 @@ def load(database: Db, schemas: SchemaRegistry, count: int) -> None:
     template = laid_out(schemas, "first", payload(0))
     for start in range(0, count, 5_000):
         numbers = range(start, min(start + 5_000, count))
-        events.insert_many([{**template, **payload(n), "_id": f"{n:064x}"} for n in numbers])
+        events.insert_many([{**template, **payload(n), **_stamps(n)} for n in numbers])
     new = {**payload(0), "sentiment": "good"}
     new["agent"] = {**new["agent"], "team": "blue"}
     events.insert_one(encode(laid_out(schemas, "new", new)))
 
 
-def raw_update(database: Db) -> float:
-    """Seconds for one update that sets one field on all."""
+def _stamps(number: int) -> dict[str, Any]:
+    # The key of an event is a digest: in no order. A hundred and forty came in a second.
+    scattered = number * 0x9E3779B97F4A7C15 % 2**64
+    return {
+        "_id": f"{scattered:064x}",
+        "processed_at": LONG_AGO + timedelta(milliseconds=7 * number),
+    }
+
+
+def raw_update(database: Db, count: int) -> float:
+    """Documents a second of one update that sets one field on all."""
     start = time.perf_counter()
     database[mongo.EVENTS].update_many({}, {"$set": {"one_field": None}})
-    taken = time.perf_counter() - start
+    rate = count / (time.perf_counter() - start)
     database[mongo.EVENTS].update_many({}, {"$unset": {"one_field": ""}})
-    return taken
+    return rate
 
 
-def set_back(database: Db) -> None:
-    """Make all documents as they were."""
-    database[mongo.EVENTS].update_many(
-        {"_id": {"$ne": "new"}},
-        {"$unset": {"sentiment": "", "agent.team": ""}, "$set": {"_meta.backfilled_to": 1}},
-    )
-
-
-def backfill(database: Db, schemas: SchemaRegistry, pace: PaceRules) -> Backfill:
+def backfill(database: Db, schemas: SchemaRegistry) -> float:
+    """Documents a second of a backfill as fast as it can."""
     parts = Parts(
         BackfillStore(database[mongo.EVENTS]),
         MigrationFailures(database[mongo.DEAD_LETTERS]),
         utc_now,
     )
-    return Backfill(schemas, parts, Metrics(), BackfillRules(0, pace))
+    rules = BackfillRules(0, PaceRules(throttle=False))
+    result = Backfill(schemas, parts, Metrics(), rules)(Run())
+    assert (result["failed"], result["remaining"]) == (0, 0)
+    return float(result["documents"] / result["seconds"])
 
 
-def paced_inserts(database: Db, schemas: SchemaRegistry, stop: threading.Event) -> list[float]:
-    """Latencies of durable inserts of new events, 100 a second, until told to stop."""
-    latencies: list[float] = []
-    began, number = time.perf_counter(), 0
-    while not stop.is_set():
-        due = began + number / _EVENTS_PER_SECOND
-        time.sleep(max(0.0, due - time.perf_counter()))
-        event = payload(number)
-        fill(event, schemas.admit("s", event))
-        document = encode({**laid_out(schemas, f"paced {began} {number}", event)})
-        database[mongo.EVENTS].insert_one(document)
-        # From when it was due, so that a wait is not hidden by the one before.
-        latencies.append(time.perf_counter() - due)
-        number += 1
-    return sorted(latencies)
+def set_back(database: Db) -> None:
+    """Make all documents as they were."""
+    database[mongo.EVENTS].update_many(
+        {**_BEHIND, "_meta.backfilled_to": 2, "_id": {"$ne": "new"}},
+        {"$unset": {"sentiment": "", "agent.team": ""}, "$set": {"_meta.backfilled_to": 1}},
+        hint={"$natural": 1},
+    )
 
 
-def beside_ingest(
-    database: Db, schemas: SchemaRegistry, job: Backfill | None, seconds: float
-) -> None:
-    stop = threading.Event()
-    found: list[list[float]] = []
-    ingest = threading.Thread(target=lambda: found.append(paced_inserts(database, schemas, stop)))
-    ends = time.perf_counter() + seconds
-
-    class Until(Run):
-        def stopping(self) -> bool:
-            return time.perf_counter() > ends
-
-    ingest.start()
-    result = job(Until()) if job else None
-    time.sleep(max(0.0, ends - time.perf_counter()))
-    stop.set()
-    ingest.join()
-    latencies = found[0]
-    for share in (0.5, 0.99, 1.0):
-        at = latencies[min(len(latencies) - 1, int(share * len(latencies)))]
-        print(f"  ingest p{share * 100:g}: {at * 1000:.1f} ms of {len(latencies)} events")
-    if result:
-        print(f"  backfill meanwhile: {result['documents'] / result['seconds']:,.0f} documents/s")
-
-
-def main(count: int = 200_000) -> None:
-    with tempfile.TemporaryDirectory(prefix="cxone-bench-") as directory:
-        server = EmbeddedMongo(Path(directory)).start()
-        try:
-            _measure(server.uri, count)
-        finally:
-            server.stop(grace=0)
-
-
-def _measure(uri: str, count: int) -> None:
-    client = mongo.connect(uri, timeout=600)
-    database = mongo.database(client, "bench")
-    mongo.create_indexes(database)
-    schemas = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
-    load(database, schemas, count)
-    size = database.command("collstats", mongo.EVENTS)["avgObjSize"]
-    print(f"{count:,} documents of {size:,} bytes")
-    # In turns and the best of each, for other work on the machine comes and goes.
+def compare(database: Db, schemas: SchemaRegistry, count: int, rounds: int) -> None:
+    """By turns, for other work on the machine comes and goes."""
     raws, rates = [], []
-    for _ in range(3):
-        raws.append(count / raw_update(database))
-        result = backfill(database, schemas, PaceRules(1000, 0, throttle=False))(Run())
-        rates.append(result["documents"] / result["seconds"])
+    for _ in range(rounds):
+        raws.append(raw_update(database, count))
+        rates.append(backfill(database, schemas))
         set_back(database)
-    print(f"raw update_many: {max(raws):,.0f} documents/s of {[round(raw) for raw in raws]}")
-    print(f"backfill, throttle off: {max(rates):,.0f} of {[round(rate) for rate in rates]}")
-    print(f"ratio of the best: {max(rates) / max(raws):.2f}")
-    # What was written until here goes to disk first.
-    time.sleep(60)
-    print("20 s of 100 events/s alone:")
-    beside_ingest(database, schemas, None, 20)
-    print("throttle on, 20 s beside 100 events/s:")
-    beside_ingest(database, schemas, backfill(database, schemas, PaceRules()), 20)
-    client.close()
+    print(f"raw update_many:        {_figures(raws)}")
+    print(f"backfill, throttle off: {_figures(rates)}")
+    ratios = [rate / raw for rate, raw in zip(rates, raws, strict=True)]
+    print(
+        f"ratio: {median(rates) / median(raws):.2f} of the medians; of each round"
+        f" {', '.join(f'{ratio:.2f}' for ratio in ratios)}"
+    )
+
+
+def _figures(rates: Sequence[float]) -> str:
+    shown = f"{median(rates):9,.0f} documents/s in the median"
+    return f"{shown} of {len(rates)} ({min(rates):,.0f}-{max(rates):,.0f})"
+
+
+def beside_ingest(uri: str, database: Db, seconds: float, turns: int) -> None:
+    """The latencies of paced events through HTTP, by turns alone and beside a backfill."""
+    events, each = database[mongo.EVENTS], int(seconds * _EVENTS_PER_SECOND)
+    first, *prepared = requests(1 + 2 * turns * each, 1000)
+    # Nothing is behind, until it is set back.
+    events.update_many(_BEHIND, {"$set": {"_meta.backfilled_to": 2}}, hint={"$natural": 1})
+    settings = {"CXONE_BACKFILL_QUIET": "0s", "CXONE_BACKFILL_INTERVAL": "1s"}
+    print(f"{_EVENTS_PER_SECOND} events/s through the service, {seconds:g} s each:")
+    with paced.service(uri, database.name, settings, first) as port:
+        for number in range(2 * turns):
+            beside = number % 2 == 1
+            if beside:
+                set_back(database)
+                _wait_for_a_backfill(database)
+            left, began = events.count_documents(_BEHIND), time.perf_counter()
+            start = number * each
+            found = paced.load(port, prepared[start : start + each], seconds, _EVENTS_PER_SECOND)
+            filled = (left - events.count_documents(_BEHIND)) / (time.perf_counter() - began)
+            print(
+                f"  {'beside a backfill of' if beside else 'alone, beside'} {filled:7,.0f}"
+                f" documents/s: p50 {found.p50 * 1000:.1f}, p99 {found.p99 * 1000:.1f}, longest"
+                f" {found.worst * 1000:.1f} ms; answers {found.statuses}"
+            )
+            events.update_many(_BEHIND, {"$set": {"_meta.backfilled_to": 2}}, hint={"$natural": 1})
+            time.sleep(5)
+
+
+def _wait_for_a_backfill(database: Db) -> None:
+    while not database[mongo.EVENTS].count_documents(
+        {"_meta.subject": "s", "_meta.backfilled_to": 2, "sentiment": None}, limit=1
+    ):
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:2]))
+    main()

@@ -12,7 +12,7 @@ from consumer.storage.migration_failures import MigrationFailures
 from consumer.storage.schema_registry import SchemaRegistry
 from jobs.backfill import Backfill, BackfillRules
 from jobs.backfill_pace import PaceRules
-from jobs.backfill_subject import Parts
+from jobs.backfill_pass import Parts
 from tests.backfill import Run
 
 

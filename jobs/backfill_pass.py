@@ -1,0 +1,55 @@
+"""What the ways of filling share during one pass over the documents of a subject."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from consumer.storage.backfill_store import BackfillStore, Upgraded
+from consumer.storage.migration_failures import MigrationFailures
+from consumer.storage.whole_documents import Refusal
+from jobs.backfill_pace import Pace
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a backfill works with; `timer` counts seconds, `sleep` waits them."""
+
+    store: BackfillStore
+    failures: MigrationFailures
+    clock: Callable[[], datetime]
+    timer: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a subject's documents; `passed_over` were refused before."""
+
+    documents: int = 0
+    failed: int = 0
+    passed_over: int = 0
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass: whose documents, how fast, when to end, and how far it is."""
+
+    subject: str
+    parts: Parts
+    pace: Pace
+    stopping: Callable[[], bool]
+    told: Callable[[Upgraded], None]
+    retry_refused: bool = False
+    tally: Tally = field(default_factory=Tally)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def done(self, documents: int, refused: Sequence[Refusal] = ()) -> None:
+        """Count what a batch did, and tell it; several threads may."""
+        with self._lock:
+            self.tally.documents += documents
+            self.tally.failed += len(refused)
+            self.told(Upgraded(documents, list(refused)))
