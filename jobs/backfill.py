@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -24,6 +24,8 @@ from jobs.run import JobRun
 log = structlog.get_logger(__name__)
 
 _LOG_EVERY = 30.0
+# A date further off than some years says nothing, and may be none that exists.
+_LONGEST_WAIT = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,21 @@ class _Progress:
     started: float
     done: int = 0
 
-    def facts(self, now: float) -> dict[str, Any]:
-        elapsed = now - self.started
+    def facts(self, timer: float, now: datetime) -> dict[str, Any]:
+        """Documents left, documents a second, and what that means for the end; None: unknown."""
+        elapsed = timer - self.started
         rate = self.done / elapsed if elapsed > 0 else 0.0
         left = self.remaining / rate if rate else None
         return {
             "remaining": self.remaining,
             "rate": round(rate, 1),
             "seconds_left": None if left is None else round(left, 1),
+            "estimated_end": None if left is None else _end(now, left),
         }
+
+
+def _end(now: datetime, seconds: float) -> datetime:
+    return (now + timedelta(seconds=min(seconds, _LONGEST_WAIT))).replace(microsecond=0)
 
 
 @dataclass(slots=True)
@@ -126,7 +134,7 @@ class Backfill:
             progress.done += upgraded.documents
             progress.remaining = max(0, progress.remaining - upgraded.documents)
             self.metrics.set(BACKFILL_BACKLOG, progress.remaining + later)
-            facts = progress.facts(self.parts.timer())
+            facts = progress.facts(self.parts.timer(), self.parts.clock())
             run.progress(subject=work.subject, **facts)
             if self._said.allow("progress") is not None:
                 log.info("backfilling", subject=work.subject, **facts)

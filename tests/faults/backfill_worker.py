@@ -26,8 +26,11 @@ def main(uri: str, name: str) -> None:
     schemas = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
     # Small batches and hardly a rest, so that a kill comes in the middle of one.
     job = Backfill(schemas, parts, Metrics(), BackfillRules(0, PaceRules(batch=20, pause=0.001)))
-    while job(Run())["remaining"]:
-        pass
+    while True:
+        result = job(Run())
+        # What is refused stays behind.
+        if not result["documents"] and not result["failed"]:
+            break
 
 
 if __name__ == "__main__":
