@@ -17,7 +17,7 @@ from jobs.backfill_pass import Pass
 
 # Without throttle: stretches that MongoDB works on at the same time. While one waits until a
 # majority has it on disk, it works on another.
-_AT_ONCE = 3
+_AT_ONCE = 2
 
 
 def sweep(work: Pass, plan: Upgrade, aside: Sequence[Any]) -> None:

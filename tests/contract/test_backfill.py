@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from bson.codec_options import CodecOptions
+from bson.datetime_ms import DatetimeMS
 from bson.raw_bson import RawBSONDocument
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
@@ -20,14 +22,16 @@ from consumer.schema.newer import newer_than
 from consumer.schema.paths import RESERVED, is_reserved
 from consumer.schema.policy import Defaults, SchemaPolicy, SubjectPolicy, subject_policy
 from consumer.storage import mongo
-from consumer.storage.backfill_store import BackfillStore, Upgrade, upgrade
+from consumer.storage.backfill_store import BackfillStore, upgrade
 from consumer.storage.documents import encode
 from consumer.storage.fill_pipeline import fill_pipeline
+from consumer.storage.fill_plain import fill_plain
 from consumer.storage.migration_failures import AGAIN_AFTER
+from consumer.storage.schema_registry import SchemaRegistry
 from consumer.storage.whole_documents import fill_whole, plain
 from jobs.backfill import BackfillRules
 from jobs.backfill_pace import Pace, PaceRules
-from tests.backfill import AT_ONCE, Run, backfill, laid_out, registry, store
+from tests.backfill import AT_ONCE, LONG_AGO, Run, backfill, laid_out, registry, store
 from tests.strategies import learn, payloads, values
 
 Document = dict[str, Any]
@@ -349,13 +353,26 @@ def payload_of(document: Document, deep: Document, odd: Document) -> Document:
 # -- one meaning: MongoDB, the pure function, and filling at ingest agree -------------------------
 
 
+plain_keys = st.sampled_from(["a", "b", "c", "d"])
+# Few keys, so that most documents have the usual form; then all that is hard somewhere.
+plain_values = st.recursive(
+    st.sampled_from([None, 1, 2.5, "x", [{"a": 1}], []]),
+    lambda below: st.dictionaries(plain_keys, below, max_size=4),
+    max_leaves=8,
+)
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[SchemaPolicy, list[Document]]:
     """Payloads in the order they come, under defaults by type or by mapping."""
-    events = draw(st.lists(payloads, min_size=2, max_size=5))
+    plain_payloads = st.dictionaries(plain_keys, plain_values, max_size=4)
+    kind = draw(st.sampled_from([payloads, plain_payloads]))
+    events = draw(st.lists(kind, min_size=2, max_size=5))
     paths = [field.path for field in learn(events).fields] or [("a",)]
-    mapped = draw(st.dictionaries(st.sampled_from(paths), values, max_size=3))
-    defaults = Defaults(draw(st.booleans()), mapped)
+    mapped = draw(
+        st.dictionaries(st.sampled_from(paths), values | st.sampled_from(["$a", "$$ROOT"]))
+    )
+    defaults = Defaults(draw(st.booleans()), dict(list(mapped.items())[:3]))
     return SchemaPolicy(SubjectPolicy(defaults=defaults)), events
 
 
@@ -364,10 +381,14 @@ def clean(database: Db) -> None:
         database[name].delete_many({})
 
 
+# Each way a document can take through the backfill; the first is how it begins for all.
+WAYS = ("by stretches", "by ids", "one by one", "in this process")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["in MongoDB", "in this process"])
+@pytest.mark.parametrize("way", WAYS)
 @settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(history=histories())
 def test_backfilled_equals_filled_at_ingest(
@@ -380,15 +401,12 @@ def test_backfilled_equals_filled_at_ingest(
         for number, payload in enumerate(events):
             store(database, schemas, str(number), payload)
     except Unstorable:
-        return
+        reject()
     head = schemas.head("s")
     assert head is not None
     before = read(database)
 
-    if way == "in MongoDB":
-        backfill(database, schemas)(Run())
-    else:
-        fill_all_here(database, schemas, head.number)
+    fill_all(database, schemas, way)
 
     fresh = registry(database, policy)
     for number, payload in enumerate(events):
@@ -417,15 +435,40 @@ def test_backfilled_equals_filled_at_ingest(
         assert same(sent, plain(encode(wanted)))
 
 
-def fill_all_here(database: Db, schemas: Any, to: int) -> None:
-    """What the store does where MongoDB cannot."""
+def fill_all(database: Db, schemas: SchemaRegistry, way: str) -> None:
+    """Fill all that is behind in one of the ways, and no other."""
+    database["events"].create_index(mongo.BY_STAMP)
     found, stamp = BackfillStore(database["events"]), -1
-    newest = schemas.head("s").newest_fillable
-    while (at := found.next_stamp("s", stamp, newest)) is not None:
+    head = schemas.head("s")
+    assert head is not None
+    while (at := found.next_stamp("s", stamp, head.newest_fillable)) is not None:
         stamp = at
-        plan = Upgrade(stamp, to, newer_than(schemas.compiled("s"), stamp), None)
+        plan = upgrade(newer_than(schemas.compiled("s"), stamp), stamp, head.number)
         ids = found.ids("s", stamp, 0, 100)
-        assert found.apply(ids, plan).documents == len(ids)
+        assert plan.pipeline is not None
+        if way == "by stretches":
+            done, last = 0, None
+            while (last := found.next_span("s", stamp, last, 100)) is not None:
+                done += found.fill_span(last, plan)
+        elif way == "by ids":
+            done = found.apply(ids, plan).documents
+        elif way == "one by one":
+            # In a batch with one that MongoDB refuses.
+            database.command("collMod", "events", validator={})
+            refused: Document = {
+                "_id": "refused",
+                "_meta": {"subject": "s", "backfilled_to": stamp},
+            }
+            refused |= {"processed_at": LONG_AGO, "schema_version": stamp}
+            database["events"].insert_one(refused)
+            database.command("collMod", "events", validator={"_id": {"$ne": "refused"}})
+            upgraded = found.apply(["refused", *ids], plan)
+            done = upgraded.documents
+            assert [refusal.document_id for refusal in upgraded.refused] == ["refused"]
+            database["events"].delete_one({"_id": "refused"})
+        else:
+            done = found.apply(ids, replace(plan, pipeline=None)).documents
+        assert done == len(ids)
 
 
 def same(one: Document, other: Document) -> bool:
@@ -437,6 +480,77 @@ def in_order(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: in_order(value[key]) for key in sorted(value)}
     return [in_order(item) for item in value] if isinstance(value, list) else value
+
+
+STRANGE = ("a.b", "$c", "", "*", "[]", "\\\\*", "0", "4711", " ", "$$ROOT", "é", "plain")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("key", STRANGE)
+def test_a_strange_key_is_filled_where_objects_lead_to_it_and_nowhere_else(
+    database: Db, key: str, way: str
+) -> None:
+    below: list[Any] = [
+        {},
+        {key: {}},
+        {key: None},
+        {key: "scalar"},
+        {key: [{}]},
+        {key: {key: 0}},
+        {"o": 1},
+    ]
+    schemas = registry(database)
+    store(database, schemas, "first", {"in": {"o": 1, key: {"o": 1}}, "list": [{}]})
+    for number, value in enumerate(below):
+        store(database, schemas, str(number), {"in": value, "list": [value]})
+    newest = {"in": {"o": 1, key: {"o": 1, key: 1, "new": 1}}, "list": [{key: 1, "new": 1}]}
+    store(database, schemas, "newest", {**newest, "top." + key: 1})
+    before = read(database)
+
+    fill_all(database, schemas, way)
+
+    after = read(database)
+    head = schemas.compiled("s")
+    for _id, was in before.items():
+        wanted = payload_part(was)
+        if "top." + key not in wanted:
+            wanted["top." + key] = None
+        deepest = wanted["in"].get(key)
+        if isinstance(deepest, dict):
+            deepest.setdefault(key, None)
+            deepest.setdefault("new", None)
+        assert same(payload_part(after[_id]), wanted)
+        assert after[_id]["list"] == was["list"]
+        assert after[_id]["_meta"]["backfilled_to"] == head.number
+
+
+def test_documents_of_the_usual_form_are_filled_by_a_plain_update(database: Db) -> None:
+    schemas = registry(database)
+    store(database, schemas, "usual", {"a": {"b": {"x": 1}}})
+    store(database, schemas, "unusual", {"a": {"b": None}})
+    store(database, schemas, "new", {"a": {"b": {"y": 1}, "c": {"z": 1}}, "d": 1})
+    plan = upgrade(newer_than(schemas.compiled("s"), 1), 1, 2)
+    events = database["events"]
+
+    assert plan.plain is not None
+    events.update_many({**plan.plain.like, "_meta.backfilled_to": 1}, plan.plain.update)
+
+    after = read(database)
+    assert payload_part(after["usual"]) == {
+        "a": {"b": {"x": 1, "y": None}, "c": None},
+        "d": None,
+    }
+    assert payload_part(after["unusual"]) == {"a": {"b": None}}
+    assert after["unusual"]["_meta"]["backfilled_to"] == 1
+
+
+@pytest.mark.parametrize("key", ["a.b", "$a", "", "0", "12"])
+def test_a_key_that_could_mean_something_else_has_no_plain_update(database: Db, key: str) -> None:
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1, "in": {"a": 1}})
+    store(database, schemas, "2", {"in": {key: 1}})
+
+    assert fill_plain(newer_than(schemas.compiled("s"), 1), 2) is None
 
 
 def test_filling_here_never_overwrites_a_parallel_change(database: Db) -> None:
@@ -463,6 +577,69 @@ def test_filling_here_never_overwrites_a_parallel_change(database: Db) -> None:
 
 
 # -- speed -----------------------------------------------------------------------------------------
+
+
+def test_documents_that_no_stretch_can_hold_are_filled_too(database: Db) -> None:
+    schemas = registry(database)
+    template = laid_out(schemas, "first", {"a": 1})
+    crowd = [{**template, "_id": f"crowd {n}"} for n in range(300)]
+    spread = [
+        {**template, "_id": f"spread {n}", "processed_at": LONG_AGO + timedelta(seconds=n // 3)}
+        for n in range(300)
+    ]
+    # Whoever can write to MongoDB can put anything there.
+    odd_dates: list[Any] = [None, "x", [LONG_AGO, LONG_AGO], 7]
+    odd: list[Document] = [{**template, "processed_at": value} for value in odd_dates]
+    odd += [{**template, "schema_version": value} for value in (None, "x", [1, 2], 1.5, 2**40)]
+    odd += [{**template, "processed_at": datetime(1, 1, 1, tzinfo=timezone.utc)}]
+    strangers = [{**document, "_id": f"odd {n}"} for n, document in enumerate(odd)]
+    database["events"].insert_many([*crowd, *spread, *strangers])
+    beyond = {**template, "_id": "beyond", "processed_at": DatetimeMS(2**60)}
+    database["events"].insert_one(beyond)
+    store(database, schemas, "new", {"b": 1})
+
+    result = backfill(database, schemas, BackfillRules(0, PaceRules(batch=20, pause=0)))(Run())
+
+    assert (result["documents"], result["failed"], result["remaining"]) == (611, 0, 0)
+    assert database["events"].count_documents({"b": {"$exists": False}}) == 0
+
+
+def test_stretches_follow_each_other_without_gap_or_overlap(database: Db) -> None:
+    schemas = registry(database)
+    template = laid_out(schemas, "first", {"a": 1})
+    database["events"].create_index(mongo.BY_STAMP)
+    database["events"].insert_many(
+        {
+            **template,
+            "_id": number,
+            "schema_version": number % 2,
+            "processed_at": LONG_AGO + timedelta(seconds=number // 5),
+        }
+        for number in range(101)
+    )
+    found, last, seen = BackfillStore(database["events"]), None, []
+
+    while (last := found.next_span("s", 1, last, 7)) is not None:
+        inside = [document["_id"] for document in database["events"].find(last.filter)]
+        assert len(inside) == last.documents <= 14
+        seen += inside
+
+    assert sorted(seen) == list(range(101))
+
+
+def test_cutting_a_stretch_reads_its_index_and_no_document(database: Db) -> None:
+    mongo.create_indexes(database)
+    schemas = registry(database)
+    for number in range(20):
+        store(database, schemas, str(number), {"a": number})
+    database.command("profile", 2)
+
+    BackfillStore(database["events"]).next_span("s", 1, None, 5)
+
+    database.command("profile", 0)
+    looks = list(database["system.profile"].find({"ns": f"{database.name}.events"}))
+    assert looks
+    assert sum(look["docsExamined"] for look in looks) == 0
 
 
 def test_the_look_for_documents_behind_reads_the_index(database: Db) -> None:

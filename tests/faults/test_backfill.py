@@ -115,7 +115,8 @@ def changing(database: Db, late: list[dict[str, Any]]) -> Iterator[list[int]]:
 
     Yields the numbers of the changed ones: each has `b` by hand, and `n` turned to a scalar.
     """
-    over, changed = threading.Event(), []
+    over = threading.Event()
+    changed: list[int] = []
 
     def change() -> None:
         number = 10_000_000
@@ -167,8 +168,8 @@ def test_killed_amid_refusals_changes_and_late_documents_nothing_is_skipped_or_o
     store(database, schemas, "new", {"b": "x", "n": {"y": 1}})
     events.insert_many([too_large(template, name) for name in ("large 1", "large 2")])
     # An index of the user takes one of four null `b`, their validator one document not at all.
-    alike = {"unique": True, "partialFilterExpression": {"b": {"$exists": True}, "mine": True}}
-    events.create_index([("mine", 1), ("b", 1)], **alike)
+    theirs = {"b": {"$exists": True}, "mine": True}
+    events.create_index([("mine", 1), ("b", 1)], unique=True, partialFilterExpression=theirs)
     events.update_many({"a": {"$in": [11, 12, 13, 14]}}, {"$set": {"mine": True}})
     database.command("collMod", "events", validator={"a": {"$ne": 50}})
     late = [{**template, "_id": f"late {n}", "a": -1} for n in range(100)]
