@@ -62,6 +62,27 @@ def test_the_hot_walk_and_its_careful_twin_agree(events: list[dict[str, Any]]) -
         assert sorted(sites) == sorted(id(value) for value, _ in found.gaps)
 
 
+def repeated(value: Any, times: int) -> Any:
+    """The value with each of its outer lists so many times as long: it exhibits the same."""
+    if isinstance(value, dict):
+        return {key: repeated(child, times) for key, child in value.items()}
+    if isinstance(value, list):
+        return value * times
+    return value
+
+
+@given(st.lists(payloads, min_size=1, max_size=3))
+def test_long_lists_are_judged_as_short_ones(events: list[dict[str, Any]]) -> None:
+    head = learn(events)
+    schema, lacking = compile_schema(head), compile_schema(learn(events[:1]))
+
+    for event in events:
+        long = repeated(event, 20)
+        assert schema.check(long).exhibited == schema.check(event).exhibited
+        assert not schema.check(long).unknown
+        assert bool(lacking.check(long).unknown) is bool(lacking.check(event).unknown)
+
+
 @given(payloads, payloads)
 def test_a_payload_is_known_exactly_when_it_changes_nothing(
     known: dict[str, Any], other: dict[str, Any]
