@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import random
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
-from pymongo.collection import Collection
-
-from consumer.clock import utc_now
 from consumer.errors import ContractHold, SchemaMoved, StoreUnavailable
 from consumer.schema.admission import Candidate, Decision, cause
-from consumer.schema.compiled import CompiledSchema, compile_schema
+from consumer.schema.compiled import CompiledSchema
 from consumer.schema.count import Check, Gap
 from consumer.schema.draft import Draft, covers
 from consumer.schema.model import Change, SchemaVersion
-from consumer.schema.policy import SchemaPolicy, SubjectPolicy
-from consumer.storage.schema_subjects import SubjectList
-from consumer.storage.schema_versions import SchemaSummary, SchemaVersions, Step
+from consumer.schema.policy import SubjectPolicy
+from consumer.storage.known_schemas import KnownSchemas
 from consumer.storage.subject_schema import (
     SubjectSchema,
     Ticket,
-    Tools,
     quota_of,
     stored_time,
 )
@@ -47,28 +38,12 @@ class Admission:
     gaps: list[Gap] = field(default_factory=list)
 
 
-class SchemaRegistry:
+class SchemaRegistry(KnownSchemas):
     """The schemas of all subjects, safe for threads here and for other processes elsewhere.
 
     A cached head answers what is known entirely. Anything else waits for its subject alone, which
     reads the head again before it holds or registers anything.
     """
-
-    def __init__(
-        self,
-        collection: Collection[dict[str, Any]],
-        policy: SchemaPolicy | None = None,
-        clock: Callable[[], datetime] = utc_now,
-        sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
-        self._policy = policy or SchemaPolicy()
-        self._versions = SchemaVersions(collection)
-        self._listed = SubjectList(self._versions, self._policy.guards.subjects, clock)
-        self._tools = Tools(self._versions, self._listed, self._policy.guards, clock, sleep, jitter)
-        self._nothing = compile_schema(None)
-        self._mutex = threading.Lock()
-        self._subjects: dict[str, SubjectSchema] = {}
 
     def admit(
         self,
@@ -144,56 +119,6 @@ class SchemaRegistry:
             )
         raise SchemaMoved(draft.subject, number, draft.at)
 
-    def head(self, subject: str) -> SchemaVersion | None:
-        """The newest version known here; read from MongoDB at first sight."""
-        return self.compiled(subject).version
-
-    def compiled(self, subject: str) -> CompiledSchema:
-        """The head laid out with the subject's defaults, as a backfill needs it."""
-        held = self._subjects.get(subject)
-        if held is None or held.schema.version is None:
-            self.refreshed(subject)
-            held = self._subjects.get(subject)
-        return held.schema if held else self._nothing
-
-    def refreshed(self, subject: str) -> SchemaVersion | None:
-        """The newest version in MongoDB, cached from now on."""
-        version = self._versions.head(subject)
-        if version is not None:
-            self._subject(subject).install(version)
-        return version
-
-    def history(self, subject: str) -> Iterator[SchemaVersion]:
-        """All versions of a subject, oldest first, read as they are asked for."""
-        return self._versions.history(subject)
-
-    def version(self, subject: str, number: int) -> SchemaVersion | None:
-        """A version by its number, from MongoDB."""
-        return self._versions.one(subject, number)
-
-    def steps(self, subject: str, after: int, upto: int) -> Iterator[Step]:
-        """What the versions beyond `after` changed, up to and with `upto`, oldest first."""
-        return self._versions.steps(subject, after, upto)
-
-    def latest(self, limit: int) -> list[Step]:
-        """What the newest versions of all subjects changed, the last one first."""
-        return self._versions.latest(limit)
-
-    def subjects(self) -> dict[str, int]:
-        """Every subject with the number of its newest version, from MongoDB."""
-        return self._versions.subjects()
-
-    def summaries(self) -> list[SchemaSummary]:
-        """Every subject with its newest version in figures, by name, from MongoDB."""
-        return self._versions.summaries()
-
-    def refresh(self) -> None:
-        """Take over what other processes registered for the subjects known here: index look-ups,
-        and one read for each subject that has moved."""
-        known = {name: held.schema.number for name, held in list(self._subjects.items())}
-        for subject in list(self._versions.advanced(known)):
-            self.refreshed(subject)
-
     def _keeps_out(self, subject: str) -> str | None:
         """The guard that keeps out a subject without a head here, as far as that is known."""
         if guard := self._too_long(subject):
@@ -224,14 +149,6 @@ class SchemaRegistry:
         with self._mutex:
             if self._subjects.get(subject) is held:
                 del self._subjects[subject]
-
-    def _subject(self, subject: str) -> SubjectSchema:
-        held = self._subjects.get(subject)
-        if held is None:
-            made = SubjectSchema(subject, self._policy.of(subject), self._tools)
-            with self._mutex:
-                held = self._subjects.setdefault(subject, made)
-        return held
 
 
 def _hold(subject: str, changes: tuple[Change, ...]) -> ContractHold:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from bson import CodecOptions, MaxKey, MinKey
+from bson import CodecOptions, MaxKey
 from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.errors import (
@@ -74,10 +74,11 @@ class SchemaVersions:
             write_concern=WriteConcern("majority", j=True, wtimeout=int(write_timeout * 1000)),
         )
 
-    def head(self, subject: str) -> SchemaVersion | None:
-        """The newest version of a subject."""
+    def head(self, subject: str, after: int = 0) -> SchemaVersion | None:
+        """The newest version of a subject; None also where it is not beyond number `after`."""
+        beyond = _of(subject, after)
         with translated(self._name):
-            document = self._versions.find_one(_of(subject), sort=[("_id", DESCENDING)])
+            document = self._versions.find_one(beyond, sort=[("_id", DESCENDING)])
         return from_document(document) if document else None
 
     def one(self, subject: str, number: int) -> SchemaVersion | None:
@@ -172,10 +173,10 @@ def _id(subject: str, number: int) -> Document:
     return {"subject": subject, "version": number}
 
 
-def _of(subject: str) -> Document:
+def _of(subject: str, after: int = 0) -> Document:
     return {
         "_id": {
-            "$gt": {"subject": subject, "version": MinKey()},
+            "$gt": _id(subject, after),
             "$lt": {"subject": subject, "version": MaxKey()},
         }
     }

@@ -185,7 +185,8 @@ class SubjectSchema:
         return draft
 
     def _newest(self) -> SchemaVersion | None:
-        version = self._tools.versions.head(self._subject)
+        # A version never changes, so one that is known need not be sent again.
+        version = self._tools.versions.head(self._subject, after=self.schema.number)
         if version is not None:
             self.install(version)
         return self.schema.version

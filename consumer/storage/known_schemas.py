@@ -1,0 +1,99 @@
+"""Know the schemas: their heads in memory, everything else from MongoDB."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from pymongo.collection import Collection
+
+from consumer.clock import utc_now
+from consumer.schema.compiled import CompiledSchema, compile_schema
+from consumer.schema.model import SchemaVersion
+from consumer.schema.policy import SchemaPolicy
+from consumer.storage.schema_subjects import SubjectList
+from consumer.storage.schema_versions import SchemaSummary, SchemaVersions, Step
+from consumer.storage.subject_schema import SubjectSchema, Tools
+
+
+class KnownSchemas:
+    """The schemas of all subjects as they stand; safe for threads. What is read from MongoDB raises
+    StoreUnavailable where that is away."""
+
+    def __init__(
+        self,
+        collection: Collection[dict[str, Any]],
+        policy: SchemaPolicy | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._policy = policy or SchemaPolicy()
+        self._versions = SchemaVersions(collection)
+        self._listed = SubjectList(self._versions, self._policy.guards.subjects, clock)
+        self._tools = Tools(self._versions, self._listed, self._policy.guards, clock, sleep, jitter)
+        self._nothing = compile_schema(None)
+        self._mutex = threading.Lock()
+        self._subjects: dict[str, SubjectSchema] = {}
+
+    def head(self, subject: str) -> SchemaVersion | None:
+        """The newest version known here; read from MongoDB at first sight."""
+        return self.compiled(subject).version
+
+    def compiled(self, subject: str) -> CompiledSchema:
+        """The head laid out with the subject's defaults, as a backfill needs it."""
+        held = self._subjects.get(subject)
+        if held is None or held.schema.version is None:
+            self.refreshed(subject)
+            held = self._subjects.get(subject)
+        return held.schema if held else self._nothing
+
+    def refreshed(self, subject: str) -> SchemaVersion | None:
+        """The newest version in MongoDB, cached from now on."""
+        version = self._versions.head(subject)
+        if version is not None:
+            self._subject(subject).install(version)
+        return version
+
+    def history(self, subject: str) -> Iterator[SchemaVersion]:
+        """All versions of a subject, oldest first, read as they are asked for."""
+        return self._versions.history(subject)
+
+    def version(self, subject: str, number: int) -> SchemaVersion | None:
+        """A version by its number, from MongoDB."""
+        return self._versions.one(subject, number)
+
+    def steps(self, subject: str, after: int, upto: int) -> Iterator[Step]:
+        """What the versions beyond `after` changed, up to and with `upto`, oldest first."""
+        return self._versions.steps(subject, after, upto)
+
+    def latest(self, limit: int) -> list[Step]:
+        """What the newest versions of all subjects changed, the last one first."""
+        return self._versions.latest(limit)
+
+    def subjects(self) -> dict[str, int]:
+        """Every subject with the number of its newest version, from MongoDB."""
+        return self._versions.subjects()
+
+    def summaries(self) -> list[SchemaSummary]:
+        """Every subject with its newest version in figures, by name, from MongoDB."""
+        return self._versions.summaries()
+
+    def refresh(self) -> None:
+        """Take over what other processes registered for the subjects known here: index look-ups,
+        and one read for each subject that has moved."""
+        known = {name: held.schema.number for name, held in list(self._subjects.items())}
+        for subject in list(self._versions.advanced(known)):
+            self.refreshed(subject)
+
+    def _subject(self, subject: str) -> SubjectSchema:
+        held = self._subjects.get(subject)
+        if held is None:
+            made = SubjectSchema(subject, self._policy.of(subject), self._tools)
+            with self._mutex:
+                held = self._subjects.setdefault(subject, made)
+        return held
