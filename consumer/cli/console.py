@@ -37,9 +37,10 @@ def error_console() -> Console:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> Group:
     """A table of plain values: None is a dash, datetimes are UTC, columns of numbers are aligned
-    right. Cells may hold text from outside: nothing in them is read as markup or control."""
+    right, and there is no header where no column has a name. Cells may hold text from outside:
+    nothing in them is read as markup or control."""
     cells = [list(row) for row in rows]
-    grid = Table()
+    grid = Table(show_header=any(columns))
     for index, name in enumerate(columns):
         numeric = bool(cells) and all(isinstance(row[index], int | float) for row in cells)
         grid.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from config.person import user_name
 from consumer.approval import Approval, Plan
 from consumer.cli.console import console, error_console, print_json, safe, table
-from consumer.cli.schema_changes import changes_table, document
+from consumer.cli.schema_changes import document, print_changes
 from consumer.cli.schema_parts import AsJson, Subject, Yes, confirmed, head_of, opened
 from consumer.schema.paths import Path, from_text, to_text
 
@@ -102,7 +102,7 @@ def _show(plan: Plan) -> None:
     subject = plan.draft.subject
     if plan.draft.is_new:
         title = f"Would become version {plan.draft.at + 1} of {subject}"
-        out.print(changes_table(plan.draft.changes, title))
+        print_changes(out, plan.draft.changes, title)
     if not plan.is_empty:
         out.print(f"Would replay {plan.replays:,} held deliveries.")
     elif not plan.left:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.text import Text
 
-from consumer.cli.console import table
+from consumer.cli.console import safe, shown, table
 from consumer.schema.jsontypes import bits
 from consumer.schema.model import Change
 from consumer.schema.paths import to_text
 from consumer.storage.schema_versions import Step
 
-COLUMNS = ("class", "path", "was", "is", "caused by")
-
-
-def row(change: Change) -> tuple[object, ...]:
-    """The cells under COLUMNS."""
-    was = None if change.before is None else types_text(change.before)
-    return (
-        change.kind,
-        to_text(change.path),
-        was,
-        types_text(change.after),
-        change.caused_by or None,
-    )
+_COLUMNS = ("class", "path", "was", "is")
+_UNBOUNDED = 100_000
 
 
 def types_text(mask: int) -> str:
@@ -37,20 +29,39 @@ def path_texts(changes: Iterable[Change]) -> str:
     return ", ".join(to_text(change.path) for change in changes)
 
 
+def print_changes(out: Console, changes: Sequence[Change], title: str = "") -> None:
+    """One table with the cause of each change; where that is too wide, one for each cause."""
+    rows = [(*_row(change), change.caused_by or None) for change in changes]
+    whole = table((*_COLUMNS, "caused by"), rows, title=title)
+    if _fits(out, whole):
+        out.print(whole)
+        return
+    if title:
+        out.print(Text(safe(title), style="bold"))
+    _print_by_cause(out, changes)
+
+
+def print_steps(out: Console, steps: Sequence[Step], title: str) -> None:
+    """One table of what each version changed, why and when; where that is too wide, one for each
+    version and cause."""
+    rows = [
+        (step.version, *_row(change), change.caused_by or None, step.created_at)
+        for step in steps
+        for change in step.changes
+    ]
+    whole = table(("version", *_COLUMNS, "caused by", "when"), rows, title=title)
+    if _fits(out, whole):
+        out.print(whole)
+        return
+    out.print(Text(safe(title), style="bold"))
+    for step in steps:
+        out.print(f"\nversion {step.version}, {shown(step.created_at)}")
+        _print_by_cause(out, step.changes)
+
+
 def document(change: Change) -> dict[str, Any]:
     """A change for programs: its path as segments and as text."""
     return {**change.to_document(), "text": to_text(change.path)}
-
-
-def changes_table(changes: Iterable[Change], title: str) -> Group:
-    return table(COLUMNS, [row(change) for change in changes], title=title)
-
-
-def steps_table(steps: Iterable[Step], title: str) -> Group:
-    rows = [
-        (step.version, *row(change), step.created_at) for step in steps for change in step.changes
-    ]
-    return table(("version", *COLUMNS, "when"), rows, title=title)
 
 
 def step_document(step: Step) -> dict[str, Any]:
@@ -59,3 +70,22 @@ def step_document(step: Step) -> dict[str, Any]:
         "created_at": step.created_at,
         "changes": [document(change) for change in step.changes],
     }
+
+
+def _row(change: Change) -> tuple[object, ...]:
+    """The cells under _COLUMNS."""
+    was = None if change.before is None else types_text(change.before)
+    return (change.kind, to_text(change.path), was, types_text(change.after))
+
+
+def _print_by_cause(out: Console, changes: Iterable[Change]) -> None:
+    for cause, alike in groupby(changes, lambda change: change.caused_by):
+        if cause:
+            out.print(safe(f"caused by {cause}"), soft_wrap=True)
+        out.print(table(_COLUMNS, [_row(change) for change in alike]))
+
+
+def _fits(out: Console, rendered: RenderableType) -> bool:
+    """Whether nothing of it has to be folded."""
+    unbounded = out.options.update(width=_UNBOUNDED)
+    return Measurement.get(out, unbounded, rendered).maximum <= out.width

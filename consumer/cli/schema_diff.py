@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from consumer.cli.console import console, print_json
-from consumer.cli.schema_changes import changes_table, document, step_document, steps_table
+from consumer.cli.schema_changes import document, print_changes, print_steps, step_document
 from consumer.cli.schema_parts import AsJson, Subject, head_of, no_version, opened
 from consumer.schema.diff import diff as compare
 
@@ -51,7 +51,10 @@ def diff(
         )
         return
     title = f"{subject}, version {older} to {newer}"
-    console().print(changes_table(changes, title) if net else steps_table(steps, title))
+    if net:
+        print_changes(console(), changes, title)
+    else:
+        print_steps(console(), steps, title)
 
 
 def between(text: str | None, newest: int) -> tuple[int, int]:

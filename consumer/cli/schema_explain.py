@@ -9,7 +9,7 @@ import typer
 
 from consumer.cli.bodies import read_bodies
 from consumer.cli.console import console, print_json, safe
-from consumer.cli.schema_changes import changes_table, document, path_texts
+from consumer.cli.schema_changes import document, path_texts, print_changes
 from consumer.cli.schema_parts import AsJson, opened
 from consumer.trial import Trial, Trials
 
@@ -47,7 +47,7 @@ def _show(results: list[Trial]) -> None:
     for n, each in telling[:_SHOWN]:
         out.print(safe(f"Body {n}: {_sentence(each)}"), soft_wrap=True)
         if each.changes:
-            out.print(changes_table(each.changes, ""))
+            print_changes(out, each.changes)
         if each.held:
             out.print(safe(f"held by the contract: {path_texts(each.held)}"), soft_wrap=True)
     if len(telling) > _SHOWN:

@@ -8,7 +8,7 @@ import typer
 
 from consumer.cli.bodies import read_bodies
 from consumer.cli.console import console, print_json, safe, table
-from consumer.cli.schema_changes import changes_table, document
+from consumer.cli.schema_changes import document, print_changes
 from consumer.cli.schema_parts import AsJson, Yes, confirmed, opened
 from consumer.errors import Rejected, SetupError
 from consumer.learning import Learning
@@ -97,7 +97,7 @@ def _show(learning: Learning) -> None:
     for subject, draft in learning.drafts.items():
         if draft.is_new:
             title = f"Would become version {draft.at + 1} of {subject}"
-            out.print(changes_table(draft.changes, title))
+            print_changes(out, draft.changes, title)
         else:
             out.print(safe(f"{subject}: nothing new."))
         for guard in sorted(learning.guards.get(subject, ())):
