@@ -30,11 +30,14 @@ class Manager(Protocol):
     def starting(self) -> None:
         """Not ready yet; called again and again."""
 
-    def ready(self, summary: str) -> None:
+    def ready(self) -> None:
         """A delivery would be kept from now on."""
 
-    def alive(self, summary: str) -> None:
+    def alive(self) -> None:
         """All parts move; called every `every` seconds."""
+
+    def well(self, summary: str) -> None:
+        """For people, after `ready` and `alive`: it may have taken a second to find out."""
 
     def stuck(self, what: str) -> None:
         """A part does not move: the manager shall not take us for alive."""
@@ -96,7 +99,8 @@ def _over(vitals: Vitals, ended: threading.Event) -> bool:
 def _until_ready(vitals: Vitals, manager: Manager, ended: threading.Event) -> None:
     while not _over(vitals, ended):
         if vitals.ready():
-            manager.ready(vitals.summary())
+            manager.ready()
+            manager.well(vitals.summary())
             return
         manager.starting()
         vitals.stopping.wait(_SOON)
@@ -107,7 +111,8 @@ def _while_running(vitals: Vitals, manager: Manager, ended: threading.Event) -> 
     while not _over(vitals, ended):
         stuck = vitals.stuck()
         if stuck is None:
-            manager.alive(vitals.summary())
+            manager.alive()
+            manager.well(vitals.summary())
         else:
             manager.stuck(stuck)
             if reported is None:

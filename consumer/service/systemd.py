@@ -58,12 +58,14 @@ class Systemd:
     def starting(self) -> None:
         self._say("starting: no delivery could be kept yet")
 
-    def ready(self, summary: str) -> None:
-        self._notifier.send("READY=1", _status(f"taking webhooks on {summary}"))
+    def ready(self) -> None:
+        self._notifier.send("READY=1")
 
-    def alive(self, summary: str) -> None:
+    def alive(self) -> None:
         if self._watchdog is not None:
             self._notifier.send("WATCHDOG=1")
+
+    def well(self, summary: str) -> None:
         self._say(f"taking webhooks on {summary}")
 
     def stuck(self, what: str) -> None:

@@ -69,12 +69,15 @@ class Reporter:
             self._give_up()
         self._checkpoint(win32service.SERVICE_START_PENDING, _START_HINT)
 
-    def ready(self, summary: str) -> None:
+    def ready(self) -> None:
         self._framework.report(win32service.SERVICE_RUNNING, 0)
-        _event(servicemanager.PYS_SERVICE_STARTED, f": {summary}")
+        _event(servicemanager.PYS_SERVICE_STARTED)
 
-    def alive(self, summary: str) -> None:
+    def alive(self) -> None:
         """Windows asks for no signs of life."""
+
+    def well(self, summary: str) -> None:
+        """Windows has no place for it."""
 
     def stuck(self, what: str) -> None:
         servicemanager.LogWarningMsg(f"{NAME}: {what}")
@@ -114,7 +117,7 @@ class ConsumerService(win32serviceutil.ServiceFramework):
 
     def SvcStop(self) -> None:  # noqa: N802
         self.report(win32service.SERVICE_STOP_PENDING, _STOP_HINT)
-        _event(servicemanager.PYS_SERVICE_STOPPING, "")
+        _event(servicemanager.PYS_SERVICE_STOPPING)
         self._stop()
 
     def SvcOtherEx(self, control: int, event_type: int, data: Any) -> None:  # noqa: ARG002, N802
@@ -141,7 +144,7 @@ class ConsumerService(win32serviceutil.ServiceFramework):
             )
             raise ServiceFailed(f"unexpected {type(error).__name__}: the log says where") from None
         log.info("stopped")
-        _event(servicemanager.PYS_SERVICE_STOPPED, "")
+        _event(servicemanager.PYS_SERVICE_STOPPED)
 
     # -- what happens then ----------------------------------------------------------------------
 
@@ -181,5 +184,5 @@ class ConsumerService(win32serviceutil.ServiceFramework):
         self._stop()
 
 
-def _event(number: int, detail: str) -> None:
-    servicemanager.LogMsg(servicemanager.EVENTLOG_INFORMATION_TYPE, number, (NAME, detail))
+def _event(number: int) -> None:
+    servicemanager.LogMsg(servicemanager.EVENTLOG_INFORMATION_TYPE, number, (NAME, ""))

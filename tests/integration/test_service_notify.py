@@ -23,7 +23,7 @@ from consumer.service.manager import watched
 from consumer.service.systemd import Notifier, Systemd
 from consumer.web.health import Condition
 from tests.processes import serving
-from tests.service import SECRET, running_service
+from tests.service import SECRET, eventually, running_service
 from tests.systemd import NotifySocket
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="systemd is not on Windows")
@@ -64,11 +64,12 @@ def test_a_process_says_ready_alive_and_stopping(
     }
     with serving(tmp_path, given) as running:
         begin = listening.read(is_ready)
+        told = listening.read(lambda lines: any("taking webhooks" in line for line in lines))
         alive = listening.during(1.5)
         assert running.terminate() == 0
         end = listening.read(lambda lines: "STOPPING=1" in lines)
 
-    assert any(line.startswith(f"STATUS=taking webhooks on {running.url}") for line in begin)
+    assert any(line.startswith(f"STATUS=taking webhooks on {running.url}") for line in told)
     assert pings(begin) == 0
     assert pings(alive) >= 4
     assert "EXTEND_TIMEOUT_USEC=65000000" in end
@@ -158,6 +159,8 @@ def test_it_is_not_ready_while_nothing_would_keep_a_delivery(
         thread = threading.Thread(target=service.run)
         with watched(vitals, Systemd(Supervision(listening.address), longest_stop=30)):
             thread.start()
+            # Only what keeps deliveries is missing now.
+            eventually(lambda: all(silence() is not None for silence in vitals.silences.values()))
             before = listening.during(2.0)
             full.clear()
             full.append(False)
