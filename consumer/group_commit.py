@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
+from consumer.patience import left
+
 # Far below the 48 MB of one message, so that no batch is split and its outcome is one outcome.
 MAX_BYTES = 8 * 1024 * 1024
 MAX_COUNT = 1000
@@ -57,7 +59,8 @@ class GroupCommit(Generic[Item]):
         return len(self._queue)
 
     def settle(self, item: Item) -> None:
-        """Return once `write` has had the item."""
+        """Return once `write` has had the item, or when this thread's patience is over: then the
+        item may still be written."""
         with self._mutex:
             writes_now = self._free > 0
             if writes_now:
@@ -68,9 +71,17 @@ class GroupCommit(Generic[Item]):
         if writes_now:
             self._commit([item], ())
             return
-        waiter.turn.acquire()
+        if not waiter.turn.acquire(timeout=left()) and self._may_leave(waiter):
+            return
         if waiter.batch is not None:
             self._commit([other.item for other in waiter.batch], waiter.batch[1:])
+
+    def _may_leave(self, waiter: _Waiter[Item]) -> bool:
+        """Take the waiter out of the queue; False for one that just became the writer of others."""
+        with self._mutex:
+            if waiter in self._queue:
+                self._queue.remove(waiter)
+            return waiter.batch is None
 
     def _commit(self, items: Sequence[Item], followers: Sequence[_Waiter[Item]]) -> None:
         try:
@@ -87,7 +98,7 @@ class GroupCommit(Generic[Item]):
                 self._free += 1
                 return
             batch = self._next_batch()
-        batch[0].batch = batch
+            batch[0].batch = batch
         batch[0].turn.release()
 
     def _next_batch(self) -> list[_Waiter[Item]]:

@@ -129,10 +129,12 @@ class Writer:
                 self._chain.files.sync_directory(self._chain.directory)
                 self._active = segment
                 self._chain.add(segment)
-        except OSError as error:
+        except BaseException as error:
             # After a failed sync nobody knows what the disk has, and the next sync may say "all
-            # well": so no more is written to this file.
+            # well"; after any other fault, where the file ends: so no more is written to it.
             self._abandon(segment)
+            if not isinstance(error, OSError):
+                raise
             return f"{error.strerror or type(error).__name__}; free or repair the disk"
         return None
 

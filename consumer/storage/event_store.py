@@ -77,14 +77,17 @@ class EventStore:
         """
         insert = _Insert(document, len(document.raw))
         self._group.settle(insert)
+        # This first: whoever writes it may go on after this thread's patience, and says it last.
+        if not insert.settled:
+            raise StoreUnavailable(
+                "the insert of a batch of events took too long, or broke off: see the log"
+            )
         if insert.failure is not None and _nothing_was_done(insert.failure):
             # Perhaps for a neighbour's sake, so each tries again alone.
             insert.failure = None
             self._insert_one(insert)
         if insert.failure is not None:
             raise unavailable(insert.failure, "events") from insert.failure
-        if not insert.settled:
-            raise StoreUnavailable("the insert of a batch of events broke off: see the log")
         if insert.refusal is None:
             return True
         if not _is_duplicate(insert.refusal):

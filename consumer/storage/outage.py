@@ -11,6 +11,7 @@ import structlog
 from pymongo.collection import Collection
 
 from consumer.errors import StoreUnavailable
+from consumer.patience import patience
 from consumer.storage.translate import translated
 
 log = structlog.get_logger(__name__)
@@ -42,10 +43,11 @@ class Outage:
         """Whether MongoDB is known to be away; asks nobody."""
         return self._begun or self._primary_is_lost()
 
-    def bound(self) -> AbstractContextManager[Any]:
-        """Within it this thread waits for MongoDB no longer than the bound, over all it asks; what
-        takes longer ends as StoreUnavailable. The driver looks for a server in steps of 0.5 s."""
-        return pymongo.timeout(self._bound)
+    def bound(self) -> AbstractContextManager[None]:
+        """Within it this thread waits for MongoDB no longer than the bound, over all it asks, nor
+        for others that wait for it; what takes longer ends as StoreUnavailable. The driver looks
+        for a server in steps of 0.5 s."""
+        return patience(self._bound)
 
     def begin(self, error: StoreUnavailable) -> None:
         """Take a failure as the begin of an outage."""

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from consumer.errors import StoreUnavailable
+from consumer.patience import left
 from consumer.schema.admission import Candidate, Decision, Quota, decide
 from consumer.schema.compiled import CompiledSchema, compile_schema
 from consumer.schema.model import SchemaVersion
@@ -92,9 +93,13 @@ class SubjectSchema:
         """
         # Queue first: whoever registers now takes this ticket along if it still can.
         self._waiting.append(ticket)
-        with self._registering:
+        if not self._registering.acquire(timeout=left()):
+            raise StoreUnavailable(f'others have been registering "{self._subject}" for too long')
+        try:
             if ticket.decision is None and ticket.error is None:
                 self._settle_all()
+        finally:
+            self._registering.release()
         if ticket.error is not None:
             raise ticket.error
 

@@ -23,6 +23,7 @@ from pymongo.write_concern import WriteConcern
 
 from consumer.errors import ConstraintViolation, StoreError, StoreUnavailable, Unstorable
 from consumer.group_commit import MAX_BYTES, MAX_COUNT, GroupCommit
+from consumer.patience import patience
 from consumer.storage import mongo
 from consumer.storage.documents import encode
 from consumer.storage.event_store import EventStore
@@ -145,6 +146,56 @@ def test_a_writer_that_breaks_ends_alone_and_all_others_go_on(pool: ThreadPoolEx
     # Its slot is free again.
     group.settle(Item(9))
     assert gate.batches[-1] == [9]
+
+
+def test_who_loses_patience_in_the_queue_is_not_written(pool: ThreadPoolExecutor) -> None:
+    gate = Gate()
+    group = GroupCommit(gate.write, in_flight=1)
+    (first,) = queued(pool, group, gate, [Item(0)])
+
+    with patience(0.05):
+        group.settle(Item(1))
+
+    assert group.waiting == 0
+    last = pool.submit(group.settle, Item(2))
+    wait_for(group, 1)
+    gate.opened.set()
+    for future in (first, last):
+        future.result(10)
+    assert gate.batches == [[0], [2]]
+
+
+def test_who_loses_patience_with_the_writer_of_a_batch_leaves_it_to_that(
+    pool: ThreadPoolExecutor,
+) -> None:
+    batches: list[list[int]] = []
+    opened = [threading.Event(), threading.Event()]
+
+    def write(items: Sequence[Item]) -> None:
+        batches.append([item.name for item in items])
+        assert opened[len(batches) - 1].wait(20)
+
+    def impatient() -> None:
+        with patience(0.3):
+            group.settle(Item(2))
+
+    group = GroupCommit(write, in_flight=1)
+    first = pool.submit(group.settle, Item(0))
+    eventually(lambda: batches)
+    writer = pool.submit(group.settle, Item(1))
+    wait_for(group, 1)
+    leaving = pool.submit(impatient)
+    wait_for(group, 2)
+    opened[0].set()
+    eventually(lambda: len(batches) == 2)
+
+    leaving.result(10)
+
+    assert not writer.done()
+    opened[1].set()
+    for future in (first, writer):
+        future.result(10)
+    assert batches == [[0], [1, 2]]
 
 
 def test_nothing_is_lost_or_written_twice_under_load(pool: ThreadPoolExecutor) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
+from consumer.clock import utc_now
+from consumer.events import Delivery, Headers
+from consumer.signature import SignatureScheme, sign
 from tests.conftest import MongodFactory
+from tests.faults.events import Event, event, verify
 from tests.faults.trouble import Trouble, outlast
 from tests.replica_set import replica_set
+from tests.service import SECRET
+from tests.spooling import Run, spooling
 
 
 def killed(mongod_factory: MongodFactory, down: float, times: int) -> tuple[str, Trouble]:
@@ -74,3 +86,42 @@ def test_deliveries_are_answered_and_kept_while_mongod_does_not_answer_for_30_s_
     assert found.spooled > 100 * 90 / 2
     assert found.p99 < 1
     assert all(each <= 30 for each in trouble.drained)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("known", "where"), [(5, "inserting"), (1, "registering a version")])
+def test_a_drain_that_waits_for_mongodb_keeps_no_delivery_waiting(
+    mongod_dir: Path, tmp_path: Path, known: int, where: str
+) -> None:
+    with (
+        replica_set(mongod_dir, nodes=1) as members,
+        # What the drain waits; a delivery that waited for it would exceed the test's patience.
+        spooling(members.uri, "drain", tmp_path, cxone_store_timeout="20s") as parts,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        (node,) = members.nodes
+        for number in range(known):
+            parts.ingest.store(parts.ingest.verify(signed(event(number))))
+        for number in range(known, 31):
+            parts.spool.append(parts.ingest.verify(signed(event(number))))
+        node.freeze()
+        draining = pool.submit(parts.drain, Run())
+        # All its threads wait for MongoDB by now, and hold what others need.
+        time.sleep(1)
+        began = time.monotonic()
+        outcomes = [parts.ingest.receive(signed(event(number))).status for number in (31, 41)]
+        took = time.monotonic() - began
+        node.thaw()
+        draining.result(60)
+        parts.drain(Run())
+
+        assert outcomes == ["spooled"] * 2, where
+        assert took < 10
+        with closing(MongoClient[dict[str, Any]](members.uri, tz_aware=True)) as client:
+            verify(client["drain"], members.uri, [*range(32), 41])
+
+
+def signed(payload: Event) -> Delivery:
+    body = json.dumps(payload).encode()
+    headers = sign(SignatureScheme(), SECRET.encode(), body, utc_now())
+    return Delivery(str(payload["n"]), body, Headers(headers), utc_now())

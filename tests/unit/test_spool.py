@@ -254,6 +254,22 @@ def test_after_a_failed_sync_no_more_is_written_to_that_file(
     assert len(files_of(path)) == 2
 
 
+def test_a_fault_that_is_not_the_disks_leaves_nothing_half_written_either(
+    reopened: Callable[..., Spool],
+) -> None:
+    disk = FailingDisk()
+    spool = reopened(files=disk)
+    spool.append(delivery(1))
+    disk.failing, disk.error = "sync", MemoryError()
+    with pytest.raises(MemoryError):
+        spool.append(delivery(2))
+    disk.failing = ""
+
+    spool.append(delivery(3))
+
+    assert ids(spool) == ids(reopened()) == ["delivery-1", "delivery-3"]
+
+
 def test_a_spool_that_cannot_be_opened_says_what_to_do(path: Path) -> None:
     path.write_text("not a directory")
 
@@ -406,6 +422,7 @@ class FailingDisk(Files):
     """Says that the disk is full when `failing` is called; a failing write takes half."""
 
     failing = ""
+    error: Exception = OSError(errno.ENOSPC, "No space left on device")
 
     def create(self, path: Path) -> Appender:
         self._check("create")
@@ -419,7 +436,7 @@ class FailingDisk(Files):
 
     def _check(self, name: str) -> None:
         if name == self.failing:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise self.error
 
 
 class _Watched:
