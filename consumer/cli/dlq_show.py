@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from consumer.hexdump import hex_pairs
 from consumer.ingest import COLLECTION_SUBJECT
 from consumer.options import event_fields
 from consumer.parsing import EventParser
-from consumer.redaction import MaskedBody
+from consumer.redaction import MaskedBody, Redaction
 from consumer.repairs import repair
 from consumer.storage.dead_letters import UNRESOLVED
 
@@ -68,9 +68,9 @@ def show(
                 **facts,
                 "headers": entry["headers"],
                 "history": entry["history"],
-                "changes": entry.get("changes"),
+                "changes": _changes(entry.get("changes") or [], entry, masks) or None,
                 "repairs": entry.get("repairs"),
-                "now": found,
+                "now": replace(found, changes=tuple(_changes(found.changes, entry, masks))),
                 "original_payload": body.shown.decode("latin-1"),
                 "masked": mask_note(body) or None,
             }
@@ -94,6 +94,12 @@ def show(
         out.print(safe(line), soft_wrap=True)
     if note := mask_note(body):
         out.print(note, soft_wrap=True)
+
+
+def _changes(changes: Iterable[Entry], entry: Entry, masks: Redaction) -> list[Entry]:
+    """Changes as stored, without the id of the event that causes them where ids are masked."""
+    kind = entry.get("event_type")
+    return [{**each, "caused_by": masks.event_id(each.get("caused_by"), kind)} for each in changes]
 
 
 def diagnosis(at: Desk, entry: Entry) -> Diagnosis:

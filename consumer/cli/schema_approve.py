@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -11,8 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from config.person import user_name
 from consumer.approval import Approval, Plan
 from consumer.cli.console import console, error_console, print_json, safe, table
-from consumer.cli.schema_changes import document, print_changes
+from consumer.cli.schema_changes import document, masked, print_changes
 from consumer.cli.schema_parts import AsJson, Subject, Yes, confirmed, head_of, opened
+from consumer.options import redaction
+from consumer.schema.model import Change
 from consumer.schema.paths import Path, from_text, to_text
 
 _SHOWN = 20
@@ -41,15 +44,17 @@ def approve(
         head_of(parts.core, subject)
         approval = parts.approval()
         plan = approval.plan(subject, paths)
+        changes = masked(plan.draft.changes, redaction(parts.settings), subject)
         if not as_json:
-            _show(plan)
+            _show(plan, changes)
         wanted = not plan.is_empty and confirmed("Register and replay?", yes)
         if wanted:
             parts.record("schema approve", **_deed(plan))
         done, results = _carry_out(approval, plan) if wanted else (None, [])
     stays = [result for result in results if not result["resolved"]]
     if as_json:
-        print_json({**_document(plan), "applied": wanted, "registered": done, "results": results})
+        told = {"applied": wanted, "registered": done, "results": results}
+        print_json({**_document(plan, changes), **told})
     elif wanted:
         _tell(plan, done, results)
     elif not plan.is_empty:
@@ -97,12 +102,12 @@ def _carry_out(approval: Approval, plan: Plan) -> tuple[int | None, list[dict[st
     return version.number if version else None, results
 
 
-def _show(plan: Plan) -> None:
+def _show(plan: Plan, changes: Sequence[Change]) -> None:
     out = console()
     subject = plan.draft.subject
     if plan.draft.is_new:
         title = f"Would become version {plan.draft.at + 1} of {subject}"
-        print_changes(out, plan.draft.changes, title)
+        print_changes(out, changes, title)
     if not plan.is_empty:
         out.print(f"Would replay {plan.replays:,} held deliveries.")
     elif not plan.left:
@@ -133,11 +138,11 @@ def _tell(plan: Plan, version: int | None, results: list[dict[str, Any]]) -> Non
         out.print(table(("dead letter", "reason", "error"), stays[:_SHOWN], title="Stay"))
 
 
-def _document(plan: Plan) -> dict[str, Any]:
+def _document(plan: Plan, changes: Sequence[Change]) -> dict[str, Any]:
     return {
         "subject": plan.draft.subject,
         "at": plan.draft.at,
-        "changes": [document(change) for change in plan.draft.changes],
+        "changes": [document(change) for change in changes],
         "replays": plan.replays,
         "entries": list(plan.entries),
         "left": plan.left,

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from consumer.cli.console import console, print_json
-from consumer.cli.schema_changes import document, print_changes, print_steps, step_document
+from consumer.cli.schema_changes import (
+    document,
+    masked,
+    print_changes,
+    print_steps,
+    step_document,
+)
 from consumer.cli.schema_parts import AsJson, Subject, head_of, no_version, opened
+from consumer.options import redaction
 from consumer.schema.diff import diff as compare
 
 _VERSIONS = re.compile(r"(\d{1,9})?\.\.(\d{1,9})?|(\d{1,9})")
@@ -37,7 +45,11 @@ def diff(
         before = parts.core.registry.version(subject, older) if older else None
         if after is None or (older and before is None):
             raise no_version(head, newer if after is None else older)
-        steps = list(parts.core.registry.steps(subject, older, newer))
+        masks = redaction(parts.settings)
+        steps = [
+            replace(step, changes=masked(step.changes, masks, subject))
+            for step in parts.core.registry.steps(subject, older, newer)
+        ]
     changes = compare(before, after)
     if as_json:
         print_json(

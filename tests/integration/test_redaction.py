@@ -157,6 +157,33 @@ def test_an_id_in_a_masked_field_is_masked_wherever_it_is_named(
     assert PERSON not in listed + shown
 
 
+def test_ids_that_caused_a_version_are_masked_where_ids_are(
+    mongod_uri: str,
+    here: Bench,
+    command: Command,
+    database: Db,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here.receive(b'{"id":"%b","type":"t","n":1}' % PERSON.encode())
+    monkeypatch.setenv("CXONE_ON_NEW_FIELD", "hold")
+    hold = bench(mongod_uri, database, cxone_on_new_field="hold")
+    hold.receive(b'{"id":"%b","type":"t","n":1,"x":2}' % PERSON.encode())
+    hold.core.close()
+    seen = [command("schema", "diff", "t", "0..1")[1]]
+    monkeypatch.setenv("CXONE_REDACT", "id")
+
+    hidden = [
+        command("schema", "diff", "t", "0..1")[1],
+        command("schema", "diff", "t", "0..1", "--json")[1],
+        command("schema", "approve", "t", "--json")[1],
+        command("dlq", "show", here.letter()["_id"], "--json")[1],
+    ]
+
+    assert PERSON in seen[0]
+    assert all("x" in text or "n" in text for text in hidden)
+    assert not any(PERSON in text for text in hidden)
+
+
 def test_the_log_shows_no_masked_byte_of_a_malformed_body(
     here: Bench, capfd: pytest.CaptureFixture[str]
 ) -> None:
