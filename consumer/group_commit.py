@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
+from consumer.fibers import Item, gather
 from consumer.patience import left
 
 # Far below the 48 MB of one message, so that no batch is split and its outcome is one outcome.
@@ -16,22 +17,15 @@ MAX_COUNT = 1000
 IN_FLIGHT = 2
 
 
-class Sized(Protocol):
-    """What is committed; `size` is in bytes."""
-
-    size: int
-
-
-Item = TypeVar("Item", bound=Sized)
-
-
 class _Waiter(Generic[Item]):
-    """One thread with its item. `turn` is held until it is settled, or has a batch to write."""
+    """One thread with its items. `turn` is held until they are settled, or there is a batch to
+    write."""
 
-    __slots__ = ("batch", "item", "turn")
+    __slots__ = ("batch", "items", "size", "turn")
 
-    def __init__(self, item: Item) -> None:
-        self.item = item
+    def __init__(self, items: list[Item]) -> None:
+        self.items = items
+        self.size = sum(item.size for item in items)
         self.turn = threading.Lock()
         self.turn.acquire()
         self.batch: list[_Waiter[Item]] | None = None
@@ -56,25 +50,30 @@ class GroupCommit(Generic[Item]):
     @property
     def waiting(self) -> int:
         """How many items queue for a batch just now."""
-        return len(self._queue)
+        return sum(len(waiter.items) for waiter in list(self._queue))
 
     def settle(self, item: Item) -> None:
         """Return once `write` has had the item, or when this thread's patience is over: then the
         item may still be written."""
+        if items := gather(self, item):
+            self._settle(items)
+
+    def _settle(self, items: list[Item]) -> None:
         with self._mutex:
             writes_now = self._free > 0
             if writes_now:
                 self._free -= 1
             else:
-                waiter = _Waiter(item)
+                waiter = _Waiter(items)
                 self._queue.append(waiter)
         if writes_now:
-            self._commit([item], ())
+            self._commit(items, ())
             return
         if not waiter.turn.acquire(timeout=left()) and self._may_leave(waiter):
             return
         if waiter.batch is not None:
-            self._commit([other.item for other in waiter.batch], waiter.batch[1:])
+            batch = waiter.batch
+            self._commit([item for other in batch for item in other.items], batch[1:])
 
     def _may_leave(self, waiter: _Waiter[Item]) -> bool:
         """Take the waiter out of the queue; False for one that just became the writer of others."""
@@ -104,10 +103,11 @@ class GroupCommit(Generic[Item]):
     def _next_batch(self) -> list[_Waiter[Item]]:
         queue = self._queue
         batch = [queue.popleft()]
-        size = batch[0].item.size
-        while queue and len(batch) < MAX_COUNT:
-            size += queue[0].item.size
-            if size > MAX_BYTES:
+        count, size = len(batch[0].items), batch[0].size
+        while queue:
+            count += len(queue[0].items)
+            size += queue[0].size
+            if count > MAX_COUNT or size > MAX_BYTES:
                 break
             batch.append(queue.popleft())
         return batch

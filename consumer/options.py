@@ -23,6 +23,7 @@ from consumer.signature import Secret, SignatureScheme
 from consumer.storage.conditions import Basis
 from consumer.storage.embedded.running import running_uri
 from consumer.storage.retention import Retention
+from consumer.web.webhook import ROUTE
 
 
 def signature_scheme(settings: Settings) -> SignatureScheme:
@@ -180,6 +181,7 @@ def server_options(settings: Settings) -> ServerOptions:
         listen=settings.cxone_listen,
         threads=settings.cxone_threads,
         max_body_bytes=settings.cxone_max_body_bytes,
+        delivery_path=ROUTE,
         request_timeout=settings.cxone_request_timeout,
         drain_timeout=settings.cxone_drain_timeout,
         max_connections=settings.cxone_max_connections,

@@ -32,6 +32,8 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     request_timeout = 0.0
     max_waiting = 0
     max_connections = 0
+    delivery_path: str | None = None
+    others: ThreadedTaskDispatcher
     shedder: ThreadedTaskDispatcher
     room: Room
     warnings: RateLimit
@@ -56,15 +58,17 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
 
     def add_task(self, task: Channel) -> None:
         """Queue the request, or have it answered 503 at once when too many wait already."""
-        dispatcher = self.task_dispatcher
+        request = task.requests[0]
+        is_delivery = self.delivery_path in (None, request.path)
+        dispatcher = self.task_dispatcher if is_delivery else self.others
         idle = len(dispatcher.threads) - dispatcher.active_count
-        refused = task.requests[0].error is not None
+        refused = request.error is not None
         if not refused and len(dispatcher.queue) < self.max_waiting + idle:
-            super().add_task(task)
+            dispatcher.add_task(task)
             return
         # Not by the busy threads, behind whose work it would wait: by one that does only this.
         if not refused:
-            task.requests[0].error = OVERLOADED
+            request.error = OVERLOADED
         self.shedder.add_task(task)
 
     def make_room(self, channel: Channel, size: int) -> None:

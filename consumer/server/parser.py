@@ -41,6 +41,9 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     completed: bool
     error: Any
 
+    # waitress sets it only for a first line that it understands.
+    path = ""
+
     def received(self, data: bytes) -> int:
         try:
             consumed: int = super().received(data)

@@ -17,6 +17,7 @@ from waitress.server import ThreadedTaskDispatcher
 from config.logs import RateLimit
 from consumer.clock import utc_now
 from consumer.errors import SetupError
+from consumer.server.crew import Crew
 from consumer.server.descriptors import connections_within
 from consumer.server.listener import NO_LIMIT, Listener
 from consumer.server.parser import Limits
@@ -28,6 +29,11 @@ log = structlog.get_logger(__name__)
 # still answered, and told to close.
 _LINGER = 0.5
 _HEADER_BYTES = 32 * 1024
+_RECEIVE = 32 * 1024
+# Threads for what is no delivery and may wait for MongoDB: deliveries never wait behind it.
+_OTHERS = 4
+# Seconds between two looks at deliveries that wait for a thread.
+_PROD = 0.005
 # Seconds between two lines of the log about the same thing.
 _WARN_EVERY = 60.0
 
@@ -35,11 +41,13 @@ _WARN_EVERY = 60.0
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """`listen` is host:port; times in seconds. `request_timeout` runs from a request's first byte
-    to its last. `max_waiting` are whole requests, `max_waiting_bytes` of bodies over SMALL_BODY."""
+    to its last. Requests to `delivery_path` (None: to any) share `threads`, many in each.
+    `max_waiting` are whole requests, `max_waiting_bytes` of bodies over SMALL_BODY."""
 
     listen: str
     threads: int
     max_body_bytes: int
+    delivery_path: str | None = None
     request_timeout: float = 30.0
     drain_timeout: float = 30.0
     max_connections: int = 1000
@@ -55,14 +63,13 @@ class Server:
         self._map: dict[int, Any] = {}
         self.stopping = threading.Event()
         self._turned: float | None = None
-        self._dispatcher = ThreadedTaskDispatcher()
+        self._crew = Crew()
+        self._others = ThreadedTaskDispatcher()
         self._shedder = ThreadedTaskDispatcher()
         try:
             adjustments = _adjustments(options)
             self._listeners = [
-                Listener(
-                    app, self._map, dispatcher=self._dispatcher, adj=adjustments, sockinfo=sockinfo
-                )
+                Listener(app, self._map, dispatcher=self._crew, adj=adjustments, sockinfo=sockinfo)
                 for sockinfo in adjustments.listen
             ]
         except (OSError, ValueError) as error:
@@ -82,6 +89,8 @@ class Server:
             listener.request_timeout = options.request_timeout
             listener.max_waiting = options.max_waiting
             listener.max_connections = most
+            listener.delivery_path = options.delivery_path
+            listener.others = self._others
             listener.shedder = self._shedder
             listener.room = room
             listener.warnings = warnings
@@ -105,14 +114,16 @@ class Server:
     def run(self) -> None:
         """Serve until `stop` is called, then drain; returns when everything accepted is answered or
         the drain timeout is over."""
-        self._dispatcher.set_thread_count(self._options.threads)
+        self._crew.set_thread_count(self._options.threads)
+        self._others.set_thread_count(_OTHERS)
         self._shedder.set_thread_count(1)
         try:
             while not self.stopping.is_set():
-                self._turn(1.0)
+                self._turn(_PROD if self._crew.prod() else 1.0)
             self._drain()
         finally:
-            self._dispatcher.shutdown()
+            self._crew.shutdown()
+            self._others.shutdown()
             self._shedder.shutdown()
             wasyncore.close_all(self._map, ignore_all=True)
 
@@ -140,7 +151,8 @@ class Server:
             lingering = monotonic() - started < _LINGER
             if not any(channel.is_busy() for channel in channels) and not (channels and lingering):
                 return
-            self._turn(0.05)
+            self._crew.prod()
+            self._turn(_PROD)
         log.warning("stopped with requests unanswered", after=self._options.drain_timeout)
 
 
@@ -157,6 +169,9 @@ def _adjustments(options: ServerOptions) -> Adjustments:
         channel_timeout=int(max(options.request_timeout, 1)),
         cleanup_interval=1,
         asyncore_use_poll=True,
+        # Read on while a request is worked on: so the loop need not be woken after each answer.
+        channel_request_lookahead=1,
+        recv_bytes=_RECEIVE,
         expose_tracebacks=False,
         clear_untrusted_proxy_headers=False,
         ident="cxone-consumer",

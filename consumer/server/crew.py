@@ -1,0 +1,132 @@
+"""The threads that handle deliveries: one prepares them while others wait for MongoDB."""
+
+from __future__ import annotations
+
+from functools import partial
+from threading import get_ident
+from time import monotonic
+
+import structlog
+from waitress.channel import HTTPChannel
+from waitress.task import ThreadedTaskDispatcher
+
+from consumer.errors import place_of
+from consumer.fibers import Fibers
+from consumer.group_commit import MAX_BYTES
+
+log = structlog.get_logger(__name__)
+
+# Deliveries prepared before they are sent to MongoDB together, even when more wait: smaller batches
+# cost more for each, larger ones leave MongoDB idle meanwhile and then us. See tests/bench.
+BATCH = 16
+# Seconds without a task taken, while some wait, after which another thread is sent to take them.
+_STUCK = 0.005
+# Seconds after which nobody waits for the preparing of others any more: one of them may be stuck,
+# and the time that each may take to be stored is running.
+_PATIENCE = 0.005
+_COMING = -1
+
+
+class Crew(ThreadedTaskDispatcher):  # type: ignore[misc]
+    """waitress's dispatcher with many tasks a thread, and one thread at a time that takes any.
+
+    Who takes tasks starts each as a fiber. When no more wait, or enough are aside, it leaves the
+    taking to another thread and lets its own go on. So threads do not fight for the interpreter,
+    and what comes during one round trip to MongoDB makes up the next.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The thread that takes tasks, _COMING while one is waking up to do so, or None.
+        self._taker: int | None = None
+        self._asleep = 0
+        self._taken_at = 0.0
+
+    def add_task(self, task: HTTPChannel) -> None:
+        with self.lock:
+            self.queue.append(task)
+            self._wake()
+
+    def prod(self) -> bool:
+        """Send another thread for the tasks when the one that takes them is stuck in one, as far as
+        can be told; whether tasks wait. Called now and then while they do."""
+        if not self.queue:
+            return False
+        with self.lock:
+            if self._taker is not None and monotonic() - self._taken_at > _STUCK:
+                self._taker = None
+                self._wake()
+        return True
+
+    def handler_thread(self, thread_no: int) -> None:
+        fibers = Fibers()
+        began = 0.0
+        while True:
+            task = self._take()
+            if task is not None:
+                began = began if fibers.aside else self._taken_at
+                fibers.start(partial(_serve, task))
+                if not _is_enough(fibers, began):
+                    continue
+            if fibers.aside:
+                self._leave()
+                fibers.go_on()
+            elif task is None and not self._sleep(thread_no):
+                break
+        fibers.close()
+
+    def _take(self) -> HTTPChannel | None:
+        me = get_ident()
+        with self.lock:
+            if self._taker is None or self._taker == _COMING:
+                self._taker = me
+            if self._taker != me:
+                return None
+            if not self.queue:
+                self._taker = None
+                return None
+            self._taken_at = monotonic()
+            return self.queue.popleft()
+
+    def _leave(self) -> None:
+        with self.lock:
+            if self._taker == get_ident():
+                self._taker = None
+            self._wake()
+
+    def _wake(self) -> None:
+        """Wake a thread for what waits, unless one takes it already; the caller holds the lock."""
+        if self.queue and self._taker is None and self._asleep:
+            self._taker = _COMING
+            self._taken_at = monotonic()
+            self.queue_cv.notify()
+
+    def _sleep(self, thread_no: int) -> bool:
+        """Wait for tasks; False when the thread is to end."""
+        with self.lock:
+            if self.stop_count == 0 and not (self.queue and self._taker is None):
+                self.active_count -= 1
+                self._asleep += 1
+                self.queue_cv.wait()
+                self._asleep -= 1
+                self.active_count += 1
+            if self.stop_count == 0:
+                return True
+            self.active_count -= 1
+            self.stop_count -= 1
+            self.threads.discard(thread_no)
+            self.thread_exit_cv.notify()
+            return False
+
+
+def _is_enough(fibers: Fibers, began: float) -> bool:
+    return fibers.aside >= BATCH or fibers.size >= MAX_BYTES or monotonic() - began > _PATIENCE
+
+
+def _serve(task: HTTPChannel) -> None:
+    try:
+        task.service()
+    except Exception as error:
+        # The channel answers every fault of the application; this one is the server's own.
+        log.error("fault in a connection", error=type(error).__name__, place=place_of(error))  # noqa: TRY400
+        task.cancel()
