@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+import msgspec
 import structlog
 
 from consumer.errors import (
@@ -54,8 +55,7 @@ class Policy:
     redaction: Redaction = field(default_factory=Redaction)
 
 
-@dataclass(frozen=True, slots=True)
-class Processed:
+class Processed(msgspec.Struct, frozen=True):
     """A delivery that is stored: its outcome and the `_id` of its document."""
 
     outcome: Outcome
@@ -219,9 +219,9 @@ class Ingest:
             self._metrics.count(UNTRACKED, guard=admission.guard)
             fields["untracked"], fields["guard"] = admission.untracked, admission.guard
             self._guards.tell(subject, admission.guard, admission.untracked)
-        log.info(
-            outcome, delivery=delivery.id, subject=subject, version=admission.version, **fields
-        )
+        # A line for each of a thousand alike a second says less than /metrics, and costs a tenth.
+        tell = log.info if admission.registered is not None else log.debug
+        tell(outcome, delivery=delivery.id, subject=subject, version=admission.version, **fields)
 
     def _keep(self, delivery: Delivery, error: Rejected | Held) -> None:
         event_id, event_type = self._parser.identify(delivery.body)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,7 +85,10 @@ def export(
         with file.open("wb") as out:
             for delivery in deliveries(directory):
                 body = masks.body(delivery.body)
-                out.write(msgspec.json.encode(plain(replace(delivery, body=body.shown))) + b"\n")
+                out.write(
+                    msgspec.json.encode(plain(msgspec.structs.replace(delivery, body=body.shown)))
+                    + b"\n"
+                )
                 count += 1
                 hidden += bool(body.spans)
     except FileExistsError:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from consumer.schema.trie import CONTAINER, ArrayNode, Many, ObjectNode, Types
 
@@ -12,8 +13,7 @@ from consumer.schema.trie import CONTAINER, ArrayNode, Many, ObjectNode, Types
 Gap = tuple[dict[str, Any], ObjectNode]
 
 
-@dataclass(slots=True)
-class Check:
+class Check(msgspec.Struct):
     """What one walk found. `exhibited` is the highest `since` among the paths and types sent.
 
     `unknown` counts the values whose path or type is not registered, `opaque` the containers below
@@ -23,7 +23,7 @@ class Check:
     exhibited: int = 0
     unknown: int = 0
     opaque: int = 0
-    gaps: list[Gap] = field(default_factory=list)
+    gaps: list[Gap] = msgspec.field(default_factory=list)
 
     @property
     def untracked(self) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from consumer.errors import ContractHold, SchemaMoved, StoreUnavailable
 from consumer.schema.admission import Candidate, Decision, cause
@@ -22,8 +24,7 @@ from consumer.storage.subject_schema import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """A payload's place in its schema. `version` 0: the subject is not registered.
 
     `guard` says what keeps the `untracked` values out of the schema; `registered` is set for the
@@ -35,7 +36,7 @@ class Admission:
     untracked: int = 0
     guard: str | None = None
     registered: SchemaVersion | None = None
-    gaps: list[Gap] = field(default_factory=list)
+    gaps: list[Gap] = msgspec.field(default_factory=list)
 
 
 class SchemaRegistry(KnownSchemas):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 # What the signature detective may need, and what tells an operator who sent it. Cookies and
@@ -25,10 +26,15 @@ class EnvironHeaders(Mapping[str, str]):
         self._names = names
 
     def __getitem__(self, name: str) -> str:
-        value = self._environ[environ_key(name)]
-        if not isinstance(value, str):
+        value = self.get(name)
+        if value is None:
             raise KeyError(name)
-        return value[:_MAX_VALUE]
+        return str(value)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As of any mapping; spelled out, for the inherited one raises and catches."""
+        value = self._environ.get(environ_key(name))
+        return value[:_MAX_VALUE] if isinstance(value, str) else default
 
     def __iter__(self) -> Iterator[str]:
         for key in self._environ:
@@ -42,6 +48,8 @@ class EnvironHeaders(Mapping[str, str]):
         return sum(1 for _ in self)
 
 
+# The names asked for stand in the code and the settings: few.
+@lru_cache(maxsize=64)
 def environ_key(name: str) -> str:
     """The key of a header in a WSGI environ (PEP 3333)."""
     key = name.upper().replace("-", "_")

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import datetime, timezone
 
+import msgspec
 import pytest
 
 from consumer.errors import SignatureInvalid, SignatureMissing
@@ -94,7 +94,7 @@ def test_an_event_that_mentions_the_marker_late_is_no_canary() -> None:
 def test_the_report_holds_no_header_value_but_transport_facts() -> None:
     delivery = sent(Content_Encoding="gzip")
     signature = delivery.headers[SCHEME.header]
-    verified = replace(delivery, verdict=Verdict("current", NOW))
+    verified = msgspec.structs.replace(delivery, verdict=Verdict("current", NOW))
 
     text = json.dumps(canary.report(delivery, verified))
 
