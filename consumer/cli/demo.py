@@ -42,7 +42,7 @@ def demo(
 
     Everything lives in a temporary directory and is gone at the end.
     """
-    secret = secrets.token_urlsafe(32)
+    secret, password = secrets.token_urlsafe(32), secrets.token_urlsafe(12)
     logs.configure("error", "console", sys.stderr)
     with ExitStack() as parts:
         directory = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="cxone-demo-")))
@@ -53,6 +53,8 @@ def demo(
                 "CXONE_LISTEN": f"127.0.0.1:{port}",
                 "CXONE_DATA_DIR": str(directory),
                 "MONGODB_URI": mongod.uri,
+                # An empty one is none: a demo that ends at once has nobody to look at it.
+                "CXONE_CONSOLE_PASSWORD": password if keep_running else "",
             },
             environ={},
         )
@@ -68,6 +70,7 @@ def demo(
             _show(told, found)
         if keep_running:
             _invite(service, directory / "demo.env", secret, mongod.uri)
+            _show_console(service, password)
             stop_on_signals(service.stop)
             # In short waits, for on Windows one without end cannot be interrupted.
             while not stopped.wait(0.5):
@@ -199,3 +202,11 @@ def _invite(service: Service, env_file: Path, secret: str, uri: str) -> None:
     out.print(f"  cxone-consumer --env-file {env_file} send FILE.json")
     out.print(f"  cxone-consumer --env-file {env_file} dlq list")
     out.print(f"  curl http://{host}:{port}/readyz\n")
+
+
+def _show_console(service: Service, password: str) -> None:
+    host, port = service.server.address
+    out = console()
+    out.print("In the browser:\n")
+    out.print(f"  http://{host}:{port}/console")
+    out.print(f"  password: {password}\n")

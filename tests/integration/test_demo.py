@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 from tests.processes import environment, run
 
@@ -45,6 +47,49 @@ def test_demo_prints_tables_that_survive_cp1252(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "What was wrong on purpose" in text
     assert "signature_invalid" in text
+
+
+def test_kept_running_demo_prints_where_its_console_is_and_the_password(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "consumer", "demo", "--events", "20", "--keep-running"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    watchdog = threading.Timer(40, process.kill)
+    watchdog.start()
+    try:
+        assert process.stdout is not None
+        told = ""
+        for line in process.stdout:
+            told += line
+            if found := re.search(r"(http://\S+/console)\s+password: (\S+)", told):
+                break
+        assert found is not None
+        status, where = log_in(found[1], found[2])
+        wrong, _ = log_in(found[1], "guessed")
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+    assert (status, where) == (303, "/console")
+    assert wrong == 403
+
+
+def log_in(url: str, password: str) -> tuple[int, str | None]:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    try:
+        body = urlencode({"name": "Ada", "password": password})
+        connection.request("POST", f"{urlsplit(url).path}/login", body)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Location")
+    finally:
+        connection.close()
 
 
 def test_kept_running_demo_takes_what_its_own_words_say_to_send(tmp_path: Path) -> None:
