@@ -2,10 +2,11 @@
 
     python -m tests.bench.subject KIND THREADS URI DATABASE DIRECTORY
 
-KIND is `bare`, `insert_one`, `service`, `plain` (the service with an `insert_one` for each event)
-or `shared-N` (the service with up to N inserts in flight). Prints `ready HOST PORT`; then every
-line on standard input is answered with the CPU seconds used so far and the resident memory in MB,
-and its end stops the server. Its log goes into DIRECTORY, as in production.
+KIND is `bare`, `insert_one`, `service`, `console` (the service with its console, whose password is
+CONSOLE_PASSWORD), `plain` (the service with an `insert_one` for each event) or `shared-N` (the
+service with up to N inserts in flight). Prints `ready HOST PORT`; then every line on standard input
+is answered with the CPU seconds used so far and the resident memory in MB, and its end stops the
+server. Its log goes into DIRECTORY, as in production.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from consumer.web.headers import EnvironHeaders
 from consumer.web.webhook import ROUTE
 from tests.bench.requests import SECRET
 
+CONSOLE_PASSWORD = "the password of the benchmark"
 Starter = tuple[tuple[str, int], Callable[[], None], Callable[[], None]]
 
 
@@ -81,7 +83,7 @@ def _stock(resource: Bare, threads: int) -> Starter:
     )
 
 
-def _service(threads: int, uri: str, database: str, directory: str) -> Starter:
+def _service(threads: int, uri: str, database: str, directory: str, password: str = "") -> Starter:
     given = {
         "CXONE_SHARED_SECRET": SECRET,
         "CXONE_LISTEN": "127.0.0.1:0",
@@ -89,6 +91,7 @@ def _service(threads: int, uri: str, database: str, directory: str) -> Starter:
         "CXONE_DATA_DIR": directory,
         "MONGODB_URI": uri,
         "MONGODB_DATABASE": database,
+        "CXONE_CONSOLE_PASSWORD": password,
     }
     service = Service(configuration.load(given, {}), uri)
     return service.server.address, service.run, service.stop
@@ -100,6 +103,8 @@ def start(kind: str, threads: int, uri: str, database: str, directory: str) -> S
         return _stock(Bare(), threads)
     if kind == "insert_one":
         return _stock(InsertOne(uri, database, threads), threads)
+    if kind == "console":
+        return _service(threads, uri, database, directory, CONSOLE_PASSWORD)
     if kind != "service":
         # As many slots as threads: then each append is an `insert_one` of its own.
         in_flight = threads if kind == "plain" else int(kind.removeprefix("shared-"))

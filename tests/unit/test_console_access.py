@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import time
+from fnmatch import fnmatch
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -234,3 +237,19 @@ def test_a_deed_that_another_site_asks_for_is_not_ours(told: dict[str, str], own
 )
 def test_a_login_leads_nowhere_but_into_the_console(asked: str, goes: str) -> None:
     assert inside(asked) == goes
+
+
+def test_templates_and_static_files_are_part_of_the_package() -> None:
+    root = Path(__file__).parents[2]
+    packaged = configparser.ConfigParser()
+    packaged.read(root / "setup.cfg", "utf-8")
+    patterns = packaged["options.package_data"]["consumer.web.console"].split(", ")
+    folder = root / "consumer" / "web" / "console"
+    files = [
+        each.relative_to(folder).as_posix()
+        for each in folder.rglob("*.*")
+        if each.suffix not in (".py", ".pyc")
+    ]
+
+    assert len(files) > 10
+    assert [file for file in files if not any(fnmatch(file, each) for each in patterns)] == []

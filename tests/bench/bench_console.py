@@ -1,0 +1,154 @@
+"""Time every screen of the console over 1,000,000 events of 1,000 subjects, and what reading them
+does to the webhook: `python -m tests.bench.bench_console`.
+
+Issue 7 allows 500 ms a screen, and a p99 of the webhook that moves by a fifth. Filling the database
+takes minutes; with `--uri` it is done once and kept for the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import statistics
+import threading
+import time
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
+
+from consumer.clock import utc_now
+from consumer.storage import mongo
+from tests.bench import console_data, machine
+from tests.bench.requests import requests
+from tests.bench.subject import CONSOLE_PASSWORD
+
+_ALLOWED = 0.5
+
+
+def screens(subject: str) -> tuple[str, ...]:
+    """Every screen, and the costly ways to ask for some of them."""
+    name = quote(subject)
+    return (
+        "",
+        "?span=7d",
+        "/schemas",
+        "/schemas?sort=documents&q=kind_09",
+        f"/schemas/subject?name={name}",
+        f"/schemas/subject?name={name}&tab=versions",
+        f"/schemas/subject?name={name}&tab=compare&from=1&to=3",
+        f"/schemas/held?name={name}",
+        "/adoption",
+        f"/adoption?name={name}&span=7d",
+        "/adoption?page=40",
+        "/jobs",
+        "/jobs?series=adoption",
+        "/settings",
+        "/audit",
+        "/audit?page=200",
+    )
+
+
+class Reader:
+    """Somebody at a browser: one kept-alive connection, logged in."""
+
+    def __init__(self, host: str, port: str) -> None:
+        self._connection = http.client.HTTPConnection(host, int(port), timeout=30)
+        form = urlencode({"name": "bench", "password": CONSOLE_PASSWORD})
+        self._connection.request("POST", "/console/login", form)
+        answer = self._connection.getresponse()
+        answer.read()
+        self._cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0]
+
+    def read(self, path: str) -> tuple[float, int]:
+        """Seconds until the page was there, and its bytes; raises RuntimeError for any other
+        status than 200."""
+        began = time.perf_counter()
+        self._connection.request("GET", f"/console{path}", headers={"Cookie": self._cookie})
+        answer = self._connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{path}: {answer.status} {body[:200]!r}")
+        return time.perf_counter() - began, len(body)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.bench_console", description=__doc__
+    )
+    parser.add_argument("--uri", help="a MongoDB to use (default: a mongod of its own)")
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--subjects", type=int, default=1_000)
+    parser.add_argument("--letters", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rate", type=float, default=200, help="webhooks a second")
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--fill-only", action="store_true")
+    given = parser.parse_args(arguments)
+    contender = machine.Contender("console", 16)
+    machine.leave_the_first_core()
+    with machine.mongod(given.uri) as uri:
+        _prepare(uri, contender.database, given)
+        if given.fill_only:
+            return
+        with machine.subjects([contender], uri) as (subject,):
+            reader = Reader(subject.host, subject.port)
+            _pages(reader, screens(console_data.names(given.subjects)[7]), given.rounds)
+            _webhook(subject, reader, given)
+
+
+def _prepare(uri: str, database: str, given: argparse.Namespace) -> None:
+    client = mongo.connect(uri, timeout=300)
+    db = mongo.database(client, database)
+    if db[mongo.EVENTS].estimated_document_count() < given.events:
+        client.drop_database(database)
+        began = time.perf_counter()
+        console_data.fill(db, given.events, given.subjects, given.letters, utc_now())
+        print(f"filled in {time.perf_counter() - began:.0f} s", flush=True)
+    client.close()
+
+
+def _pages(reader: Reader, paths: Sequence[str], rounds: int) -> None:
+    print(f"{'screen':<60} {'median':>8} {'worst':>8} {'KB':>6}")
+    for path in paths:
+        reader.read(path)
+        found = [reader.read(path) for _ in range(rounds)]
+        times = [seconds for seconds, _ in found]
+        flag = "  TOO SLOW" if max(times) > _ALLOWED else ""
+        median, worst = statistics.median(times) * 1000, max(times) * 1000
+        size = found[0][1] / 1024
+        print(f"{path or '(overview)':<60} {median:6.0f}ms {worst:6.0f}ms {size:6.0f}{flag}")
+
+
+def _webhook(subject: machine.Subject, reader: Reader, given: argparse.Namespace) -> None:
+    """The webhook alone, while somebody reads one screen after the other, and alone again."""
+    for seed, who in ((1, "nobody reads"), (2, "one reader"), (3, "nobody reads")):
+        count = int(given.rate * given.seconds)
+        with machine.prepared(requests(count, 1000, seed=seed + int(time.time()))) as path:
+            stop = threading.Event()
+            pages: list[int] = []
+            thread = threading.Thread(target=_read_on, args=(reader, stop, pages, given.subjects))
+            if who == "one reader":
+                thread.start()
+            load = machine.measure(subject, path, 16, given.seconds + 5, given.rate).load
+            stop.set()
+            if thread.ident is not None:
+                thread.join()
+        print(
+            f"{who:<14} {load.rate:6.0f}/s  p50 {load.p50 * 1000:6.2f} ms"
+            f"  p99 {load.p99 * 1000:6.2f} ms  worst {load.worst * 1000:6.1f} ms"
+            f"  {len(pages)} pages  {load.statuses}",
+            flush=True,
+        )
+
+
+def _read_on(reader: Reader, stop: threading.Event, pages: list[int], subjects: int) -> None:
+    """A page every second, as an open one fetches itself anew every five."""
+    paths = screens(console_data.names(subjects)[7])
+    while not stop.is_set():
+        for path in paths:
+            pages.append(reader.read(path)[1])
+            if stop.wait(1.0):
+                return
+
+
+if __name__ == "__main__":
+    main()

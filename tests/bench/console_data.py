@@ -1,0 +1,144 @@
+"""Fill a database as if the service had run for a month: many small events of many subjects."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo.database import Database
+from pymongo.write_concern import WriteConcern
+
+from consumer.schema.admission import Candidate, Quota, decide
+from consumer.schema.model import SchemaVersion
+from consumer.schema.policy import Guards, SubjectPolicy
+from consumer.storage import mongo
+from consumer.storage.ingest_history import Ended, IngestHistory, Minute
+from consumer.storage.schema_registry import SchemaRegistry
+from consumer.timegrid import floor
+from tests.adoption import Run, documents, job, spread
+
+Db = Database[dict[str, Any]]
+
+DAYS = timedelta(days=30)
+VERSIONS = 3
+_FIELDS = 24
+_BATCH = 20_000
+_FAST = WriteConcern(w=1, j=False)
+_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, math.inf)
+
+
+def names(subjects: int) -> list[str]:
+    return [f"contact.kind_{number:04d}" for number in range(subjects)]
+
+
+def fill(db: Db, events: int, subjects: int, letters: int, now: datetime) -> None:
+    """Schemas, events, adoption counts, dead letters, deeds and a week of traffic."""
+    chance = random.Random(7)
+    mongo.create_indexes(db)
+    _schemas(db, subjects, now)
+    _events(db, chance, events, subjects, now)
+    _letters(db, chance, letters, now)
+    _deeds(db, now)
+    _traffic(db, chance, now)
+    job(db, now, SchemaRegistry(db[mongo.SCHEMA_VERSIONS]))(Run())
+
+
+def _schemas(db: Db, subjects: int, now: datetime) -> None:
+    made = []
+    for number, name in enumerate(names(subjects)):
+        head: SchemaVersion | None = None
+        for version in range(1, VERSIONS + 1):
+            payload: dict[str, Any] = {f"field_{n}": n for n in range(_FIELDS + version)}
+            at = now - DAYS + timedelta(days=8 * version, minutes=number)
+            head = decide(
+                head,
+                Candidate(name, payload, f"event-{version}"),
+                number=version,
+                policy=SubjectPolicy(),
+                guards=Guards(),
+                quota=Quota(),
+                now=at.replace(microsecond=0),
+            ).next
+            assert head is not None
+            made.append(head.to_document())
+    db[mongo.SCHEMA_VERSIONS].insert_many(made)
+
+
+def _events(db: Db, chance: random.Random, count: int, subjects: int, now: datetime) -> None:
+    collection = db[mongo.EVENTS].with_options(write_concern=_FAST)
+    named = names(subjects)
+    for start in range(0, count, _BATCH):
+        size = min(_BATCH, count - start)
+        made: list[Any] = documents(chance, spread(chance, size, now - DAYS, now), named, VERSIONS)
+        for number, each in enumerate(made):
+            each["_meta"] |= {"backfilled_to": VERSIONS, "key": f"{start + number}"}
+            each["_meta"]["received_at"] = each["processed_at"]
+            each |= {"id": f"{start + number}", "type": each["_meta"]["subject"]}
+            each |= {f"field_{n}": n for n in range(6)}
+        collection.insert_many(made, ordered=False)
+
+
+def _letters(db: Db, chance: random.Random, count: int, now: datetime) -> None:
+    reasons = ("malformed_json", "missing_fields", "signature_invalid", "contract_hold")
+    statuses = ("pending_inspection", "pending_retry", "resolved", "parked", "discarded")
+    made = []
+    for number in range(count):
+        at = now - DAYS * chance.random()
+        reason = chance.choice(reasons)
+        made.append(
+            {
+                "_id": f"{number:024x}",
+                "timestamp": at,
+                "last_seen": at,
+                "seen": 1,
+                "original_payload": b'{"id":"1","type":"t"' + b" " * 200,
+                "digest": f"{number:064x}",
+                "headers": {},
+                "reason": reason,
+                "error_message": "Malformed JSON: Expecting ',' delimiter",
+                "status": "held" if reason == "contract_hold" else chance.choice(statuses),
+                "retry_count": 0,
+                "next_retry_at": None,
+                "blocked_by": reason,
+                "blocked_at": at,
+                "event_type": f"contact.kind_{number % 1000:04d}",
+                "history": [],
+            }
+        )
+    db[mongo.DEAD_LETTERS].insert_many(made, ordered=False)
+
+
+def _deeds(db: Db, now: datetime) -> None:
+    deeds = (
+        {"who": "Ada (console)", "what": "dlq retry", "at": now - n * timedelta(minutes=4)}
+        for n in range(10_000)
+    )
+    db[mongo.AUDIT].insert_many(deeds)
+
+
+def _traffic(db: Db, chance: random.Random, now: datetime) -> None:
+    last = floor(now, timedelta(minutes=1))
+    history = IngestHistory(db)
+    for instance in ("one", "two"):
+        minutes = [
+            Minute(last - n * timedelta(minutes=1), _ended(chance)) for n in range(1, 7 * 1440)
+        ]
+        for start in range(0, len(minutes), 1000):
+            history.write(instance, minutes[start : start + 1000])
+
+
+def _ended(chance: random.Random) -> tuple[Ended, ...]:
+    return tuple(
+        Ended(outcome, count, count * 0.004, _buckets(count))
+        for outcome, count in (
+            ("processed", chance.randint(50, 200)),
+            ("duplicate", chance.randint(1, 9)),
+            ("rejected", chance.randint(1, 3)),
+        )
+    )
+
+
+def _buckets(count: int) -> tuple[tuple[float, float], ...]:
+    return tuple((bound, float(round(count * (1 - math.exp(-bound / 0.004))))) for bound in _BOUNDS)

@@ -1,0 +1,135 @@
+"""Every screen for people who do not see it as others do: labels, headings, contrast, phones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from consumer.web.console.table import SCREENS
+from tests.browser.console import Console
+
+# What each screen needs to show something; screens without a template are downloads.
+_QUERIES = {"/schemas/subject": "?name=contact.created", "/schemas/held": "?name=contact.created"}
+_PATHS = [screen.path + _QUERIES.get(screen.path, "") for screen in SCREENS if screen.template]
+
+# The faults of a page, as texts. Relative luminance and contrast by WCAG 2.2, 1.4.3.
+_FAULTS = """
+const faults = [];
+const say = (what, each) => faults.push(what + ': ' + each.outerHTML.slice(0, 160));
+const shown = (each) => each.getClientRects().length > 0;
+const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+  .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+const back = (each) => {
+  for (let at = each; at; at = at.parentElement) {
+    const colour = rgb(getComputedStyle(at).backgroundColor);
+    if (colour.length < 4 || colour[3] === 1) return colour;
+  }
+  return [255, 255, 255];
+};
+for (const each of document.querySelectorAll('input:not([type=hidden]), select, textarea'))
+  if (!each.labels.length && !each.ariaLabel) say('no label', each);
+for (const each of document.querySelectorAll('a, button'))
+  if (shown(each) && !each.textContent.trim() && !each.ariaLabel) say('no name', each);
+for (const each of document.querySelectorAll('svg'))
+  if (!each.ariaHidden && !(each.getAttribute('role') === 'img' && each.ariaLabel))
+    say('picture without a text', each);
+for (const each of document.querySelectorAll('table')) {
+  if (!each.caption) say('table without a caption', each);
+  if (each.querySelector('thead th:not([scope])')) say('column without a scope', each);
+}
+const ids = [...document.querySelectorAll('[id]')].map((each) => each.id);
+if (new Set(ids).size !== ids.length) faults.push('an id twice');
+if (document.querySelectorAll('h1').length !== 1) faults.push('not one h1');
+let level = 1;
+for (const each of document.querySelectorAll('h1, h2, h3')) {
+  const own = Number(each.tagName[1]);
+  if (own > level + 1) say('a level of headings is left out', each);
+  level = own;
+}
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const each = walker.currentNode.parentElement;
+  if (!walker.currentNode.data.trim() || !shown(each) || each.closest('.unseen, .skip, title'))
+    continue;
+  const style = getComputedStyle(each);
+  const ink = rgb(each.closest('svg') ? style.fill : style.color);
+  const [high, low] = [light(ink), light(back(each))].sort((a, b) => b - a);
+  const ratio = (high + 0.05) / (low + 0.05);
+  const size = parseFloat(style.fontSize);
+  const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+  if (ratio < (large ? 3 : 4.5)) say('contrast ' + ratio.toFixed(2), each);
+}
+return faults;
+"""
+
+
+def with_something_to_see(console: Console) -> None:
+    console.service.post({"id": "1", "type": "contact.created", "agent": {"name": "Kim"}})
+    console.service.post({"id": "2", "type": "contact.created", "agent": {"team": 7}, "tags": [1]})
+    console.service.post(b'{"id":')
+    console.log_in()
+    console.press("Log out")
+    console.log_in()
+
+
+def emulate(console: Console, scheme: str, width: int) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    console.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    metrics: dict[str, Any] = {
+        "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600,
+    }  # fmt: skip
+    console.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_every_screen_is_labelled_readable_and_fits(
+    console: Console, scheme: str, width: int
+) -> None:
+    with_something_to_see(console)
+    emulate(console, scheme, width)
+    faults: dict[str, list[str]] = {}
+    try:
+        for path in _PATHS:
+            console.open(path)
+            found = console.browser.execute_script(_FAULTS)
+            if console.browser.execute_script(
+                "return document.documentElement.scrollWidth > innerWidth"
+            ):
+                found.append("wider than the window")
+            if found:
+                faults[path] = found
+    finally:
+        console.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        console.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+    assert faults == {}
+
+
+def test_everything_is_reached_and_used_without_javascript(console: Console) -> None:
+    console.browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        console.service.post({"id": "1", "type": "contact.created"})
+        console.log_in()
+        console.open("/schemas?q=contact&sort=changed")
+        assert "contact.created" in console.text
+        console.open("/schemas/subject?name=contact.created&tab=compare&from=0&to=1")
+        assert "new field" in console.text
+        console.press("Log out")
+        assert console.path.startswith("/login")
+    finally:
+        console.browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_the_first_tab_stop_skips_the_navigation(console: Console) -> None:
+    console.log_in()
+
+    first = console.browser.execute_script(
+        "const all = document.querySelectorAll('a, button, input, [tabindex]');"
+        "return all[0].getAttribute('href')"
+    )
+
+    assert first == "#main"
+    assert console.browser.execute_script("return document.querySelector('#main') !== null")
