@@ -82,7 +82,7 @@ def _row(job: JobState) -> JobRow:
         name=job.job,
         series=job.job if job.exclusive else f"{job.job}@{job.instance}",
         purpose=PURPOSES.get(job.job, ""),
-        where=(job.holder or "nobody just now") if job.exclusive else job.instance,
+        where=job.holder or job.instance,
         outcome=job.outcome,
         tone=TONES.get(job.outcome, "quiet"),
         started=job.started,
