@@ -1,4 +1,5 @@
-"""Wire the console, where a password for it is set; nothing of it is imported otherwise."""
+"""Wire the console. Whoever imports this pays for its templates and charts: `service` does only
+where a password for the console is set."""
 
 from __future__ import annotations
 
@@ -23,22 +24,22 @@ from consumer.storage.held_letters import HeldLetters
 from consumer.storage.ingest_history import IngestHistory
 from consumer.storage.job_runs import JobRuns
 from consumer.storage.recent_events import RecentEvents
+from consumer.web.console.mount import Access, mount
+from consumer.web.console.parts import Parts
 from consumer.web.health import Probe
 
 
 def add_console(
-    app: falcon.App[Any, Any], settings: Settings, core: Core, probes: Mapping[str, Probe]
+    app: falcon.App[Any, Any],
+    settings: Settings,
+    password: str,
+    core: Core,
+    probes: Mapping[str, Probe],
 ) -> None:
-    """Put the console on the application if the settings ask for it."""
-    if settings.cxone_console_password is None:
-        return
-    # Templates, charts and signatures cost time and memory that a service without it must not pay.
-    from consumer.web.console.mount import Access, mount  # noqa: PLC0415
-    from consumer.web.console.parts import Parts  # noqa: PLC0415
-
+    """Put the console on the application, behind the password."""
     secrets = shared_secrets(settings)
     access = Access(
-        password=settings.cxone_console_password.get_secret_value(),
+        password=password,
         pepper=secrets[0].key if secrets else b"",
         seconds=settings.cxone_console_session,
         hosts=settings.cxone_console_hosts,

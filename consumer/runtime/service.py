@@ -11,7 +11,6 @@ from config.settings import Settings
 from consumer.clock import utc_now
 from consumer.errors import SetupError, StoreUnavailable
 from consumer.options import retention, server_options, signature_scheme
-from consumer.runtime.console import add_console
 from consumer.runtime.core import build_core
 from consumer.runtime.periodic import periodic
 from consumer.runtime.vitals import Vitals
@@ -123,7 +122,12 @@ class Service:
             keepers=_KEEPERS,
             reject_status=settings.cxone_reject_status,
         )
-        add_console(app, settings, core, probes)
+        if settings.cxone_console_password is not None:
+            # Templates, charts and signatures cost time and memory that others must not pay.
+            from consumer.runtime.console import add_console  # noqa: PLC0415
+
+            password = settings.cxone_console_password.get_secret_value()
+            add_console(app, settings, password, core, probes)
         return app
 
     def _mongodb(self) -> Condition:

@@ -46,6 +46,12 @@ def test_the_service_starts_without(name: str) -> None:
     assert not {module for module in imported("consumer.runtime") if module.split(".")[0] == name}
 
 
+def test_nothing_of_the_console_is_imported_with_the_service() -> None:
+    mine = {module for module in imported("consumer.runtime") if "console" in module}
+
+    assert {module for module in mine if module.startswith("consumer.")} == set()
+
+
 def test_the_service_imports_few_modules() -> None:
     assert len(imported("consumer.runtime")) <= _MOST
 
