@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
@@ -16,6 +17,10 @@ from pymongo.write_concern import WriteConcern
 from consumer.storage.embedded import EmbeddedMongo
 
 Document = dict[str, Any]
+# How long one example takes says how busy the machine is, and nothing about the code.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
+
 MongodFactory = Callable[..., EmbeddedMongo]
 
 
