@@ -8,18 +8,22 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
 from consumer.clock import utc_now
 from consumer.events import Event
 from consumer.metrics import Metrics
 from consumer.schema.defaults import fill
+from consumer.schema.paths import RESERVED
 from consumer.schema.policy import SchemaPolicy
 from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore
 from consumer.storage.documents import Stamp, encode, layout
 from consumer.storage.migration_failures import MigrationFailures
 from consumer.storage.schema_registry import SchemaRegistry
+from consumer.storage.whole_documents import plain
 from jobs.backfill import Backfill, BackfillRules
 from jobs.backfill_pace import PaceRules
 from jobs.backfill_pass import Parts
@@ -92,3 +96,14 @@ def store(
 ) -> None:
     """Store a payload as ingest does."""
     database[mongo.EVENTS].insert_one(encode(laid_out(schemas, _id, payload, subject)))
+
+
+def read(database: Db) -> dict[Any, Document]:
+    """All documents by `_id`, with every value as BSON says and no DBRef made of them."""
+    raw: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+    found = database["events"].with_options(codec_options=raw).find()
+    return {document["_id"]: plain(document) for document in found}
+
+
+def payload_part(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key not in RESERVED}

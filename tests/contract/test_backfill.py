@@ -3,50 +3,38 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from bson.codec_options import CodecOptions
 from bson.datetime_ms import DatetimeMS
-from bson.raw_bson import RawBSONDocument
-from hypothesis import HealthCheck, given, reject, settings
-from hypothesis import strategies as st
 from pymongo.database import Database
 
 from consumer.clock import utc_now
-from consumer.errors import SetupError, Unstorable
-from consumer.schema.defaults import fill, unfill
+from consumer.errors import SetupError
 from consumer.schema.newer import newer_than
-from consumer.schema.paths import RESERVED, is_reserved
-from consumer.schema.policy import Defaults, SchemaPolicy, SubjectPolicy, subject_policy
+from consumer.schema.policy import SchemaPolicy, subject_policy
 from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore, upgrade
-from consumer.storage.documents import encode
 from consumer.storage.fill_pipeline import fill_pipeline
-from consumer.storage.fill_plain import fill_plain
 from consumer.storage.migration_failures import AGAIN_AFTER
-from consumer.storage.schema_registry import SchemaRegistry
-from consumer.storage.whole_documents import fill_whole, plain
+from consumer.storage.whole_documents import fill_whole
 from jobs.backfill import BackfillRules
 from jobs.backfill_pace import Pace, PaceRules
-from tests.backfill import AT_ONCE, LONG_AGO, Run, backfill, laid_out, registry, store
-from tests.strategies import learn, payloads, values
+from tests.backfill import (
+    AT_ONCE,
+    LONG_AGO,
+    Run,
+    backfill,
+    laid_out,
+    payload_part,
+    read,
+    registry,
+    store,
+)
 
 Document = dict[str, Any]
 Db = Database[Document]
-
-
-def read(database: Db) -> dict[Any, Document]:
-    """All documents by `_id`, with every value as BSON says and no DBRef made of them."""
-    raw: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-    found = database["events"].with_options(codec_options=raw).find()
-    return {document["_id"]: plain(document) for document in found}
-
-
-def payload_part(document: Document) -> Document:
-    return {key: value for key, value in document.items() if key not in RESERVED}
 
 
 def test_older_documents_get_what_they_lack_and_newer_ones_stay(database: Db) -> None:
@@ -149,6 +137,9 @@ def test_one_that_is_stopped_goes_on_where_it_ended(database: Db) -> None:
 
     assert 0 < first["documents"] < 25
     assert run.facts["remaining"] == first["remaining"] == 25 - first["documents"]
+    assert run.facts["rate"] > 0
+    assert run.facts["seconds_left"] > 0
+    assert run.facts["estimated_end"] >= utc_now().replace(microsecond=0)
     assert second["documents"] == 25 - first["documents"]
     assert all("b" in document for document in read(database).values())
 
@@ -235,6 +226,10 @@ def test_an_entry_that_somebody_discarded_is_left_alone(database: Db) -> None:
     assert (result["failed"], result["passed_over"]) == (0, 1)
     assert by_hand(Run())["passed_over"] == 1
 
+    # Even when nothing would refuse it any more.
+    database["events"].drop_index("mine")
+    assert by_hand(Run())["documents"] == 0
+
 
 def test_a_document_that_grew_too_large_is_skipped(database: Db) -> None:
     policy = SchemaPolicy(subject_policy(defaults={"b": "x" * 2_000_000}))
@@ -252,20 +247,29 @@ def test_a_document_that_grew_too_large_is_skipped(database: Db) -> None:
     assert len(read(database)["small"]["b"]) == 2_000_000
 
 
-def test_a_parallel_change_is_never_overwritten(database: Db) -> None:
+@pytest.mark.parametrize("change", [{"b": "by hand", "n": None}, {"b": "by hand"}, {"n": [{}]}])
+@pytest.mark.parametrize("way", ["by stretches", "by ids"])
+def test_a_parallel_change_is_never_overwritten(database: Db, way: str, change: Document) -> None:
     schemas = registry(database)
     store(database, schemas, "1", {"a": 1, "n": {"x": 1}})
     store(database, schemas, "2", {"b": 1, "n": {"y": 1}})
     schema = newer_than(schemas.compiled("s"), 1)
     plan = upgrade(schema, 1, 2)
     events = database["events"]
-    ids = BackfillStore(events).ids("s", 1, 0, 10)
+    events.create_index(mongo.BY_STAMP)
+    found = BackfillStore(events)
+    ids, span = found.ids("s", 1, 0, 10), found.next_span("s", 1, None, 10)
+    assert span is not None
 
-    # Between the look and the update somebody fills one field himself, and nulls an object.
-    events.update_one({"_id": "1"}, {"$set": {"b": "by hand", "n": None}})
-    BackfillStore(events).apply(ids, plan)
+    # Between the look and the update somebody fills a field himself, or changes an object.
+    events.update_one({"_id": "1"}, {"$set": change})
+    if way == "by ids":
+        found.apply(ids, plan)
+    else:
+        found.fill_span(span, plan)
 
-    assert payload_part(read(database)["1"]) == {"a": 1, "n": None, "b": "by hand"}
+    filled = {"a": 1, "n": {"x": 1, "y": None}, "b": None}
+    assert payload_part(read(database)["1"]) == {**filled, **change}
 
 
 def test_two_at_once_fill_each_document_once(database: Db) -> None:
@@ -348,209 +352,6 @@ def payload_of(document: Document, deep: Document, odd: Document) -> Document:
     for value in filled.values():
         innermost(value)["leaf"] = None
     return {**document, **filled}
-
-
-# -- one meaning: MongoDB, the pure function, and filling at ingest agree -------------------------
-
-
-plain_keys = st.sampled_from(["a", "b", "c", "d"])
-# Few keys, so that most documents have the usual form; then all that is hard somewhere.
-plain_values = st.recursive(
-    st.sampled_from([None, 1, 2.5, "x", [{"a": 1}], []]),
-    lambda below: st.dictionaries(plain_keys, below, max_size=4),
-    max_leaves=8,
-)
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> tuple[SchemaPolicy, list[Document]]:
-    """Payloads in the order they come, under defaults by type or by mapping."""
-    plain_payloads = st.dictionaries(plain_keys, plain_values, max_size=4)
-    kind = draw(st.sampled_from([payloads, plain_payloads]))
-    events = draw(st.lists(kind, min_size=2, max_size=5))
-    paths = [field.path for field in learn(events).fields] or [("a",)]
-    mapped = draw(
-        st.dictionaries(st.sampled_from(paths), values | st.sampled_from(["$a", "$$ROOT"]))
-    )
-    defaults = Defaults(draw(st.booleans()), dict(list(mapped.items())[:3]))
-    return SchemaPolicy(SubjectPolicy(defaults=defaults)), events
-
-
-def clean(database: Db) -> None:
-    for name in ("events", "schema_versions", "dead_letter_queue"):
-        database[name].delete_many({})
-
-
-# Each way a document can take through the backfill; the first is how it begins for all.
-WAYS = ("by stretches", "by ids", "one by one", "in this process")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-@settings(
-    deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(history=histories())
-def test_backfilled_equals_filled_at_ingest(
-    database: Db, way: str, history: tuple[SchemaPolicy, list[Document]]
-) -> None:
-    policy, events = history
-    clean(database)
-    schemas = registry(database, policy)
-    try:
-        for number, payload in enumerate(events):
-            store(database, schemas, str(number), payload)
-    except Unstorable:
-        reject()
-    head = schemas.head("s")
-    assert head is not None
-    before = read(database)
-
-    fill_all(database, schemas, way)
-
-    fresh = registry(database, policy)
-    for number, payload in enumerate(events):
-        at_ingest = plain(encode(laid_out(fresh, str(number), payload)))
-        was, after = before[str(number)], read(database)[str(number)]
-        by_the_function = payload_part(was)
-        fill(by_the_function, schemas.compiled("s").check(by_the_function))
-        assert same(payload_part(after), by_the_function)
-        # With defaults by type, what was filled as null stays so when its type becomes known.
-        if not policy.general.defaults.typed:
-            assert same(payload_part(after), payload_part(at_ingest))
-        assert [key for key in after if key in was] == list(was)
-        assert after["schema_version"] == was["schema_version"]
-        stamps = (was["_meta"].pop("backfilled_to"), after["_meta"].pop("backfilled_to"))
-        assert stamps[1] == (head.number if stamps[0] < head.newest_fillable else stamps[0])
-        assert after["_meta"] == was["_meta"]
-        # What was sent can still be told from what was filled, whenever.
-        sent = payload_part(after)
-        later = [
-            position
-            for position, field in enumerate(head.fields)
-            if field.since > was["schema_version"]
-        ]
-        unfill(sent, [*was["_meta"].get("filled", []), *later], head)
-        wanted = {key: value for key, value in payload.items() if not is_reserved(key)}
-        assert same(sent, plain(encode(wanted)))
-
-
-def fill_all(database: Db, schemas: SchemaRegistry, way: str) -> None:
-    """Fill all that is behind in one of the ways, and no other."""
-    database["events"].create_index(mongo.BY_STAMP)
-    found, stamp = BackfillStore(database["events"]), -1
-    head = schemas.head("s")
-    assert head is not None
-    while (at := found.next_stamp("s", stamp, head.newest_fillable)) is not None:
-        stamp = at
-        plan = upgrade(newer_than(schemas.compiled("s"), stamp), stamp, head.number)
-        ids = found.ids("s", stamp, 0, 100)
-        assert plan.pipeline is not None
-        if way == "by stretches":
-            done, last = 0, None
-            while (last := found.next_span("s", stamp, last, 100)) is not None:
-                done += found.fill_span(last, plan)
-        elif way == "by ids":
-            done = found.apply(ids, plan).documents
-        elif way == "one by one":
-            # In a batch with one that MongoDB refuses.
-            database.command("collMod", "events", validator={})
-            refused: Document = {
-                "_id": "refused",
-                "_meta": {"subject": "s", "backfilled_to": stamp},
-            }
-            refused |= {"processed_at": LONG_AGO, "schema_version": stamp}
-            database["events"].insert_one(refused)
-            database.command("collMod", "events", validator={"_id": {"$ne": "refused"}})
-            upgraded = found.apply(["refused", *ids], plan)
-            done = upgraded.documents
-            assert [refusal.document_id for refusal in upgraded.refused] == ["refused"]
-            database["events"].delete_one({"_id": "refused"})
-        else:
-            done = found.apply(ids, replace(plan, pipeline=None)).documents
-        assert done == len(ids)
-
-
-def same(one: Document, other: Document) -> bool:
-    """Equal in every key, value and type, whatever the order of keys."""
-    return encode(in_order(one)).raw == encode(in_order(other)).raw
-
-
-def in_order(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: in_order(value[key]) for key in sorted(value)}
-    return [in_order(item) for item in value] if isinstance(value, list) else value
-
-
-STRANGE = ("a.b", "$c", "", "*", "[]", "\\\\*", "0", "4711", " ", "$$ROOT", "é", "plain")
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("key", STRANGE)
-def test_a_strange_key_is_filled_where_objects_lead_to_it_and_nowhere_else(
-    database: Db, key: str, way: str
-) -> None:
-    below: list[Any] = [
-        {},
-        {key: {}},
-        {key: None},
-        {key: "scalar"},
-        {key: [{}]},
-        {key: {key: 0}},
-        {"o": 1},
-    ]
-    schemas = registry(database)
-    store(database, schemas, "first", {"in": {"o": 1, key: {"o": 1}}, "list": [{}]})
-    for number, value in enumerate(below):
-        store(database, schemas, str(number), {"in": value, "list": [value]})
-    newest = {"in": {"o": 1, key: {"o": 1, key: 1, "new": 1}}, "list": [{key: 1, "new": 1}]}
-    store(database, schemas, "newest", {**newest, "top." + key: 1})
-    before = read(database)
-
-    fill_all(database, schemas, way)
-
-    after = read(database)
-    head = schemas.compiled("s")
-    for _id, was in before.items():
-        wanted = payload_part(was)
-        if "top." + key not in wanted:
-            wanted["top." + key] = None
-        deepest = wanted["in"].get(key)
-        if isinstance(deepest, dict):
-            deepest.setdefault(key, None)
-            deepest.setdefault("new", None)
-        assert same(payload_part(after[_id]), wanted)
-        assert after[_id]["list"] == was["list"]
-        assert after[_id]["_meta"]["backfilled_to"] == head.number
-
-
-def test_documents_of_the_usual_form_are_filled_by_a_plain_update(database: Db) -> None:
-    schemas = registry(database)
-    store(database, schemas, "usual", {"a": {"b": {"x": 1}}})
-    store(database, schemas, "unusual", {"a": {"b": None}})
-    store(database, schemas, "new", {"a": {"b": {"y": 1}, "c": {"z": 1}}, "d": 1})
-    plan = upgrade(newer_than(schemas.compiled("s"), 1), 1, 2)
-    events = database["events"]
-
-    assert plan.plain is not None
-    events.update_many({**plan.plain.like, "_meta.backfilled_to": 1}, plan.plain.update)
-
-    after = read(database)
-    assert payload_part(after["usual"]) == {
-        "a": {"b": {"x": 1, "y": None}, "c": None},
-        "d": None,
-    }
-    assert payload_part(after["unusual"]) == {"a": {"b": None}}
-    assert after["unusual"]["_meta"]["backfilled_to"] == 1
-
-
-@pytest.mark.parametrize("key", ["a.b", "$a", "", "0", "12"])
-def test_a_key_that_could_mean_something_else_has_no_plain_update(database: Db, key: str) -> None:
-    schemas = registry(database)
-    store(database, schemas, "1", {"a": 1, "in": {"a": 1}})
-    store(database, schemas, "2", {"in": {key: 1}})
-
-    assert fill_plain(newer_than(schemas.compiled("s"), 1), 2) is None
 
 
 def test_filling_here_never_overwrites_a_parallel_change(database: Db) -> None:

@@ -53,6 +53,10 @@ def test_sweep_repairs_backfill_fills_and_adoption_tells(mongod_uri: str, databa
     assert repaired["_meta"]["repairs"]
     assert [entry["status"] for entry in dead_letters(database)] == ["resolved"]
     assert database["job_runs"].distinct("job", {"outcome": "failed"}) == []
+    filled = database["job_runs"].find_one({"job": "backfill", "result.documents": {"$gt": 0}})
+    assert filled is not None
+    assert filled["progress"]["subject"] == "t"
+    assert filled["progress"].keys() >= {"remaining", "rate", "seconds_left", "estimated_end"}
 
 
 @pytest.mark.slow
