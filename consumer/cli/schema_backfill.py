@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Annotated, Any
@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from consumer.cli.console import console, error_console, print_json, safe, table
+from config.logs import RateLimit
+from consumer.cli.console import console, error_console, print_json, safe, shown, table
 from consumer.cli.schema_parts import AsJson, Parts, head_of, opened
 from consumer.clock import utc_now
 from consumer.runtime.periodic import backfill_rules
@@ -19,6 +20,9 @@ from consumer.storage.backfill_store import BackfillStore
 from consumer.storage.migration_failures import MigrationFailures
 from jobs.backfill import Backfill, BackfillRules, Behind
 from jobs.backfill_pass import Parts as BackfillParts
+
+# Seconds between lines on a run whose output is not a terminal.
+_SAY_EVERY = 10.0
 
 
 def backfill(
@@ -86,8 +90,8 @@ def _show(found: Sequence[Behind]) -> None:
 
 
 def _carry_out(job: Backfill, found: list[Behind]) -> dict[str, Any]:
-    with _bar(_documents(found)) as shown:
-        return job.fill(found, shown)
+    with _bar(_documents(found)) as run:
+        return job.fill(found, run)
 
 
 class _Shown:
@@ -97,6 +101,9 @@ class _Shown:
 
     def __init__(self, bar: Progress, total: int) -> None:
         self._bar = bar
+        self._lines = RateLimit(_SAY_EVERY, utc_now)
+        # A run that ends soon needs none.
+        self._lines.allow("progress")
         self._total = total
         self._task = bar.add_task("filling", total=total)
 
@@ -111,6 +118,16 @@ class _Shown:
                 completed=self._total - remaining,
                 description=safe(str(facts.get("subject", "filling"))),
             )
+            if self._bar.disable and self._lines.allow("progress") is not None:
+                # A file shows no bar.
+                self._bar.console.print(_line(facts))
+
+
+def _line(facts: Mapping[str, object]) -> str:
+    return (
+        f"{safe(str(facts.get('subject')))}: {shown(facts.get('remaining'))} remain,"
+        f" {shown(facts.get('rate'))} a second, ends about {shown(facts.get('estimated_end'))}"
+    )
 
 
 @contextmanager

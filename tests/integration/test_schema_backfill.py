@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 import typer
 from pymongo.database import Database
+from rich.console import Console
 from typer.testing import CliRunner
 
+from consumer.cli import schema_backfill
 from consumer.cli.schema_backfill import backfill
 from consumer.errors import SetupError
 from tests.backfill import registry, store
@@ -75,6 +78,20 @@ def test_it_fills_what_is_behind_without_waiting_for_quiet(database: Db, command
     assert "Filled 7 documents" in shown
     assert lacking(database) == 0
     assert "No document is behind." in command("--no-throttle")[1]
+
+
+def test_a_run_without_a_terminal_says_now_and_then_how_far_it_is(
+    database: Db, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_versions(database)
+    monkeypatch.setattr(schema_backfill, "_SAY_EVERY", 0.0)
+    told = io.StringIO()
+    monkeypatch.setattr(schema_backfill, "error_console", lambda: Console(file=told, width=200))
+
+    command("--no-throttle")
+
+    assert "contact.created: 0 remain, " in told.getvalue()
+    assert " a second, ends about 2" in told.getvalue()
 
 
 def test_programs_get_figures_and_a_status_that_tells_of_refusals(
