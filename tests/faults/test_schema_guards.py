@@ -180,11 +180,13 @@ def test_nesting_ninety_deep(service: Client, database: Db, lines: Lines) -> Non
     payloads = floods.deep()
 
     deliver(service, payloads)
+    # Once more when all that can be known of them is.
+    deliver(service, [{**payload, "id": f"{payload['id']} again"} for payload in payloads])
 
     assert unlike(service, database, payloads) == []
     assert beyond(database) == set()
-    assert counted(service) == {"depth": 2}
-    assert untracked(database) == 2
+    assert counted(service) == {"depth": 4}
+    assert untracked(database) == 4
     assert warned(lines) == [("flood.deep", "depth")]
 
 

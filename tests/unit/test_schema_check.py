@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +82,16 @@ def test_long_lists_are_judged_as_short_ones(events: list[dict[str, Any]]) -> No
         assert schema.check(long).exhibited == schema.check(event).exhibited
         assert not schema.check(long).unknown
         assert bool(lacking.check(long).unknown) is bool(lacking.check(event).unknown)
+
+
+@pytest.mark.parametrize("length", [1, 3, 50])
+@pytest.mark.parametrize(("item", "version"), [(1, 1), ("x", 2), ({"b": 1}, 3), ([1], 4)])
+def test_what_stands_in_a_list_exhibits_the_version_that_first_knew_its_type(
+    item: Any, version: int, length: int
+) -> None:
+    head = learn([{"a": [1]}, {"a": ["x"]}, {"a": [{"b": 1}]}, {"a": [[1]]}])
+
+    assert compile_schema(head).check({"a": [item] * length}).exhibited == version
 
 
 @given(payloads, payloads)
