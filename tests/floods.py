@@ -16,10 +16,16 @@ def _key(chance: random.Random) -> str:
 
 
 def wide(keys: int = 10_000) -> list[Payload]:
-    """One event with so many random keys, each of one of several types."""
+    """Two events with so many random keys, each of one of several types."""
     chance = random.Random("wide")
-    payload = {_key(chance): chance.choice(_KINDS) for _ in range(keys)}
-    return [{"id": "wide", "type": "flood.wide", **payload}]
+    return [
+        {
+            "id": f"wide-{number}",
+            "type": "flood.wide",
+            **{_key(chance): chance.choice(_KINDS) for _ in range(keys)},
+        }
+        for number in range(2)
+    ]
 
 
 def drip(events: int = 5_000) -> list[Payload]:
