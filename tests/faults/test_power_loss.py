@@ -112,7 +112,8 @@ def crash(tmp_path: Path, runs: int, points: int) -> int:
             tried += 1
             if point % 10 == 8 and point + 1 < points:
                 more = work(tmp_path / f"again-{seed}-{point}", chance, files, eras=("d", "e"))
-                end = chance.randint(0, len(more))
+                begun = next(at for at, op in enumerate(more) if op.kind == "sync_directory") + 1
+                end = chance.randint(begun if files else 0, len(more))
                 left = PowerLoss(more[:end]).survivors(chance)
                 gone = lost(more[:end], left, place.with_suffix(".again"), owed(log[:cut]))
                 assert not gone, f"seed {seed}, {cut} and then {end} operations: {gone}"
