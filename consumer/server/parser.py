@@ -37,6 +37,10 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     could hide (RFC 9112, section 11.2).
     """
 
+    # waitress names it when a client hangs up, also where no request line could be read; without
+    # one the connection would never be given up.
+    path = ""
+
     body_rcv: Any
     completed: bool
     error: Any
