@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import re
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
@@ -17,13 +16,12 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from consumer.printable import safe
+
+__all__ = ["console", "error_console", "print_json", "safe", "shown", "table"]
+
 # A pipe or a file has no width; rich would fold at 80 columns what grep should find on one line.
 _REDIRECTED_WIDTH = 1000
-# C0 and C1 controls (an escape sequence in an event type could rewrite the screen), bidirectional
-# overrides, line separators and lone surrogates; a line feed stays.
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 
 
 def console() -> Console:
@@ -62,11 +60,6 @@ def shown(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(timezone.utc):%Y-%m-%d %H:%M:%SZ}"
     return safe(str(value))
-
-
-def safe(text: str) -> str:
-    """Text from outside with its control characters written out, as in `\\x1b`."""
-    return _UNPRINTABLE.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def print_json(value: object) -> None:

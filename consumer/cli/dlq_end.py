@@ -23,12 +23,12 @@ from consumer.cli.dlq_entries import (
     Status,
     desk,
     filters,
-    masked_body,
     one,
 )
 from consumer.cli.reveal import Reveal
 from consumer.clock import utc_now
 from consumer.errors import SetupError
+from consumer.letters.views import masked_body
 from consumer.redaction import MaskedBody, Redaction
 from consumer.storage.dead_letters import UNRESOLVED
 

@@ -15,11 +15,13 @@ from config.settings import Settings
 from consumer.cli.context import load_settings
 from consumer.clock import utc_now
 from consumer.errors import SetupError
-from consumer.options import redaction, retry_rules
-from consumer.redaction import MaskedBody, Redaction
+from consumer.ingest import COLLECTION_SUBJECT
+from consumer.letters.diagnosis import Inspector
+from consumer.options import event_fields, redaction, retry_rules
+from consumer.parsing import EventParser
+from consumer.redaction import Redaction
 from consumer.replay import Replay
 from consumer.runtime import Core, open_core
-from consumer.schema.paths import to_text
 from consumer.storage import mongo
 from consumer.storage.audit import Audit
 
@@ -48,6 +50,13 @@ class Desk:
     core: Core
     audit: Audit
     who: str
+
+    @property
+    def inspector(self) -> Inspector:
+        settings = self.settings
+        parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
+        one_schema = settings.cxone_schema_scope == "collection"
+        return Inspector(parser, self.core.registry, COLLECTION_SUBJECT if one_schema else None)
 
     def replay(self) -> Replay:
         return Replay(self.core.ingest, self.core.dead_letters, utc_now, retry_rules(self.settings))
@@ -109,11 +118,6 @@ def one(core: Core, prefix: str) -> Entry:
     raise SetupError(f"{what} with {prefix!r}: `cxone-consumer dlq list` shows their ids")
 
 
-def masked_body(entry: Mapping[str, Any], masks: Redaction) -> MaskedBody:
-    """The body of an entry as it may be shown."""
-    return masks.body(bytes(entry["original_payload"]), entry.get("event_type"))
-
-
 def brief(entry: Mapping[str, Any], masks: Redaction) -> Entry:
     """An entry without its body."""
     names = (
@@ -126,13 +130,6 @@ def brief(entry: Mapping[str, Any], masks: Redaction) -> Entry:
     if found["blocked_by"] == found["reason"]:
         found["blocked_by"] = None
     return {**found, "bytes": len(entry["original_payload"])}
-
-
-def change_text(change: Mapping[str, Any]) -> str:
-    """`type_conflict case.priority: integer -> integer | string`."""
-    was = "-" if change["from"] is None else " | ".join(change["from"]) or "null"
-    now = " | ".join(change["to"]) or "null"
-    return f"{change['class']} {to_text(tuple(change['path']))}: {was} -> {now}"
 
 
 def confirmed(question: str, *, yes: bool) -> bool:

@@ -11,7 +11,6 @@ import typer
 
 from config.person import editor_command
 from consumer.cli.console import console, error_console, print_json
-from consumer.cli.dlq_diff import difference
 from consumer.cli.dlq_entries import (
     AsJson,
     Desk,
@@ -19,13 +18,12 @@ from consumer.cli.dlq_entries import (
     EntryId,
     confirmed,
     desk,
-    masked_body,
     one,
 )
 from consumer.cli.reveal import Reveal, mask_note
-from consumer.errors import Rejected, SetupError
-from consumer.options import event_fields
-from consumer.parsing import EventParser
+from consumer.errors import SetupError
+from consumer.letters.difference import difference
+from consumer.letters.views import masked_body
 from consumer.redaction import Redaction
 from consumer.repairs import TABLE, repair
 from consumer.replay import EDITED, Corrected, Replayed
@@ -52,7 +50,7 @@ def repair_entry(
         masks = at.masks("dlq repair", [entry["_id"]], reveal=reveal)
         body = bytes(entry["original_payload"])
         found = repair(body, safe_only=False)
-        problem = _problem(at, found.body) if found else "no repair applies to it"
+        problem = at.inspector.problem(found.body) if found else "no repair applies to it"
         if found is None or problem:
             raise SetupError(
                 f"dead letter {entry['_id']} cannot be repaired ({problem}):"
@@ -94,7 +92,7 @@ def edit(
         if edited == body:
             error_console().print("Nothing was changed.")
             return 1
-        problem = _problem(at, edited)
+        problem = at.inspector.problem(edited)
         if problem:
             raise SetupError(f"the edited body is no event ({problem}): the entry is as it was")
         corrected = Corrected(edited, (EDITED,), edited=True)
@@ -141,15 +139,6 @@ def _show(_id: str, done: Replayed, corrected: Corrected, as_json: bool) -> None
         return
     word = "resolved" if done.resolved else "stays"
     console().print(f"{_id} {word}: {done.result} {done.message}".rstrip(), soft_wrap=True)
-
-
-def _problem(at: Desk, body: bytes) -> str:
-    """Why a body is no event; empty when it is one."""
-    try:
-        EventParser(event_fields(at.settings), at.settings.cxone_store_max_depth).parse(body)
-    except Rejected as error:
-        return str(error)
-    return ""
 
 
 def _edited(body: bytes, _id: str) -> bytes:

@@ -13,16 +13,19 @@ from consumer.approval import Approval
 from consumer.clock import utc_now
 from consumer.held import HeldEvents
 from consumer.ingest import COLLECTION_SUBJECT
-from consumer.options import event_fields, schema_policy, shared_secrets
+from consumer.letters.diagnosis import Inspector
+from consumer.options import event_fields, redaction, schema_policy, shared_secrets
 from consumer.overview import gather
 from consumer.parsing import EventParser
 from consumer.runtime.core import Core
 from consumer.storage import mongo
 from consumer.storage.adoption_history import AdoptionHistory
 from consumer.storage.audit import Audit
+from consumer.storage.event_search import EventSearch
 from consumer.storage.held_letters import HeldLetters
 from consumer.storage.ingest_history import IngestHistory
 from consumer.storage.job_runs import JobRuns
+from consumer.storage.letter_search import LetterSearch
 from consumer.storage.recent_events import RecentEvents
 from consumer.web.console.mount import Access, mount
 from consumer.web.console.parts import Parts
@@ -61,6 +64,12 @@ def add_console(
         held=held,
         adoption=AdoptionHistory(database),
         recent_events=RecentEvents(database[mongo.EVENTS]),
+        events=EventSearch(database[mongo.EVENTS]),
+        redaction=redaction(settings),
+        letters=LetterSearch(database[mongo.DEAD_LETTERS]),
+        dead_letters=core.dead_letters,
+        replay=core.replay,
+        inspector=Inspector(parser, core.registry, one_subject),
         overview=lambda: gather(core.client, database, core.registry, core.dead_letters),
         ingest_history=IngestHistory(database),
         job_runs=JobRuns(database[mongo.JOB_RUNS]),

@@ -74,6 +74,11 @@ INDEXES = (
         "events of a span of time, counted by subject and versions",
     ),
     Index(
+        EVENTS,
+        (("_meta.key", ASCENDING), ("processed_at", ASCENDING)),
+        "events by their own id, newest last: to look one up, and to erase a person's",
+    ),
+    Index(
         DEAD_LETTERS,
         (
             ("reason", ASCENDING),

@@ -144,6 +144,9 @@ def test_every_index_of_the_table_serves_its_query(database: Db) -> None:
             {"_meta.subject": "s", "_meta.backfilled_to": {"$lt": 3}}
         ),
         ("events", "processed_at"): database["events"].find({"processed_at": past}),
+        ("events", "_meta.key"): database["events"]
+        .find({"_meta.key": {"$in": ["1", 1]}})
+        .sort("processed_at", -1),
         ("job_runs", "series"): database["job_runs"].find({"series": "x"}).sort("started_at", -1),
         ("job_runs", "expires_at"): database["job_runs"].find({"expires_at": past}),
         ("ingest_history", "at"): database["ingest_history"].find({"at": past}),

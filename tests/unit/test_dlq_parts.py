@@ -9,11 +9,11 @@ import pytest
 import typer
 
 from config.person import editor_command, user_name
-from consumer.cli.dlq_diff import difference
 from consumer.cli.dlq_end import on_one_line, stands_alone
 from consumer.cli.dlq_entries import before
-from consumer.cli.dlq_show import hex_rows
 from consumer.errors import ContractHold, MalformedJson, SignatureInvalid, StoreError
+from consumer.letters.difference import difference
+from consumer.letters.views import hex_rows
 from consumer.redaction import MaskedBody
 from consumer.retry_rules import Next, RetryRules, after
 

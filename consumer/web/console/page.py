@@ -88,8 +88,11 @@ class Page:
             told = {**details, "client": origin.client}
             self._parts.audit.record(session.who, what, now, told)
 
+        def seal(text: str) -> str:
+            return self._frame.sessions.seal(session, text)
+
         is_fragment = bool(req.get_header(FRAGMENT))
-        return Request(req.path, query(req), sent, session, now, is_fragment, record)
+        return Request(req.path, query(req), sent, session, now, is_fragment, record, seal)
 
     def _show(
         self, req: falcon.Request, resp: falcon.Response, request: Request, found: dict[str, Any]

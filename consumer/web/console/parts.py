@@ -9,12 +9,18 @@ from datetime import datetime
 from config.settings import Settings
 from consumer.approval import Approval
 from consumer.held import HeldEvents
+from consumer.letters.diagnosis import Inspector
 from consumer.overview import Overview
+from consumer.redaction import Redaction
+from consumer.replay import Replay
 from consumer.schema.policy import SchemaPolicy
 from consumer.storage.adoption_history import AdoptionHistory
 from consumer.storage.audit import Audit
+from consumer.storage.dead_letters import DeadLetters
+from consumer.storage.event_search import EventSearch
 from consumer.storage.ingest_history import IngestHistory
 from consumer.storage.job_runs import JobRuns
+from consumer.storage.letter_search import LetterSearch
 from consumer.storage.recent_events import RecentEvents
 from consumer.storage.schema_registry import SchemaRegistry
 from consumer.web.health import Probe
@@ -35,6 +41,12 @@ class Parts:
     held: HeldEvents
     adoption: AdoptionHistory
     recent_events: RecentEvents
+    events: EventSearch
+    redaction: Redaction
+    letters: LetterSearch
+    dead_letters: DeadLetters
+    replay: Replay
+    inspector: Inspector
     overview: Callable[[], Overview]
     ingest_history: IngestHistory
     job_runs: JobRuns

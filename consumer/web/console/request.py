@@ -48,7 +48,8 @@ class Fields(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request of somebody who is logged in. `form` is empty unless it is a deed."""
+    """One request of somebody who is logged in. `form` is empty unless it is a deed; `seal` signs a
+    text that a form of theirs is to bring back unaltered."""
 
     path: str
     query: Fields
@@ -57,6 +58,7 @@ class Request:
     now: datetime
     fragment: bool
     record: Callable[..., None]
+    seal: Callable[[str], str]
 
     def link(self, **changed: object) -> str:
         """This screen with some of its query changed; None takes a field out."""

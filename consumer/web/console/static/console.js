@@ -48,3 +48,9 @@
   document.addEventListener("visibilitychange", refresh);
   setInterval(refresh, every);
 })();
+
+// A long deed is done in steps, each of which a button asks for; this presses it.
+(() => {
+  const form = document.querySelector("form[data-continue]");
+  if (form) setTimeout(() => form.requestSubmit(), 400);
+})();

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 
-from consumer.cli.console import safe
+from consumer.printable import safe
 
 # JSON on one line falls into its members; line feeds stay visible.
 _PIECE = re.compile(rb"[^,{}\[\]\n]*(?:[,{}\[\]\n]|\Z)")

@@ -1,0 +1,114 @@
+"""Retry or discard many dead letters in bounded steps, each of which a person sees the end of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from time import monotonic
+from typing import Any, Literal
+
+from consumer.replay import Replay
+from consumer.storage.claims import Claims
+from consumer.storage.letter_search import LetterFilter, LetterSearch
+
+What = Literal["retry", "discard"]
+
+# Ids that are read at once, and seconds that a step may take.
+_BATCH = 100
+_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as it stands: what is done to which entries, how many there were at the start, up to
+    which `_id` it got, and how each ended. Only what had come before the start is in it."""
+
+    what: What
+    wanted: LetterFilter
+    total: int
+    because: str = ""
+    after: str = ""
+    ended: Mapping[str, int] = field(default_factory=dict)
+    over: bool = False
+
+    @property
+    def done(self) -> int:
+        return sum(self.ended.values())
+
+    def dump(self) -> str:
+        """As text, for a form that goes on with it."""
+        wanted = self.wanted
+        times = (wanted.since, wanted.until, wanted.first_until)
+        return json.dumps(
+            {
+                "what": self.what,
+                "reason": wanted.reason,
+                "statuses": wanted.statuses,
+                "event_type": wanted.event_type,
+                "times": [None if at is None else at.isoformat() for at in times],
+                "total": self.total,
+                "because": self.because,
+                "after": self.after,
+                "ended": dict(self.ended),
+            }
+        )
+
+    @classmethod
+    def load(cls, text: str) -> Run:
+        """The run of a text that `dump` wrote."""
+        told: dict[str, Any] = json.loads(text)
+        since, until, first = (
+            None if at is None else datetime.fromisoformat(at).astimezone(timezone.utc)
+            for at in told["times"]
+        )
+        wanted = LetterFilter(
+            told["reason"], tuple(told["statuses"]), told["event_type"], since, until, first
+        )
+        return cls(
+            told["what"], wanted, told["total"], told["because"], told["after"], told["ended"]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """Does runs; `seconds` bound a step."""
+
+    search: LetterSearch
+    claims: Claims
+    replay: Replay
+    clock: Callable[[], datetime]
+    seconds: float = _SECONDS
+
+    def step(self, run: Run, by: str) -> Run:
+        """Go on with a run for a while, in the name of `by`; raises StoreUnavailable. An entry is
+        finished or untouched."""
+        end = monotonic() + self.seconds
+        ended, after = dict(run.ended), run.after
+        for _id in self._ids(run):
+            word = self._discard(_id, by, run.because) if run.what == "discard" else (
+                self._retry(_id, by)
+            )  # fmt: skip
+            ended[word] = ended.get(word, 0) + 1
+            after = _id
+            if monotonic() > end:
+                return replace(run, after=after, ended=ended)
+        return replace(run, after=after, ended=ended, over=True)
+
+    def _ids(self, run: Run) -> Iterator[str]:
+        after = run.after
+        while ids := self.search.following(run.wanted, after, _BATCH):
+            yield from ids
+            after = ids[-1]
+
+    def _discard(self, _id: str, by: str, because: str) -> str:
+        done = self.claims.discard(_id, by, because, self.clock())
+        return "discarded" if done else "had ended, or was being tried"
+
+    def _retry(self, _id: str, by: str) -> str:
+        entry = self.search.one(_id)
+        if entry is None:
+            return "had expired"
+        done = self.replay.entry(entry, by)
+        return f"resolved: {done.result}" if done.resolved else f"stays: {done.result}"

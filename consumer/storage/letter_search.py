@@ -1,0 +1,110 @@
+"""Find dead letters for people: by reason, status, type and time, the last seen first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.collection import Collection
+
+from consumer.storage.translate import translated
+
+Entry = dict[str, Any]
+
+_BY_REASON = [
+    ("reason", ASCENDING),
+    ("status", ASCENDING),
+    ("last_seen", ASCENDING),
+    ("timestamp", ASCENDING),
+]
+# What a list does not show; bodies are large.
+_LEFT_OUT = {"original_payload": 0, "edited_payload": 0, "headers": 0, "history": 0, "changes": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """What is looked for; empty: any. Last seen from `since` up to and with `until`, and first seen
+    up to and with `first_until`."""
+
+    reason: str = ""
+    statuses: tuple[str, ...] = ()
+    event_type: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    first_until: datetime | None = None
+
+    def query(self) -> Entry:
+        found: Entry = {}
+        if self.reason:
+            found["reason"] = self.reason
+        if self.statuses:
+            found["status"] = {"$in": list(self.statuses)}
+        if self.event_type:
+            found["event_type"] = self.event_type
+        bounds = {"$gte": self.since, "$lte": self.until}
+        if given := {name: at for name, at in bounds.items() if at is not None}:
+            found["last_seen"] = given
+        if self.first_until is not None:
+            found["timestamp"] = {"$lte": self.first_until}
+        return found
+
+
+class LetterSearch:
+    """The collection `dead_letter_queue`, read for people; raises StoreUnavailable."""
+
+    def __init__(self, entries: Collection[Entry]) -> None:
+        self._entries = entries
+
+    def page(
+        self, wanted: LetterFilter, groups: Iterable[tuple[str, str]], limit: int, skip: int = 0
+    ) -> list[Entry]:
+        """Entries without their bodies, the last seen first. `groups` are the reasons and statuses
+        that there are: one scan of the index for each, merged by time, so that nothing is sorted.
+        """
+        runs = [
+            {"reason": reason, "status": status}
+            for reason, status in groups
+            if wanted.reason in ("", reason) and (not wanted.statuses or status in wanted.statuses)
+        ]
+        if not runs:
+            return []
+        with translated(self._entries.name):
+            query = {"$or": [{**wanted.query(), **run} for run in runs]}
+            found = self._entries.find(query, _LEFT_OUT).hint(_BY_REASON)
+            return list(found.sort("last_seen", DESCENDING).skip(skip).limit(limit))
+
+    def one(self, _id: str) -> Entry | None:
+        """A whole entry."""
+        with translated(self._entries.name):
+            return self._entries.find_one({"_id": _id})
+
+    def counts(self, wanted: LetterFilter) -> list[tuple[str, str, int]]:
+        """How many there are, by reason and status, the most first."""
+        # An index serves a grouping only where there is a condition or an order on it.
+        query = {"reason": {"$gte": ""}, **wanted.query()}
+        pipeline: list[Entry] = [
+            {"$match": query},
+            {
+                "$group": {
+                    "_id": {"reason": "$reason", "status": "$status"},
+                    "count": {"$sum": 1},
+                }
+            },
+            {"$sort": {"count": DESCENDING, "_id": ASCENDING}},
+        ]
+        with translated(self._entries.name):
+            return [
+                (row["_id"]["reason"], row["_id"]["status"], int(row["count"]))
+                for row in self._entries.aggregate(pipeline)
+            ]
+
+    def following(self, wanted: LetterFilter, after: str, limit: int) -> list[str]:
+        """`_id`s of entries that are wanted, in order of `_id` beyond `after`: whoever goes on from
+        the last one meets each once, whatever becomes of them meanwhile."""
+        query = {**wanted.query(), "_id": {"$gt": after}}
+        with translated(self._entries.name):
+            found = self._entries.find(query, {"_id": 1}).sort("_id", ASCENDING).limit(limit)
+            return [entry["_id"] for entry in found]

@@ -1,0 +1,169 @@
+"""Finding stored events: what is found, in which order, and that indexes serve it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from bson import Decimal128
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.monitoring import CommandListener
+
+from consumer.storage import mongo
+from consumer.storage.event_search import EventSearch, Wanted
+
+Db = Database[dict[str, Any]]
+NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
+
+
+def put(
+    database: Db,
+    name: str,
+    key: Any,
+    seconds: float,
+    subject: str = "a",
+    version: int = 1,
+    filled: int = 1,
+) -> None:
+    meta = {"subject": subject, "key": key, "backfilled_to": filled, "exhibited_version": version}
+    at = NOON + timedelta(seconds=seconds)
+    document = {"_id": name, "schema_version": version, "processed_at": at, "_meta": meta}
+    database[mongo.EVENTS].insert_one(document)
+
+
+@pytest.fixture
+def search(database: Db) -> EventSearch:
+    mongo.create_indexes(database)
+    return EventSearch(database[mongo.EVENTS])
+
+
+def names(search: EventSearch, limit: int = 10, **wanted: Any) -> list[str]:
+    return [row["_id"] for row in search.page(Wanted(**wanted), limit).rows]
+
+
+def test_an_id_is_found_as_text_and_as_the_number_that_it_reads_as(
+    search: EventSearch, database: Db
+) -> None:
+    put(database, "text", "7", 1)
+    put(database, "whole", 7, 2)
+    put(database, "float", 7.0, 3)
+    put(database, "exact", Decimal128("7"), 4)
+    put(database, "other", "70", 5)
+
+    assert names(search, key="7") == ["exact", "float", "whole", "text"]
+    assert names(search, key='"7"') == ["text"]
+    assert names(search, key="7", subject="b") == []
+
+
+def test_a_subject_is_read_newest_first_whatever_its_events_were_stamped_with(
+    search: EventSearch, database: Db
+) -> None:
+    put(database, "1", "k", 1, version=1, filled=3)
+    put(database, "2", "k", 2, version=2, filled=2)
+    put(database, "3", "k", 3, version=1, filled=1)
+    put(database, "4", "k", 4, version=3, filled=3)
+    put(database, "b", "k", 5, subject="b")
+
+    assert names(search, subject="a") == ["4", "3", "2", "1"]
+    assert names(search, subject="a", version=1) == ["3", "1"]
+    assert names(search, subject="a", until=NOON + timedelta(seconds=3)) == ["3", "2", "1"]
+    assert names(search, subject="a", since=NOON + timedelta(seconds=3)) == ["4", "3"]
+    assert names(search, subject="nothing") == []
+    assert names(search) == ["b", "4", "3", "2", "1"]
+
+
+def test_events_of_one_time_are_passed_over_one_by_one(search: EventSearch, database: Db) -> None:
+    for name in "abcde":
+        put(database, name, "k", 1)
+
+    whole = names(search, subject="a")
+    rest = names(search, subject="a", until=NOON + timedelta(seconds=1), skip=2)
+
+    assert rest == whole[2:]
+
+
+def test_a_subject_of_very_many_versions_is_read_in_part_and_that_is_said(
+    search: EventSearch, database: Db
+) -> None:
+    for version in range(1, 121):
+        put(database, str(version), "k", version, version=version, filled=120)
+
+    found = search.page(Wanted(subject="a"), 200)
+
+    assert found.partial
+    assert [row["_id"] for row in found.rows] == [str(v) for v in range(120, 20, -1)]
+    assert names(search, subject="a", version=5) == ["5"]
+
+
+def test_a_document_is_read_without_decoding_what_it_holds(
+    search: EventSearch, database: Db
+) -> None:
+    event = {"_id": "x", "big": Decimal128(str(10**30)), "l": [{"n": 1}]}
+    database[mongo.EVENTS].insert_one({**event, "r": {"$ref": "c", "$id": 1}})
+
+    found = search.one("x")
+
+    assert found == {"_id": "x", "big": 10**30, "l": [{"n": 1}], "r": {"$ref": "c", "$id": 1}}
+    assert search.one("y") is None
+
+
+class Finds(CommandListener):
+    """The `find` commands that were sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def started(self, event: Any) -> None:
+        if event.command_name in ("find", "distinct"):
+            kept = {k: v for k, v in event.command.items() if k[0] not in "$l" or k == "limit"}
+            kept.pop("txnNumber", None)
+            self.sent.append(kept)
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def finds(database: Db) -> Iterator[tuple[EventSearch, Finds]]:
+    mongo.create_indexes(database)
+    for number in range(60):
+        put(database, str(number), number, number, "ab"[number % 2], number % 3 + 1, number % 2 + 2)
+    heard = Finds()
+    host, port = database.client.address or ("", 0)
+    with MongoClient[dict[str, Any]](
+        host, port, directConnection=True, event_listeners=[heard]
+    ) as client:
+        yield EventSearch(client[database.name][mongo.EVENTS]), heard
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(),
+        Wanted(since=NOON),
+        Wanted(key="7"),
+        Wanted(subject="a"),
+        Wanted(subject="a", version=2, until=NOON + timedelta(hours=1)),
+    ],
+)
+def test_every_search_reads_an_index_in_its_order_and_no_more_than_it_shows(
+    finds: tuple[EventSearch, Finds], database: Db, wanted: Wanted
+) -> None:
+    search, heard = finds
+
+    search.page(wanted, 5)
+
+    for command in heard.sent:
+        allowed = {"find", "distinct", "filter", "query", "key", "sort", "hint", "limit"}
+        kept = {name: value for name, value in command.items() if name in allowed}
+        explained = database.command("explain", kept, verbosity="executionStats")
+        plan = str(explained["queryPlanner"]["winningPlan"])
+        assert "COLLSCAN" not in plan
+        assert "SORT'" not in plan
+        assert explained["executionStats"]["totalDocsExamined"] <= 5
