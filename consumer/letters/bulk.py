@@ -18,12 +18,18 @@ What = Literal["retry", "discard"]
 # Ids that are read at once, and seconds that a step may take.
 _BATCH = 100
 _SECONDS = 2.0
+_MOST_PASSES = 5
+_BUSY = "had ended, or is being tried just now"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run as it stands: what is done to which entries, how many there were at the start, up to
-    which `_id` it got, and how each ended. Only what had come before the start is in it."""
+    which `_id` it got, and how each ended. Only what had come before the start is in it.
+
+    `busy` entries were being tried when their turn came; `passes` is how often all were gone
+    through.
+    """
 
     what: What
     wanted: LetterFilter
@@ -31,6 +37,8 @@ class Run:
     because: str = ""
     after: str = ""
     ended: Mapping[str, int] = field(default_factory=dict)
+    busy: int = 0
+    passes: int = 0
     over: bool = False
 
     @property
@@ -52,6 +60,8 @@ class Run:
                 "because": self.because,
                 "after": self.after,
                 "ended": dict(self.ended),
+                "busy": self.busy,
+                "passes": self.passes,
             }
         )
 
@@ -66,9 +76,8 @@ class Run:
         wanted = LetterFilter(
             told["reason"], tuple(told["statuses"]), told["event_type"], since, until, first
         )
-        return cls(
-            told["what"], wanted, told["total"], told["because"], told["after"], told["ended"]
-        )
+        names = ("total", "because", "after", "ended", "busy", "passes")
+        return cls(told["what"], wanted, *(told[name] for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,30 +94,39 @@ class Bulk:
         """Go on with a run for a while, in the name of `by`; raises StoreUnavailable. An entry is
         finished or untouched."""
         end = monotonic() + self.seconds
-        ended, after = dict(run.ended), run.after
+        ended, after, busy = dict(run.ended), run.after, run.busy
         for _id in self._ids(run):
-            word = self._discard(_id, by, run.because) if run.what == "discard" else (
-                self._retry(_id, by)
-            )  # fmt: skip
-            ended[word] = ended.get(word, 0) + 1
+            word = self._one(run, _id, by)
+            if word is None:
+                busy += 1
+            else:
+                ended[word] = ended.get(word, 0) + 1
             after = _id
             if monotonic() > end:
-                return replace(run, after=after, ended=ended)
-        return replace(run, after=after, ended=ended, over=True)
+                return replace(run, after=after, ended=ended, busy=busy)
+        passes = run.passes + 1
+        if busy and run.what == "discard" and passes < _MOST_PASSES:
+            # What was discarded is found no more, so that another pass meets the busy ones alone.
+            return replace(run, after="", ended=ended, busy=0, passes=passes)
+        if busy:
+            ended[_BUSY] = busy
+        return replace(run, after=after, ended=ended, busy=0, passes=passes, over=True)
+
+    def _one(self, run: Run, _id: str, by: str) -> str | None:
+        """How it ended; None when somebody else tries it just now."""
+        if run.what == "discard":
+            done = self.claims.discard(_id, by, run.because, self.clock())
+            return "discarded" if done else None
+        entry = self.search.one(_id)
+        if entry is None:
+            return "had expired"
+        tried = self.replay.entry(entry, by)
+        if tried.result == "busy" and not tried.resolved:
+            return None
+        return f"resolved: {tried.result}" if tried.resolved else f"stays: {tried.result}"
 
     def _ids(self, run: Run) -> Iterator[str]:
         after = run.after
         while ids := self.search.following(run.wanted, after, _BATCH):
             yield from ids
             after = ids[-1]
-
-    def _discard(self, _id: str, by: str, because: str) -> str:
-        done = self.claims.discard(_id, by, because, self.clock())
-        return "discarded" if done else "had ended, or was being tried"
-
-    def _retry(self, _id: str, by: str) -> str:
-        entry = self.search.one(_id)
-        if entry is None:
-            return "had expired"
-        done = self.replay.entry(entry, by)
-        return f"resolved: {done.result}" if done.resolved else f"stays: {done.result}"
