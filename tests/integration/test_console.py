@@ -36,6 +36,9 @@ class Visitor:
     def log_in(self, password: str = PASSWORD, **headers: str) -> Answer:
         return self.post("/login", {"name": "Ada", "password": password}, **headers)
 
+    def post_webhook(self, body: bytes) -> Answer:
+        return self._client.post(body)
+
     def csrf(self) -> str:
         found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get("").body.decode())
         assert found
