@@ -121,6 +121,11 @@ def signed_prefix(delivery: Delivery, scheme: SignatureScheme) -> bytes:
     return stamp.encode("ascii") + b"."
 
 
+def fingerprint(key: bytes) -> str:
+    """A name for a secret that does not tell it: the same over restarts, and whatever its role."""
+    return hmac.digest(key, b"cxone-consumer: fingerprint of a secret", "sha256").hex()[:16]
+
+
 def unix_time(text: str) -> datetime | None:
     """UTC time of a decimal Unix time in seconds or milliseconds; None for anything else."""
     # isdecimal alone accepts other scripts' digits; 17 digits hold any millisecond we could mean.

@@ -26,6 +26,7 @@ OURS = (
     mongo.LEASES,
     mongo.JOB_RUNS,
     mongo.INSTANCES,
+    mongo.SECRET_USE,
     mongo.RETRY_CONDITIONS,
     mongo.REPORTS,
     mongo.AUDIT,

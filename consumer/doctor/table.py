@@ -11,6 +11,7 @@ from consumer.doctor import (
     refusals,
     rights,
     secret,
+    secret_use,
     way,
 )
 from consumer.doctor.check import MONGODB, Row
@@ -26,6 +27,7 @@ ROWS = (
     Row("MongoDB clock", mongodb.clock, needs_mongodb=True),
     Row("MongoDB rights", rights.examine, needs_mongodb=True),
     Row(constraints.NAME, constraints.examine, needs_mongodb=True),
+    Row(secret_use.NAME, secret_use.examine, needs_mongodb=True),
     Row(refusals.NAME, refusals.examine, needs_mongodb=True),
     Row(datadog.NAME, datadog.examine),
     Row(way.NAME, way.examine),

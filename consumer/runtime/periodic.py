@@ -21,6 +21,7 @@ from consumer.options import (
     dead_letter_retention,
     report_common,
     retry_basis,
+    shared_secrets,
 )
 from consumer.runtime.core import Core
 from consumer.spool import Spool
@@ -33,6 +34,7 @@ from consumer.storage.instances import BEAT_EVERY, Instances, this_process
 from consumer.storage.job_runs import JobRuns
 from consumer.storage.leases import Leases
 from consumer.storage.migration_failures import MigrationFailures
+from consumer.storage.secret_use import SecretUse
 from consumer.storage.wakes import Wakes
 from jobs.adoption import Adoption
 from jobs.adoption_rollup import ledger
@@ -42,6 +44,8 @@ from jobs.backfill_pace import PaceRules
 from jobs.backfill_pass import Parts as BackfillParts
 from jobs.drain_spool import DrainSpool
 from jobs.heartbeat import Heartbeat
+from jobs.note_secrets import EVERY as NOTE_EVERY
+from jobs.note_secrets import NoteSecrets
 from jobs.record_history import LOOK_EVERY, RecordHistory
 from jobs.report_datadog import ReportDatadog
 from jobs.scheduler import Job, Runner, Scheduler
@@ -69,6 +73,7 @@ class Periodic:
     scheduler: Scheduler
     drain: Scheduler
     heartbeat: Heartbeat
+    secrets: NoteSecrets
     history: RecordHistory
     report: ReportDatadog
     outlet: Outlet
@@ -88,6 +93,7 @@ class Periodic:
         # Without MongoDB the list forgets this process by itself.
         with contextlib.suppress(StoreUnavailable), pymongo.timeout(_LAST_WORDS):
             self.history()
+            self.secrets()
             self.heartbeat.finish()
 
 
@@ -155,11 +161,13 @@ def periodic(
     heartbeat = Heartbeat(
         Instances(database[mongo.INSTANCES]), instance, lambda: {"spool": spool_facts(spool)}
     )
+    secrets = NoteSecrets(shared_secrets(settings), metrics, SecretUse(database[mongo.SECRET_USE]))
     history = RecordHistory(metrics, IngestHistory(database), instance.id, clock)
     jobs = (
         Job("prepare_store", _PREPARE_EVERY, prepare),
         Job("refresh_schemas", _REFRESH_EVERY, core.registry.refresh),
         Job("heartbeat", BEAT_EVERY, heartbeat),
+        Job("note_secrets", NOTE_EVERY, secrets),
         Job("record_history", LOOK_EVERY, history),
         Job("report_datadog", settings.cxone_report_interval, report),
         Job("announce_versions", settings.cxone_report_interval, announce, exclusive=True),
@@ -176,7 +184,7 @@ def periodic(
     alone = Scheduler(
         (Job("drain_spool", _DRAIN_EVERY, drain),), Runner(instance.id, metrics=metrics)
     )
-    return Periodic(Scheduler(jobs, runner), alone, heartbeat, history, report, way_out)
+    return Periodic(Scheduler(jobs, runner), alone, heartbeat, secrets, history, report, way_out)
 
 
 def backfill_rules(settings: Settings) -> BackfillRules:

@@ -24,6 +24,7 @@ LEASES = "leases"
 REPORTS = "reports"
 JOB_RUNS = "job_runs"
 INSTANCES = "instances"
+SECRET_USE = "secret_use"  # noqa: S105 - a name
 INGEST_HISTORY = "ingest_history"
 ADOPTION_COUNTS = "adoption_counts"
 ADOPTION_TOTALS = "adoption_totals"
