@@ -45,15 +45,13 @@ def test_more_than_was_shown_is_not_discarded(visitor: Visitor, database: Db) ->
     assert dead_letters(database)[0]["status"] == "discarded"
 
 
-@pytest.mark.parametrize("form", [{"what": "discard", "because": "  "}, {"what": "drop"}, {}])
-def test_a_deed_without_a_reason_or_a_name_is_refused(
-    visitor: Visitor, database: Db, form: dict[str, str]
-) -> None:
-    _id = dead_letters(database)[0]["_id"]
+def test_a_deed_without_a_reason_or_a_name_is_refused(visitor: Visitor, database: Db) -> None:
+    _id, csrf = dead_letters(database)[0]["_id"], visitor.csrf()
 
-    answer = visitor.post(f"/dead-letters/one?id={_id}", {"csrf": visitor.csrf(), **form})
+    for form in ({"what": "discard", "because": "  "}, {"what": "drop"}, {"because": "x"}):
+        answer = visitor.post(f"/dead-letters/one?id={_id}", {"csrf": csrf, **form})
+        assert answer.status == 400
 
-    assert answer.status == 400
     assert dead_letters(database)[0]["status"] == "pending_inspection"
     assert database["audit"].count_documents({"what": {"$ne": "console login"}}) == 0
 
@@ -75,18 +73,20 @@ def test_what_was_discarded_can_be_retried_and_what_was_resolved_cannot(
     assert visitor.post(f"/dead-letters/edit?id={_id}", {"csrf": csrf}).status == 400
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/events?from=yesterday",
-        "/events?version=-1&at=99999999999999&past=99999999999",
-        "/events?id=%00%ff&type=%ed%a0%80",
-        "/dead-letters?status=any&at=x&to=2026-01-01T00:00%2B25:00",
-        "/dead-letters/bulk?what=retry&status=resolved",
-        "/dead-letters?reason=%24ne&type=%00",
-        "/events/one?id=%00",
-        "/dead-letters/one?id=nothing&view=nothing",
-    ],
+_ODD = (
+    "/events?from=yesterday",
+    "/events?version=-1&at=99999999999999&past=99999999999",
+    "/events?id=%00%ff&type=%ed%a0%80",
+    "/dead-letters?status=any&at=x&to=2026-01-01T00:00%2B25:00",
+    "/dead-letters/bulk?what=retry&status=resolved",
+    "/dead-letters?reason=%24ne&type=%00",
+    "/events/one?id=%00",
+    "/dead-letters/one?id=nothing&view=nothing",
+    "/dead-letters/edit?id=",
 )
-def test_odd_addresses_are_answered_without_a_fault(visitor: Visitor, path: str) -> None:
-    assert visitor.get(path).status in (200, 400, 404)
+
+
+def test_odd_addresses_are_answered_without_a_fault(visitor: Visitor) -> None:
+    statuses = {path: visitor.get(path).status for path in _ODD}
+
+    assert set(statuses.values()) <= {200, 400, 404}, statuses
