@@ -47,6 +47,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.waiting_since = monotonic()
         super().__init__(*args, **kwargs)
 
+    def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's name
+        super().add_channel(map)
+        self.server.loop.tell(self)
+
+    def del_channel(self, map: Any = None) -> None:  # noqa: A002
+        self.server.loop.forget(self._fileno)
+        super().del_channel(map)
+
     def received(self, data: bytes) -> bool:
         if self.lingering_since is not None:
             return False
@@ -76,7 +84,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         else:
             self._next()
         if self.connected and (self.total_outbufs_len or self.close_when_flushed):
-            self.server.pull_trigger()
+            self._wake_the_loop()
         self.last_activity = time()
         if not self.requests:
             self.server.room.free(self)
@@ -112,7 +120,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             elif self.connected and self._waits_to_continue():
                 self.send_continue()
         if read_no_more:
-            self.server.pull_trigger()
+            self._wake_the_loop()
+
+    def _wake_the_loop(self) -> None:
+        self.server.loop.tell(self)
+        self.server.pull_trigger()
 
     def _waits_to_continue(self) -> bool:
         request = self.request
@@ -126,7 +138,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def write_soon(self, data: Any) -> int:
         """Send at once what the system takes, without a detour over the buffers."""
         if type(data) is not bytes or self.total_outbufs_len or not self.connected:
-            return int(super().write_soon(data))
+            taken = int(super().write_soon(data))
+            self._wake_the_loop()
+            return taken
         with self.outbuf_lock:
             try:
                 sent = self.send(data, do_close=False)
@@ -134,6 +148,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 raise ClientDisconnected from error
         if sent < len(data):
             super().write_soon(data[sent:])
+            self._wake_the_loop()
         return len(data)
 
     def refuse(self, refusal: Refusal) -> None:

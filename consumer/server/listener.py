@@ -12,6 +12,7 @@ from waitress.server import TcpWSGIServer, ThreadedTaskDispatcher
 
 from config.logs import RateLimit
 from consumer.server.channel import Channel
+from consumer.server.loop import Loop
 from consumer.server.refusal import OVERLOADED
 from consumer.server.room import Room
 
@@ -36,6 +37,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     others: ThreadedTaskDispatcher
     shedder: ThreadedTaskDispatcher
     room: Room
+    loop: Loop
     warnings: RateLimit
 
     def set_reuse_addr(self) -> None:
@@ -96,6 +98,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             self.handle_accept()
         self.draining = True
         self.accepting = False
+        self.loop.forget(self._fileno)
         self.del_channel(self._map)
         self.socket.close()
         for channel in list(self.active_channels.values()):
@@ -112,6 +115,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         if idlest is not None:
             # Not closed here: its descriptor could be another's before this turn's events end.
             idlest.will_close = True
+            self.loop.tell(idlest)
         suppressed = self.warnings.allow("connections")
         if suppressed is not None:
             log.warning(

@@ -20,6 +20,7 @@ from consumer.errors import SetupError
 from consumer.server.crew import Crew
 from consumer.server.descriptors import connections_within
 from consumer.server.listener import NO_LIMIT, Listener
+from consumer.server.loop import Loop
 from consumer.server.parser import Limits
 from consumer.server.room import Room
 
@@ -61,6 +62,7 @@ class Server:
     def __init__(self, app: Callable[..., Any], options: ServerOptions) -> None:
         self._options = options
         self._map: dict[int, Any] = {}
+        self._loop = Loop(self._map)
         self.stopping = threading.Event()
         self._turned: float | None = None
         self._crew = Crew()
@@ -93,6 +95,7 @@ class Server:
             listener.others = self._others
             listener.shedder = self._shedder
             listener.room = room
+            listener.loop = self._loop
             listener.warnings = warnings
 
     @property
@@ -126,6 +129,7 @@ class Server:
             self._others.shutdown()
             self._shedder.shutdown()
             wasyncore.close_all(self._map, ignore_all=True)
+            self._loop.close()
 
     def stop(self) -> None:
         """Ask `run` to drain and return; callable from any thread and from a signal handler."""
@@ -135,7 +139,7 @@ class Server:
             self._listeners[0].pull_trigger()
 
     def _turn(self, timeout: float) -> None:
-        wasyncore.loop(timeout=timeout, use_poll=True, map=self._map, count=1)
+        self._loop.turn(timeout)
         self._turned = monotonic()
 
     def _drain(self) -> None:
@@ -168,7 +172,6 @@ def _adjustments(options: ServerOptions) -> Adjustments:
         connection_limit=NO_LIMIT,
         channel_timeout=int(max(options.request_timeout, 1)),
         cleanup_interval=1,
-        asyncore_use_poll=True,
         # Read on while a request is worked on: so the loop need not be woken after each answer.
         channel_request_lookahead=1,
         recv_bytes=_RECEIVE,
