@@ -14,7 +14,7 @@ from consumer.patience import left
 MAX_BYTES = 8 * 1024 * 1024
 MAX_COUNT = 1000
 # More in flight make smaller batches, fewer make those wait that come meanwhile: see tests/bench.
-IN_FLIGHT = 2
+IN_FLIGHT = 3
 
 
 class _Waiter(Generic[Item]):

@@ -11,6 +11,7 @@ from config.settings import Settings
 from consumer.clock import utc_now
 from consumer.errors import SetupError, StoreUnavailable
 from consumer.options import retention, server_options, signature_scheme
+from consumer.runtime.collector import calm_collector
 from consumer.runtime.core import build_core
 from consumer.runtime.periodic import periodic
 from consumer.runtime.vitals import Vitals
@@ -71,6 +72,7 @@ class Service:
         """Serve until `stop`; everything accepted is answered before this returns."""
         self.core.refusals.start()
         self._periodic.start()
+        calm_collector()
         try:
             self.server.run()
         finally:
