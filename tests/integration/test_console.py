@@ -153,6 +153,21 @@ def test_a_deed_needs_the_token_of_its_session(visitor: Visitor) -> None:
     assert visitor.get("").status == 303
 
 
+def test_nothing_is_approved_without_the_token_of_the_session_or_for_another_site(
+    visitor: Visitor, database: Database[dict[str, object]]
+) -> None:
+    visitor.log_in()
+    token = visitor.csrf()
+    form = {"name": "t", "at": "0", "changes": ""}
+
+    without = visitor.post("/schemas/held", form)
+    wrong = visitor.post("/schemas/held", {**form, "csrf": "0" * 64})
+    elsewhere = visitor.post("/schemas/held", {**form, "csrf": token}, Origin="http://evil.example")
+    right = visitor.post("/schemas/held", {**form, "csrf": token})
+
+    assert [without.status, wrong.status, elsewhere.status, right.status] == [403, 403, 403, 303]
+
+
 def test_a_login_that_another_site_sends_is_refused(visitor: Visitor) -> None:
     answer = visitor.log_in(Sec_Fetch_Site="cross-site")
 
