@@ -25,11 +25,8 @@ class Audit:
             # No detail can take the place of who, what and when.
             self._deeds.insert_one({**details, "who": who, "what": what, "at": at})
 
-    def deeds(
-        self, limit: int, skip: int = 0, before: datetime | None = None
-    ) -> list[dict[str, Any]]:
+    def deeds(self, limit: int, skip: int = 0) -> list[dict[str, Any]]:
         """Deeds, the last one first: `who`, `what`, `at` and what else was recorded."""
-        wanted = {} if before is None else {"at": {"$lte": before}}
         with translated(self._deeds.name):
-            found = self._deeds.find(wanted).sort("at", DESCENDING)
+            found = self._deeds.find().sort("at", DESCENDING)
             return list(found.skip(skip).limit(limit))

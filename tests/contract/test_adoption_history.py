@@ -68,6 +68,17 @@ def test_what_producers_sent_is_told_by_hour_and_version(database: Db, seed: int
     assert found == expected
 
 
+def test_hours_that_were_summed_by_a_job_that_was_killed_then_count_once(database: Db) -> None:
+    filled(database, 0)
+    before = AdoptionHistory(database).documents().documents
+
+    # As if it had been killed between the sums and the mark that they are made.
+    earlier = {"summed": hour_of(NOW) - timedelta(hours=12)}
+    database["adoption_state"].update_one({"_id": 1}, {"$set": earlier})
+
+    assert AdoptionHistory(database).documents().documents == before
+
+
 def test_nothing_is_known_before_the_first_count(database: Db) -> None:
     history = AdoptionHistory(database)
 
