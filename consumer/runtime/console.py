@@ -29,6 +29,7 @@ from consumer.storage.letter_search import LetterSearch
 from consumer.storage.recent_events import RecentEvents
 from consumer.web.console.mount import Access, mount
 from consumer.web.console.parts import Parts
+from consumer.web.console.traffic import TrafficBoard
 from consumer.web.health import Probe
 
 
@@ -71,7 +72,7 @@ def add_console(
         replay=core.replay,
         inspector=Inspector(parser, core.registry, one_subject),
         overview=lambda: gather(core.client, database, core.registry, core.dead_letters),
-        ingest_history=IngestHistory(database),
+        traffic=TrafficBoard(IngestHistory(database)),
         job_runs=JobRuns(database[mongo.JOB_RUNS]),
         audit=Audit(database[mongo.AUDIT]),
     )

@@ -18,11 +18,11 @@ from consumer.storage.adoption_history import AdoptionHistory
 from consumer.storage.audit import Audit
 from consumer.storage.dead_letters import DeadLetters
 from consumer.storage.event_search import EventSearch
-from consumer.storage.ingest_history import IngestHistory
 from consumer.storage.job_runs import JobRuns
 from consumer.storage.letter_search import LetterSearch
 from consumer.storage.recent_events import RecentEvents
 from consumer.storage.schema_registry import SchemaRegistry
+from consumer.web.console.traffic import TrafficBoard
 from consumer.web.health import Probe
 
 
@@ -48,6 +48,6 @@ class Parts:
     replay: Replay
     inspector: Inspector
     overview: Callable[[], Overview]
-    ingest_history: IngestHistory
+    traffic: TrafficBoard
     job_runs: JobRuns
     audit: Audit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,8 @@ _OUTCOMES = (
 SPANS = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "24h": timedelta(hours=24),
          "7d": timedelta(days=7)}  # fmt: skip
 USUAL_SPAN = "6h"
+# A picture of a week need not be drawn anew every five seconds: every thirty.
+_MOMENTS = 20_000
 _SHARES = ((0.5, "median", "c0"), (0.99, "99 %", "c2"))
 
 
@@ -37,6 +40,24 @@ class Traffic:
     p99: float | None
     ingest: Chart | None
     latency: Chart | None
+
+
+class TrafficBoard:
+    """Reads and draws a span once for all who look at it, again when it would look different."""
+
+    def __init__(self, history: IngestHistory) -> None:
+        self._history = history
+        self._drawing = threading.Lock()
+        self._drawn: dict[str, tuple[datetime, Traffic]] = {}
+
+    def of(self, span: str, now: datetime) -> Traffic:
+        """The traffic of a span of SPANS up to now, or a little before; raises StoreUnavailable."""
+        with self._drawing:
+            at, found = self._drawn.get(span, (now, None))
+            if found is None or not timedelta(0) <= now - at < SPANS[span] / _MOMENTS:
+                at, found = now, traffic(self._history, span, now)
+                self._drawn[span] = at, found
+            return found
 
 
 def traffic(history: IngestHistory, span: str, now: datetime) -> Traffic:

@@ -9,7 +9,7 @@ from consumer.retry_rules import DISCARDED, RESOLVED
 from consumer.web.console.job_view import job_rows
 from consumer.web.console.parts import Parts
 from consumer.web.console.request import Request
-from consumer.web.console.traffic import SPANS, USUAL_SPAN, traffic
+from consumer.web.console.traffic import SPANS, USUAL_SPAN
 
 _ENDED = frozenset({RESOLVED, DISCARDED})
 _NEWS = 6
@@ -22,9 +22,7 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
     span = request.query.get("span", USUAL_SPAN)
     return {
         "overview": overview,
-        "traffic": traffic(
-            parts.ingest_history, span if span in SPANS else USUAL_SPAN, request.now
-        ),
+        "traffic": parts.traffic.of(span if span in SPANS else USUAL_SPAN, request.now),
         "spans": list(SPANS),
         "letters": by_reason(letters),
         "letters_count": sum(each.count for each in letters),

@@ -1,0 +1,67 @@
+"""The picture of the last hours, from what the processes recorded."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.storage.ingest_history import MINUTE, Ended, IngestHistory, Minute
+from consumer.web.console.traffic import TrafficBoard, traffic
+from tests.adoption import NOW
+
+Db = Database[dict[str, Any]]
+BEFORE = (NOW - timedelta(minutes=10)).replace(second=0, microsecond=0)
+
+
+def ended(outcome: str, count: int) -> Ended:
+    return Ended(outcome, count, count * 0.004, ((0.005, float(count)), (math.inf, float(count))))
+
+
+@pytest.fixture
+def history(database: Db) -> IngestHistory:
+    found = IngestHistory(database)
+    found.write("one", [Minute(BEFORE, (ended("processed", 30), ended("held", 2)))])
+    found.write("two", [Minute(BEFORE, (ended("processed", 10),))])
+    return found
+
+
+def test_all_processes_together_by_outcome(history: IngestHistory) -> None:
+    found = traffic(history, "1h", NOW)
+
+    assert found.deliveries == 42
+    assert found.rate == pytest.approx(42 / 60)
+    assert found.p99 == pytest.approx(0.005, abs=0.0001)
+    assert found.ingest is not None
+    assert found.ingest.legend == (("processed", "c1", "40"), ("held", "c4", "2"))
+    assert found.ingest.rows == ((f"{BEFORE:%H:%M}", "40", "2"),)
+
+
+def test_nothing_is_drawn_where_nothing_came(database: Db) -> None:
+    found = traffic(IngestHistory(database), "24h", NOW)
+
+    assert (found.deliveries, found.p99, found.ingest, found.latency) == (0, None, None, None)
+
+
+def test_drawings_hold_no_style_script_or_address_of_another_host(history: IngestHistory) -> None:
+    found = traffic(history, "6h", NOW)
+
+    assert found.ingest is not None
+    svg = str(found.ingest.svg)
+    assert "<title>" in svg
+    for refused in ("<style", "<script", " style=", "<!--", "http://pygal", "javascript"):
+        assert refused not in svg
+
+
+def test_a_week_is_drawn_once_for_half_a_minute(database: Db, history: IngestHistory) -> None:
+    board = TrafficBoard(history)
+    board.of("7d", NOW)
+    history.write("one", [Minute(BEFORE + MINUTE, (ended("processed", 5),))])
+
+    soon = board.of("7d", NOW + timedelta(seconds=29)).deliveries
+    later = board.of("7d", NOW + timedelta(seconds=31)).deliveries
+
+    assert (soon, later) == (42, 47)
