@@ -3,6 +3,7 @@ where a password for the console is set."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,8 +30,16 @@ from consumer.storage.letter_search import LetterSearch
 from consumer.storage.recent_events import RecentEvents
 from consumer.web.console.mount import Access, mount
 from consumer.web.console.parts import Parts
+from consumer.web.console.recent import Recent
 from consumer.web.console.traffic import TrafficBoard
 from consumer.web.health import Probe
+
+# Seconds for which what screens read of the whole fleet is good enough, and its document counts.
+_FRESH = 2.0
+_COUNTED = 10.0
+# Seconds after which a thread that makes a page lets another go on. Python's own 5 ms would be
+# waited for several times in each webhook meanwhile.
+_SWITCH = 0.0005
 
 
 def add_console(
@@ -54,6 +63,7 @@ def add_console(
     one_subject = COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None
     parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
     held = HeldEvents(HeldLetters(database[mongo.DEAD_LETTERS]), parser, one_subject)
+    adoption = AdoptionHistory(database)
     parts = Parts(
         settings=settings,
         clock=utc_now,
@@ -63,7 +73,7 @@ def add_console(
         one_subject=one_subject,
         approval=Approval(core.registry, held, core.replay),
         held=held,
-        adoption=AdoptionHistory(database),
+        adoption=adoption,
         recent_events=RecentEvents(database[mongo.EVENTS]),
         events=EventSearch(database[mongo.EVENTS]),
         redaction=redaction(settings),
@@ -71,9 +81,14 @@ def add_console(
         dead_letters=core.dead_letters,
         replay=core.replay,
         inspector=Inspector(parser, core.registry, one_subject),
-        overview=lambda: gather(core.client, database, core.registry, core.dead_letters),
+        overview=Recent(
+            lambda: gather(core.client, database, core.registry, core.dead_letters), _FRESH
+        ),
+        summaries=Recent(core.registry.summaries, _FRESH),
+        documents=Recent(adoption.documents, _COUNTED),
         traffic=TrafficBoard(IngestHistory(database)),
         job_runs=JobRuns(database[mongo.JOB_RUNS]),
         audit=Audit(database[mongo.AUDIT]),
     )
     mount(app, parts, access)
+    sys.setswitchinterval(_SWITCH)

@@ -93,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--rate", type=float, default=200, help="webhooks a second")
     parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between two pages")
     parser.add_argument("--fill-only", action="store_true")
     given = parser.parse_args(arguments)
     contender = machine.Contender("console", 16)
@@ -137,7 +138,7 @@ def _webhook(subject: machine.Subject, reader: Reader, given: argparse.Namespace
         with machine.prepared(requests(count, 1000, seed=seed + int(time.time()))) as path:
             stop = threading.Event()
             pages: list[int] = []
-            thread = threading.Thread(target=_read_on, args=(reader, stop, pages, given.subjects))
+            thread = threading.Thread(target=_read_on, args=(reader, stop, pages, given))
             if who == "one reader":
                 thread.start()
             load = machine.measure(subject, path, 16, given.seconds + 5, given.rate).load
@@ -152,13 +153,15 @@ def _webhook(subject: machine.Subject, reader: Reader, given: argparse.Namespace
         )
 
 
-def _read_on(reader: Reader, stop: threading.Event, pages: list[int], subjects: int) -> None:
-    """A page every second, as an open one fetches itself anew every five."""
-    paths = screens(console_data.names(subjects)[7])
+def _read_on(
+    reader: Reader, stop: threading.Event, pages: list[int], given: argparse.Namespace
+) -> None:
+    """Open pages fetch themselves anew every five seconds; people click in between."""
+    paths = screens(console_data.names(given.subjects)[7])
     while not stop.is_set():
         for path in paths:
             pages.append(reader.read(path)[1])
-            if stop.wait(1.0):
+            if stop.wait(given.every):
                 return
 
 

@@ -14,7 +14,7 @@ from consumer.overview import Overview
 from consumer.redaction import Redaction
 from consumer.replay import Replay
 from consumer.schema.policy import SchemaPolicy
-from consumer.storage.adoption_history import AdoptionHistory
+from consumer.storage.adoption_history import AdoptionHistory, Counted
 from consumer.storage.audit import Audit
 from consumer.storage.dead_letters import DeadLetters
 from consumer.storage.event_search import EventSearch
@@ -22,13 +22,15 @@ from consumer.storage.job_runs import JobRuns
 from consumer.storage.letter_search import LetterSearch
 from consumer.storage.recent_events import RecentEvents
 from consumer.storage.schema_registry import SchemaRegistry
+from consumer.storage.schema_versions import SchemaSummary
 from consumer.web.console.traffic import TrafficBoard
 from consumer.web.health import Probe
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`overview` raises StoreUnavailable like every store; `probes` are those of /readyz.
+    """`overview`, `summaries` and `documents` are read once for all who look at about the same
+    time; they raise StoreUnavailable like every store. `probes` are those of /readyz.
     `one_subject` is the subject of all event types, where they evolve together."""
 
     settings: Settings
@@ -48,6 +50,8 @@ class Parts:
     replay: Replay
     inspector: Inspector
     overview: Callable[[], Overview]
+    summaries: Callable[[], list[SchemaSummary]]
+    documents: Callable[[], Counted]
     traffic: TrafficBoard
     job_runs: JobRuns
     audit: Audit

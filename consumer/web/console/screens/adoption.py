@@ -25,8 +25,8 @@ _JOB = "adoption"
 
 def show(parts: Parts, request: Request) -> dict[str, Any]:
     """The subject that the query names, else the one with the most documents."""
-    newest = parts.registry.subjects()
-    counted = parts.adoption.documents()
+    newest = {each.subject: each.version for each in parts.summaries()}
+    counted = parts.documents()
     totals = {subject: sum(of.values()) for subject, of in counted.documents.items()}
     busiest = sorted(newest, key=lambda subject: (-totals.get(subject, 0), subject))
     name = request.query.get("name") or next(iter(busiest), "")

@@ -22,8 +22,8 @@ SORTS = {
 
 def show(parts: Parts, request: Request) -> dict[str, Any]:
     """A page of subjects, filtered by a part of the name, in the order that is asked for."""
-    summaries = parts.registry.summaries()
-    counted = parts.adoption.documents()
+    summaries = parts.summaries()
+    counted = parts.documents()
     held = held_by_subject(parts)
     wanted = request.query.get("q", "").strip().lower()
     sort = request.query.get("sort", "name")
