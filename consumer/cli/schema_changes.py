@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -12,7 +11,6 @@ from rich.measure import Measurement
 from rich.text import Text
 
 from consumer.cli.console import safe, shown, table
-from consumer.redaction import Redaction
 from consumer.schema.jsontypes import bits
 from consumer.schema.model import Change
 from consumer.schema.paths import to_text
@@ -20,14 +18,6 @@ from consumer.storage.schema_versions import Step
 
 _COLUMNS = ("class", "path", "was", "is")
 _UNBOUNDED = 100_000
-
-
-def masked(changes: Iterable[Change], masks: Redaction, subject: str) -> tuple[Change, ...]:
-    """The changes without the ids of the events that caused them, where ids are masked."""
-    return tuple(
-        replace(each, caused_by=masks.event_id(each.caused_by, subject)) if each.caused_by else each
-        for each in changes
-    )
 
 
 def types_text(mask: int) -> str:

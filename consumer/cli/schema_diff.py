@@ -11,13 +11,13 @@ import typer
 from consumer.cli.console import console, print_json
 from consumer.cli.schema_changes import (
     document,
-    masked,
     print_changes,
     print_steps,
     step_document,
 )
 from consumer.cli.schema_parts import AsJson, Subject, head_of, no_version, opened
 from consumer.options import redaction
+from consumer.redaction.changes import masked
 from consumer.schema.diff import diff as compare
 
 _VERSIONS = re.compile(r"(\d{1,9})?\.\.(\d{1,9})?|(\d{1,9})")

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from consumer.approval import Plan
 from consumer.errors import SchemaMoved
+from consumer.redaction.changes import masked
 from consumer.schema.paths import Path, from_text, to_text
 from consumer.web.console.answers import Done, Invalid
 from consumer.web.console.frame import ROOT
@@ -42,6 +43,7 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
         "tab": "held",
         "waiting": waiting,
         "plan": plan,
+        "brings": masked(plan.draft.changes, parts.redaction, head.subject) if plan else (),
         "changes": _signature(plan) if plan else "",
         "chosen": {to_text(path) for path in asked},
         "paths": sorted((to_text(path), count) for path, count in plan.held.items())

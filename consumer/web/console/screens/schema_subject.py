@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from consumer.redaction.changes import masked
 from consumer.schema.diff import diff
 from consumer.schema.export import json_schema, mongo_validator
 from consumer.schema.model import SchemaVersion
@@ -86,7 +88,10 @@ def _fields(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, An
 def _versions(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, Any]:
     upto = request.query.number("upto", head.number, least=1, most=head.number)
     after = max(0, upto - _STEPS)
-    steps = list(parts.registry.steps(head.subject, after, upto))
+    steps = [
+        replace(step, changes=masked(step.changes, parts.redaction, head.subject))
+        for step in parts.registry.steps(head.subject, after, upto)
+    ]
     return {"steps": steps[::-1], "older": after or None}
 
 
@@ -98,7 +103,8 @@ def _compare(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, A
     after = _version(parts, head, newer)
     caused: dict[Path, str] = {}
     for step in islice(parts.registry.steps(head.subject, older, newer), 1000):
-        caused.update({change.path: change.caused_by for change in step.changes})
+        changes = masked(step.changes, parts.redaction, head.subject)
+        caused.update({change.path: change.caused_by for change in changes})
     return {
         "older": older,
         "newer": newer,
