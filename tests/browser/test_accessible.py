@@ -9,9 +9,15 @@ import pytest
 from consumer.web.console.table import SCREENS
 from tests.browser.console import Console
 
-# What each screen needs to show something; screens without a template are downloads.
-_QUERIES = {"/schemas/subject": "?name=contact.created", "/schemas/held": "?name=contact.created"}
-_PATHS = [screen.path + _QUERIES.get(screen.path, "") for screen in SCREENS if screen.template]
+# What screens of one thing must be told to show something.
+_NAME, _EVENT, _LETTER = "?name=contact.created", "?id={event}", "?id={letter}"
+_QUERIES = {
+    "/schemas/subject": _NAME,
+    "/schemas/held": _NAME,
+    "/events/one": _EVENT,
+    "/dead-letters/one": _LETTER,
+    "/dead-letters/edit": _LETTER,
+}
 
 # The faults of a page, as texts. Relative luminance and contrast by WCAG 2.2, 1.4.3.
 _FAULTS = """
@@ -66,6 +72,15 @@ return faults;
 """
 
 
+def paths(console: Console) -> list[str]:
+    """Every screen; those without a template are downloads."""
+    event, letter = (console.database[name].find_one() for name in ("events", "dead_letter_queue"))
+    assert event is not None
+    assert letter is not None
+    found = [screen.path + _QUERIES.get(screen.path, "") for screen in SCREENS if screen.template]
+    return [path.format(event=event["_id"], letter=letter["_id"]) for path in found]
+
+
 def with_something_to_see(console: Console) -> None:
     console.service.post({"id": "1", "type": "contact.created", "agent": {"name": "Kim"}})
     console.service.post({"id": "2", "type": "contact.created", "agent": {"team": 7}, "tags": [1]})
@@ -92,7 +107,7 @@ def test_every_screen_is_labelled_readable_and_fits(
     emulate(console, scheme, width)
     faults: dict[str, list[str]] = {}
     try:
-        for path in _PATHS:
+        for path in paths(console):
             console.open(path)
             found = console.browser.execute_script(_FAULTS)
             if console.browser.execute_script(
