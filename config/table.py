@@ -87,7 +87,9 @@ class Settings(BaseModel, frozen=True):
     )
     # -- HTTP -----------------------------------------------------------------------------------
     cxone_listen: kinds.Listen = _row("127.0.0.1:8080", "Where the service listens.")
-    cxone_threads: kinds.Whole = _row(16, "Requests handled at the same time.", ge=1, le=256)
+    cxone_threads: kinds.Whole = _row(
+        16, "Threads that handle deliveries, each many at a time.", ge=1, le=256
+    )
     cxone_max_body_bytes: kinds.Size = _row(
         _MIB, "A larger body is answered 413.", ge=1024, le=2 * _MIB
     )

@@ -9,6 +9,7 @@ from typing import Any
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import RequestEntityTooLarge, RequestHeaderFieldsTooLarge
 
+from consumer.server.body import FixedBody
 from consumer.server.chunks import ChunkedBody
 from consumer.server.refusal import Refusal, bad_request, too_large
 
@@ -79,6 +80,8 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
             self._check_coding(_TRANSFER_CODINGS.findall(lower))
         if self.chunked:
             self.body_rcv = ChunkedBody(self.body_rcv.getbuf())
+        elif self.body_rcv is not None:
+            self.body_rcv = FixedBody(self.content_length)
 
     def refuse(self, refusal: Refusal, consumed: int = 0) -> int:
         """End the request with this answer, whatever of it is still to come."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pymongo import MongoClient
@@ -71,16 +69,15 @@ def report(results: dict[str, list[Measured]], options: argparse.Namespace) -> N
 
 def _fill(uri: str, subject: Subject, documents: int) -> None:
     """Real documents of the service, copied by MongoDB under other ids."""
-    sample = requests(_BATCH, 1000)
-    with TemporaryDirectory(prefix="cxone-bench-") as directory:
-        path = Path(directory) / "requests"
-        machine.save(sample, path)
+    with machine.prepared(requests(_BATCH, 1000)) as path:
         machine.measure(subject, path, 64, 60.0)
     with MongoClient[dict[str, Any]](uri) as client:
         events = client[subject.contender.database]["events"]
         copies = max(documents // _BATCH - 1, 1)
         events.aggregate(
             [
+                # Not the copies, which this very command adds.
+                {"$match": {"_id": {"$not": {"$regex": "-"}}}},
                 {"$set": {"_copy": {"$range": [0, copies]}}},
                 {"$unwind": "$_copy"},
                 {"$set": {"_id": {"$concat": ["$_id", "-", {"$toString": "$_copy"}]}}},
