@@ -1,0 +1,113 @@
+"""A connection that answers at once, and wakes the loop only when that has something to do."""
+
+from __future__ import annotations
+
+from time import time
+from typing import Any
+
+import structlog
+from waitress.channel import ClientDisconnected, HTTPChannel
+
+from consumer.errors import place_of
+from consumer.server.task import Task
+
+log = structlog.get_logger(__name__)
+
+
+class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
+    """waitress's channel with a shorter way for answers, on a server with a `loop` (Loop).
+
+    `refused`: the request that was answered last never reached the application.
+    """
+
+    task_class = Task
+
+    request: Any
+    requests: list[Any]
+    current_outbuf_count: int
+    close_when_flushed: bool
+    refused = False
+
+    def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's name
+        super().add_channel(map)
+        self.server.loop.tell(self)
+
+    def del_channel(self, map: Any = None) -> None:  # noqa: A002
+        self.server.loop.forget(self._fileno)
+        super().del_channel(map)
+
+    def service(self) -> None:
+        """Answer the first request. As waitress does, but for what it wakes the loop for: that has
+        nothing to do after an answer that is sent, on a connection it goes on reading."""
+        request = self.requests[0]
+        self.refused = request.error is not None
+        task = (self.error_task_class if self.refused else self.task_class)(self, request)
+        if not (self.connected and self._answered(task)) or task.close_on_finish:
+            self._end()
+        else:
+            self._next()
+        if self.connected and (self.total_outbufs_len or self.close_when_flushed):
+            self._wake_the_loop()
+        self.last_activity = time()
+
+    def _answered(self, task: Task) -> bool:
+        try:
+            task.service()
+        except ClientDisconnected:
+            return False
+        except Exception as error:
+            # Falcon answers whatever our code raises, so half an answer may be on the wire.
+            log.error("fault in an answer", error=type(error).__name__, place=place_of(error))  # noqa: TRY400
+            return False
+        return True
+
+    def _end(self) -> None:
+        with self.requests_lock:
+            self.close_when_flushed = True
+            for request in self.requests:
+                request.close()
+            self.requests = []
+
+    def _next(self) -> None:
+        """Forget the request that is answered, and see to the one that came meanwhile."""
+        # What comes next gets a buffer of its own, so that this one is let go.
+        if self.current_outbuf_count > 0:
+            self.current_outbuf_count = self.adj.outbuf_high_watermark
+        with self.requests_lock:
+            self.requests.pop(0).close()
+            read_no_more = len(self.requests) >= self.adj.channel_request_lookahead
+            if self.connected and self.requests:
+                self.server.add_task(self)
+            elif self.connected and self._waits_to_continue():
+                self.send_continue()
+        if read_no_more:
+            self._wake_the_loop()
+
+    def _wake_the_loop(self) -> None:
+        self.server.loop.tell(self)
+        self.server.pull_trigger()
+
+    def _waits_to_continue(self) -> bool:
+        request = self.request
+        return bool(
+            request is not None
+            and request.expect_continue
+            and request.headers_finished
+            and not self.sent_continue
+        )
+
+    def write_soon(self, data: Any) -> int:
+        """Send at once what the system takes, without a detour over the buffers."""
+        if type(data) is not bytes or self.total_outbufs_len or not self.connected:
+            taken = int(super().write_soon(data))
+            self._wake_the_loop()
+            return taken
+        with self.outbuf_lock:
+            try:
+                sent = self.send(data, do_close=False)
+            except OSError as error:
+                raise ClientDisconnected from error
+        if sent < len(data):
+            super().write_soon(data[sent:])
+            self._wake_the_loop()
+        return len(data)
