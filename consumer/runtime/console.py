@@ -57,6 +57,7 @@ def add_console(
         seconds=settings.cxone_console_session,
         hosts=settings.cxone_console_hosts,
         proxies=settings.cxone_trusted_proxies,
+        # The server keeps some for health and metrics beside these.
         threads=max(1, settings.cxone_threads // 4),
     )
     database = core.database

@@ -31,7 +31,8 @@ log = structlog.get_logger(__name__)
 _LINGER = 0.5
 _HEADER_BYTES = 32 * 1024
 _RECEIVE = 32 * 1024
-# Threads for what is no delivery and may wait for MongoDB: deliveries never wait behind it.
+# Threads for what is no delivery and may wait for MongoDB, so that deliveries never wait behind it:
+# these, and as many as a quarter of the others, for the console takes that many at most.
 _OTHERS = 4
 # Seconds between two looks at deliveries that wait for a thread.
 _PROD = 0.005
@@ -118,7 +119,7 @@ class Server:
         """Serve until `stop` is called, then drain; returns when everything accepted is answered or
         the drain timeout is over."""
         self._crew.set_thread_count(self._options.threads)
-        self._others.set_thread_count(_OTHERS)
+        self._others.set_thread_count(_OTHERS + self._options.threads // 4)
         self._shedder.set_thread_count(1)
         try:
             while not self.stopping.is_set():

@@ -325,3 +325,32 @@ def test_request_behind_a_slow_one_is_not_overdue_while_it_cannot_be_read() -> N
         answer = one_answer(connection)
 
     assert answer.endswith(b"\r\n\r\n1")
+
+
+@pytest.mark.parametrize(("stuck", "free"), [("/other", "/delivery"), ("/delivery", "/other")])
+def test_deliveries_and_all_else_never_wait_for_each_other(stuck: str, free: str) -> None:
+    let_go = threading.Event()
+
+    def app(environ: dict[str, Any], start: Callable[..., object]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == stuck:
+            let_go.wait(20)
+        start("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    def ask(address: tuple[str, int], path: str) -> bytes:
+        return exchange(address, b"GET %s HTTP/1.0\r\n\r\n" % path.encode(), timeout=10)
+
+    with running(app, threads=2, delivery_path="/delivery") as (server, _):
+        askers = [threading.Thread(target=ask, args=(server.address, stuck)) for _ in range(8)]
+        for asker in askers:
+            asker.start()
+        time.sleep(0.2)
+        began = time.monotonic()
+        answer = ask(server.address, free)
+        took = time.monotonic() - began
+        let_go.set()
+        for asker in askers:
+            asker.join(20)
+
+    assert answer.startswith(b"HTTP/1.0 200")
+    assert took < 5
