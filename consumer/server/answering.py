@@ -17,7 +17,8 @@ log = structlog.get_logger(__name__)
 class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
     """waitress's channel with a shorter way for answers, on a server with a `loop` (Loop).
 
-    `refused`: the request that was answered last never reached the application.
+    `refused`: the request that was answered last never reached the application. `half_closed`: the
+    sender will send no more, but may wait for its answers.
     """
 
     task_class = Task
@@ -27,6 +28,7 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
     current_outbuf_count: int
     close_when_flushed: bool
     refused = False
+    half_closed = False
 
     def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's name
         super().add_channel(map)
@@ -35,6 +37,32 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
     def del_channel(self, map: Any = None) -> None:  # noqa: A002
         self.server.loop.forget(self._fileno)
         super().del_channel(map)
+
+    def readable(self) -> bool:
+        return not self.half_closed and bool(super().readable())
+
+    def handle_read(self) -> None:
+        try:
+            data = self.socket.recv(self.adj.recv_bytes)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.handle_close()
+            return
+        if data:
+            self.last_activity = time()
+            self.received(data)
+        else:
+            self._hear_the_end()
+
+    def _hear_the_end(self) -> None:
+        """The sender's end is not the connection's while something is still to be answered."""
+        with self.requests_lock:
+            self.half_closed = bool(self.requests or self.total_outbufs_len)
+            if self.half_closed and not self.requests:
+                self.close_when_flushed = True
+        if not self.half_closed:
+            self.handle_close()
 
     def service(self) -> None:
         """Answer the first request. As waitress does, but for what it wakes the loop for: that has
@@ -46,6 +74,8 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
             self._end()
         else:
             self._next()
+        if self.half_closed and not self.requests:
+            self.close_when_flushed = True
         if self.connected and (self.total_outbufs_len or self.close_when_flushed):
             self._wake_the_loop()
         self.last_activity = time()
