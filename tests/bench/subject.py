@@ -29,6 +29,7 @@ from config import settings as configuration
 from consumer.clock import utc_now
 from consumer.events import Delivery
 from consumer.runtime import Service, core
+from consumer.server import crew
 from consumer.signature import Secret, SignatureScheme, verify
 from consumer.storage import mongo
 from consumer.storage.event_store import EventStore
@@ -106,8 +107,10 @@ def start(kind: str, threads: int, uri: str, database: str, directory: str) -> S
     if kind == "console":
         return _service(threads, uri, database, directory, CONSOLE_PASSWORD)
     if kind != "service":
-        # As many slots as threads: then each append is an `insert_one` of its own.
+        # As many slots as threads, and one delivery at a time in each: so each is an `insert_one`.
         in_flight = threads if kind == "plain" else int(kind.removeprefix("shared-"))
+        if kind == "plain":
+            setattr(crew, "BATCH", 1)  # noqa: B010
         setattr(core, "EventStore", partial(EventStore, in_flight=in_flight))  # noqa: B010
     return _service(threads, uri, database, directory)
 
