@@ -169,11 +169,11 @@ def test_when_the_answer_to_a_batch_is_lost_each_of_its_deliveries_is_spooled(
         data_dir = tmp_path / "data"
         with process(uri, "answers_lost", data_dir, cxone_spool_after="2s") as service:
             send_at_rate(service.address, 20, 1)
-            # Two inserts are under way at a time; what comes meanwhile shares the next.
+            # All share a few inserts, which MongoDB has before their answers are lost.
             between.delay = 0.5
             with ThreadPoolExecutor(1) as pool:
                 posts = pool.submit(at_once, service.address, range(20, 36))
-                time.sleep(0.75)
+                time.sleep(0.25)
                 between.deaf.set()
                 statuses = posts.result()
             between.deaf.clear()
@@ -181,9 +181,10 @@ def test_when_the_answer_to_a_batch_is_lost_each_of_its_deliveries_is_spooled(
             eventually(lambda: survey(directory_in(data_dir)).depth == 0, 30)
             drained = drained_by(service.lines())
 
-        assert set(statuses) == {200, 202}
+        assert 202 in statuses
+        assert set(statuses) <= {200, 202}
         assert drained.total() == statuses.count(202)
-        # More than the two that may have been under way alone.
+        # More than one of those that shared an insert.
         assert drained["duplicate"] > 2
         verify(client["answers_lost"], mongod.uri, range(36))
         client.drop_database("answers_lost")
