@@ -15,6 +15,7 @@ from consumer.errors import MalformedJson, MissingFields, Rejected, TooDeep, Uns
 from consumer.events import Event
 
 _MISSING = object()
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 _GZIP = b"\x1f\x8b"
 _decode = msgspec.json.Decoder().decode
 
@@ -109,18 +110,20 @@ def pointer(field: str) -> Callable[[dict[str, Any]], Any]:
 
 def deeper_than(value: Any, limit: int) -> bool:
     """Whether containers nest more than `limit` levels; iterative, for the input is hostile."""
-    level = [value]
+    level: list[Any] = [value]
     depth = 0
-    while level:
-        containers = [item for item in level if type(item) is dict or type(item) is list]
-        if not containers:
-            return False
+    # The types of many values are found faster than the values are visited.
+    while not _SCALARS.issuperset(map(type, level)):
         depth += 1
         if depth > limit:
             return True
-        level = []
-        for item in containers:
-            level.extend(item.values() if type(item) is dict else item)
+        below: list[Any] = []
+        for item in level:
+            if type(item) is dict:
+                below.extend(item.values())
+            elif type(item) is list:
+                below.extend(item)
+        level = below
     return False
 
 

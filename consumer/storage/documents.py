@@ -60,7 +60,7 @@ def storable_id(event_id: str | int | float | None) -> str | int | float | None:
 def layout(_id: str, event: Event, stamp: Stamp) -> dict[str, Any]:
     """The document: payload fields at top level as sent, then our own; colliding keys shadowed."""
     payload = event.payload
-    shadowed = [name for name in payload if name in RESERVED or name[:1] == "$"]
+    shadowed = _shadowed(payload)
     meta: dict[str, Any] = {
         "subject": stamp.subject,
         "received_at": stamp.received_at,
@@ -85,6 +85,14 @@ def layout(_id: str, event: Event, stamp: Stamp) -> dict[str, Any]:
         "processed_at": stamp.processed_at,
         "_meta": meta,
     }
+
+
+def _shadowed(payload: dict[str, Any]) -> list[str]:
+    """The names that would collide with ours, or that MongoDB reads as an operator."""
+    # Two looks clear nearly every payload, however many names it has.
+    if payload.keys().isdisjoint(RESERVED) and "$" not in "".join(payload):
+        return []
+    return [name for name in payload if name in RESERVED or name[:1] == "$"]
 
 
 def encode(document: Mapping[str, Any]) -> RawBSONDocument:
