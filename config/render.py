@@ -7,14 +7,11 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
-from types import TracebackType
 
 import msgspec
 
 _PLAIN = re.compile(r"[^\s\"'=\\]+")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 def as_json(fields: Mapping[str, object]) -> str:

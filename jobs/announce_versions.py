@@ -19,7 +19,6 @@ from jobs.run import JobRun
 
 log = structlog.get_logger(__name__)
 
-NAME = "announce_versions"
 # Datadog takes no events that are older than 18 hours.
 _TELLABLE = timedelta(hours=17)
 # At the very first report older versions are history, not news.

@@ -7,8 +7,6 @@ from typing import Any
 
 from consumer.storage.instances import Instance, Instances
 
-NAME = "heartbeat"
-
 
 class Heartbeat:
     """The job of every process that lists it in `status`.

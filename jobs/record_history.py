@@ -10,7 +10,6 @@ from consumer.metrics import DELIVERIES, DURATION, Metrics
 from consumer.storage.ingest_history import MINUTE, Ended, IngestHistory, Minute
 from consumer.timegrid import floor
 
-NAME = "record_history"
 # Seconds. What a look finds counts for the minute of the look, so looks are much shorter apart.
 LOOK_EVERY = 10.0
 # Minutes that wait while MongoDB is away; of a longer outage the first ones are forgotten.

@@ -12,7 +12,6 @@ from consumer.datadog.series import Changes
 from consumer.metrics import Metrics
 from jobs.run import JobRun
 
-NAME = "report_datadog"
 # The share of an interval that sending may take, so that the next report begins in time.
 _SHARE = 0.8
 

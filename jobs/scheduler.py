@@ -110,13 +110,6 @@ class Scheduler:
             log.warning("jobs are still running: stopped without them", waited=timeout)
         return ended
 
-    def run_now(self, name: str) -> None:
-        """Bring the next attempt of a job forward to now; KeyError for a name not in the table.
-
-        While one is under way this does nothing.
-        """
-        self._next(self._jobs[name].name, 0)
-
     def _beat(self) -> None:
         self._pulse = monotonic()
 

@@ -20,7 +20,7 @@ from consumer.errors import SetupError
 from consumer.runtime.process import longest_stop, needed
 from consumer.service import code_places, files, windows_layout
 from consumer.service.files import File
-from consumer.service.names import NAME
+from consumer.service.names import NAME, WINDOWS_ACCOUNT
 from consumer.service.settings_file import fit
 from consumer.service.windows_layout import WindowsLayout
 from consumer.service.windows_main import command_line
@@ -57,7 +57,7 @@ def install(
     if sources.config_file is not None and fitted.config is None:
         written = File(place, f"{fitted.text}CXONE_CONFIG='{sources.config_file.absolute()}'\n")
     arguments = command_line(place, embedded=embedded)
-    account = user or f"NT SERVICE\\{NAME}"
+    account = user or WINDOWS_ACCOUNT
     out = console()
     rows = [
         (str(place), files.change_of(written)),

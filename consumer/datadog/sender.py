@@ -47,11 +47,10 @@ class Channel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """How a flush went; `reply` is the last one of Datadog, None when nothing was sent."""
+    """How a flush went, in points."""
 
     sent: int = 0
     dropped: int = 0
-    reply: Reply | None = None
 
 
 class Sender:
@@ -148,7 +147,7 @@ class Sender:
         if reply.meaning == "accepted":
             self._buffer.remove(points)
             self._metrics.count(DATADOG_SENT, len(points))
-            return replace(flushed, sent=flushed.sent + len(points), reply=reply)
+            return replace(flushed, sent=flushed.sent + len(points))
         parts = halves(batch) if reply.meaning in ("too_large", "bad") else None
         # One series that is bad is bad at every second; one that is too large may be cut on.
         if parts and (reply.meaning == "too_large" or len(batch) > 1):
@@ -162,8 +161,8 @@ class Sender:
                 points=len(points),
                 why=reply.text,
             )
-            return replace(flushed, dropped=flushed.dropped + len(points), reply=reply)
-        return replace(flushed, reply=reply)
+            return replace(flushed, dropped=flushed.dropped + len(points))
+        return flushed
 
     def _insist(
         self, request: Callable[[], Reply], stopping: Callable[[], bool], end: float, attempts: int

@@ -6,23 +6,13 @@ from collections.abc import Collection, Iterable, Iterator
 
 from consumer.datadog.points import Reading
 from consumer.histograms import increase, percentile
-from consumer.metrics import Metric, Value
+from consumer.metrics import Value
 
 # Datadog's own words of what is in the table; it knows no others of them.
 _UNITS = {"second", "percent", "byte", "event", "document"}
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 _Key = tuple[str, tuple[tuple[str, str], ...]]
-
-
-def names_of(metric: Metric) -> tuple[tuple[str, str], ...]:
-    """The names (and kinds, count or gauge) under which a row of the table reaches Datadog."""
-    if metric.kind == "counter":
-        return ((metric.name, "count"),)
-    if metric.kind == "gauge":
-        return ((metric.name, "gauge"),)
-    ways = ("avg", *PERCENTILES)
-    return ((f"{metric.name}.count", "count"), *((f"{metric.name}.{way}", "gauge") for way in ways))
 
 
 class Changes:

@@ -17,8 +17,6 @@ import winerror
 from consumer.errors import SetupError
 from consumer.service.names import DESCRIPTION, NAME, TITLE
 
-# An account that Windows makes for the service alone: no password, no rights of persons.
-ACCOUNT = f"NT SERVICE\\{NAME}"
 # Milliseconds before each restart; the last goes for all further ones. Counted anew after a day.
 _RESTARTS = (5_000, 30_000, 60_000)
 _FORGET = 86_400

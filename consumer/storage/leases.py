@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from time import monotonic
@@ -159,15 +159,6 @@ class Leases:
         )
         # An upsert that returns what it left behind always returns a document.
         return found or {}
-
-
-def fenced(filters: Mapping[str, Any], fence: int) -> Document:
-    """The filter, made to match only what no later holder has written.
-
-    The update must store `"fence": fence` in the document. An upsert under a lower fence than that
-    of the document tries to insert its `_id` again: a DuplicateKeyError there means "too late".
-    """
-    return {**filters, "fence": {"$not": {"$gt": fence}}}
 
 
 def _held(lease: Lease) -> Document:

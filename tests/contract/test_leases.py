@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
 
 from consumer.errors import StoreUnavailable
 from consumer.storage import mongo
 from consumer.storage.instances import Instances, this_process
 from consumer.storage.job_runs import JobRuns, RunRecord
-from consumer.storage.leases import Later, Lease, Leases, fenced
+from consumer.storage.leases import Later, Lease, Leases
 from jobs.hold import Hold
 from jobs.run import JobRun
 from jobs.runner import Ended, Job, Runner
@@ -155,23 +154,6 @@ def test_the_list_names_no_holder_of_an_expired_lease(database: Db) -> None:
     (row,) = leases(database, "b").all()
 
     assert (row["name"], row["holder"], row["fence"]) == ("job", None, 1)
-
-
-def test_a_write_under_an_older_fence_changes_nothing(database: Db) -> None:
-    figures = database["figures"]
-    for fence, value in ((1, "first"), (3, "third")):
-        figures.update_one(
-            fenced({"_id": "f"}, fence), {"$set": {"value": value, "fence": fence}}, upsert=True
-        )
-
-    late = figures.update_one(fenced({"_id": "f"}, 2), {"$set": {"value": "late", "fence": 2}})
-    with pytest.raises(DuplicateKeyError):
-        figures.update_one(
-            fenced({"_id": "f"}, 2), {"$set": {"value": "late", "fence": 2}}, upsert=True
-        )
-
-    assert late.matched_count == 0
-    assert figures.find_one() == {"_id": "f", "value": "third", "fence": 3}
 
 
 class Hand:

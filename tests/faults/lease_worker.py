@@ -31,7 +31,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from consumer.clock import utc_now
 from consumer.storage import mongo
 from consumer.storage.job_runs import JobRuns
-from consumer.storage.leases import Leases, fenced
+from consumer.storage.leases import Leases
 from jobs.run import JobRun
 from jobs.scheduler import Job, Runner, Scheduler
 
@@ -48,7 +48,9 @@ def work(run: JobRun, database: Any, name: str) -> dict[str, Any]:
         run.progress(step=step)
         try:
             database["ledger"].update_one(
-                fenced({"_id": "ledger"}, run.fence),
+                # Only what no later holder has written; under an older fence the upsert tries to
+                # insert the same `_id` again.
+                {"_id": "ledger", "fence": {"$not": {"$gt": run.fence}}},
                 [{"$set": {"fence": run.fence, "entries": entries}}],
                 upsert=True,
             )

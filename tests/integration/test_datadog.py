@@ -28,7 +28,7 @@ from consumer.schema.jsontypes import INTEGER, STRING
 from consumer.schema.model import Change, SchemaVersion
 from consumer.storage.announcements import Announcements
 from jobs.announce_versions import AnnounceVersions
-from jobs.report_datadog import NAME, ReportDatadog
+from jobs.report_datadog import ReportDatadog
 from jobs.scheduler import Job, Scheduler
 from tests.intake import KEY, Captured, FakeIntake, Says, intake
 from tests.service import eventually, running_service
@@ -668,7 +668,7 @@ def test_outage_of_datadog_slows_no_webhook(
         job = ReportDatadog(
             metrics=metrics, outlet=sender, common=COMMON, fleet=COMMON, clock=utc_now
         )
-        scheduler = Scheduler([Job(NAME, 60.0, job)])
+        scheduler = Scheduler([Job("report_datadog", 60.0, job)])
         scheduler.start()
         eventually(lambda: fake.requests)
 

@@ -18,16 +18,16 @@ from typer.testing import CliRunner
 from consumer.cli.datadog import app
 from consumer.cli.main import run as run_command
 from consumer.datadog.assets import assets, folder
-from consumer.datadog.series import names_of
-from consumer.metrics import TABLE
+from tests.datadog_names import readings_of_every_row
 
 DOCUMENTS = {asset.name: json.loads(asset.text) for asset in assets()}
 # space aggregation, metric, scope, groups, and whether it is a count
 _QUERY = re.compile(
     r"\b(sum|avg|max|min):([A-Za-z][\w.]*)\{([^}]*)\}(?: by \{([^}]*)\})?(\.as_count\(\))?"
 )
-_KINDS = {name: kind for row in TABLE for name, kind in names_of(row)}
-_TAGS = {name: row.tags for row in TABLE for name, _ in names_of(row)}
+_SENT = readings_of_every_row()
+_KINDS = {reading.name: reading.kind for reading in _SENT}
+_TAGS = {reading.name: tuple(reading.tags) for reading in _SENT}
 _EVERYWHERE = {"env", "service", "version", "host", "instance"}
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
+# By name, because 3.10 has only the package of the same interface.
+toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 ROOT = Path(__file__).parents[2]
 
 
 def test_every_room_of_the_consumer_stands_on_a_floor() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    settings = toml.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     floors, *_ = settings["tool"]["importlinter"]["contracts"]
     placed = [room.strip() for floor in floors["layers"] for room in floor.split("|")]
 

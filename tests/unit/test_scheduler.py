@@ -93,20 +93,6 @@ def test_runs_that_follow_each_other_closely_are_not_skipped() -> None:
         assert all(reached.wait(PATIENCE) for reached, _ in jobs)
 
 
-def test_run_now_brings_the_next_run_forward() -> None:
-    first, _ = reached, call = after(2)
-
-    with running(Job("rare", 600, call)) as scheduler:
-        assert not first.wait(0.1)
-        scheduler.run_now("rare")
-        assert reached.wait(PATIENCE)
-
-
-def test_run_now_refuses_a_job_that_is_not_in_the_table() -> None:
-    with running() as scheduler, pytest.raises(KeyError):
-        scheduler.run_now("nonsense")
-
-
 def test_stop_asks_a_run_to_end_and_waits_for_it() -> None:
     begun, ended = threading.Event(), threading.Event()
 

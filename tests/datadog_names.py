@@ -1,0 +1,19 @@
+"""Under which names, kinds and tags the rows of the metrics table reach Datadog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from consumer.datadog.points import Reading
+from consumer.datadog.series import Changes
+from consumer.metrics import TABLE, Kind, Metrics
+
+
+def readings_of_every_row() -> list[Reading]:
+    """What a process sends that has a value for each metric, under one set of tags."""
+    metrics = Metrics()
+    tell: dict[Kind, Callable[..., None]]
+    tell = {"counter": metrics.count, "gauge": metrics.set, "histogram": metrics.observe}
+    for row in TABLE:
+        tell[row.kind](row.name, 1, **dict.fromkeys(row.tags, "any"))
+    return Changes().readings(metrics.snapshot(), metrics.take_told())
