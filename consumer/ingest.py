@@ -25,7 +25,8 @@ from consumer.errors import (
 from consumer.events import Delivery, Outcome
 from consumer.guard_warnings import GuardWarnings
 from consumer.hexdump import hexdump
-from consumer.metrics import REJECTED, SECRETS, SPOOLED, UNTRACKED, VERSIONS, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import REJECTED, SECRETS, SPOOLED, UNTRACKED, VERSIONS
 from consumer.parsing import EventParser
 from consumer.redaction import Redaction
 from consumer.schema.defaults import fill

@@ -15,7 +15,8 @@ from config.logs import RateLimit
 from consumer.detective import Finding
 from consumer.errors import SignatureError, SignatureInvalid, SignatureMissing, StoreUnavailable
 from consumer.events import Delivery, Headers
-from consumer.metrics import REFUSALS_DROPPED, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import REFUSALS_DROPPED
 from consumer.storage.dead_letters import DeadLetter, DeadLetters
 
 log = structlog.get_logger(__name__)

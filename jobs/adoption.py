@@ -7,9 +7,9 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from consumer import metrics as names
 from consumer.adoption import SubjectFigures
 from consumer.metrics import Metrics
+from consumer.metrics import table as names
 from consumer.storage.retention import retained_from
 from jobs.adoption_report import Heads, report
 from jobs.adoption_rollup import Bounds, Ledger, claim, recount, roll_up

@@ -11,7 +11,8 @@ import structlog
 
 from config.logs import RateLimit
 from consumer.errors import ConsumerError, SetupError, StoreUnavailable
-from consumer.metrics import BACKFILL_BACKLOG, BACKFILL_FAILED, BACKFILLED, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import BACKFILL_BACKLOG, BACKFILL_FAILED, BACKFILLED
 from consumer.schema.compiled import CompiledSchema
 from consumer.schema.newer import fillings, newer_than
 from consumer.storage.backfill_store import Upgraded

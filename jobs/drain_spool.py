@@ -13,13 +13,13 @@ import structlog
 from config.logs import RateLimit
 from consumer.errors import Rejected, StoreUnavailable, place_of
 from consumer.events import Delivery, Outcome
-from consumer.metrics import (
+from consumer.metrics import Metrics
+from consumer.metrics.table import (
     SPOOL_BYTES,
     SPOOL_DAMAGED,
     SPOOL_DEPTH,
     SPOOL_DRAINED,
     SPOOL_OLDEST,
-    Metrics,
 )
 from consumer.spool import Entry, Spool
 from consumer.storage.outage import Outage

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from consumer.metrics import SECRETS, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import SECRETS
 from consumer.signature import Secret, fingerprint
 
 # Seconds between looks; the last use of a secret is known to that.

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from consumer.histograms import Buckets, increase, merged
-from consumer.metrics import DELIVERIES, DURATION, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import DELIVERIES, DURATION
 from consumer.storage.ingest_history import MINUTE, Ended, IngestHistory, Minute
 from consumer.timegrid import floor
 

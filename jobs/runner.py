@@ -15,7 +15,8 @@ import structlog
 from config.ratelimit import RateLimit
 from consumer.clock import utc_now
 from consumer.errors import ConsumerError, SetupError, StoreUnavailable, place_of
-from consumer.metrics import JOB_DURATION, JOB_RUNS, JOB_SUCCESS_AGE, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import JOB_DURATION, JOB_RUNS, JOB_SUCCESS_AGE
 from consumer.storage.job_runs import JobRuns, Outcome, RunRecord
 from consumer.storage.leases import Later, Leases
 from jobs.attendant import attended

@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 
 from consumer.errors import MalformedJson
-from consumer.metrics import DEAD_LETTERS, DEAD_LETTERS_OLDEST, RETRIES, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import DEAD_LETTERS, DEAD_LETTERS_OLDEST, RETRIES
 from consumer.replay import Replay
 from consumer.storage.conditions import WAITS_FOR, Conditions
 from consumer.storage.dead_letters import OPEN, UNRESOLVED, DeadLetters

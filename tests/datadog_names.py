@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from consumer.datadog.points import Reading
 from consumer.datadog.series import Changes
-from consumer.metrics import TABLE, Kind, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import TABLE, Kind
 
 
 def readings_of_every_row() -> list[Reading]:

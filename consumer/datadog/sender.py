@@ -18,13 +18,13 @@ from consumer.datadog.points import Point
 from consumer.datadog.replies import Reply
 from consumer.datadog.state import State
 from consumer.datadog.trying import Tools, insist
-from consumer.metrics import (
+from consumer.metrics import Metrics
+from consumer.metrics.table import (
     DATADOG_BUFFER,
     DATADOG_DROPPED,
     DATADOG_LAST_SUCCESS,
     DATADOG_REQUESTS,
     DATADOG_SENT,
-    Metrics,
 )
 
 log = structlog.get_logger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from consumer.datadog.points import Reading
 from consumer.histograms import increase, percentile
-from consumer.metrics import Value
+from consumer.metrics.values import Value
 
 # Datadog's own words of what is in the table; it knows no others of them.
 _UNITS = {"second", "percent", "byte", "event", "document"}

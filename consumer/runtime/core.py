@@ -18,7 +18,8 @@ from config.settings import Settings
 from consumer.clock import utc_now
 from consumer.detective import investigate
 from consumer.ingest import Fallback, Ingest
-from consumer.metrics import BUILD, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import BUILD
 from consumer.options import (
     dead_letter_retention,
     event_fields,

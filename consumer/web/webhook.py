@@ -13,7 +13,8 @@ import falcon
 
 from consumer.errors import ConsumerError, Rejected, SignatureError
 from consumer.events import Delivery, Outcome
-from consumer.metrics import DELIVERIES, DURATION, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import DELIVERIES, DURATION
 from consumer.web import canary
 from consumer.web.headers import EnvironHeaders
 from consumer.web.resource import Resource

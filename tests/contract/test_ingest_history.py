@@ -11,7 +11,8 @@ import pytest
 from pymongo.database import Database
 
 from consumer.errors import StoreUnavailable
-from consumer.metrics import DELIVERIES, DURATION, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import DELIVERIES, DURATION
 from consumer.storage import mongo
 from consumer.storage.ingest_history import MINUTE, Ended, IngestHistory, Minute, Slot, pipeline
 from jobs.record_history import RecordHistory

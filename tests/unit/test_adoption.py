@@ -10,7 +10,8 @@ from rich.console import Console
 
 from consumer.adoption import SubjectCounts, SubjectFigures, figures
 from consumer.cli.adoption_view import bar, show, sparkline
-from consumer.metrics import VERSION_PRODUCER_RATE, VERSION_TOTAL, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import VERSION_PRODUCER_RATE, VERSION_TOTAL
 from consumer.storage.retention import retained_from
 from consumer.timegrid import HOUR, hour_of, next_slice, slice_of
 from jobs.adoption import GAUGES

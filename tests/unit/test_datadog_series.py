@@ -11,7 +11,8 @@ import pytest
 from consumer.datadog.points import Reading
 from consumer.datadog.series import Changes
 from consumer.histograms import percentile
-from consumer.metrics import TABLE, Metric, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import TABLE, Metric
 from tests.datadog_names import readings_of_every_row
 
 ROWS = (

@@ -6,7 +6,7 @@ from pathlib import Path
 from config.readme import with_settings
 from config.settings import rows
 from consumer.cli.main import COMMANDS, GROUPS
-from consumer.metrics import TABLE
+from consumer.metrics.table import TABLE
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,8 @@ import pytest
 
 from consumer.doctor.secret_use import judge_current, judge_previous
 from consumer.errors import StoreUnavailable
-from consumer.metrics import SECRETS, Metrics
+from consumer.metrics import Metrics
+from consumer.metrics.table import SECRETS
 from consumer.signature import Secret, fingerprint
 from consumer.storage.secret_use import Use
 from jobs.note_secrets import NoteSecrets
