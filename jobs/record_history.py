@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from consumer.histograms import Buckets, increase, merged
+from consumer.histograms import Buckets, increase
 from consumer.metrics import Metrics
 from consumer.metrics.table import DELIVERIES, DURATION
-from consumer.storage.ingest_history import MINUTE, Ended, IngestHistory, Minute
+from consumer.storage.ingest_history import GRAINS, Ended, IngestHistory, Period, by_outcome
 from consumer.timegrid import floor
 
 # Seconds. What a look finds counts for the minute of the look, so looks are much shorter apart.
 LOOK_EVERY = 10.0
-# Minutes that wait while MongoDB is away; of a longer outage the first ones are forgotten.
+# What waits while MongoDB is away; of a longer outage the first periods are forgotten.
 _KEPT = timedelta(days=1)
 _AT_ONCE = 200
 
@@ -35,38 +35,19 @@ class RecordHistory:
         self._clock = clock
         self._counts: dict[str, float] = {}
         self._times: dict[str, tuple[float, Buckets]] = {}
-        # Grown, and not yet written as they are now.
-        self._waiting: dict[datetime, dict[str, Ended]] = {}
-        self._current: tuple[datetime, dict[str, Ended]] | None = None
+        self._series = {grain: _Series(grain) for grain in GRAINS}
 
     def __call__(self) -> None:
         """Look and write; raises StoreUnavailable, and nothing is lost by that."""
-        self._look()
-        while self._waiting:
-            some = dict(list(self._waiting.items())[:_AT_ONCE])
-            # What a failed write leaves behind is written again, whole.
-            self._history.write(
-                self._instance,
-                (Minute(at, tuple(ended.values())) for at, ended in some.items()),
-            )
-            for at in some:
-                self._waiting.pop(at, None)
-
-    def _look(self) -> None:
-        grown = self._grown()
-        if not grown:
-            return
-        now = floor(self._clock(), MINUTE)
-        # A clock that was set back must not replace a minute that is written.
-        at, ended = self._current or (now, {})
-        if now > at:
-            at, ended = now, {}
-        for each in grown:
-            ended[each.outcome] = _sum(ended.get(each.outcome), each)
-        self._current = at, ended
-        self._waiting[at] = ended
-        for old in [old for old in self._waiting if old <= at - _KEPT]:
-            del self._waiting[old]
+        grown, now = self._grown(), self._clock()
+        if grown:
+            for series in self._series.values():
+                series.add(grown, now)
+        for grain, series in self._series.items():
+            while some := series.waiting(_AT_ONCE):
+                # What a failed write leaves behind is written again, whole.
+                self._history.write(self._instance, grain, some)
+                series.written(some)
 
     def _grown(self) -> list[Ended]:
         """What was answered since the last look."""
@@ -86,12 +67,31 @@ class RecordHistory:
         return found
 
 
-def _sum(ended: Ended | None, more: Ended) -> Ended:
-    if ended is None:
-        return more
-    return Ended(
-        more.outcome,
-        ended.count + more.count,
-        ended.seconds + more.seconds,
-        merged((ended.buckets, more.buckets)),
-    )
+class _Series:
+    """What this process answered, by periods of one grain: which of them wait to be written, and
+    the last, which still grows."""
+
+    def __init__(self, grain: timedelta) -> None:
+        self._grain = grain
+        self._last: Period | None = None
+        self._waiting: dict[datetime, Period] = {}
+
+    def add(self, grown: Iterable[Ended], now: datetime) -> None:
+        last, at = self._last, floor(now, self._grain)
+        # A clock that was set back must not replace a period that is written.
+        if last is None or last.at < at:
+            last = Period(at, ())
+        self._last = last = Period(last.at, by_outcome((*last.ended, *grown)))
+        self._waiting[last.at] = last
+        for old in [old for old in self._waiting if old <= last.at - _KEPT]:
+            del self._waiting[old]
+
+    def waiting(self, most: int) -> list[Period]:
+        """The longest waiting ones."""
+        return list(self._waiting.values())[:most]
+
+    def written(self, periods: Iterable[Period]) -> None:
+        for period in periods:
+            # What has grown meanwhile waits on.
+            if self._waiting.get(period.at) is period:
+                del self._waiting[period.at]

@@ -31,6 +31,7 @@ OURS = (
     mongo.REPORTS,
     mongo.AUDIT,
     mongo.INGEST_HISTORY,
+    mongo.INGEST_QUARTERS,
 )
 _NEEDED = ("find", "insert", "update", "remove", "createIndex")
 _UNAUTHORIZED = 13

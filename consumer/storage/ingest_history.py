@@ -1,4 +1,4 @@
-"""Remember by minute how deliveries ended and how long they took, over all processes."""
+"""Remember by minute and quarter how deliveries ended and how long they took, in all processes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from consumer.histograms import Buckets, merged, percentile
-from consumer.storage.mongo import INGEST_HISTORY, Document
+from consumer.storage.mongo import INGEST_HISTORY, INGEST_QUARTERS, Document
 from consumer.storage.translate import translated
 from consumer.timegrid import floor
 
 MINUTE = timedelta(minutes=1)
+QUARTER = timedelta(minutes=15)
+# Each delivery is written in each of these. Four processes leave 40,320 minutes in a week, which
+# MongoDB needs most of a second to sum, but 2,688 quarters.
+GRAINS = (MINUTE, QUARTER)
 # What a picture can show, and a page can hold.
 MOST_SLOTS = 1000
 _FEW_SLOTS = 120
@@ -48,8 +52,9 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Minute:
-    """What one process answered in the minute that begins `at`; only outcomes that occurred."""
+class Period:
+    """What one process answered in the minute or quarter that begins `at`; only outcomes that
+    occurred."""
 
     at: datetime
     ended: tuple[Ended, ...]
@@ -73,25 +78,30 @@ class Slot:
 
 
 class IngestHistory:
-    """The collection `ingest_history`: one document for each process and minute in which something
-    came. Methods raise StoreUnavailable.
+    """The collections `ingest_history` and `ingest_quarters`: one document for each process and
+    minute, or quarter, in which something came. Methods raise StoreUnavailable.
 
-    Writing a minute again replaces it, so that a repeated write changes nothing.
+    Writing a period again replaces it, so that a repeated write changes nothing.
     """
 
     def __init__(self, db: Database[Document]) -> None:
         codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
         # A picture, not a promise: it need not wait for a majority.
-        self._minutes = db[INGEST_HISTORY].with_options(
-            codec_options=codec, write_concern=WriteConcern(w=1), read_concern=ReadConcern("local")
-        )
+        self._periods = {
+            grain: db[name].with_options(
+                codec_options=codec,
+                write_concern=WriteConcern(w=1),
+                read_concern=ReadConcern("local"),
+            )
+            for grain, name in ((MINUTE, INGEST_HISTORY), (QUARTER, INGEST_QUARTERS))
+        }
 
-    def write(self, instance: str, minutes: Iterable[Minute]) -> None:
-        """Keep what a process (`Instance.id`) answered in whole or begun minutes."""
-        operations = [_replacement(instance, minute) for minute in minutes]
+    def write(self, instance: str, grain: timedelta, periods: Iterable[Period]) -> None:
+        """Keep what a process (`Instance.id`) answered in whole or begun periods of a grain."""
+        operations = [_replacement(instance, period) for period in periods]
         if operations:
             with translated(INGEST_HISTORY):
-                self._minutes.bulk_write(operations, ordered=False)
+                self._periods[grain].bulk_write(operations, ordered=False)
 
     def last(self, window: timedelta, now: datetime) -> tuple[timedelta, list[Slot]]:
         """The step and the slots of the time up to `now`, in few enough slots for a picture."""
@@ -100,24 +110,26 @@ class IngestHistory:
 
     def read(self, start: datetime, end: datetime, step: timedelta) -> list[Slot]:
         """Slots of `step` (whole minutes) from the one that holds `start` to before `end`, those
-        without a delivery too; the last may have just begun. ValueError for too many.
+        without a delivery too; the last may have just begun. Steps of whole quarters are summed
+        from quarters, also that which `end` divides. ValueError for too many.
         """
         first = floor(start, step)
         many = -((first - end) // step)
         if step % MINUTE or many > MOST_SLOTS:
             raise ValueError(f"{many} slots of {step}: at most {MOST_SLOTS} of whole minutes")
+        periods = self._periods[MINUTE if step % QUARTER else QUARTER]
         found: dict[datetime, list[Ended]] = {}
         with translated(INGEST_HISTORY):
-            for row in self._minutes.aggregate(pipeline(first, end, step)):
+            for row in periods.aggregate(pipeline(first, end, step)):
                 found.setdefault(row["_id"]["at"], []).append(_ended(row))
         return [
-            Slot(at, tuple(_by_outcome(found.get(at, ()))))
+            Slot(at, by_outcome(found.get(at, ())))
             for at in (first + n * step for n in range(many))
         ]
 
 
 def pipeline(start: datetime, end: datetime, step: timedelta) -> list[Document]:
-    """Sums by slot and outcome, made by the server: a week of many processes is a lot to send."""
+    """Sums by slot and outcome, made by the server: a day of many processes is a lot to send."""
     slot = {"$dateTrunc": {"date": "$at", "unit": "minute", "binSize": step // MINUTE}}
     return [
         {"$match": {"at": {"$gte": start, "$lt": end}}},
@@ -137,11 +149,27 @@ def pipeline(start: datetime, end: datetime, step: timedelta) -> list[Document]:
     ]
 
 
-def _replacement(instance: str, minute: Minute) -> ReplaceOne[Document]:
-    bounds = [bound for bound, _ in minute.ended[0].buckets] if minute.ended else []
+def by_outcome(several: Iterable[Ended]) -> tuple[Ended, ...]:
+    """All together, each outcome once."""
+    outcomes: dict[str, list[Ended]] = {}
+    for each in several:
+        outcomes.setdefault(each.outcome, []).append(each)
+    return tuple(
+        Ended(
+            outcome,
+            sum(part.count for part in parts),
+            sum(part.seconds for part in parts),
+            merged(part.buckets for part in parts),
+        )
+        for outcome, parts in sorted(outcomes.items())
+    )
+
+
+def _replacement(instance: str, period: Period) -> ReplaceOne[Document]:
+    bounds = [bound for bound, _ in period.ended[0].buckets] if period.ended else []
     document: Document = {
-        "_id": {"instance": instance, "at": minute.at},
-        "at": minute.at,
+        "_id": {"instance": instance, "at": period.at},
+        "at": period.at,
         "bounds": bounds,
         "ended": [
             {
@@ -150,7 +178,7 @@ def _replacement(instance: str, minute: Minute) -> ReplaceOne[Document]:
                 "seconds": each.seconds,
                 "buckets": [int(count) for _, count in each.buckets],
             }
-            for each in minute.ended
+            for each in period.ended
         ],
     }
     return ReplaceOne({"_id": document["_id"]}, document, upsert=True)
@@ -160,17 +188,3 @@ def _ended(row: Document) -> Ended:
     key: dict[str, Any] = row["_id"]
     buckets = tuple((bound, float(row[f"b{n}"])) for n, bound in enumerate(key["bounds"]))
     return Ended(key["outcome"], int(row["count"]), float(row["seconds"]), buckets)
-
-
-def _by_outcome(found: Iterable[Ended]) -> Iterable[Ended]:
-    outcomes: dict[str, list[Ended]] = {}
-    for each in found:
-        outcomes.setdefault(each.outcome, []).append(each)
-    for outcome in sorted(outcomes):
-        parts = outcomes[outcome]
-        yield Ended(
-            outcome,
-            sum(part.count for part in parts),
-            sum(part.seconds for part in parts),
-            merged(part.buckets for part in parts),
-        )

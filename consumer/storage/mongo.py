@@ -26,6 +26,7 @@ JOB_RUNS = "job_runs"
 INSTANCES = "instances"
 SECRET_USE = "secret_use"  # noqa: S105 - a name
 INGEST_HISTORY = "ingest_history"
+INGEST_QUARTERS = "ingest_quarters"
 ADOPTION_COUNTS = "adoption_counts"
 ADOPTION_TOTALS = "adoption_totals"
 ADOPTION_STATE = "adoption_state"
@@ -131,6 +132,13 @@ INDEXES = (
         "deliveries of the last hours by minute; those of a week ago, deleted by MongoDB",
         # A week shows what is usual at this hour and day; a process writes 1,440 small ones a day.
         expire_after=7 * 86_400,
+    ),
+    Index(
+        INGEST_QUARTERS,
+        (("at", ASCENDING),),
+        "deliveries of the last days by quarter of an hour; those of last week, deleted by MongoDB",
+        # A day more than the longest span, whose first slot begins up to two hours before it.
+        expire_after=8 * 86_400,
     ),
 )
 

@@ -17,7 +17,7 @@ from consumer.schema.policy import Guards, SubjectPolicy
 from consumer.storage import mongo
 from consumer.storage.adoption_counts import NEVER
 from consumer.storage.adoption_state import AdoptionState
-from consumer.storage.ingest_history import Ended, IngestHistory, Minute
+from consumer.storage.ingest_history import GRAINS, MINUTE, Ended, IngestHistory, Period, by_outcome
 from consumer.timegrid import HOUR, floor, hour_of
 from jobs.adoption_rollup import LATE, ledger
 from tests.adoption import documents, spread
@@ -163,14 +163,18 @@ def _deeds(db: Db, now: datetime) -> None:
 
 
 def _traffic(db: Db, chance: random.Random, now: datetime) -> None:
-    last = floor(now, timedelta(minutes=1))
+    """A whole week of four processes."""
+    last = floor(now, MINUTE)
     history = IngestHistory(db)
-    for instance in ("one", "two"):
-        minutes = [
-            Minute(last - n * timedelta(minutes=1), _ended(chance)) for n in range(1, 7 * 1440)
-        ]
-        for start in range(0, len(minutes), 1000):
-            history.write(instance, minutes[start : start + 1000])
+    for instance in ("one", "two", "three", "four"):
+        minutes = [Period(last - n * MINUTE, _ended(chance)) for n in range(1, 7 * 1440)]
+        for grain in GRAINS:
+            together: defaultdict[datetime, list[Ended]] = defaultdict(list)
+            for minute in minutes:
+                together[floor(minute.at, grain)] += minute.ended
+            history.write(
+                instance, grain, (Period(at, by_outcome(all_)) for at, all_ in together.items())
+            )
 
 
 def _ended(chance: random.Random) -> tuple[Ended, ...]:
@@ -180,6 +184,7 @@ def _ended(chance: random.Random) -> tuple[Ended, ...]:
             ("processed", chance.randint(50, 200)),
             ("duplicate", chance.randint(1, 9)),
             ("rejected", chance.randint(1, 3)),
+            ("refused", chance.randint(1, 3)),
         )
     )
 

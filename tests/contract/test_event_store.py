@@ -150,6 +150,7 @@ def test_every_index_of_the_table_serves_its_query(database: Db) -> None:
         ("job_runs", "series"): database["job_runs"].find({"series": "x"}).sort("started_at", -1),
         ("job_runs", "expires_at"): database["job_runs"].find({"expires_at": past}),
         ("ingest_history", "at"): database["ingest_history"].find({"at": past}),
+        ("ingest_quarters", "at"): database["ingest_quarters"].find({"at": past}),
         ("audit", "at"): database["audit"].find({"at": past}).sort("at", -1),
         ("schema_versions", "created_at"): database["schema_versions"]
         .find()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -14,7 +15,17 @@ from consumer.errors import StoreUnavailable
 from consumer.metrics import Metrics
 from consumer.metrics.table import DELIVERIES, DURATION
 from consumer.storage import mongo
-from consumer.storage.ingest_history import MINUTE, Ended, IngestHistory, Minute, Slot, pipeline
+from consumer.storage.ingest_history import (
+    GRAINS,
+    MINUTE,
+    QUARTER,
+    Ended,
+    IngestHistory,
+    Period,
+    Slot,
+    by_outcome,
+    pipeline,
+)
 from jobs.record_history import RecordHistory
 from tests.service import running_service
 
@@ -45,6 +56,15 @@ def answer(metrics: Metrics, outcome: str, seconds: float, times: int = 1) -> No
 
 def counts(slots: list[Slot]) -> list[dict[str, int]]:
     return [{each.outcome: each.count for each in slot.ended} for slot in slots]
+
+
+def all_of(slots: list[Slot]) -> list[Ended]:
+    return [each for slot in slots for each in slot.ended]
+
+
+def allow(database: Db, writes: bool) -> None:
+    for name in (mongo.INGEST_HISTORY, mongo.INGEST_QUARTERS):
+        database.command("collMod", name, validator={} if writes else {"never": True})
 
 
 def of(outcome: str, bounds: tuple[float, ...], inside: tuple[int, ...]) -> Ended:
@@ -79,29 +99,35 @@ def test_what_a_process_answers_stands_in_the_minute_it_was_seen(history: Ingest
     assert slots[0].percentile(0.5) is None
 
 
-def test_sums_over_processes_minutes_and_outcomes_are_exact(history: IngestHistory) -> None:
-    # Arrange: a day of random minutes of three processes, each written twice.
+@pytest.mark.parametrize(
+    ("grain", "window", "expected"),
+    [(MINUTE, timedelta(hours=6), 5 * MINUTE), (QUARTER, timedelta(days=7), 8 * QUARTER)],
+)
+def test_sums_over_processes_periods_and_outcomes_are_exact(
+    history: IngestHistory, grain: timedelta, window: timedelta, expected: timedelta
+) -> None:
+    # Arrange: random periods of three processes, each written twice.
     chance = random.Random(7)
     bounds = (0.001, 0.1, 1.0)
     written: list[tuple[datetime, Ended]] = []
     for process in ("a", "b", "c"):
-        minutes = []
-        for at in (NOON + n * MINUTE for n in chance.sample(range(1440), 200)):
+        periods = []
+        for at in (NOON + n * grain for n in chance.sample(range(window // grain), 200)):
             outcomes = chance.sample(["processed", "held", "refused"], chance.randint(1, 3))
             ended = [
                 of(name, bounds, tuple(chance.randint(0, 9) for _ in range(4))) for name in outcomes
             ]
-            minutes.append(Minute(at, tuple(ended)))
+            periods.append(Period(at, tuple(ended)))
             written += [(at, each) for each in ended]
-        history.write(process, minutes)
-        history.write(process, minutes)
+        history.write(process, grain, periods)
+        history.write(process, grain, periods)
 
     # Act
-    step, slots = history.last(timedelta(days=1), NOON + timedelta(days=1))
+    step, slots = history.last(window, NOON + window)
 
     # Assert: against adding up one by one.
-    assert step == timedelta(minutes=15)
-    assert len(slots) == 96
+    assert step == expected
+    assert len(slots) == window / step
     for slot in slots:
         for each in slot.ended:
             inside = [
@@ -118,15 +144,41 @@ def test_sums_over_processes_minutes_and_outcomes_are_exact(history: IngestHisto
     assert sum(slot.count for slot in slots) == sum(each.count for _, each in written)
 
 
-def test_processes_with_other_bounds_are_read_together(history: IngestHistory) -> None:
-    history.write("old", [Minute(NOON, (of("processed", (0.1,), (4, 0)),))])
-    history.write("new", [Minute(NOON, (of("processed", (0.05, 0.2), (1, 2, 3)),))])
+def test_quarters_sum_to_what_the_minutes_do(history: IngestHistory, database: Db) -> None:
+    # Arrange: half a day of two processes with looks of all lengths, and an hour without MongoDB.
+    chance = random.Random(5)
+    answered = 0
+    for process in ("a", "b"):
+        metrics, clock = Metrics(), Clock()
+        record = RecordHistory(metrics, history, process, clock)
+        while clock.now < NOON + timedelta(hours=12):
+            clock.now += timedelta(seconds=chance.randint(5, 400))
+            for outcome in ("processed", "rejected"):
+                times = chance.randint(0, 3)
+                answered += times
+                answer(metrics, outcome, chance.choice([0.0008, 0.004, 0.3]), times)
+            away = timedelta(hours=5) < clock.now - NOON < timedelta(hours=6)
+            allow(database, not away)
+            with pytest.raises(StoreUnavailable) if away else nullcontext():
+                record()
+        allow(database, True)
+        record()
 
-    (slot,) = history.read(NOON, NOON + MINUTE, MINUTE)
+    # Act
+    end = clock.now + MINUTE
+    by_minute = by_outcome(all_of(history.read(NOON, end, MINUTE)))
+    by_quarter = by_outcome(all_of(history.read(NOON, end, QUARTER)))
+    _, week = history.last(timedelta(days=7), end)
 
-    (ended,) = slot.ended
-    assert ended.count == 10
-    assert list(ended.buckets) == [(0.05, 1), (0.1, 5), (0.2, 7), (math.inf, 10)]
+    # Assert
+    assert sum(each.count for each in by_quarter) == answered
+    for minutes, quarters, days in zip(
+        by_minute, by_quarter, by_outcome(all_of(week)), strict=True
+    ):
+        assert minutes.outcome == quarters.outcome == days.outcome
+        assert minutes.count == quarters.count == days.count
+        assert minutes.buckets == quarters.buckets == days.buckets
+        assert minutes.seconds == pytest.approx(quarters.seconds) == pytest.approx(days.seconds)
 
 
 def test_what_was_counted_while_mongodb_refused_is_written_when_it_takes_it_again(
@@ -134,13 +186,13 @@ def test_what_was_counted_while_mongodb_refused_is_written_when_it_takes_it_agai
 ) -> None:
     metrics, clock = Metrics(), Clock()
     record = RecordHistory(metrics, history, "a", clock)
-    database.command("collMod", mongo.INGEST_HISTORY, validator={"never": True})
+    allow(database, False)
     for _ in range(3):
         answer(metrics, "spooled", 0.3)
         with pytest.raises(StoreUnavailable):
             record()
         clock.now += MINUTE
-    database.command("collMod", mongo.INGEST_HISTORY, validator={})
+    allow(database, True)
     answer(metrics, "processed", 0.001)
     record()
     record()
@@ -150,24 +202,21 @@ def test_what_was_counted_while_mongodb_refused_is_written_when_it_takes_it_agai
     assert counts(slots) == [{"spooled": 1}] * 3 + [{"processed": 1}]
 
 
-def test_minutes_that_wait_for_mongodb_are_bounded_by_a_day(
-    history: IngestHistory, database: Db
-) -> None:
+def test_what_waits_for_mongodb_is_bounded_by_a_day(history: IngestHistory, database: Db) -> None:
     metrics, clock = Metrics(), Clock()
     record = RecordHistory(metrics, history, "a", clock)
-    database.command("collMod", mongo.INGEST_HISTORY, validator={"never": True})
+    allow(database, False)
     for _ in range(3):
         answer(metrics, "spooled", 0.3)
         with pytest.raises(StoreUnavailable):
             record()
         clock.now += timedelta(hours=13)
-    database.command("collMod", mongo.INGEST_HISTORY, validator={})
+    allow(database, True)
 
     record()
 
-    assert database[mongo.INGEST_HISTORY].distinct("at") == [
-        NOON + timedelta(hours=hours) for hours in (13, 26)
-    ]
+    for name in (mongo.INGEST_HISTORY, mongo.INGEST_QUARTERS):
+        assert database[name].distinct("at") == [NOON + timedelta(hours=n) for n in (13, 26)]
 
 
 def test_clock_set_back_replaces_no_minute_that_was_written(history: IngestHistory) -> None:
@@ -191,7 +240,8 @@ def test_a_process_that_answered_nothing_writes_nothing(
     record()
     record()
 
-    assert database[mongo.INGEST_HISTORY].count_documents({}) == 0
+    for name in (mongo.INGEST_HISTORY, mongo.INGEST_QUARTERS):
+        assert database[name].count_documents({}) == 0
 
 
 def test_too_many_slots_are_refused(history: IngestHistory) -> None:
@@ -201,22 +251,32 @@ def test_too_many_slots_are_refused(history: IngestHistory) -> None:
         history.read(NOON - MINUTE, NOON, timedelta(seconds=30))
 
 
-def test_reading_a_window_reads_only_its_minutes(history: IngestHistory, database: Db) -> None:
-    for n in range(50):
-        history.write("a", [Minute(NOON + n * MINUTE, (of("processed", (1.0,), (1, 0)),))])
+@pytest.mark.parametrize("grain", GRAINS)
+def test_reading_a_window_reads_only_its_periods(
+    history: IngestHistory, database: Db, grain: timedelta
+) -> None:
+    name = mongo.INGEST_HISTORY if grain == MINUTE else mongo.INGEST_QUARTERS
+    few = (of("processed", (1.0,), (1, 0)),)
+    history.write("a", grain, (Period(NOON + n * grain, few) for n in range(50)))
 
     explained = database.command(
         "explain",
-        {
-            "aggregate": mongo.INGEST_HISTORY,
-            "pipeline": pipeline(NOON, NOON + 5 * MINUTE, MINUTE),
-            "cursor": {},
-        },
+        {"aggregate": name, "pipeline": pipeline(NOON, NOON + 5 * grain, grain), "cursor": {}},
         verbosity="executionStats",
     )
 
     stats = explained.get("executionStats") or explained["stages"][0]["$cursor"]["executionStats"]
     assert stats["totalDocsExamined"] == 5
+
+
+def test_a_week_is_read_from_its_quarters(history: IngestHistory, database: Db) -> None:
+    few = (of("processed", (1.0,), (1, 0)),)
+    history.write("a", MINUTE, (Period(NOON + n * MINUTE, few) for n in range(60)))
+    history.write("a", QUARTER, [Period(NOON, (of("processed", (1.0,), (7, 0)),))])
+
+    _, slots = history.last(timedelta(days=7), NOON + timedelta(hours=1))
+
+    assert counts(slots)[-1] == {"processed": 7}
 
 
 def test_running_services_leave_their_history_behind(mongod_uri: str, database: Db) -> None:
@@ -226,11 +286,10 @@ def test_running_services_leave_their_history_behind(mongod_uri: str, database: 
             assert client.post(b"{").status == 400
 
     now = datetime.now(timezone.utc)
-    _, slots = IngestHistory(database).last(timedelta(hours=1), now)
+    for span in (timedelta(hours=1), timedelta(days=7)):
+        _, slots = IngestHistory(database).last(span, now)
 
-    ended = [each for slot in slots for each in slot.ended]
-    assert sum(each.count for each in ended if each.outcome == "processed") == 2
-    assert sum(each.count for each in ended if each.outcome == "rejected") == 2
-    assert all(0 < each.percentile(0.5) < 10 for each in ended)
-    assert database[mongo.INGEST_HISTORY].count_documents({}) >= 2
+        ended = by_outcome(all_of(slots))
+        assert {each.outcome: each.count for each in ended} == {"processed": 2, "rejected": 2}
+        assert all(0 < each.percentile(0.5) < 10 for each in ended)
     assert "failed" not in database["job_runs"].distinct("outcome", {"job": "record_history"})

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
-from consumer.storage.ingest_history import MINUTE, Ended, IngestHistory, Minute
-from consumer.web.console.traffic import TrafficBoard, traffic
+from consumer.storage.ingest_history import GRAINS, MINUTE, Ended, IngestHistory, Period
+from consumer.timegrid import floor
+from consumer.web.console.traffic import SPANS, TrafficBoard, traffic
 from tests.adoption import NOW
 
 Db = Database[dict[str, Any]]
@@ -21,11 +22,16 @@ def ended(outcome: str, count: int) -> Ended:
     return Ended(outcome, count, count * 0.004, ((0.005, float(count)), (math.inf, float(count))))
 
 
+def write(history: IngestHistory, process: str, at: datetime, *all_: Ended) -> None:
+    for grain in GRAINS:
+        history.write(process, grain, [Period(floor(at, grain), all_)])
+
+
 @pytest.fixture
 def history(database: Db) -> IngestHistory:
     found = IngestHistory(database)
-    found.write("one", [Minute(BEFORE, (ended("processed", 30), ended("held", 2)))])
-    found.write("two", [Minute(BEFORE, (ended("processed", 10),))])
+    write(found, "one", BEFORE, ended("processed", 30), ended("held", 2))
+    write(found, "two", BEFORE, ended("processed", 10))
     return found
 
 
@@ -33,11 +39,35 @@ def test_all_processes_together_by_outcome(history: IngestHistory) -> None:
     found = traffic(history, "1h", NOW)
 
     assert found.deliveries == 42
-    assert found.rate == pytest.approx(42 / 60)
+    assert 42 / 61 < found.rate <= 42 / 60
     assert found.p99 == pytest.approx(0.005, abs=0.0001)
     assert found.ingest is not None
     assert found.ingest.legend == (("processed", "c1", "40"), ("held", "c4", "2"))
     assert found.ingest.rows == ((f"{BEFORE:%H:%M}", "40", "2"),)
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_each_span_shows_all_that_came_in_it(history: IngestHistory, span: str) -> None:
+    first = floor(NOW - SPANS[span], MINUTE) + MINUTE
+    write(history, "three", first, ended("processed", 100))
+
+    found = traffic(history, span, NOW)
+
+    assert found.deliveries == 142
+    assert found.ingest is not None
+    assert found.ingest.legend[0] == ("processed", "c1", "140")
+    assert len(found.ingest.rows) == 2
+
+
+def test_rate_is_over_the_time_that_was_counted(history: IngestHistory) -> None:
+    at = NOW.replace(hour=13, minute=59)
+    write(history, "three", at - timedelta(days=7, minutes=90), ended("processed", 120))
+
+    found = traffic(history, "7d", at)
+
+    # The first slot is whole: it begins two hours, less three seconds, before the week.
+    assert found.deliveries == 162
+    assert found.rate == pytest.approx(162 / (7 * 1440 + 120), rel=0.0001)
 
 
 def test_nothing_is_drawn_where_nothing_came(database: Db) -> None:
@@ -59,7 +89,7 @@ def test_drawings_hold_no_style_script_or_address_of_another_host(history: Inges
 def test_a_week_is_drawn_once_for_half_a_minute(database: Db, history: IngestHistory) -> None:
     board = TrafficBoard(history)
     board.of("7d", NOW)
-    history.write("one", [Minute(BEFORE + MINUTE, (ended("processed", 5),))])
+    write(history, "three", BEFORE + MINUTE, ended("processed", 5))
 
     soon = board.of("7d", NOW + timedelta(seconds=29)).deliveries
     later = board.of("7d", NOW + timedelta(seconds=31)).deliveries

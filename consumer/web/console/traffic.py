@@ -31,8 +31,8 @@ _SHARES = ((0.5, "median", "c0"), (0.99, "99 %", "c2"))
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """`rate` is deliveries a minute over the span, `p99` in seconds; charts are None where nothing
-    came."""
+    """`rate` is deliveries a minute since the first slot began, `p99` in seconds; charts are None
+    where nothing came."""
 
     span: str
     deliveries: int
@@ -62,13 +62,13 @@ class TrafficBoard:
 
 def traffic(history: IngestHistory, span: str, now: datetime) -> Traffic:
     """The traffic of a span of SPANS up to now; raises StoreUnavailable."""
-    window = SPANS[span]
-    step, slots = history.last(window, now)
+    step, slots = history.last(SPANS[span], now)
     count = sum(slot.count for slot in slots)
     return Traffic(
         span=span,
         deliveries=count,
-        rate=count / (window / timedelta(minutes=1)),
+        # The first slot is whole, and so begins up to a step before the span does.
+        rate=count / ((now - slots[0].at) / timedelta(minutes=1)),
         p99=_over_all(slots, 0.99),
         ingest=_ingest(slots, step) if count else None,
         latency=_latency(slots) if count else None,
