@@ -70,6 +70,9 @@ class Pages:
         self._environment.globals["asset"] = assets.url
         # Here rather than imported by each template: blocks see nothing of what theirs imports.
         self._environment.globals["m"] = self._environment.get_template("macros.html").module
+        # Now, rather than for the first reader of each screen while webhooks wait.
+        for name in self._environment.list_templates(extensions=("html",)):
+            self._environment.get_template(name)
 
     def render(self, template: str, values: Mapping[str, Any]) -> str:
         return self._environment.get_template(template).render(values)

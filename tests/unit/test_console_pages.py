@@ -1,0 +1,32 @@
+"""Pages are ready to be made when the service is ready."""
+
+from __future__ import annotations
+
+import contextlib
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from jinja2 import Environment, UndefinedError
+
+from consumer.web.console.pages import Assets, Pages
+
+TEMPLATES = [each.name for each in files("consumer.web.console").joinpath("templates").iterdir()]
+
+
+def test_no_template_is_compiled_while_webhooks_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = Pages(Assets())
+    compiled: list[Any] = []
+    compile_ = Environment.compile
+
+    def noted(self: Environment, *arguments: Any, **named: Any) -> Any:
+        compiled.append(arguments[1])
+        return compile_(self, *arguments, **named)
+
+    monkeypatch.setattr(Environment, "compile", noted)
+    for name in TEMPLATES:
+        with contextlib.suppress(UndefinedError):
+            pages.render(name, {})
+
+    assert "overview.html" in TEMPLATES
+    assert compiled == []
