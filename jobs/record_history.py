@@ -92,6 +92,4 @@ class _Series:
 
     def written(self, periods: Iterable[Period]) -> None:
         for period in periods:
-            # What has grown meanwhile waits on.
-            if self._waiting.get(period.at) is period:
-                del self._waiting[period.at]
+            self._waiting.pop(period.at, None)

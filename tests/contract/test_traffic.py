@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from consumer.storage import mongo
 from consumer.storage.ingest_history import GRAINS, MINUTE, Ended, IngestHistory, Period
 from consumer.timegrid import floor
 from consumer.web.console.traffic import SPANS, TrafficBoard, traffic
@@ -68,6 +69,20 @@ def test_rate_is_over_the_time_that_was_counted(history: IngestHistory) -> None:
     # The first slot is whole: it begins two hours, less three seconds, before the week.
     assert found.deliveries == 162
     assert found.rate == pytest.approx(162 / (7 * 1440 + 120), rel=0.0001)
+
+
+def test_mongodb_keeps_all_that_the_longest_span_shows(database: Db) -> None:
+    mongo.create_indexes(database)
+    at = NOW.replace(hour=13, minute=59)
+
+    _, slots = IngestHistory(database).last(max(SPANS.values()), at)
+
+    (kept,) = (
+        index["expireAfterSeconds"]
+        for index in database[mongo.INGEST_QUARTERS].list_indexes()
+        if "expireAfterSeconds" in index
+    )
+    assert slots[0].at > at - timedelta(seconds=kept)
 
 
 def test_nothing_is_drawn_where_nothing_came(database: Db) -> None:
