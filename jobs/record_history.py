@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
+from consumer.ended import Ended, Period, by_outcome
 from consumer.histograms import Buckets, increase
 from consumer.metrics import Metrics
 from consumer.metrics.table import DELIVERIES, DURATION
-from consumer.storage.ingest_history import GRAINS, Ended, IngestHistory, Period, by_outcome
+from consumer.storage.ingest_history import GRAINS, IngestHistory
 from consumer.timegrid import floor
 
 # Seconds. What a look finds counts for the minute of the look, so looks are much shorter apart.

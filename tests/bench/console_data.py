@@ -11,13 +11,14 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 
+from consumer.ended import Ended, Period, by_outcome
 from consumer.schema.admission import Candidate, Quota, decide
 from consumer.schema.model import SchemaVersion
 from consumer.schema.policy import Guards, SubjectPolicy
 from consumer.storage import mongo
 from consumer.storage.adoption_counts import NEVER
 from consumer.storage.adoption_state import AdoptionState
-from consumer.storage.ingest_history import GRAINS, MINUTE, Ended, IngestHistory, Period, by_outcome
+from consumer.storage.ingest_history import GRAINS, MINUTE, IngestHistory
 from consumer.timegrid import HOUR, floor, hour_of
 from jobs.adoption_rollup import LATE, ledger
 from tests.adoption import documents, spread

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from consumer.ended import Ended, Period, Slot, by_outcome
 from consumer.errors import StoreUnavailable
 from consumer.metrics import Metrics
 from consumer.metrics.table import DELIVERIES, DURATION
@@ -19,11 +20,7 @@ from consumer.storage.ingest_history import (
     GRAINS,
     MINUTE,
     QUARTER,
-    Ended,
     IngestHistory,
-    Period,
-    Slot,
-    by_outcome,
     pipeline,
 )
 from jobs.record_history import RecordHistory

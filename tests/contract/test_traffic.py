@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from consumer.ended import Ended, Period
 from consumer.storage import mongo
-from consumer.storage.ingest_history import GRAINS, MINUTE, Ended, IngestHistory, Period
+from consumer.storage.ingest_history import GRAINS, MINUTE, IngestHistory
 from consumer.timegrid import floor
 from consumer.web.console.traffic import SPANS, TrafficBoard, traffic
 from tests.adoption import NOW

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from consumer.storage.ingest_history import IngestHistory, Slot
+from consumer.ended import Slot
+from consumer.storage.ingest_history import IngestHistory
 from consumer.web.console.charts import Chart, Series, draw
 
 # Outcomes from the bottom of the picture up, with what they are called and their colours.
