@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 from config.settings import Settings, SettingsError
 from consumer.cli.console import console, print_json, table
 from consumer.cli.context import load_settings
-from consumer.cli.init import webhook_url
+from consumer.cli.for_cxone import webhook_url
 from consumer.clock import utc_now
 from consumer.doctor.check import MONGODB, SETTINGS, Check, Patient, exit_status, run
 from consumer.doctor.mongodb import unreachable

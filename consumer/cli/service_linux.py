@@ -13,7 +13,7 @@ from pathlib import Path
 
 from consumer.cli.console import console, error_console, print_json, safe, table
 from consumer.cli.context import Sources
-from consumer.cli.init import fresh_settings
+from consumer.cli.settings_text import fresh_secret, settings_text
 from consumer.errors import SetupError
 from consumer.service import files, linux, systemctl
 from consumer.service.layout import Layout
@@ -44,7 +44,7 @@ def install(
         linux.check_user(user)
         linux.check_systemd(layout)
     source = _source(sources, layout.settings)
-    text = (files.read(source) if source else None) or fresh_settings()
+    text = (files.read(source) if source else None) or settings_text(fresh_secret())
     planned = linux.plan(Wish(source, text, sources.config_file, user, embedded), layout)
     if dry_run:
         # Whole as it is printed, this is a unit file: the rest is in comments.

@@ -15,7 +15,7 @@ from config import settings as configuration
 from config.windows import people
 from consumer.cli.console import console, print_json, safe, table
 from consumer.cli.context import Sources
-from consumer.cli.init import fresh_settings
+from consumer.cli.settings_text import fresh_secret, settings_text
 from consumer.errors import SetupError
 from consumer.runtime.process import longest_stop, needed
 from consumer.service import code_places, files, windows_layout
@@ -50,7 +50,7 @@ def install(
     place = (settings or layout.settings).absolute()
     source = _source(sources, place)
     read = configuration.load({}, {}, source, sources.config_file)
-    text = (files.read(source) if source else None) or fresh_settings()
+    text = (files.read(source) if source else None) or settings_text(fresh_secret())
     fitted = fit(text, source or place, None, layout.data)
     written = File(place, fitted.text)
     # In the settings file, because the service has no command line of its own.

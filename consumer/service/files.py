@@ -66,13 +66,16 @@ def write(files: Sequence[File]) -> None:
         try:
             if not file.path.parent.is_dir():
                 file.path.parent.mkdir(mode=0o755 if file.mode & 0o044 else 0o700, parents=True)
-            _replace(file)
+            replace(file)
         except OSError as error:
             raise SetupError(f"cannot write {file.path}: {error.strerror or error}") from error
 
 
-def _replace(file: File) -> None:
+def replace(file: File, *, keep_old: bool = False) -> None:
+    """Put it in its place whole or not at all; what was there stays as NAME.bak with `keep_old`.
+    Raises OSError."""
     draft = file.path.with_name(f".{file.path.name}.{secrets.token_hex(4)}.tmp")
+    # 0600 from the first byte on; Windows takes the rights of the directory instead.
     number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(number, "w", encoding="utf-8", newline="\n") as out:
@@ -80,6 +83,8 @@ def _replace(file: File) -> None:
             out.flush()
             os.fsync(out.fileno())
         draft.chmod(file.mode)
+        if keep_old:
+            file.path.replace(file.path.with_name(f"{file.path.name}.bak"))
         draft.replace(file.path)
     finally:
         draft.unlink(missing_ok=True)

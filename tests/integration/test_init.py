@@ -10,7 +10,8 @@ import typer
 from dotenv import dotenv_values
 from typer.testing import CliRunner
 
-from consumer.cli.init import init, webhook_url, write
+from consumer.cli.for_cxone import webhook_url
+from consumer.cli.init import init, write
 from consumer.errors import SetupError
 
 SECRET = "CXONE_SHARED_SECRET"

@@ -1,0 +1,81 @@
+"""The text of a new settings file, around the secrets it holds."""
+
+from __future__ import annotations
+
+import io
+import re
+import secrets
+from dataclasses import dataclass
+
+from dotenv import dotenv_values
+
+from consumer.errors import SetupError
+
+SECRET, PREVIOUS = "CXONE_SHARED_SECRET", "CXONE_SHARED_SECRET_PREVIOUS"
+_PLAIN = re.compile(r"[A-Za-z0-9_./+:@-]+=*")
+
+_TEMPLATE = """\
+# Settings of cxone-consumer. Lines that begin with # are not in force; the environment and the
+# command line override this file. It holds secrets: keep it out of version control.
+
+# What CXone signs with. Enter the same text there, without a line end.
+{secrets}
+
+# Where events are kept (MongoDB 5.0 or newer; best a replica set). Without it there is
+# `cxone-consumer serve --embedded`, which runs a MongoDB of its own.
+#MONGODB_URI=mongodb://localhost:27017/?replicaSet=rs0
+#MONGODB_DATABASE=cxone_events
+
+# Where this service listens: behind a proxy that speaks HTTPS.
+#CXONE_LISTEN=127.0.0.1:8080
+#CXONE_DATA_DIR=./data
+
+# How CXone signs, where it differs; `cxone-consumer doctor` says what would verify.
+#CXONE_SIGNATURE_HEADER=X-Nice-Webhook-Signature
+#CXONE_SIGNATURE_ENCODING=base64
+#CXONE_SIGNATURE_PREFIX=sha256=
+#CXONE_SIGNED_CONTENT=body
+#CXONE_TIMESTAMP_HEADER=X-Timestamp
+
+# Where id and type stand in the payload: a key, or a JSON Pointer that begins with /.
+#CXONE_ID_FIELD=id
+#CXONE_TYPE_FIELD=type
+
+# Schema adoption on Datadog; without a key it goes to the log and to /metrics.
+#DD_API_KEY=
+#DD_SITE=datadoghq.com
+#DD_ENV=
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The secrets a file holds; `fresh` tells that CXone does not know the current one yet."""
+
+    current: str
+    previous: str | None
+    fresh: bool
+
+
+def fresh_secret(previous: str | None = None) -> Shared:
+    """A new secret; `previous` is the one that CXone signs with until it learns the new one."""
+    return Shared(secrets.token_urlsafe(32), previous, fresh=True)
+
+
+def settings_text(shared: Shared) -> str:
+    """The text of the file; raises SetupError for a secret that no line of it can hold."""
+    lines = [f"{SECRET}={_quoted(shared.current)}"]
+    if shared.previous:
+        lines.append("# Remove it when CXone signs with the new one.")
+        lines.append(f"{PREVIOUS}={_quoted(shared.previous)}")
+    text = _TEMPLATE.replace("{secrets}", "\n".join(lines))
+    written = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    if written.get(SECRET) != shared.current or written.get(PREVIOUS) != shared.previous:
+        raise SetupError("the old secret cannot be written as it is: use --new-secret")
+    return text
+
+
+def _quoted(value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
