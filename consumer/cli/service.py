@@ -12,9 +12,11 @@ from consumer.cli.context import Sources
 from consumer.errors import SetupError
 
 if sys.platform == "win32":
-    from consumer.cli import service_windows as here
+    from consumer.cli import service_windows as running
+    from consumer.cli import service_windows_install as placing
 else:
-    from consumer.cli import service_linux as here
+    from consumer.cli import service_linux as running
+    from consumer.cli import service_linux_install as placing
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -42,8 +44,8 @@ def install(
     env_file: Annotated[
         Path | None,
         typer.Option(
-            help="The settings file of the service, written where there is none"
-            f" [default: {here.SETTINGS}].",
+            help="The settings file of the service, written where there is none; unless told,"
+            f" {placing.SETTINGS}.",
             metavar="PATH",
         ),
     ] = None,
@@ -61,25 +63,25 @@ def install(
     the command; where there is neither, new ones with a new secret.
     """
     sources = ctx.find_object(Sources) or Sources()
-    here.install(sources, user=user, settings=env_file, embedded=embedded, dry_run=dry_run)
+    placing.install(sources, user=user, settings=env_file, embedded=embedded, dry_run=dry_run)
 
 
 @app.command()
 def uninstall() -> None:
     """Stop and remove the service; its settings and data stay."""
-    here.uninstall()
+    placing.uninstall()
 
 
 @app.command()
 def start() -> None:
     """Start the service and wait until it takes deliveries."""
-    here.start()
+    running.start()
 
 
 @app.command()
 def stop() -> None:
     """Stop the service; everything accepted is answered first."""
-    here.stop()
+    running.stop()
 
 
 @app.command()
@@ -87,7 +89,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Show whether the service runs; the exit status is 1 when it does not."""
-    raise typer.Exit(here.status(as_json))
+    raise typer.Exit(running.status(as_json))
 
 
 @app.command()
@@ -98,4 +100,4 @@ def logs(
     ] = False,
 ) -> None:
     """Show what the service logged last."""
-    raise typer.Exit(here.logs(lines, follow))
+    raise typer.Exit(running.logs(lines, follow))

@@ -24,6 +24,7 @@ if sys.platform != "linux":
     pytest.skip("systemd is on Linux alone", allow_module_level=True)
 
 from consumer.cli import service_linux as service
+from consumer.cli import service_linux_install as installing
 
 # A program in the place of systemctl and journalctl: it writes down what it was asked.
 _STAND_IN = """#!/bin/sh
@@ -79,7 +80,7 @@ class Machine:
             "dry_run": False,
             **options,
         }
-        service.install(Sources(), layout=self.layout, **given)
+        installing.install(Sources(), layout=self.layout, **given)
 
 
 @pytest.fixture
@@ -294,7 +295,7 @@ def test_uninstalling_leaves_settings_and_data_and_says_where(
     machine.install()
     machine.calls()
 
-    service.uninstall(machine.layout)
+    installing.uninstall(machine.layout)
 
     said = capsys.readouterr().out
     assert not machine.layout.unit.exists()
@@ -305,7 +306,7 @@ def test_uninstalling_leaves_settings_and_data_and_says_where(
         "systemctl daemon-reload",
     ]
     with pytest.raises(SetupError, match="not installed"):
-        service.uninstall(machine.layout)
+        installing.uninstall(machine.layout)
 
 
 Command = Callable[[Layout], object]

@@ -21,18 +21,23 @@ NAME = "cxone-consumer"
 
 @pytest.fixture
 def command(windows: Windows, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    """`service` of the command line, on a machine with settings in the current directory."""
+    """`service install` and `uninstall`, on a machine with settings in the current directory."""
     monkeypatch.setenv("PROGRAMDATA", str(tmp_path / "ProgramData"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     Path(".env").write_text(SETTINGS)
-    module = importlib.import_module("consumer.cli.service_windows")
+    module = importlib.import_module("consumer.cli.service_windows_install")
 
     def runs() -> None:
         windows.set_status(1, (0x10, 4, 1, 0, 0, 0, 0))
 
     windows.on_start = runs
     return module
+
+
+def running() -> ModuleType:
+    """The commands for a service that is there."""
+    return importlib.import_module("consumer.cli.service_windows")
 
 
 def install(command: ModuleType, **options: Any) -> None:
@@ -233,7 +238,8 @@ def test_uninstalling_leaves_the_files_and_says_where(
 def test_commands_on_a_service_that_is_not_there_say_so(
     windows: Windows, command: ModuleType
 ) -> None:
-    for call in (command.start, command.stop, command.uninstall, lambda: command.status(False)):
+    here = running()
+    for call in (here.start, here.stop, command.uninstall, lambda: here.status(False)):
         with pytest.raises(SetupError, match="service install"):
             call()
 
@@ -242,8 +248,8 @@ def test_status_tells_state_and_last_exit(
     windows: Windows, command: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install(command)
-    assert command.status(False) == 0
+    assert running().status(False) == 0
     windows.statuses.append(Status(0, STOPPED, 0, 1066, 0x20000001, 0, 0))
 
-    assert command.status(False) == 1
+    assert running().status(False) == 1
     assert "0x20000001" in capsys.readouterr().out
