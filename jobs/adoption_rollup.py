@@ -12,6 +12,7 @@ from pymongo.database import Database
 from consumer.storage.adoption_counts import AdoptionCounts, HourCount
 from consumer.storage.adoption_events import AdoptionEvents
 from consumer.storage.adoption_state import AdoptionState, State
+from consumer.storage.adoption_totals import AdoptionTotals
 from consumer.storage.mongo import EVENTS, Document
 from consumer.timegrid import EPOCH, hour_of, slice_of
 
@@ -27,16 +28,19 @@ Progress = Callable[[datetime], None]
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The events, what was counted of them, and how far."""
+    """The events, what was counted of them and summed up, and how far."""
 
     events: AdoptionEvents
     counts: AdoptionCounts
+    totals: AdoptionTotals
     state: AdoptionState
 
 
 def ledger(db: Database[Document]) -> Ledger:
     """The ledger of a database."""
-    return Ledger(AdoptionEvents(db[EVENTS]), AdoptionCounts(db), AdoptionState(db))
+    return Ledger(
+        AdoptionEvents(db[EVENTS]), AdoptionCounts(db), AdoptionTotals(db), AdoptionState(db)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ def recount(
 def _discard(book: Ledger, start: int, end: int) -> None:
     book.state.discard(start, end)
     book.counts.discard(start, end)
+    book.totals.discard(start, end)
 
 
 def _beginning(book: Ledger, now: datetime) -> datetime:
@@ -121,7 +126,7 @@ def _expire(book: Ledger, state: State, bounds: Bounds, stopping: Stopping) -> S
     for _, counted in groupby(hours, _day):
         if stopping():
             return state
-        book.counts.drop(state.generation, counted)
+        book.totals.drop(state.generation, counted)
     # After an absence that long, hours may expire before they were ever counted.
     state = book.state.advance(
         state, since=floor, summed=max(floor, state.summed), counted=max(floor, state.counted)
@@ -156,7 +161,7 @@ def _sum(book: Ledger, state: State, stopping: Stopping) -> State:
     for day, counted in groupby(hours, _day):
         if stopping():
             return state
-        book.counts.add(state.generation, counted)
+        book.totals.add(state.generation, counted)
         done = EPOCH + (day + 1) * _DAY
         if done < whole:
             state = book.state.advance(state, summed=done)

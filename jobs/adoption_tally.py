@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from consumer.errors import StoreUnavailable
-from consumer.storage.adoption_counts import NOTHING
 from consumer.storage.adoption_state import State
+from consumer.storage.adoption_totals import NOTHING
 from consumer.timegrid import EPOCH, HOUR, hour_of, next_slice
 from jobs.adoption_rollup import Bounds, Ledger
 
@@ -79,7 +79,7 @@ def _add_counts(tally: Tally, book: Ledger, state: State, bounds: Bounds, back: 
     """Add what is counted; `back`: the first hour that is wanted by itself."""
     floor = bounds.floor or EPOCH
     # Read before the hours: a sum says itself up to which hour it goes.
-    totals = book.counts.totals(state.generation)
+    totals = book.totals.all(state.generation)
     for (subject, version), total in totals.items():
         tally.documents[subject][version] += total.count
     for hour in book.counts.hours(state.generation, state.since, floor):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -15,12 +15,9 @@ from pymongo.errors import BulkWriteError
 
 from consumer.errors import ConsumerError
 from consumer.storage.adoption_events import Group
-from consumer.storage.mongo import ADOPTION_COUNTS, ADOPTION_TOTALS, Document
+from consumer.storage.mongo import ADOPTION_COUNTS, Document
 from consumer.storage.translate import translated
-from consumer.timegrid import EPOCH, hour_of
-
-# Subject and version.
-Key = tuple[str, int]
+from consumer.timegrid import hour_of
 
 _TIMEOUT = 60.0
 _DUPLICATE_KEY = 11000
@@ -43,30 +40,16 @@ class HourCount:
     slices: Mapping[datetime, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
-    """Documents of one subject and version in the hours after `dropped`, up to and with `added`."""
-
-    count: int
-    added: datetime
-    dropped: datetime
-
-
-NEVER = EPOCH - timedelta(hours=1)
-NOTHING = Total(0, NEVER, NEVER)
-
-
 class AdoptionCounts:
-    """The collections `adoption_counts` (by hour, in slices) and `adoption_totals` (their sums).
+    """The collection `adoption_counts`: by hour, in slices.
 
-    Each write has a deterministic `_id` and gives the same result however often it is made. They
+    Each write has a deterministic `_id` and gives the same result however often it is made. Counts
     belong to a generation: a rebuild makes a new one beside the one in use.
     """
 
     def __init__(self, db: Database[Document]) -> None:
         codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
         self._counts = db[ADOPTION_COUNTS].with_options(codec_options=codec)
-        self._totals = db[ADOPTION_TOTALS].with_options(codec_options=codec)
 
     def write(self, generation: int, fence: int, groups: Iterable[Group]) -> None:
         """Set the counts of whole slices; raises Superseded when a later fence has written one."""
@@ -110,24 +93,6 @@ class AdoptionCounts:
             with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
                 yield from map(_hour_count, self._counts.find({"$or": spans}))
 
-    def totals(self, generation: int) -> dict[Key, Total]:
-        """The sums by subject and version."""
-        with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
-            return {
-                (found["_id"]["subject"], found["_id"]["version"]): Total(
-                    int(found["count"]), found.get("added", NEVER), found.get("dropped", NEVER)
-                )
-                for found in self._totals.find({"_id": _all_of(generation)})
-            }
-
-    def add(self, generation: int, counted: Iterable[HourCount]) -> None:
-        """Add whole hours to the sums, each once; hours come in their order."""
-        self._move(generation, counted, _added)
-
-    def drop(self, generation: int, counted: Iterable[HourCount]) -> None:
-        """Take expired hours out of the sums, each once; hours come in their order."""
-        self._move(generation, counted, _dropped)
-
     def forget(self, generation: int, before: datetime) -> None:
         """Delete the counts of the hours before `before`."""
         span = {"$gte": {"g": generation}, "$lt": {"g": generation, "hour": before}}
@@ -136,30 +101,8 @@ class AdoptionCounts:
 
     def discard(self, start: int, end: int) -> None:
         """Delete the generations from `start` to before `end`."""
-        for collection in (self._counts, self._totals):
-            with translated(collection.name), pymongo.timeout(_TIMEOUT):
-                collection.delete_many({"_id": {"$gte": {"g": start}, "$lt": {"g": end}}})
-
-    def _move(
-        self,
-        generation: int,
-        counted: Iterable[HourCount],
-        change: Callable[[datetime, int], Document],
-    ) -> None:
-        sums: defaultdict[tuple[datetime, str, int], int] = defaultdict(int)
-        for each in counted:
-            sums[each.hour, each.subject, each.version] += sum(each.slices.values())
-        operations = [
-            UpdateOne(
-                {"_id": {"g": generation, "subject": subject, "version": version}},
-                [{"$set": change(hour, amount)}],
-                upsert=True,
-            )
-            for (hour, subject, version), amount in sums.items()
-        ]
-        if operations:
-            with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
-                self._totals.bulk_write(operations, ordered=True)
+        with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
+            self._counts.delete_many({"_id": {"$gte": {"g": start}, "$lt": {"g": end}}})
 
 
 def _hour_count(found: Document) -> HourCount:
@@ -171,33 +114,6 @@ def _hour_count(found: Document) -> HourCount:
     return HourCount(key["hour"], key["subject"], key["version"], key["exhibited"], slices)
 
 
-def _added(hour: datetime, amount: int) -> Document:
-    """Add, unless the hour was added before or has expired meanwhile."""
-    return {
-        "count": _moved({"$and": [_before("added", hour), _before("dropped", hour)]}, amount),
-        "added": {"$max": ["$added", hour]},
-    }
-
-
-def _dropped(hour: datetime, amount: int) -> Document:
-    """Subtract, if the hour was added and not dropped before: whoever adds may have been killed
-    before it could say that it did."""
-    was_added = {"$not": [_before("added", hour)]}
-    return {
-        "count": _moved({"$and": [was_added, _before("dropped", hour)]}, -amount),
-        "dropped": {"$max": ["$dropped", hour]},
-    }
-
-
-def _moved(condition: Document, amount: int) -> Document:
-    count: Document = {"$ifNull": ["$count", 0]}
-    return {"$cond": [condition, {"$add": [count, amount]}, count]}
-
-
-def _before(mark: str, hour: datetime) -> Document:
-    return {"$lt": [{"$ifNull": [f"${mark}", NEVER]}, hour]}
-
-
 def _id(generation: int, hour: datetime, subject: str, version: int, exhibited: int) -> Document:
     return {
         "g": generation,
@@ -206,11 +122,6 @@ def _id(generation: int, hour: datetime, subject: str, version: int, exhibited: 
         "version": version,
         "exhibited": exhibited,
     }
-
-
-def _all_of(generation: int) -> Document:
-    # Documents compare field by field, so a prefix is less than all that begin with it.
-    return {"$gte": {"g": generation}, "$lt": {"g": generation + 1}}
 
 
 def _minute(offset: timedelta) -> str:

@@ -10,9 +10,10 @@ from datetime import datetime
 from pymongo.database import Database
 
 from consumer.errors import StoreUnavailable
-from consumer.storage.adoption_counts import NOTHING, AdoptionCounts
+from consumer.storage.adoption_counts import AdoptionCounts
 from consumer.storage.adoption_events import AdoptionEvents, Group
 from consumer.storage.adoption_state import AdoptionState, State
+from consumer.storage.adoption_totals import NOTHING, AdoptionTotals
 from consumer.storage.mongo import EVENTS, Document
 from consumer.storage.patience import within
 
@@ -44,6 +45,7 @@ class AdoptionHistory:
 
     def __init__(self, db: Database[Document]) -> None:
         self._counts = AdoptionCounts(db)
+        self._totals = AdoptionTotals(db)
         self._state = AdoptionState(db)
         self._events = AdoptionEvents(db[EVENTS])
 
@@ -53,7 +55,7 @@ class AdoptionHistory:
         found: defaultdict[str, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         if state is None:
             return Counted(found, None)
-        totals = self._counts.totals(state.generation)
+        totals = self._totals.all(state.generation)
         for (subject, version), total in totals.items():
             found[subject][version] += total.count
         for hour in self._counts.hours(state.generation, state.summed, None):

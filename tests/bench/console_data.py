@@ -16,8 +16,8 @@ from consumer.schema.admission import Candidate, Quota, decide
 from consumer.schema.model import SchemaVersion
 from consumer.schema.policy import Guards, SubjectPolicy
 from consumer.storage import mongo
-from consumer.storage.adoption_counts import NEVER
 from consumer.storage.adoption_state import AdoptionState
+from consumer.storage.adoption_totals import NEVER
 from consumer.storage.ingest_history import GRAINS, MINUTE, IngestHistory
 from consumer.timegrid import HOUR, floor, hour_of
 from jobs.adoption_rollup import LATE, ledger

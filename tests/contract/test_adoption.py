@@ -240,10 +240,10 @@ def test_two_processes_that_sum_the_same_hours_add_them_once(database: Db) -> No
     assert state is not None
     hour = list(book.counts.hours(state.generation, state.since, None))
 
-    book.counts.add(state.generation, hour)
-    book.counts.add(state.generation, hour)
+    book.totals.add(state.generation, hour)
+    book.totals.add(state.generation, hour)
 
-    (total,) = book.counts.totals(state.generation).values()
+    (total,) = book.totals.all(state.generation).values()
     assert total.count == 5
 
 
@@ -395,10 +395,10 @@ def test_a_killed_sum_of_an_hour_that_then_expires_leaves_nothing_in_the_totals(
     state = book.state.advance(state, counted=hour_of(old) + HOUR)
     # Killed after the hour was added and before that was marked; added again once it has expired.
     hour = list(book.counts.hours(state.generation, state.since, None))
-    book.counts.add(state.generation, hour)
+    book.totals.add(state.generation, hour)
 
     result = job(database, NOW, registry, retention_days=1)(Run(3))
-    book.counts.add(state.generation, hour)
+    book.totals.add(state.generation, hour)
     again = job(database, NOW, registry, retention_days=1)(Run(4))
 
     assert [each["total"] for each in result["figures"]] == [1]
