@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from config.person import user_name
 from config.settings import Settings
-from consumer.cli.console import console, error_console, print_json, table
+from consumer.cli.console import error_console
 from consumer.cli.context import load_settings
+from consumer.cli.events_view import found_table, tell
 from consumer.clock import utc_now
 from consumer.erasure import Erased, erase
 from consumer.matching import Condition, read_condition, read_path, read_value
@@ -81,18 +82,18 @@ def erase_events(
         found = erasing.find(person)
         spooled = _spooled(core)
         if dry_run or not found:
-            _tell(found, None, spooled, as_json=as_json)
+            tell(found, None, spooled, as_json=as_json)
             return 0
         asked = not yes
         if asked:
-            error_console().print(_table(found))
+            error_console().print(found_table(found))
             if not typer.confirm("Erase them for good?", default=False, err=True):
                 error_console().print("Nothing was erased.")
                 return 1
         _write_down(core, person, found)
         erased = _erase(core, erasing, person, found)
         _count_again(core, settings)
-    _tell(found, erased, spooled, as_json=as_json, shown=asked)
+    tell(found, erased, spooled, as_json=as_json, shown=asked)
     return 0
 
 
@@ -155,54 +156,3 @@ def _spooled(core: Core) -> dict[str, int]:
         if depth:
             found[row["host"]] = found.get(row["host"], 0) + int(depth)
     return found
-
-
-def _tell(
-    found: Found,
-    erased: Erased | None,
-    spooled: dict[str, int],
-    *,
-    as_json: bool,
-    shown: bool = False,
-) -> None:
-    """`shown`: what was found stands on the screen already, above the question."""
-    if as_json:
-        facts: dict[str, Any] = {
-            "found": {
-                "events": dict(found.subjects),
-                "dead_letters": dict(found.reasons),
-                "unreadable": found.unreadable,
-                "more": found.more,
-            },
-            "erased": erased,
-            "spooled": spooled,
-        }
-        print_json(facts)
-        return
-    out = console()
-    if not found:
-        out.print("Nothing is kept that fits.")
-    elif erased is None:
-        out.print(_table(found))
-        out.print("Nothing was erased: without --dry-run it would be.")
-    else:
-        if not shown:
-            out.print(_table(found))
-        out.print(
-            f"Erased: {erased.events:,} of the events, {erased.dead_letters:,} of the dead letters."
-            " Adoption is counted without them."
-        )
-    for host, depth in sorted(spooled.items()):
-        error_console().print(
-            f"{depth:,} deliveries wait in the spool on {host}, unsearched:"
-            " run this again once they are drained"
-        )
-
-
-def _table(found: Found) -> Any:
-    rows = [("events", name, count) for name, count in found.subjects.most_common()]
-    rows += [("dead letters", name, count) for name, count in found.reasons.most_common()]
-    title = "Found, and there is more" if found.more else "Found"
-    if found.unreadable:
-        title += f" (dead letters that cannot be read, but have the value: {found.unreadable:,})"
-    return table(("what", "type or reason", "count"), rows, title=title)
