@@ -13,8 +13,9 @@ from types import TracebackType
 import structlog
 
 from consumer.errors import SetupError
-from consumer.storage.embedded import child, port, replica_set
+from consumer.storage.embedded import child, replica_set
 from consumer.storage.embedded.server import Server
+from consumer.storage.embedded.starting import await_primary, first
 
 logger = structlog.get_logger(__name__)
 
@@ -107,55 +108,12 @@ class EmbeddedMongo:
 
     def _run(self) -> None:
         try:
-            running = self._first()
+            running = first(self._server, self._wanted_port, self._start_timeout, self._stopping)
         except Exception as error:
             self._ready.set_exception(error)  # start() raises it in its caller's thread
             return
         self._ready.set_result(None)
         self._supervise(running)
-
-    def _first(self) -> child.Child:
-        orphan = self._server.find_orphan(self._wanted_port)
-        if orphan is not None:
-            self._await_primary(orphan, self._start_timeout)
-            logger.warning("adopted the mongod of an earlier run", pid=self.pid, port=self.port)
-            return orphan
-        for attempt in (1, 2, 3):
-            chosen = self._wanted_port or port.choose(self._server.last_port())
-            if not port.is_free(chosen):
-                raise SetupError(
-                    f"port {chosen} on 127.0.0.1 is in use, so the embedded MongoDB cannot listen"
-                    " there: stop what uses it, or choose another port"
-                )
-            running = self._server.launch(chosen)
-            try:
-                self._await_primary(running, self._start_timeout)
-                break
-            except SetupError:
-                # Somebody else took our random port between the look and the start: draw again.
-                if self._wanted_port or port.is_free(chosen) or attempt == 3:
-                    raise
-        logger.info("mongod is ready", pid=self.pid, port=self.port, log=str(self.log_file))
-        return running
-
-    def _await_primary(self, running: child.Child, timeout: float) -> None:
-        """Return once it is writable or when told to stop; else kill it and raise SetupError."""
-        deadline = time.monotonic() + timeout
-        while not self._server.is_primary():
-            code = running.exit_code()
-            if code is not None:
-                raise SetupError(
-                    f"mongod ended with exit code {code} before it was ready:"
-                    f" {self._server.faults()}. Its log is {self.log_file}"
-                )
-            if time.monotonic() > deadline:
-                running.kill()
-                raise SetupError(
-                    f"mongod was not ready after {timeout:g} s: {self._server.faults()}. Read its"
-                    f" log {self.log_file}, or allow it more time"
-                )
-            if self._stopping.wait(0.01):
-                return
 
     def _supervise(self, running: child.Child | None) -> None:
         crashes = 0
@@ -186,7 +144,7 @@ class EmbeddedMongo:
             running = self._server.find_orphan(self.port) or self._server.launch(self.port)
             # However long it takes: a large journal is replayed now, and killing it would only
             # begin that again.
-            self._await_primary(running, math.inf)
+            await_primary(self._server, running, math.inf, self._stopping)
         except (SetupError, OSError) as error:
             logger.warning("mongod could not be restarted", error=str(error))
         else:
