@@ -14,7 +14,7 @@ from config.logs import RateLimit
 from consumer.cli.console import console, error_console, print_json, safe, shown, table
 from consumer.cli.schema_parts import AsJson, Parts, head_of, opened
 from consumer.clock import utc_now
-from consumer.runtime.periodic import backfill_rules
+from consumer.runtime.jobs import backfill_rules
 from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore
 from consumer.storage.migration_failures import MigrationFailures

@@ -1,62 +1,21 @@
-"""Wire the periodic jobs: what runs how often, and once in the fleet or in each process."""
+"""What one process does again and again beside its deliveries: begun together, ended together."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
-from importlib.metadata import version
-from typing import Any
 
 import pymongo
 
-from config.settings import Settings
-from consumer.clock import utc_now
-from consumer.datadog.outlet import Outlet, outlet
+from consumer.datadog.outlet import Outlet
 from consumer.errors import StoreUnavailable
-from consumer.options import (
-    datadog_account,
-    dead_letter_retention,
-    report_common,
-    retry_basis,
-    shared_secrets,
-)
-from consumer.runtime.core import Core
-from consumer.spool import Spool
-from consumer.storage import mongo
-from consumer.storage.announcements import Announcements
-from consumer.storage.backfill_store import BackfillStore
-from consumer.storage.conditions import Conditions
-from consumer.storage.ingest_history import IngestHistory
-from consumer.storage.instances import BEAT_EVERY, Instances, this_process
-from consumer.storage.job_runs import JobRuns
-from consumer.storage.leases import Leases
-from consumer.storage.migration_failures import MigrationFailures
-from consumer.storage.secret_use import SecretUse
-from consumer.storage.wakes import Wakes
-from jobs.adoption import Adoption
-from jobs.adoption_rollup import ledger
-from jobs.announce_versions import AnnounceVersions
-from jobs.backfill import Backfill, BackfillRules
-from jobs.backfill_pace import PaceRules
-from jobs.backfill_pass import Parts as BackfillParts
-from jobs.drain_spool import DrainSpool
 from jobs.heartbeat import Heartbeat
-from jobs.note_secrets import EVERY as NOTE_EVERY
 from jobs.note_secrets import NoteSecrets
-from jobs.record_history import LOOK_EVERY, RecordHistory
+from jobs.record_history import RecordHistory
 from jobs.report_datadog import ReportDatadog
-from jobs.scheduler import Job, Runner, Scheduler
-from jobs.sweep_dead_letters import SweepDeadLetters
+from jobs.scheduler import Scheduler
 
-# Seconds between looks for schema versions that other processes registered, so that few documents
-# are stamped with an older one.
-_REFRESH_EVERY = 10.0
-_PREPARE_EVERY = 15.0
-# What MongoDB could not take waits that long after it is back, at most.
-_DRAIN_EVERY = 1.0
 # Seconds for the last report and for the last words to MongoDB, when the process stops.
 _LAST_REPORT = 2.0
 _LAST_WORDS = 1.0
@@ -95,111 +54,3 @@ class Periodic:
             self.history()
             self.secrets()
             self.heartbeat.finish()
-
-
-def periodic(
-    settings: Settings,
-    core: Core,
-    spool: Spool,
-    prepare: Callable[[], None],
-    clock: Callable[[], datetime] = utc_now,
-) -> Periodic:
-    """All jobs of one process; `prepare` readies MongoDB, tried until it succeeds."""
-    database, metrics = core.database, core.metrics
-    way_out = outlet(datadog_account(settings), settings.cxone_report_buffer, metrics, clock)
-    fleet = report_common(settings, fleet=True)
-    report = ReportDatadog(
-        metrics=metrics,
-        outlet=way_out,
-        common=report_common(settings),
-        fleet=fleet,
-        clock=clock,
-    )
-    announce = AnnounceVersions(
-        newest=core.registry.subjects,
-        announcements=Announcements(database[mongo.REPORTS], database[mongo.SCHEMA_VERSIONS]),
-        outlet=way_out,
-        common=fleet,
-        clock=clock,
-    )
-    drain = DrainSpool(
-        spool=spool,
-        outage=core.outage,
-        store=core.ingest.store,
-        workers=settings.cxone_drain_workers,
-        metrics=metrics,
-        clock=clock,
-    )
-    sweep = SweepDeadLetters(
-        replay=core.replay,
-        dead_letters=core.dead_letters,
-        wakes=Wakes(database[mongo.DEAD_LETTERS]),
-        conditions=Conditions(database, core.registry, retry_basis(settings)),
-        metrics=metrics,
-        clock=clock,
-    )
-    backfill = Backfill(
-        core.registry,
-        BackfillParts(
-            store=BackfillStore(database[mongo.EVENTS]),
-            failures=MigrationFailures(
-                database[mongo.DEAD_LETTERS], dead_letter_retention(settings)
-            ),
-            clock=clock,
-        ),
-        metrics,
-        backfill_rules(settings),
-    )
-    adoption = Adoption(
-        book=ledger(database),
-        heads=core.registry,
-        metrics=metrics,
-        retention_days=settings.cxone_retention_days,
-        clock=clock,
-    )
-    instance = this_process(version("cxone-consumer"), settings.dd_hostname)
-    heartbeat = Heartbeat(
-        Instances(database[mongo.INSTANCES]), instance, lambda: {"spool": spool_facts(spool)}
-    )
-    secrets = NoteSecrets(shared_secrets(settings), metrics, SecretUse(database[mongo.SECRET_USE]))
-    history = RecordHistory(metrics, IngestHistory(database), instance.id, clock)
-    jobs = (
-        Job("prepare_store", _PREPARE_EVERY, prepare),
-        Job("refresh_schemas", _REFRESH_EVERY, core.registry.refresh),
-        Job("heartbeat", BEAT_EVERY, heartbeat),
-        Job("note_secrets", NOTE_EVERY, secrets),
-        Job("record_history", LOOK_EVERY, history),
-        Job("report_datadog", settings.cxone_report_interval, report),
-        Job("announce_versions", settings.cxone_report_interval, announce, exclusive=True),
-        Job("adoption", settings.cxone_adoption_interval, adoption, exclusive=True),
-        Job("backfill", settings.cxone_backfill_interval, backfill, exclusive=True),
-        Job("sweep_dead_letters", settings.cxone_sweep_interval, sweep, exclusive=True),
-    )
-    runner = Runner(
-        instance.id,
-        leases=Leases(database[mongo.LEASES], instance.id, settings.cxone_lease_time),
-        runs=JobRuns(database[mongo.JOB_RUNS]),
-        metrics=metrics,
-    )
-    alone = Scheduler(
-        (Job("drain_spool", _DRAIN_EVERY, drain),), Runner(instance.id, metrics=metrics)
-    )
-    return Periodic(Scheduler(jobs, runner), alone, heartbeat, secrets, history, report, way_out)
-
-
-def backfill_rules(settings: Settings) -> BackfillRules:
-    """When and how fast older documents are filled."""
-    return BackfillRules(
-        quiet=settings.cxone_backfill_quiet,
-        pace=PaceRules(batch=settings.cxone_backfill_batch, pause=settings.cxone_backfill_pause),
-    )
-
-
-def spool_facts(spool: Spool) -> dict[str, Any]:
-    """What `status` shows of a spool that only its own process may open."""
-    return {
-        "depth": spool.depth,
-        "bytes": spool.size,
-        "oldest": spool.oldest(),
-        "fault": spool.fault,
-    }

@@ -13,7 +13,7 @@ from consumer.errors import SetupError, StoreUnavailable
 from consumer.options import retention, server_options, signature_scheme
 from consumer.runtime.collector import calm_collector
 from consumer.runtime.core import build_core
-from consumer.runtime.periodic import periodic
+from consumer.runtime.jobs import periodic
 from consumer.runtime.vitals import Vitals
 from consumer.server.server import Server
 from consumer.spool import Spool, directory_in
