@@ -15,9 +15,8 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from consumer.clock import utc_now
-from jobs.runner import Job, Runner
-
-__all__ = ["Job", "Runner", "Scheduler"]
+from jobs.job import Job
+from jobs.runner import Runner
 
 log = structlog.get_logger(__name__)
 

@@ -39,11 +39,13 @@ from jobs.backfill_pace import PaceRules
 from jobs.backfill_pass import Parts as BackfillParts
 from jobs.drain_spool import DrainSpool
 from jobs.heartbeat import Heartbeat
+from jobs.job import Job
 from jobs.note_secrets import EVERY as NOTE_EVERY
 from jobs.note_secrets import NoteSecrets
 from jobs.record_history import LOOK_EVERY, RecordHistory
 from jobs.report_datadog import ReportDatadog
-from jobs.scheduler import Job, Runner, Scheduler
+from jobs.runner import Runner
+from jobs.scheduler import Scheduler
 from jobs.sweep_dead_letters import SweepDeadLetters
 
 # Seconds between looks for schema versions that other processes registered, so that few documents

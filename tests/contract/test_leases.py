@@ -18,8 +18,9 @@ from consumer.storage.instances import Instances, this_process
 from consumer.storage.job_runs import JobRuns, RunRecord
 from consumer.storage.leases import Later, Lease, Leases
 from jobs.hold import Hold
+from jobs.job import Ended, Job
 from jobs.run import JobRun
-from jobs.runner import Ended, Job, Runner
+from jobs.runner import Runner
 from jobs.scheduler import Scheduler
 from tests.service import eventually
 

@@ -32,8 +32,10 @@ from consumer.clock import utc_now
 from consumer.storage import mongo
 from consumer.storage.job_runs import JobRuns
 from consumer.storage.leases import Leases
+from jobs.job import Job
 from jobs.run import JobRun
-from jobs.scheduler import Job, Runner, Scheduler
+from jobs.runner import Runner
+from jobs.scheduler import Scheduler
 
 STEPS, PAUSE = 25, 0.02
 

@@ -29,8 +29,9 @@ from consumer.schema.jsontypes import INTEGER, STRING
 from consumer.schema.model import Change, SchemaVersion
 from consumer.storage.announcements import Announcements
 from jobs.announce_versions import AnnounceVersions
+from jobs.job import Job
 from jobs.report_datadog import ReportDatadog
-from jobs.scheduler import Job, Scheduler
+from jobs.scheduler import Scheduler
 from tests.intake import KEY, Captured, FakeIntake, Says, intake
 from tests.service import eventually, running_service
 

@@ -18,8 +18,9 @@ from consumer.storage.instances import Instance, Instances
 from consumer.storage.job_runs import JobRuns, RunRecord
 from consumer.storage.leases import Leases
 from jobs.heartbeat import Heartbeat
+from jobs.job import Job
 from jobs.run import JobRun
-from jobs.runner import Job, Runner
+from jobs.runner import Runner
 from tests.service import SECRET, running_service
 
 Db = Database[dict[str, Any]]

@@ -11,8 +11,9 @@ import pytest
 
 from consumer.errors import SetupError, StoreUnavailable
 from consumer.metrics import Metrics
+from jobs.job import Ended, Job
 from jobs.run import JobRun
-from jobs.runner import Ended, Job, Runner
+from jobs.runner import Runner
 from jobs.scheduler import Scheduler
 
 PATIENCE = 5.0
