@@ -46,17 +46,17 @@ class Runner:
         self._changed = threading.Condition()
         self._going: set[str] = set()
 
-    def run(self, job: Job, heed_due: bool = True) -> Ended | Later:
+    def run(self, job: Job) -> Ended | Later:
         """Run the job now, or say when it is worth asking again.
 
         Raises StoreUnavailable when the lease cannot be asked for; what the job raises is in
-        `Ended`. With `heed_due` False an exclusive job runs although another process ran it lately.
+        `Ended`.
         """
         run_id = uuid.uuid4().hex
         with self._changed:
             self._going.add(run_id)
         try:
-            return self._run(run_id, job, heed_due)
+            return self._run(run_id, job)
         finally:
             with self._changed:
                 self._going.discard(run_id)
@@ -86,14 +86,14 @@ class Runner:
         with self._changed:
             return self._changed.wait_for(lambda: not self._going, timeout)
 
-    def _run(self, run_id: str, job: Job, heed_due: bool) -> Ended | Later:
+    def _run(self, run_id: str, job: Job) -> Ended | Later:
         if self._stopping.is_set():
             return Later(job.every)
         hold = None
         if job.exclusive:
             if self._leases is None:
                 raise SetupError(f"job {job.name!r} is exclusive: give the runner leases")
-            answer = self._leases.acquire(job.name, heed_due)
+            answer = self._leases.acquire(job.name)
             self._books.show_age(job, answer.success_age)
             if isinstance(answer.grant, Later):
                 return answer.grant

@@ -69,15 +69,15 @@ class Leases:
         self._now = now
         self.seconds = seconds
 
-    def acquire(self, name: str, heed_due: bool = True) -> Answer:
-        """Ask for the lease; it is granted when it is free and, unless told otherwise, due."""
+    def acquire(self, name: str) -> Answer:
+        """Ask for the lease; it is granted when it is free and due."""
         asked, grant = self._now(), uuid.uuid4().hex
         with translated("leases"):
             try:
-                found = self._take(name, grant, heed_due)
+                found = self._take(name, grant)
             except DuplicateKeyError:
                 # Two first requests for one name raced: the other inserted the document.
-                found = self._take(name, grant, heed_due)
+                found = self._take(name, grant)
         age = found.get("success_age")
         success_age = None if age is None else max(0.0, age / 1000)
         if found["grant"] != grant:
@@ -130,11 +130,9 @@ class Leases:
         with translated("leases"):
             return list(self._leases.aggregate(pipeline))
 
-    def _take(self, name: str, grant: str, heed_due: bool) -> Document:
+    def _take(self, name: str, grant: str) -> Document:
         """The document after a grant, or unchanged; with `wait` and `success_age` in ms."""
-        free = _passed("$expires_at")
-        if heed_due:
-            free = {"$and": [free, _passed("$due_at")]}
+        free = {"$and": [_passed("$expires_at"), _passed("$due_at")]}
         # One expression of the server decides and grants: no clock of a process plays a part. A
         # filter could not do that together with an upsert ($expr is refused there).
         granted = {
@@ -144,7 +142,6 @@ class Leases:
             "acquired_at": "$$NOW",
             "expires_at": _from_now(self.seconds),
         }
-        waits = [_until("$expires_at")] + ([_until("$due_at")] if heed_due else [])
         found = self._leases.find_one_and_update(
             {"_id": name},
             [{"$set": {key: {"$cond": [free, to, f"${key}"]} for key, to in granted.items()}}],
@@ -153,7 +150,7 @@ class Leases:
             projection={
                 "grant": 1,
                 "fence": 1,
-                "wait": {"$max": waits},
+                "wait": {"$max": [_until("$expires_at"), _until("$due_at")]},
                 "success_age": {"$subtract": ["$$NOW", "$succeeded_at"]},
             },
         )

@@ -116,13 +116,6 @@ def test_a_run_that_was_cut_short_is_due_at_once(database: Db) -> None:
     assert granted(leases(database, "b")).fence == 2
 
 
-def test_a_run_by_hand_does_not_wait_until_it_is_due(database: Db) -> None:
-    ours = leases(database, "a")
-    ours.release(granted(ours), due_after=60, succeeded=True)
-
-    assert isinstance(ours.acquire("job", heed_due=False).grant, Lease)
-
-
 def test_of_many_that_ask_at_the_same_time_one_is_granted(database: Db) -> None:
     start = threading.Barrier(8)
     grants: list[Lease | Later] = []

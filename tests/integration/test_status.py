@@ -75,7 +75,9 @@ def test_processes_jobs_and_what_is_stored_are_shown(
     told = {"last_success": sent, "state": "reporting"}
     ours = runner(database)
     job = Job("adoption", 60, lambda job_run: {"subjects": 3}, exclusive=True)
-    ours.run(job, heed_due=False)
+    # As if the service had not run it just now.
+    database[mongo.LEASES].update_one({"_id": "adoption"}, {"$unset": {"due_at": 1}})
+    ours.run(job)
     ours.run(Job("report_datadog", 60, lambda job_run: told))
 
     code, text = status()
