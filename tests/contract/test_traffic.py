@@ -61,6 +61,20 @@ def test_each_span_shows_all_that_came_in_it(history: IngestHistory, span: str) 
     assert len(found.ingest.rows) == 2
 
 
+@pytest.mark.parametrize("span", SPANS)
+def test_first_and_last_moment_of_a_span_are_written_differently(
+    history: IngestHistory, span: str
+) -> None:
+    for at in (NOW - SPANS[span], NOW):
+        write(history, "three", at, ended("processed", 1))
+
+    found = traffic(history, span, NOW)
+
+    assert found.ingest is not None
+    moments = [row[0] for row in found.ingest.rows]
+    assert len(set(moments)) == len(moments) >= 2
+
+
 def test_rate_is_over_the_time_that_was_counted(history: IngestHistory) -> None:
     at = NOW.replace(hour=13, minute=59)
     write(history, "three", at - timedelta(days=7, minutes=90), ended("processed", 120))

@@ -96,6 +96,9 @@ def _graph(
     shown: Callable[[float], str],
     most: float | None,
 ) -> Any:
+    # Each label has room to stand clear of the next.
+    room = max(90, 11 * max(map(len, labels), default=0))
+    every = max(1, len(labels) * room // size[0])
     make = pygal.StackedLine if kind == "area" else pygal.Line
     return make(
         fill=kind == "area",
@@ -111,7 +114,8 @@ def _graph(
         margin=6,
         margin_right=10,
         x_labels=list(labels),
-        x_labels_major_every=max(1, len(labels) * 90 // size[0]),
+        # The last ones would be cut at the edge.
+        x_labels_major=list(labels[: len(labels) - every // 2 : every]),
         show_minor_x_labels=False,
         truncate_label=-1,
         include_x_axis=True,

@@ -25,6 +25,7 @@ _OUTCOMES = (
 SPANS = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "24h": timedelta(hours=24),
          "7d": timedelta(days=7)}  # fmt: skip
 USUAL_SPAN = "6h"
+_DAY = timedelta(days=1)
 # A picture of a week need not be drawn anew every five seconds: every thirty.
 _MOMENTS = 20_000
 _SHARES = ((0.5, "median", "c0"), (0.99, "99 %", "c2"))
@@ -107,8 +108,10 @@ def _count(slot: Slot, outcome: str) -> int:
 
 
 def _labels(slots: Sequence[Slot]) -> list[str]:
-    is_long = slots[-1].at - slots[0].at > timedelta(hours=25)
-    return [f"{slot.at:%a %H:%M}" if is_long else f"{slot.at:%H:%M}" for slot in slots]
+    # No two alike: where the first of a day or week is written, its twin at the end would be too.
+    long = slots[-1].at - slots[0].at
+    form = "%H:%M" if long < _DAY else "%a %H:%M" if long < 7 * _DAY else "%a %d %H:%M"
+    return [slot.at.strftime(form) for slot in slots]
 
 
 def _milliseconds(seconds: float | None) -> float | None:
