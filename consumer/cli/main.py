@@ -61,6 +61,7 @@ _STATUS: dict[type[BaseException], int] = {
 def build() -> typer.Typer:
     """The command line, assembled from the tables."""
     app = typer.Typer(
+        rich_markup_mode="markdown",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from config.logs import RateLimit
 from consumer.cli.console import console, error_console, print_json, safe, shown, table
@@ -105,7 +105,7 @@ class _Shown:
         # A run that ends soon needs none.
         self._lines.allow("progress")
         self._total = total
-        self._task = bar.add_task("filling", total=total)
+        self._task = bar.add_task("filling", total=total, rate="")
 
     def stopping(self) -> bool:
         return False
@@ -117,6 +117,7 @@ class _Shown:
                 self._task,
                 completed=self._total - remaining,
                 description=safe(str(facts.get("subject", "filling"))),
+                rate=f"{shown(facts.get('rate'))} a second",
             )
             if self._bar.disable and self._lines.allow("progress") is not None:
                 # A file shows no bar.
@@ -135,8 +136,10 @@ def _bar(total: int) -> Iterator[_Shown]:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.completed:,} of {task.total:,}"),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
     err = error_console()
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
