@@ -29,7 +29,7 @@ def mongod() -> Iterator[EmbeddedMongo]:
     """The session's own mongod. Tests fail where none can be had: skipping would hide them."""
     # Killed rather than stopped at the end: its files are deleted anyway.
     with tempfile.TemporaryDirectory(prefix="cxone-mongod-") as directory:
-        server = EmbeddedMongo(Path(directory)).start()
+        server = EmbeddedMongo(Path(directory), cache_gb=0.25).start()
         try:
             yield server
         finally:

@@ -44,7 +44,7 @@ def demo(
     logs.configure("error", "console", sys.stderr)
     with ExitStack() as parts:
         directory = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="cxone-demo-")))
-        mongod = parts.enter_context(EmbeddedMongo(directory))
+        mongod = parts.enter_context(EmbeddedMongo(directory, cache_gb=0.25))
         settings = configuration.load(
             {
                 "CXONE_SHARED_SECRET": secret,

@@ -16,7 +16,7 @@ from consumer.storage.embedded import binary, child, log, port, replica_set
 class Server:
     """Holds where the files are, the port in use and the process id last seen (0: none yet)."""
 
-    def __init__(self, data_dir: Path, cache_gb: float, mongod: Path | None = None) -> None:
+    def __init__(self, data_dir: Path, cache_gb: float | None, mongod: Path | None = None) -> None:
         self.directory = data_dir
         self.dbpath = data_dir / replica_set.DBPATH
         self.log = data_dir / "mongodb.log"
@@ -55,9 +55,10 @@ class Server:
     def _command(self, mongod: Path) -> list[str]:
         command = [str(mongod), "--dbpath", str(self.dbpath), "--port", str(self.port)]
         command += ["--bind_ip", "127.0.0.1", "--networkMessageCompressors", "disabled"]
-        # Small: nobody else reads this oplog, and one page cache beside a service is enough.
+        # Small: nobody else reads this oplog.
         command += ["--replSet", replica_set.NAME, "--oplogSize", "256"]
-        command += ["--wiredTigerCacheSizeGB", f"{self._cache_gb:g}"]
+        if self._cache_gb is not None:
+            command += ["--wiredTigerCacheSizeGB", f"{self._cache_gb:g}"]
         # Its statistics files would take up to 200 MB.
         command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
         # Lines about slow operations quote them, and with them values of payloads.

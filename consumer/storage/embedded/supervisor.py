@@ -35,7 +35,8 @@ class EmbeddedMongo:
     The caller owns `data_dir` (see DataDirectory). One thread starts mongod, minds it, restarts
     it on the same port when it ends by itself, and stops it: on Linux the kernel takes mongod
     down with the thread that started it. `port` None: the last one used if free, else a random
-    one. Anybody with an account on this machine can reach the port: there is no password.
+    one. `cache_gb` None: MongoDB's own share of the memory, for indexes that outgrow the cache cost
+    throughput. Anybody with an account on this machine can reach the port: there is no password.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class EmbeddedMongo:
         *,
         port: int | None = None,
         mongod: Path | None = None,
-        cache_gb: float = 0.25,
+        cache_gb: float | None = None,
         start_timeout: float = 60.0,
     ) -> None:
         self._server = Server(data_dir.resolve(), cache_gb, mongod)
