@@ -1,0 +1,31 @@
+"""Whom doctor examines, for tests that call its examinations one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from config import settings as configuration
+from consumer.doctor.check import Check, Patient
+from consumer.options import shared_secrets, signature_scheme
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
+
+
+def settings_of(**given: str) -> configuration.Settings:
+    return configuration.load({name.upper(): value for name, value in given.items()}, {})
+
+
+def patient(settings: configuration.Settings | None = None, **changed: Any) -> Patient:
+    settings = settings or settings_of()
+    return replace(
+        Patient(settings, signature_scheme(settings), shared_secrets(settings), None, lambda: NOW),
+        **changed,
+    )
+
+
+def one(checks: Iterator[Check]) -> Check:
+    (check,) = checks
+    return check

@@ -1,0 +1,56 @@
+"""doctor on the shared secrets."""
+
+from __future__ import annotations
+
+import pytest
+
+from consumer.doctor import secret
+from consumer.doctor.check import Check
+from consumer.signature import Secret
+from tests.doctoring import one, patient
+
+STRONG = b"Zq3-vX9_kLm2pT7rWc5yBn8"
+
+
+def secrets_checked(current: bytes, previous: bytes | None = None) -> list[Check]:
+    held = [Secret("current", current)]
+    if previous is not None:
+        held.append(Secret("previous", previous))
+    return list(secret.examine(patient(secrets=tuple(held))))
+
+
+def test_a_generated_secret_is_well() -> None:
+    assert [check.status for check in secrets_checked(STRONG, b"another-one-4711-xyz")] == ["ok"]
+
+
+def test_no_secret_is_a_fault_that_names_init() -> None:
+    check = one(secret.examine(patient()))
+
+    assert check.status == "fail"
+    assert "cxone-consumer init" in check.advice
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "words"),
+    [
+        (b"changeme", "fail", "is weak"),
+        (b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "fail", "is weak"),
+        (b"correct horse bat", "warn", "is weak"),
+        (STRONG + b"\n", "warn", "newline"),
+        (b'"' + STRONG + b'"', "warn", "quotes"),
+        (STRONG + "ß".encode(), "warn", "beyond ASCII"),
+    ],
+)
+def test_a_doubtful_secret_is_told_and_not_shown(key: bytes, status: str, words: str) -> None:
+    (check,) = secrets_checked(key)
+
+    assert check.status == status
+    assert words in check.finding
+    assert key.decode() not in repr(check)
+
+
+def test_two_equal_secrets_are_told() -> None:
+    (check,) = secrets_checked(STRONG, STRONG)
+
+    assert check.status == "warn"
+    assert "the same" in check.finding

@@ -1,0 +1,155 @@
+"""doctor on the way from outside: what a proxy changes, and who answers in our place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+import urllib3
+from pymongo.database import Database
+
+from consumer.doctor import way
+from consumer.doctor.check import Check
+from consumer.doctor.post import Answer, Silence, post
+from consumer.doctor.replies import explain
+from consumer.web import canary
+from tests.doctoring import patient, settings_of
+from tests.service import SECRET, running_service
+from tests.web_server import web_server
+
+Mangle = Callable[[bytes, dict[str, str]], tuple[bytes, dict[str, str]]]
+
+
+@contextmanager
+def proxied(uri: str, database: str, mangle: Mangle) -> Iterator[str]:
+    """The public URL of a running service behind a proxy that mangles what passes."""
+    with running_service(uri, database) as service:
+        address = service.service.url
+
+        def forward(body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+            body, headers = mangle(body, headers)
+            headers = {
+                k: v for k, v in headers.items() if k.lower() not in ("content-length", "host")
+            }
+            reply = urllib3.request("POST", address, body=body, headers=headers, retries=False)
+            return reply.status, {}, reply.data
+
+        with web_server(lambda _: (404, {}, b""), forward) as port:
+            yield f"http://127.0.0.1:{port}/webhook/cxone-dataaction"
+
+
+def untouched(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return body, headers
+
+
+def compacting(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    text = json.dumps(json.loads(body), separators=(",", ":"), sort_keys=True)
+    return text.encode(), headers
+
+
+def emptying(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return b"", headers
+
+
+def trimming(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return body.rstrip(), {k: v for k, v in headers.items() if k != canary.HEADER}
+
+
+def unsigning(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return body, {k: v for k, v in headers.items() if not k.startswith("X-Nice")}
+
+
+def doubling(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    name = "X-Nice-Webhook-Signature"
+    return body, {**headers, name: f"{headers[name]}, {headers[name]}"}
+
+
+def losing_all(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return b"{}", {"Content-Type": "application/json"}
+
+
+WAYS: list[tuple[Mangle, str]] = [
+    (compacting, "the body changed on the way"),
+    (emptying, "0 arrived, as an empty body"),
+    (trimming, "as the body without its last line end"),
+    (unsigning, "the header X-Nice-Webhook-Signature did not arrive"),
+    (doubling, "the header X-Nice-Webhook-Signature arrived twice"),
+    (losing_all, "body and headers were lost on the way"),
+]
+
+
+def sent_through(mongod_uri: str, database: str, mangle: Mangle, key: str = SECRET) -> list[Check]:
+    with proxied(mongod_uri, database, mangle) as url:
+        given = settings_of(cxone_shared_secret=key)
+        return list(way.examine(patient(given, url=url, clock=lambda: datetime.now(timezone.utc))))
+
+
+def test_a_canary_through_a_good_proxy_verifies_and_is_stored_nowhere(
+    mongod_uri: str, database: Database[dict[str, Any]]
+) -> None:
+    checks = sent_through(mongod_uri, database.name, untouched)
+
+    assert [check.status for check in checks if "plain HTTP" not in check.finding] == ["ok"]
+    assert "signature verified" in checks[0].finding
+    assert database["events"].count_documents({}) == 0
+    assert database["dead_letter_queue"].count_documents({}) == 0
+
+
+@pytest.mark.parametrize(("mangle", "words"), WAYS)
+def test_what_a_proxy_changes_is_named(
+    mongod_uri: str, database: Database[dict[str, Any]], mangle: Mangle, words: str
+) -> None:
+    checks = sent_through(mongod_uri, database.name, mangle)
+
+    faults = [check.finding for check in checks if check.status == "fail"]
+    assert len(faults) == 1
+    assert words in faults[0]
+    assert SECRET not in repr(checks)
+
+
+def test_another_secret_there_is_told_from_a_mangling_proxy(
+    mongod_uri: str, database: Database[dict[str, Any]]
+) -> None:
+    checks = sent_through(mongod_uri, database.name, untouched, key="another-secret")
+
+    assert "another secret" in next(check.advice for check in checks if check.status == "fail")
+
+
+HTML = {"Content-Type": "text/html", "Server": "nginx"}
+REPLIES: list[tuple[int, dict[str, str], bytes, str]] = [
+    (301, {"Location": "https://x.example/y?token=1"}, b"", "redirect to https://x.example"),
+    (404, HTML, b"<html>", "404 with a web page from nginx"),
+    (502, {}, b"", "cannot reach this service"),
+    (401, {}, b'{"title":"Invalid webhook signature"}', "neither body nor canary header"),
+    (400, {}, b'{"title":"Missing required CXone fields: id, type"}', "without canary"),
+    (200, {}, b"[[[", "something else"),
+]
+
+
+@pytest.mark.parametrize(("status", "headers", "body", "words"), REPLIES)
+def test_who_answered_in_place_of_the_service_is_said(
+    status: int, headers: dict[str, str], body: bytes, words: str
+) -> None:
+    finding, advice = explain(Answer(status, headers, body, 0.1))
+
+    assert words in finding
+    assert "token" not in finding
+    assert advice
+
+
+def test_why_no_answer_came_is_said() -> None:
+    refused = post("http://127.0.0.1:1/", b"", {}, 1)
+    unknown = post("http://no-such-host.invalid/", b"", {}, 2)
+    with web_server(lambda _: (200, {}, b"")) as port:
+        plain = post(f"https://127.0.0.1:{port}/", b"", {}, 2)
+
+    assert isinstance(refused, Silence)
+    assert "refused" in refused.cause
+    assert isinstance(unknown, Silence)
+    assert "DNS" in unknown.cause
+    assert isinstance(plain, Silence)
+    assert "TLS" in plain.cause
