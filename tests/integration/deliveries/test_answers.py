@@ -1,0 +1,70 @@
+"""What else may be asked of the service, and that no answer tells too much."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.web import canary
+from tests.service import SECRET, Client, dead_letters, running_service
+
+Db = Database[dict[str, Any]]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "HEAD", "BREW"])
+def test_other_methods_get_4xx(client: Client, method: str) -> None:
+    status = client.request(method, "/webhook/cxone-dataaction", b"", {}).status
+
+    assert 400 <= status < 500
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/webhook", "/webhook/cxone-dataaction/x", "/%00", "/..%2f", "/%C3%A9?%ff=1"]
+)
+def test_unknown_paths_get_404_as_json_whatever_the_client_accepts(
+    client: Client, path: str
+) -> None:
+    answer = client.request("POST", path, b"", {"Accept": "text/xml"})
+
+    assert answer.status == 404
+    assert answer.json["title"] == "404 Not Found"
+
+
+def test_body_over_the_limit_is_413(mongod_uri: str, database: Db) -> None:
+    with running_service(mongod_uri, database.name, cxone_max_body_bytes="2048") as client:
+        too_large = client.post({"id": "1", "type": "t", "a": "x" * 2048})
+        fits = client.post({"id": "1", "type": "t", "a": "x" * 1900})
+
+    assert (too_large.status, fits.status) == (413, 200)
+
+
+def test_health_readiness_and_metrics(client: Client) -> None:
+    client.post({"id": "1", "type": "t"})
+
+    assert client.get("/healthz").json == {"status": "ok"}
+    ready = client.get("/readyz")
+    assert (ready.status, ready.json["status"]) == (200, "ready")
+    assert set(ready.json) >= {"status", "mongodb", "spool", "scheduler"}
+    text = client.get("/metrics").body.decode()
+    assert 'cxone_dataaction_deliveries_total{outcome="processed"} 1.0' in text
+    assert SECRET not in text
+
+
+def test_canary_is_answered_and_stored_nowhere(client: Client, database: Db) -> None:
+    answer = client.post(canary.body("abc"))
+
+    assert (answer.status, answer.json["status"]) == (200, "canary")
+    assert database["events"].count_documents({}) == 0
+    assert dead_letters(database) == []
+
+
+def test_error_answers_hold_no_payload_value(client: Client) -> None:
+    bodies = [
+        b'{"id":"1","type":"t","PRIVATE":"PRIVATE"',
+        b'{"id":"1","type":"t","PRIVATE\\u0000":"PRIVATE"}',
+        b'{"id":"1","PRIVATE":"PRIVATE"}',
+    ]
+
+    assert not any(b"PRIVATE" in client.post(body).body for body in bodies)

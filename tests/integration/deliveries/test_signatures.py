@@ -1,0 +1,172 @@
+"""Whose signature is accepted, what becomes of the rest, and how it is let in later."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import socket
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.clock import utc_now
+from consumer.replay import Replay
+from consumer.signature import SignatureScheme, sign
+from tests.service import PATH, SECRET, UNSIGNED, Client, dead_letters, eventually, running_service
+
+Db = Database[dict[str, Any]]
+
+
+def are_kept(database: Db, count: int) -> bool:
+    return len(dead_letters(database)) == count
+
+
+@pytest.mark.parametrize(
+    ("headers", "title", "reason"),
+    [
+        (UNSIGNED, "Missing X-Nice-Webhook-Signature header", "signature_missing"),
+        ({"X-Nice-Webhook-Signature": "AAAA"}, "Invalid webhook signature", "signature_invalid"),
+    ],
+)
+def test_wrong_signature_is_401_and_kept_off_the_request_path(
+    client: Client, database: Db, headers: dict[str, str], title: str, reason: str
+) -> None:
+    answer = client.post({"id": "1", "type": "t"}, headers)
+
+    assert (answer.status, answer.json["title"]) == (401, title)
+    eventually(lambda: dead_letters(database))
+    (entry,) = dead_letters(database)
+    assert (entry["reason"], entry["verdict"]) == (reason, None)
+    assert bytes(entry["original_payload"]) == b'{"id": "1", "type": "t"}'
+    assert database["events"].count_documents({}) == 0
+
+
+def test_detective_names_the_setting_that_would_verify(client: Client, database: Db) -> None:
+    body = b'{"id":"1","type":"t"}'
+    signature = hmac.new(SECRET.encode(), body, "sha256").hexdigest()
+
+    client.post(body, {"X-Nice-Webhook-Signature": signature})
+
+    eventually(lambda: dead_letters(database))
+    (entry,) = dead_letters(database)
+    assert "CXONE_SIGNATURE_ENCODING=hex" in entry["diagnosis"]
+
+
+def test_kept_refusals_are_bounded_and_the_oldest_stay(mongod_uri: str, database: Db) -> None:
+    with running_service(mongod_uri, database.name, cxone_refused_max_count="3") as client:
+        for number in range(8):
+            client.post({"id": str(number), "type": "t"}, UNSIGNED)
+            eventually(partial(are_kept, database, min(number + 1, 3)))
+
+    assert [json.loads(bytes(e["original_payload"]))["id"] for e in dead_letters(database)] == [
+        "0",
+        "1",
+        "2",
+    ]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"X-Nice-Webhook-Signature: %s\r\nX-Nice-Webhook-Signature: %s\r\n",
+        b"X-Nice-Webhook-Signature: %s\xff%s\r\n",
+        b"X-Nice-Webhook-Signature: \xc3\xa4%.0s%.0s\r\n",
+        b"X-Nice-Webhook-Signature: =?utf-8?b?%s?=%.0s\r\n",
+        b"X_Nice_Webhook_Signature: %s%.0s\r\n",
+        b"X-Nice-Webhook-Signature:%.0s%.0s\r\n",
+        b"X-Nice-Webhook-Signature: %.10s%.0s\r\n",
+    ],
+    ids=["doubled", "byte 255", "umlaut", "mime", "underscores", "empty", "short"],
+)
+def test_odd_signature_headers_are_401(client: Client, database: Db, lines: bytes) -> None:
+    body = b'{"id":"1","type":"t"}'
+    good = sign(SignatureScheme(), SECRET.encode(), body, datetime.now(timezone.utc))
+    value = good["X-Nice-Webhook-Signature"].encode()
+    head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n".encode()
+
+    with socket.create_connection(client.service.server.address, timeout=10) as connection:
+        connection.sendall(head + lines % (value, value) + b"\r\n" + body)
+        answer = connection.recv(4096)
+
+    assert answer.startswith(b"HTTP/1.1 401 "), answer
+    assert database["events"].count_documents({}) == 0
+
+
+def test_previous_secret_is_accepted_and_counted(mongod_uri: str, database: Db) -> None:
+    rotated = {"cxone_shared_secret": "the new one", "cxone_shared_secret_previous": SECRET}
+    with running_service(mongod_uri, database.name, **rotated) as client:
+        answer = client.post({"id": "1", "type": "t"})
+        counted = client.get("/metrics").body.decode()
+
+    assert answer.status == 200
+    assert 'cxone_dataaction_signature_matched_total{secret="previous"} 1.0' in counted
+
+
+def test_signed_timestamp_variant_is_accepted_by_setting(mongod_uri: str, database: Db) -> None:
+    variant = {
+        "cxone_signature_encoding": "hex",
+        "cxone_signature_prefix": "v1=",
+        "cxone_signed_content": "timestamp.body",
+        "cxone_timestamp_header": "X-Time",
+    }
+    with running_service(mongod_uri, database.name, **variant) as client:
+        answer = client.post({"id": "1", "type": "t"})
+        missing = client.post({"id": "2", "type": "t"}, {"X-Nice-Webhook-Signature": "v1=00"})
+
+    assert answer.status == 200
+    assert (missing.status, missing.json["title"]) == (401, "Missing X-Time header")
+
+
+def test_refused_delivery_is_recovered_by_replay_once_the_secret_is_right(
+    mongod_uri: str, database: Db
+) -> None:
+    with running_service(mongod_uri, database.name, cxone_shared_secret="wrong") as client:
+        assert client.post({"id": "1", "type": "t"}).status == 401
+        eventually(lambda: dead_letters(database))
+
+    with running_service(mongod_uri, database.name) as client:
+        core = client.service.core
+        replay = Replay(core.ingest, core.dead_letters, utc_now)
+        (entry,) = dead_letters(database)
+        replayed = replay.entry(entry, "a test")
+        again = client.post({"id": "1", "type": "t"})
+
+    assert (replayed.resolved, replayed.result) == (True, "processed")
+    assert again.json["status"] == "duplicate"
+    (entry,) = dead_letters(database)
+    document = database["events"].find_one()
+    assert document is not None
+    assert (entry["status"], entry["resolved_by"]) == ("resolved", document["_id"])
+    assert [attempt["result"] for attempt in entry["history"]] == ["processed"]
+
+
+def test_replay_verifies_refused_deliveries_again_and_accepts_none_unsigned(
+    client: Client, database: Db
+) -> None:
+    client.post({"id": "1", "type": "t"}, UNSIGNED)
+    eventually(lambda: dead_letters(database))
+    core = client.service.core
+    (entry,) = dead_letters(database)
+
+    replayed = Replay(core.ingest, core.dead_letters, utc_now).entry(entry, "a test")
+
+    assert (replayed.resolved, replayed.result) == (False, "signature_missing")
+    assert database["events"].count_documents({}) == 0
+
+
+def test_replay_of_a_delivery_that_still_fails_records_the_attempt(
+    client: Client, database: Db
+) -> None:
+    client.post(b"{")
+    core = client.service.core
+    (entry,) = dead_letters(database)
+
+    replayed = Replay(core.ingest, core.dead_letters, utc_now).entry(entry, "a test")
+
+    assert (replayed.resolved, replayed.result) == (False, "malformed_json")
+    (entry,) = dead_letters(database)
+    assert (entry["status"], entry["retry_count"], entry["seen"]) == ("pending_inspection", 1, 1)
+    assert entry["history"][0]["by"] == "a test"
