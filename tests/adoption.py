@@ -124,3 +124,18 @@ def brute_force(
             )
         )
     return sorted(figures, key=lambda each: (-each.total, each.subject))
+
+
+def stored_counts(db: Db) -> list[Any]:
+    """The counts in use, without what may differ between two ways to the same result."""
+    current = db["adoption_state"].find_one({"_id": "current"})
+    generation = current["generation"] if current else 0
+    return [
+        ({**each["_id"], "g": None}, dict(sorted(each["slices"].items())))
+        for each in db["adoption_counts"].find().sort("_id")
+        if each["_id"]["g"] == generation
+    ]
+
+
+def vars_of(figures: Any) -> dict[str, Any]:
+    return {name: getattr(figures, name) for name in figures.__slots__}

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from config import settings as configuration
-from consumer.errors import SetupError
 from consumer.events import Delivery
 from consumer.runtime import build_core
 from consumer.storage import mongo
 from consumer.storage.adoption_counts import Superseded
 from consumer.storage.adoption_events import backlog_filter, pipeline
-from consumer.storage.retention import INDEX, Retention, apply_retention, retained_from
+from consumer.storage.retention import retained_from
 from consumer.timegrid import hour_of
 from jobs.adoption_report import report
 from jobs.adoption_rollup import Bounds, claim, ledger, rebuild, roll_up
@@ -30,6 +29,8 @@ from tests.adoption import (
     job,
     registered,
     spread,
+    stored_counts,
+    vars_of,
 )
 
 SUBJECTS = ["contact.created", "contact.ended", "a.b $c", "agent.state_changed"]
@@ -43,17 +44,6 @@ def never() -> bool:
 
 def quietly(_: datetime) -> None:
     pass
-
-
-def stored_counts(db: Db) -> list[Any]:
-    """The counts in use, without what may differ between two ways to the same result."""
-    current = db["adoption_state"].find_one({"_id": "current"})
-    generation = current["generation"] if current else 0
-    return [
-        ({**each["_id"], "g": None}, dict(sorted(each["slices"].items())))
-        for each in db["adoption_counts"].find().sort("_id")
-        if each["_id"]["g"] == generation
-    ]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -87,10 +77,6 @@ def test_figures_equal_a_full_count_after_every_kind_of_event(database: Db, seed
 
         expected = brute_force(database, now, registry)
         assert result["figures"] == [vars_of(each) for each in expected]
-
-
-def vars_of(figures: Any) -> dict[str, Any]:
-    return {name: getattr(figures, name) for name in figures.__slots__}
 
 
 def test_a_report_reads_the_same_whether_or_not_anything_was_rolled_up(database: Db) -> None:
@@ -354,31 +340,6 @@ def test_counts_read_the_indexes_alone(database: Db) -> None:
     assert backlog["totalDocsExamined"] == 0
     below = {"_meta.subject": "contact.ended", "_meta.backfilled_to": {"$lt": 3}}
     assert backlog["totalKeysExamined"] <= database["events"].count_documents(below) + 5
-
-
-def test_the_retention_index_follows_the_setting(database: Db) -> None:
-    mongo.create_indexes(database)
-
-    def seconds() -> Any:
-        index = database["events"].index_information().get(INDEX)
-        return index and index["expireAfterSeconds"]
-
-    found = []
-    for days in (0, 30, 30, 7, 0, 0):
-        apply_retention(database, Retention(events=days))
-        found.append(seconds())
-
-    assert found == [None, 30 * 86_400, 30 * 86_400, 7 * 86_400, None, None]
-
-
-def test_an_index_of_the_users_own_is_left_alone_and_told_of(database: Db) -> None:
-    database["events"].create_index("processed_at", name="mine", expireAfterSeconds=60)
-
-    with pytest.raises(SetupError, match="mine"):
-        apply_retention(database, Retention(events=7))
-    apply_retention(database, Retention())
-
-    assert database["events"].index_information()["mine"]["expireAfterSeconds"] == 60
 
 
 def test_a_killed_sum_of_an_hour_that_then_expires_leaves_nothing_in_the_totals(

@@ -8,7 +8,6 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,17 @@ from consumer.storage import mongo
 from consumer.storage.retention import retained_from
 from jobs.adoption_report import report
 from jobs.adoption_rollup import Bounds, ledger, rebuild
-from tests.adoption import NOW, Db, Run, brute_force, documents, job, registered, spread
+from tests.adoption import (
+    NOW,
+    Db,
+    Run,
+    brute_force,
+    documents,
+    job,
+    registered,
+    spread,
+    stored_counts,
+)
 from tests.processes import environment
 
 HOUR = timedelta(hours=1)
@@ -74,27 +83,15 @@ def kill_and_compare(db: Db, uri: str, kills: int, seed: int) -> None:
     expected = brute_force(db, now, registry, floor)
     assert [each["subject"] for each in result["figures"]] == [each.subject for each in expected]
     assert report(ledger(db), registry, Bounds(now, floor)).figures == expected
-    kept = counted(db)
+    kept = stored_counts(db)
     rebuild(ledger(db), Bounds(now, floor), lambda: False, lambda _: None)
-    assert kept == counted(db)
+    assert kept == stored_counts(db)
     cut_off = noted(db, "begun") - noted(db, "done") - noted(db, "superseded")
     print(
         f"{kills} kills, {cut_off} runs cut off, {noted(db, 'superseded')} superseded,"
         f" {noted(db, 'done')} done"
     )
     assert cut_off > 0
-
-
-def counted(db: Db) -> list[Any]:
-    """The counts in use, whatever their generation and fence."""
-    pointer = db["adoption_state"].find_one({"_id": "current"})
-    assert pointer is not None
-    generation = pointer["generation"]
-    return [
-        ({**each["_id"], "g": 0}, dict(sorted(each["slices"].items())))
-        for each in db["adoption_counts"].find().sort("_id")
-        if each["_id"]["g"] == generation
-    ]
 
 
 def worker(db: Db, uri: str) -> subprocess.Popen[bytes]:
