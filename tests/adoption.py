@@ -18,6 +18,7 @@ from jobs.adoption import Adoption
 from jobs.adoption_rollup import ledger
 
 Db = Database[dict[str, Any]]
+SUBJECTS = ["contact.created", "contact.ended", "a.b $c", "agent.state_changed"]
 NOW = datetime(2026, 3, 10, 12, 34, 56, 789000, tzinfo=timezone.utc)
 
 _numbers = itertools.count()

@@ -1,10 +1,10 @@
-"""Adoption against a real mongod: whatever happened, the figures are those of a full count."""
+"""Adoption as counted equals a full count, whatever was rolled up before."""
 
 from __future__ import annotations
 
 import json
 import random
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,14 +13,13 @@ from config import settings as configuration
 from consumer.events import Delivery
 from consumer.runtime import build_core
 from consumer.storage import mongo
-from consumer.storage.adoption_counts import Superseded
 from consumer.storage.adoption_events import backlog_filter, pipeline
-from consumer.storage.retention import retained_from
-from consumer.timegrid import hour_of
+from consumer.timegrid import HOUR, hour_of
 from jobs.adoption_report import report
-from jobs.adoption_rollup import Bounds, claim, ledger, rebuild, roll_up
+from jobs.adoption_rollup import Bounds, ledger
 from tests.adoption import (
     NOW,
+    SUBJECTS,
     Db,
     Run,
     brute_force,
@@ -29,21 +28,10 @@ from tests.adoption import (
     job,
     registered,
     spread,
-    stored_counts,
     vars_of,
 )
 
-SUBJECTS = ["contact.created", "contact.ended", "a.b $c", "agent.state_changed"]
-HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-
-
-def never() -> bool:
-    return False
-
-
-def quietly(_: datetime) -> None:
-    pass
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -140,143 +128,6 @@ def test_ingested_events_duplicates_and_evolution_are_counted_as_stored(
     assert sum(each.total for each in expected) == len(set(bodies))
 
 
-def test_expired_hours_leave_the_figures_whole_and_once(database: Db) -> None:
-    chance = random.Random(2)
-    registry = registered(database, SUBJECTS)
-    start = NOW - 60 * HOUR
-    times = spread(chance, 800, start, NOW)
-    database["events"].insert_many(documents(chance, times, SUBJECTS))
-    job(database, NOW - 20 * HOUR, registry)(Run(1))
-
-    for cut_off in (1, 2, 3, 9, None):
-        result = job(database, NOW, registry, retention_days=1)(Run(2, cut_off))
-        # MongoDB deletes what has expired some time later.
-        database["events"].delete_many({"processed_at": {"$lt": NOW - timedelta(days=1)}})
-
-    floor = retained_from(NOW, 1)
-    expected = brute_force(database, NOW, registry, floor)
-    assert result["figures"] == [vars_of(each) for each in expected]
-    assert database["adoption_counts"].count_documents({"_id.hour": {"$lt": floor}}) == 0
-    assert report(ledger(database), registry, Bounds(NOW, floor)).figures == expected
-
-
-def test_a_report_leaves_out_what_expired_since_the_last_roll_up(database: Db) -> None:
-    chance = random.Random(3)
-    registry = registered(database, SUBJECTS)
-    times = spread(chance, 300, NOW - 40 * HOUR, NOW)
-    database["events"].insert_many(documents(chance, times, SUBJECTS))
-    job(database, NOW - 2 * HOUR, registry, retention_days=1)(Run())
-
-    floor = retained_from(NOW, 1)
-    found = report(ledger(database), registry, Bounds(NOW, floor)).figures
-
-    assert found == brute_force(database, NOW, registry, floor)
-
-
-def test_counts_survive_an_absence_longer_than_the_retention(database: Db) -> None:
-    chance = random.Random(4)
-    registry = registered(database, SUBJECTS)
-    database["events"].insert_many(
-        documents(chance, spread(chance, 100, NOW - 20 * HOUR, NOW), SUBJECTS)
-    )
-    job(database, NOW, registry, retention_days=1)(Run())
-    later = NOW + timedelta(days=9)
-    database["events"].delete_many({})
-    database["events"].insert_many(
-        documents(chance, spread(chance, 100, later - 3 * HOUR, later), SUBJECTS)
-    )
-
-    result = job(database, later, registry, retention_days=1)(Run())
-
-    expected = brute_force(database, later, registry, retained_from(later, 1))
-    assert result["figures"] == [vars_of(each) for each in expected]
-
-
-def test_a_stale_holder_of_the_lease_cannot_write_past_its_fence(database: Db) -> None:
-    chance = random.Random(6)
-    registry = registered(database, SUBJECTS)
-    database["events"].insert_many(
-        documents(chance, spread(chance, 200, NOW - 9 * HOUR, NOW), SUBJECTS)
-    )
-    book, bounds = ledger(database), Bounds(NOW, None)
-    stale = claim(book, 1, NOW)
-    # It read the first hours when they held less, then stood still.
-    early = book.events.count(NOW - 9 * HOUR, NOW - 8 * HOUR, "slice")[:1]
-    result = job(database, NOW, registry)(Run(2))
-    counted = stored_counts(database)
-
-    with pytest.raises(Superseded):
-        book.counts.write(stale.generation, stale.fence, early)
-    with pytest.raises(Superseded):
-        roll_up(book, stale, bounds, never, quietly)
-    with pytest.raises(Superseded):
-        claim(book, 1, NOW)
-
-    assert stored_counts(database) == counted
-    assert job(database, NOW, registry)(Run(3))["figures"] == result["figures"]
-
-
-def test_two_processes_that_sum_the_same_hours_add_them_once(database: Db) -> None:
-    registry = registered(database, ["s"])
-    at = NOW - 3 * HOUR
-    database["events"].insert_many([document(at, "s", 3, 3, 3) for _ in range(5)])
-    job(database, NOW, registry)(Run(1))
-    book = ledger(database)
-    state = book.state.current()
-    assert state is not None
-    hour = list(book.counts.hours(state.generation, state.since, None))
-
-    book.totals.add(state.generation, hour)
-    book.totals.add(state.generation, hour)
-
-    (total,) = book.totals.all(state.generation).values()
-    assert total.count == 5
-
-
-def test_rebuild_finds_what_came_too_late_and_leaves_one_generation(database: Db) -> None:
-    chance = random.Random(7)
-    registry = registered(database, SUBJECTS)
-    events = database["events"]
-    events.insert_many(documents(chance, spread(chance, 300, NOW - 30 * HOUR, NOW), SUBJECTS))
-    job(database, NOW, registry)(Run(5))
-    events.insert_many(documents(chance, spread(chance, 50, NOW - 30 * HOUR, NOW), SUBJECTS))
-    events.delete_many({"processed_at": {"$lt": NOW - 25 * HOUR}})
-    book, bounds = ledger(database), Bounds(NOW, None)
-    expected = brute_force(database, NOW, registry)
-    assert report(book, registry, bounds).figures != expected
-    # A rebuild that was cut off changes nothing, and the next one clears up after it.
-    cut = Run(stops_at=5)
-    assert rebuild(book, bounds, cut.stopping, quietly) is None
-    assert report(book, registry, bounds).figures != expected
-
-    state = rebuild(book, bounds, never, quietly)
-
-    assert state is not None
-    assert report(book, registry, bounds).figures == expected
-    assert database["adoption_counts"].distinct("_id.g") == [state.generation]
-    assert database["adoption_totals"].distinct("_id.g") == [state.generation]
-    assert database["adoption_state"].count_documents({}) == 2
-    assert job(database, NOW, registry)(Run(5))["figures"] == [vars_of(e) for e in expected]
-
-
-def test_the_earlier_of_two_rebuilds_is_superseded(database: Db) -> None:
-    database["events"].insert_many([document(NOW - n * HOUR, "s", 1, 1, 1) for n in range(9)])
-    book, bounds = ledger(database), Bounds(NOW, None)
-    seen: list[datetime] = []
-
-    def interfere(at: datetime) -> None:
-        if not seen:
-            seen.append(at)
-            rebuild(book, bounds, never, quietly)
-
-    with pytest.raises(Superseded):
-        rebuild(book, bounds, never, interfere)
-
-    state = book.state.current()
-    assert state is not None
-    assert state.generation == 2
-
-
 def test_subjects_beyond_the_busiest_are_one_series(database: Db) -> None:
     subjects = [f"s{n:02d}" for n in range(53)]
     registry = registered(database, subjects, versions=1)
@@ -340,42 +191,3 @@ def test_counts_read_the_indexes_alone(database: Db) -> None:
     assert backlog["totalDocsExamined"] == 0
     below = {"_meta.subject": "contact.ended", "_meta.backfilled_to": {"$lt": 3}}
     assert backlog["totalKeysExamined"] <= database["events"].count_documents(below) + 5
-
-
-def test_a_killed_sum_of_an_hour_that_then_expires_leaves_nothing_in_the_totals(
-    database: Db,
-) -> None:
-    registry = registered(database, ["s"])
-    old = NOW - 40 * HOUR
-    database["events"].insert_many([document(old, "s", 3, 3, 3), document(NOW, "s", 3, 3, 3)])
-    job(database, old + MINUTE, registry)(Run(1))
-    book = ledger(database)
-    state = claim(book, 2, NOW)
-    groups = book.events.count(hour_of(old), hour_of(old) + HOUR, "slice")
-    book.counts.write(state.generation, 2, groups)
-    state = book.state.advance(state, counted=hour_of(old) + HOUR)
-    # Killed after the hour was added and before that was marked; added again once it has expired.
-    hour = list(book.counts.hours(state.generation, state.since, None))
-    book.totals.add(state.generation, hour)
-
-    result = job(database, NOW, registry, retention_days=1)(Run(3))
-    book.totals.add(state.generation, hour)
-    again = job(database, NOW, registry, retention_days=1)(Run(4))
-
-    assert [each["total"] for each in result["figures"]] == [1]
-    assert again["figures"] == result["figures"]
-
-
-def test_an_hour_that_expires_before_it_was_whole_is_not_taken_from_the_totals(
-    database: Db,
-) -> None:
-    registry = registered(database, ["s"])
-    later = NOW + 60 * HOUR
-    # Counted, but its hour is not over; nobody counts for more than a day after that.
-    database["events"].insert_many([document(NOW - 20 * MINUTE, "s", 3, 3, 3) for _ in range(4)])
-    job(database, NOW, registry, retention_days=1)(Run(1))
-    database["events"].insert_many([document(later - HOUR, "s", 3, 3, 3) for _ in range(9)])
-
-    result = job(database, later, registry, retention_days=1)(Run(2))
-
-    assert [each["total"] for each in result["figures"]] == [9]
