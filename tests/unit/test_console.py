@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from consumer.cli.console import console, error_console, print_json, safe, shown, table
+from consumer.cli.console import console, error_console, print_json, shown, table
+from consumer.printable import safe
 
 NAMES = "Łukasz 王秀英 😟"
 

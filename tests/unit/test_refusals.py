@@ -6,7 +6,7 @@ import gc
 from typing import Any, cast
 from weakref import ref
 
-from config.logs import RateLimit
+from config.ratelimit import RateLimit
 from consumer.clock import utc_now
 from consumer.errors import SignatureInvalid
 from consumer.events import Delivery, Headers

@@ -1,0 +1,29 @@
+"""Give tests a spool that they may open anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumer.spool import Spool
+from tests.spools import MIB
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def reopened(path: Path) -> Iterator[Callable[..., Spool]]:
+    """Opens the spool in `path` anew, as after a kill -9: what was open before is not closed."""
+    with ExitStack() as opened:
+
+        def open_(max_bytes: int = 64 * MIB, **options: Any) -> Spool:
+            return opened.enter_context(closing(Spool(path, max_bytes, **options)))
+
+        yield open_
