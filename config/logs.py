@@ -11,10 +11,7 @@ from typing import Any, Literal, TextIO
 import structlog
 
 from config.clean import clean, clean_lines, clean_text
-from config.ratelimit import RateLimit
 from config.render import as_console, as_json, ascii_only, traceback_of
-
-__all__ = ["LogFormat", "LogLevel", "RateLimit", "configure"]
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat = Literal["console", "json"]

@@ -11,7 +11,7 @@ from time import monotonic
 
 import structlog
 
-from config.logs import RateLimit
+from config.ratelimit import RateLimit
 from consumer.detective import Finding
 from consumer.errors import SignatureError, SignatureInvalid, SignatureMissing, StoreUnavailable
 from consumer.events import Delivery, Headers

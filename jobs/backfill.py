@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from config.logs import RateLimit
+from config.ratelimit import RateLimit
 from consumer.errors import ConsumerError, SetupError, StoreUnavailable
 from consumer.metrics import Metrics
 from consumer.metrics.table import BACKFILL_BACKLOG, BACKFILL_FAILED, BACKFILLED

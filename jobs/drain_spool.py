@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from config.logs import RateLimit
+from config.ratelimit import RateLimit
 from consumer.errors import Rejected, StoreUnavailable, place_of
 from consumer.events import Delivery, Outcome
 from consumer.metrics import Metrics

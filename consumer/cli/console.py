@@ -18,8 +18,6 @@ from rich.text import Text
 
 from consumer.printable import safe
 
-__all__ = ["console", "error_console", "print_json", "safe", "shown", "table"]
-
 # A pipe or a file has no width; rich would fold at 80 columns what grep should find on one line.
 _REDIRECTED_WIDTH = 1000
 

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from consumer.cli.console import console, print_json, safe, table
+from consumer.cli.console import console, print_json, table
 from consumer.datadog.assets import Asset, assets, folder
 from consumer.errors import SetupError
+from consumer.printable import safe
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from consumer.cli.console import console, print_json, safe, shown, table
+from consumer.cli.console import console, print_json, shown, table
 from consumer.cli.dlq_entries import (
     AsJson,
     Entry,
@@ -28,6 +28,7 @@ from consumer.letters.views import (
     pretty,
     raw,
 )
+from consumer.printable import safe
 from consumer.redaction import MaskedBody, Redaction
 from consumer.storage.dead_letters import UNRESOLVED
 

@@ -12,7 +12,7 @@ import typer
 from config import logs
 from config.settings import SettingsError
 from consumer.cli import adoption, datadog, dlq, events, schema, service, spool
-from consumer.cli.console import error_console, safe
+from consumer.cli.console import error_console
 from consumer.cli.context import Sources
 from consumer.cli.demo import demo
 from consumer.cli.doctor import doctor
@@ -22,6 +22,7 @@ from consumer.cli.serve import serve
 from consumer.cli.sign import sign
 from consumer.cli.status import status
 from consumer.errors import ConsumerError, NoMongo, StoreUnavailable
+from consumer.printable import safe
 
 COMMANDS = (
     ("init", init),

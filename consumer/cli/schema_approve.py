@@ -11,10 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from config.person import user_name
 from consumer.approval import Approval, Plan
-from consumer.cli.console import console, error_console, print_json, safe, table
+from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.schema_changes import document, print_changes
 from consumer.cli.schema_parts import AsJson, Subject, Yes, confirmed, head_of, opened
 from consumer.options import redaction
+from consumer.printable import safe
 from consumer.redaction.changes import masked
 from consumer.schema.model import Change
 from consumer.schema.paths import Path, from_text, to_text

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from config.logs import RateLimit
-from consumer.cli.console import console, error_console, print_json, safe, shown, table
+from config.ratelimit import RateLimit
+from consumer.cli.console import console, error_console, print_json, shown, table
 from consumer.cli.schema_parts import AsJson, Parts, head_of, opened
 from consumer.clock import utc_now
+from consumer.printable import safe
 from consumer.runtime.jobs import backfill_rules
 from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore

@@ -10,7 +10,8 @@ from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.text import Text
 
-from consumer.cli.console import safe, shown, table
+from consumer.cli.console import shown, table
+from consumer.printable import safe
 from consumer.schema.jsontypes import bits
 from consumer.schema.model import Change
 from consumer.schema.paths import to_text

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from consumer.cli.bodies import read_bodies
-from consumer.cli.console import console, print_json, safe
+from consumer.cli.console import console, print_json
 from consumer.cli.schema_changes import document, path_texts, print_changes
 from consumer.cli.schema_parts import AsJson, opened
+from consumer.printable import safe
 from consumer.trial import Trial, Trials
 
 _SHOWN = 50

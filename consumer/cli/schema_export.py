@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer.cli.console import error_console, print_json, safe
+from consumer.cli.console import error_console, print_json
 from consumer.cli.schema_parts import Number, Subject, opened, version_of
 from consumer.errors import SetupError
+from consumer.printable import safe
 from consumer.schema.export import json_schema, mongo_validator
 from consumer.schema.paths import to_text
 

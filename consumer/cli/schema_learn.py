@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from consumer.cli.bodies import read_bodies
-from consumer.cli.console import console, print_json, safe, table
+from consumer.cli.console import console, print_json, table
 from consumer.cli.schema_changes import document, print_changes
 from consumer.cli.schema_parts import AsJson, Yes, confirmed, opened
 from consumer.errors import Rejected, SetupError
 from consumer.learning import Learning
+from consumer.printable import safe
 
 _SHOWN = 20
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree
 
-from consumer.cli.console import safe
+from consumer.printable import safe
 from consumer.schema.model import Field, SchemaVersion
 from consumer.schema.paths import ANY_KEY, Path, is_fillable, to_text
 from consumer.schema.policy import Defaults

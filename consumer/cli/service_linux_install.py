@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from consumer.cli.console import console, safe, table
+from consumer.cli.console import console, table
 from consumer.cli.context import Sources
 from consumer.cli.service_linux import not_installed
 from consumer.cli.service_settings import settings_to_install
 from consumer.errors import SetupError
+from consumer.printable import safe
 from consumer.service import files, linux, systemctl
 from consumer.service.layout import Layout
 from consumer.service.linux import Plan, Wish

@@ -9,11 +9,12 @@ import typer
 
 from config import settings as configuration
 from config.windows import people
-from consumer.cli.console import console, safe, table
+from consumer.cli.console import console, table
 from consumer.cli.context import Sources
 from consumer.cli.service_settings import settings_to_install
 from consumer.cli.service_windows import ROOM, installed, pywin32, start_with, time_to_stop
 from consumer.errors import SetupError
+from consumer.printable import safe
 from consumer.runtime.process import longest_stop, needed
 from consumer.service import code_places, files, windows_layout
 from consumer.service.files import File

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from consumer.cli.console import console, print_json, safe, shown, table
+from consumer.cli.console import console, print_json, shown, table
 from consumer.cli.context import load_settings
 from consumer.human import duration
 from consumer.overview import JobState, Overview, gather
+from consumer.printable import safe
 from consumer.runtime import open_core
 
 # A subject a line: more are for `schema list`.

@@ -13,7 +13,7 @@ import pymongo
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from config.logs import RateLimit
+from config.ratelimit import RateLimit
 from config.settings import Settings
 from consumer.clock import utc_now
 from consumer.detective import investigate

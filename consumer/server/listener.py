@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from waitress.server import TcpWSGIServer, ThreadedTaskDispatcher
 
-from config.logs import RateLimit
+from config.ratelimit import RateLimit
 from consumer.server.channel import Channel
 from consumer.server.loop import Loop
 from consumer.server.refusal import OVERLOADED

@@ -14,7 +14,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import ThreadedTaskDispatcher
 
-from config.logs import RateLimit
+from config.ratelimit import RateLimit
 from consumer.clock import utc_now
 from consumer.errors import SetupError
 from consumer.server.crew import Crew
