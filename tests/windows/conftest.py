@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.windows.fakes import Windows, modules
+from tests.windows.fakes import modules
+from tests.windows.machine import Windows
 from tests.windows.wheel import pywin32
 
 _THEIRS = ("win32serviceutil", "win32evtlogutil", "win32con", "winerror")

@@ -13,7 +13,7 @@ import pytest
 from config.settings import SettingsError, load
 from consumer.cli.context import Sources
 from consumer.errors import SetupError
-from tests.windows.fakes import STOPPED, Status, Windows
+from tests.windows.machine import STOPPED, Status, Windows
 
 SETTINGS = "CXONE_SHARED_SECRET=top-secret\nMONGODB_URI=mongodb://u:pw@db/\n"
 NAME = "cxone-consumer"

@@ -25,7 +25,7 @@ from pymongo.database import Database
 from consumer.runtime.vitals import Vitals
 from consumer.server.server import Server
 from consumer.signature import SignatureScheme, sign
-from tests.windows.fakes import (
+from tests.windows.machine import (
     INTERROGATE,
     PRESHUTDOWN,
     RUNNING,

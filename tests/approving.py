@@ -1,0 +1,102 @@
+"""A process that takes deliveries and approves, and what came of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from pymongo import monitoring
+from pymongo.database import Database
+
+from config import settings as configuration
+from consumer.approval import Approval, Plan
+from consumer.clock import utc_now
+from consumer.events import Delivery, Headers, Verdict
+from consumer.held import HeldEvents
+from consumer.ingest import COLLECTION_SUBJECT
+from consumer.options import event_fields
+from consumer.parsing import EventParser
+from consumer.replay import Replay
+from consumer.runtime import Core, build_core
+from consumer.schema.paths import from_text
+from consumer.storage import mongo
+from consumer.storage.held_letters import HeldLetters
+
+Document = dict[str, Any]
+START = datetime(2026, 3, 1, tzinfo=timezone.utc)
+S = "contact.created"
+
+
+class House:
+    """One process: it takes deliveries and approves."""
+
+    def __init__(self, uri: str, database: str, rules: Path, **given: str) -> None:
+        settings = configuration.load(
+            {"MONGODB_DATABASE": database, "CXONE_CONFIG": str(rules), **given}, {}
+        )
+        self.core: Core = build_core(settings, uri)
+        self._times = itertools.count()
+        parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
+        one_subject = COLLECTION_SUBJECT if settings.cxone_schema_scope != "type" else None
+        letters = HeldLetters(self.core.database[mongo.DEAD_LETTERS])
+        self.pauses = 0
+        self.approval = Approval(
+            self.core.registry,
+            HeldEvents(letters, parser, one_subject),
+            Replay(self.core.ingest, self.core.dead_letters, utc_now),
+            self._pause,
+        )
+
+    def _pause(self, seconds: float) -> None:
+        """As if a minute had passed: claims are over."""
+        self.pauses += 1
+        self.core.database[mongo.DEAD_LETTERS].update_many(
+            {"claim": {"$exists": True}}, {"$set": {"claim.until": START}}
+        )
+
+    def deliver(self, event_id: str, event_type: str = S, **fields: object) -> str:
+        """Settle a verified delivery; its outcome."""
+        at = START + timedelta(seconds=next(self._times))
+        delivery = Delivery(
+            id=event_id,
+            body=json.dumps({"id": event_id, "type": event_type, **fields}).encode(),
+            headers=Headers({}),
+            received_at=at,
+            verdict=Verdict("current", at),
+        )
+        return self.core.ingest.settle(delivery).status
+
+    def approve(self, subject: str = S, paths: tuple[str, ...] = ()) -> tuple[Plan, list[bool]]:
+        plan = self.approval.plan(subject, [from_text(path) for path in paths])
+        self.approval.register(plan)
+        return plan, [done.resolved for _, done in self.approval.replay(plan, "test")]
+
+
+Build = Callable[..., House]
+
+
+def statuses(database: Database[Document]) -> dict[str, str]:
+    return {e["event_id"]: e["status"] for e in database["dead_letter_queue"].find()}
+
+
+def versions(database: Database[Document]) -> list[int]:
+    return sorted(v["_id"]["version"] for v in database["schema_versions"].find())
+
+
+class Finds(monitoring.CommandListener):
+    """Keeps the find commands that reach MongoDB."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.command_name == "find":
+            self.sent.append(event.command)
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
