@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -19,14 +19,13 @@ from consumer.storage.backfill_store import Upgraded
 from consumer.storage.schema_registry import SchemaRegistry
 from jobs.backfill_pace import Pace, PaceRules
 from jobs.backfill_pass import Parts, Pass, Tally
+from jobs.backfill_progress import Progress
 from jobs.backfill_subject import fill_subject
 from jobs.run import JobRun
 
 log = structlog.get_logger(__name__)
 
 _LOG_EVERY = 30.0
-# A date further off than some years says nothing, and may be none that exists.
-_LONGEST_WAIT = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,31 +49,6 @@ class BackfillRules:
     quiet: float = 60.0
     pace: PaceRules = field(default_factory=PaceRules)
     retry_refused: bool = False
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far a run is over all its subjects."""
-
-    remaining: int
-    started: float
-    done: int = 0
-
-    def facts(self, timer: float, now: datetime) -> dict[str, Any]:
-        """Documents left, documents a second, and what that means for the end; None: unknown."""
-        elapsed = timer - self.started
-        rate = self.done / elapsed if elapsed > 0 else 0.0
-        left = self.remaining / rate if rate else None
-        return {
-            "remaining": self.remaining,
-            "rate": round(rate, 1),
-            "seconds_left": None if left is None else round(left, 1),
-            "estimated_end": None if left is None else _end(now, left),
-        }
-
-
-def _end(now: datetime, seconds: float) -> datetime:
-    return (now + timedelta(seconds=min(seconds, _LONGEST_WAIT))).replace(microsecond=0)
 
 
 @dataclass(slots=True)
@@ -109,7 +83,7 @@ class Backfill:
         due = [work for work in found if work.quiet]
         later = sum(work.documents for work in found if not work.quiet)
         timer = self.parts.timer
-        progress = _Progress(sum(work.documents for work in due), timer())
+        progress = Progress(sum(work.documents for work in due), timer())
         total = Tally()
         for work in due:
             if run.stopping():
@@ -128,7 +102,7 @@ class Backfill:
             "seconds": round(timer() - progress.started, 3),
         }
 
-    def _subject(self, work: Behind, run: JobRun, progress: _Progress, later: int) -> Tally:
+    def _subject(self, work: Behind, run: JobRun, progress: Progress, later: int) -> Tally:
         def told(upgraded: Upgraded) -> None:
             self.metrics.count(BACKFILLED, upgraded.documents)
             self.metrics.count(BACKFILL_FAILED, len(upgraded.refused))

@@ -6,7 +6,7 @@ views, exports, differences, pages and the bytes that the log shows of a malform
 
 from __future__ import annotations
 
-from consumer.redaction.body import MASK, MaskedBody, Span
+from consumer.redaction.masked import MASK, MaskedBody, Span
 from consumer.redaction.paths import Paths, read_paths
 from consumer.redaction.rules import Redaction
 

@@ -12,9 +12,9 @@ import json
 import re
 from dataclasses import dataclass
 
+from consumer.redaction.masked import MASK, PUNCTUATION, MaskedBody, Span
 from consumer.redaction.paths import Paths, below, inside, met
 
-MASK = "********"
 _INSTEAD = f'"{MASK}"'.encode()
 
 _PIECE = re.compile(
@@ -26,49 +26,8 @@ _PIECE = re.compile(
 _BOM = b"\xef\xbb\xbf"
 # Nothing is stored that is deeper than 100; keeping track of more would only cost time.
 _DEPTH = 256
-# What may be seen behind a fault, and stars for all else.
-_PUNCTUATION = b'{}[],:" \t\r\n'
-_BLOT = bytes(byte if byte in _PUNCTUATION else ord("*") for byte in range(256))
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Bytes `start` to before `end` of a body are hidden; `instead` stands for them in text."""
-
-    start: int
-    end: int
-    instead: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class MaskedBody:
-    """A body and what of it is hidden. From byte `fault` on it could not be read."""
-
-    raw: bytes
-    spans: tuple[Span, ...] = ()
-    fault: int | None = None
-
-    @property
-    def shown(self) -> bytes:
-        """The body with masks; JSON stays JSON."""
-        parts, at = [], 0
-        for span in self.spans:
-            parts += [self.raw[at : span.start], span.instead]
-            at = span.end
-        return b"".join([*parts, self.raw[at:]])
-
-    def hidden(self, start: int, end: int) -> list[bool]:
-        """Of each byte in the range whether it is hidden."""
-        flags = [False] * max(0, min(end, len(self.raw)) - start)
-        for span in self.spans:
-            for at in range(max(span.start, start), min(span.end, start + len(flags))):
-                flags[at - start] = at < self.certain or self.raw[at] not in _PUNCTUATION
-        return flags
-
-    @property
-    def certain(self) -> int:
-        """How many bytes could be read."""
-        return len(self.raw) if self.fault is None else self.fault
+# Stars for all that may not be seen behind a fault.
+_BLOT = bytes(byte if byte in PUNCTUATION else ord("*") for byte in range(256))
 
 
 def mask(raw: bytes, paths: Paths) -> MaskedBody:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from consumer.redaction.body import MASK, MaskedBody, mask
+from consumer.redaction.body import mask
+from consumer.redaction.masked import MASK, MaskedBody
 from consumer.redaction.paths import Paths, below, inside, met, pointer
 from consumer.schema.paths import RESERVED
 
