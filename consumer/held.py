@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from consumer.corrections import recorded
 from consumer.errors import Rejected
 from consumer.events import Event
 from consumer.parsing import EventParser
-from consumer.replay import recorded
 from consumer.storage.held_letters import HeldLetters
 
 

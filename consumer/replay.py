@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from bson.binary import Binary
 
+from consumer.corrections import Corrected, first_aid, recorded, remembered
 from consumer.errors import (
     ConsumerError,
     ContractHold,
@@ -24,7 +24,6 @@ from consumer.errors import (
 )
 from consumer.events import Delivery, Headers, Verdict
 from consumer.ingest import Ingest, Processed
-from consumer.repairs import repair, repair_by_name
 from consumer.retry_rules import DISCARDED, PARKED, Next, RetryRules, after
 from consumer.storage.claims import Waits
 from consumer.storage.dead_letters import OPEN, DeadLetters, verdict_document
@@ -34,7 +33,6 @@ log = structlog.get_logger(__name__)
 
 # So often may an attempt end without a word, its process killed, before the entry is suspected.
 _MAX_LOST = 20
-EDITED = "edited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +44,6 @@ class Replayed:
     result: str
     message: str = ""
     status: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Corrected:
-    """What to read in place of the body. An `edited` one is a body of its own, with its own digest
-    as key; a repaired one keeps that of the original."""
-
-    body: bytes
-    repairs: tuple[str, ...]
-    edited: bool = False
 
 
 class Replay:
@@ -101,8 +89,7 @@ class Replay:
         corrected = recorded(claimed)
         if corrected is None and claimed.get("blocked_by") == MalformedJson.reason:
             # Without a repair nothing has changed, and the attempt says so in the history.
-            found = repair(bytes(claimed["original_payload"]), safe_only=True)
-            corrected = Corrected(found.body, found.names) if found else None
+            corrected = first_aid(bytes(claimed["original_payload"]))
         return self._attempt(claimed, by, corrected)
 
     def _attempt(self, entry: dict[str, Any], by: str, corrected: Corrected | None) -> Replayed:
@@ -192,14 +179,6 @@ def stored_delivery(entry: Mapping[str, Any]) -> Delivery:
     )
 
 
-def recorded(entry: Mapping[str, Any]) -> Corrected | None:
-    """The correction that somebody made before, when what it led to had to wait."""
-    if entry.get("edited_payload") is not None:
-        return Corrected(bytes(entry["edited_payload"]), (EDITED,), edited=True)
-    found = repair_by_name(bytes(entry["original_payload"]), entry.get("repairs") or ())
-    return Corrected(found.body, found.names) if found else None
-
-
 def _kept(error: ConsumerError, corrected: Corrected | None) -> dict[str, Any]:
     """What the entry must remember for its next attempt."""
     kept: dict[str, Any] = {}
@@ -207,8 +186,5 @@ def _kept(error: ConsumerError, corrected: Corrected | None) -> dict[str, Any]:
         kept["changes"] = error.changes
     # A correction is worth keeping only where it made an event, one that now waits.
     if corrected and isinstance(error, Held):
-        if corrected.edited:
-            kept["edited_payload"] = Binary(corrected.body)
-        else:
-            kept["repairs"] = list(corrected.repairs)
+        kept |= remembered(corrected)
     return kept

@@ -21,12 +21,13 @@ from consumer.cli.dlq_entries import (
     one,
 )
 from consumer.cli.reveal import Reveal, mask_note
+from consumer.corrections import EDITED, Corrected
 from consumer.errors import SetupError
 from consumer.letters.difference import difference
 from consumer.letters.views import masked_body
 from consumer.redaction import Redaction
 from consumer.repairs import TABLE, repair
-from consumer.replay import EDITED, Corrected, Replayed
+from consumer.replay import Replayed
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
+from consumer.corrections import Corrected
 from consumer.letters.diagnosis import Diagnosis
 from consumer.letters.difference import difference
 from consumer.letters.views import (
@@ -18,7 +19,7 @@ from consumer.letters.views import (
 )
 from consumer.redaction import MaskedBody
 from consumer.repairs import TABLE, repair
-from consumer.replay import Corrected, Replayed
+from consumer.replay import Replayed
 from consumer.retry_rules import DISCARDED
 from consumer.storage.dead_letters import UNRESOLVED
 from consumer.storage.wakes import MIGRATION_FAILED

@@ -9,10 +9,10 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from typing import Any
 
+from consumer.corrections import EDITED, Corrected
 from consumer.letters.difference import difference
 from consumer.letters.edited import Editable, Misplaced, NotEditable, editable, masker, put_back
 from consumer.letters.views import masked_body
-from consumer.replay import EDITED, Corrected
 from consumer.web.console.answers import Done, Invalid
 from consumer.web.console.parts import Parts
 from consumer.web.console.request import Request
