@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import falcon
 import msgspec
@@ -59,9 +59,9 @@ def as_http(error: ConsumerError) -> falcon.HTTPError:
 
 
 def _known(
-    _req: falcon.Request, _resp: falcon.Response, error: ConsumerError, _params: dict[str, Any]
-) -> NoReturn:
-    raise as_http(error) from error
+    req: falcon.Request, resp: falcon.Response, error: ConsumerError, _params: dict[str, Any]
+) -> None:
+    _answer(req, resp, as_http(error))
 
 
 def _dead_lettered(
@@ -72,13 +72,22 @@ def _dead_lettered(
 
 
 def _unexpected(
-    req: falcon.Request, _resp: falcon.Response, error: Exception, _params: dict[str, Any]
-) -> NoReturn:
+    req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]
+) -> None:
     """Answer a fault of ours as what the sender can act on: try again. It is logged whole."""
     log.error("fault in request", path=req.path, error=type(error).__name__, place=place_of(error))
-    raise falcon.HTTPServiceUnavailable(
+    unavailable = falcon.HTTPServiceUnavailable(
         title="Service temporarily unavailable", retry_after=RETRY_AFTER
-    ) from error
+    )
+    _answer(req, resp, unavailable)
+
+
+def _answer(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+    """What Falcon does with an HTTPError that is raised. But then its frames and the error hold
+    each other, and with them the request, until the cycle collector comes by."""
+    resp.status = error.status
+    resp.set_headers(error.headers or {})
+    _as_json(req, resp, error)
 
 
 def _as_json(_req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
