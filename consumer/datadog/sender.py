@@ -16,21 +16,19 @@ from consumer.datadog.buffer import Buffer
 from consumer.datadog.notices import Notice
 from consumer.datadog.points import Point
 from consumer.datadog.replies import Reply
+from consumer.datadog.standing import Standing
 from consumer.datadog.state import State
 from consumer.datadog.trying import Tools, insist
 from consumer.metrics import Metrics
 from consumer.metrics.table import (
     DATADOG_BUFFER,
     DATADOG_DROPPED,
-    DATADOG_LAST_SUCCESS,
     DATADOG_REQUESTS,
     DATADOG_SENT,
 )
 
 log = structlog.get_logger(__name__)
 
-# A refused key is tried at most once in this time (seconds).
-_KEY_PAUSE = 60.0
 # Requests of one flush: halving down to many bad series ends somewhere, and goes on next time.
 _MAX_REQUESTS = 200
 
@@ -54,7 +52,7 @@ class Flushed:
 
 
 class Sender:
-    """Holds the buffer, and the times before which Datadog is not to be asked again."""
+    """Holds the buffer; what Datadog does not take stays in it, or is dropped and counted."""
 
     def __init__(
         self,
@@ -70,23 +68,24 @@ class Sender:
         self._metrics = metrics
         self._clock = clock
         self._tools = tools or Tools()
-        self._state = State()
-        self._not_before = float("-inf")
+        self._standing = Standing(buffer, metrics, clock, self._tools.now)
         self._flushing = threading.Lock()
         metrics.set(DATADOG_BUFFER, 0)
 
     @property
     def state(self) -> State:
-        return replace(self._state, buffered=len(self._buffer))
+        return self._standing.state
 
     def keep(self, points: Iterable[Point]) -> None:
         """Take frozen points; they leave with the next flushes."""
-        self._drop("buffer_full", self._buffer.add(points))
+        self.drop("buffer_full", self._buffer.add(points))
         self._metrics.set(DATADOG_BUFFER, len(self._buffer))
 
     def drop(self, reason: str, count: int) -> None:
-        """Count points that never got so far."""
-        self._drop(reason, count)
+        """Count points that Datadog never gets."""
+        if count:
+            self._metrics.count(DATADOG_DROPPED, count, reason=reason)
+            log.warning("points for Datadog dropped", reason=reason, points=count)
 
     def flush(self, stopping: Callable[[], bool], seconds: float, attempts: int = 6) -> Flushed:
         """Send what waits, for at most `seconds` (and the request under way) or until stopping.
@@ -104,13 +103,13 @@ class Sender:
 
     def post(self, notice: Notice, stopping: Callable[[], bool], seconds: float) -> Reply:
         """Send an event, as insistent as a flush; `not_sent` while Datadog is not to be asked."""
-        now = self._tools.now()
-        if now < self._not_before:
+        if not self._standing.may_ask:
             return Reply("not_sent", fault="waiting as Datadog asked")
-        reply = self._insist(lambda: self._channel.post(notice), stopping, now + seconds, 3)
+        end = self._tools.now() + seconds
+        reply = self._insist(lambda: self._channel.post(notice), stopping, end, 3)
         if reply.meaning != "bad":
             # A bad event says nothing about the points that wait.
-            self._take(reply)
+            self._standing.take(reply)
         return reply
 
     def close(self) -> None:
@@ -119,10 +118,10 @@ class Sender:
 
     def _flush(self, stopping: Callable[[], bool], end: float, attempts: int) -> Flushed:
         old, ahead = self._buffer.expire(int(self._clock().timestamp()))
-        self._drop("too_old", old)
-        self._drop("ahead", ahead)
+        self.drop("too_old", old)
+        self.drop("ahead", ahead)
         flushed = Flushed(dropped=old + ahead)
-        if self._tools.now() < self._not_before:
+        if not self._standing.may_ask:
             return flushed
         waiting = deque(batches(self._buffer.points()))
         for _ in range(_MAX_REQUESTS):
@@ -143,7 +142,7 @@ class Sender:
     ) -> Flushed:
         """Decide about one batch; its halves come next."""
         points = points_of(batch)
-        self._take(reply)
+        self._standing.take(reply)
         if reply.meaning == "accepted":
             self._buffer.remove(points)
             self._metrics.count(DATADOG_SENT, len(points))
@@ -154,7 +153,7 @@ class Sender:
             waiting.extendleft(reversed(parts))
         elif reply.meaning in ("too_large", "bad"):
             self._buffer.remove(points)
-            self._drop("rejected" if reply.meaning == "bad" else "too_large", len(points))
+            self.drop("rejected" if reply.meaning == "bad" else "too_large", len(points))
             log.warning(
                 "Datadog refused a series",
                 metric=batch[0][0].name,
@@ -173,27 +172,3 @@ class Sender:
             return reply
 
         return insist(counted, stopping, end, self._tools, attempts)
-
-    def _take(self, reply: Reply) -> None:
-        """Draw from a reply what it says about the next ones."""
-        if reply.errors:
-            log.warning("Datadog accepted points with errors", errors=reply.errors)
-        if reply.meaning == "accepted":
-            now = self._clock()
-            if self._state.fault:
-                log.info("Datadog takes points again")
-            self._state = State(last_success=now)
-            self._metrics.set(DATADOG_LAST_SUCCESS, now.timestamp())
-            return
-        if reply.meaning in ("bad", "too_large", "not_sent"):
-            return
-        key_refused = reply.meaning == "unauthorised"
-        pause = _KEY_PAUSE if key_refused else reply.wait or 0.0
-        self._not_before = self._tools.now() + pause
-        self._state = replace(self._state, unauthorised=key_refused, fault=reply.text)
-        log.warning("Datadog does not take points", state=self.state.text)
-
-    def _drop(self, reason: str, count: int) -> None:
-        if count:
-            self._metrics.count(DATADOG_DROPPED, count, reason=reason)
-            log.warning("points for Datadog dropped", reason=reason, points=count)
