@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import servicemanager
 import structlog
@@ -18,6 +17,7 @@ from consumer.errors import ConsumerError, SetupError, place_of
 from consumer.runtime import Service
 from consumer.service import manager
 from consumer.service.names import DESCRIPTION, NAME, TITLE
+from consumer.service.windows_reporter import START_HINT, STOP_HINT, Reporter, event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,10 +27,6 @@ log = structlog.get_logger(__name__)
 # Seconds until it must be ready; afterwards it ends with an error and is started anew. A MongoDB
 # of its own may take a minute.
 LONGEST_START = 180.0
-# Milliseconds: within them the next checkpoint comes, or the manager takes the service for hung.
-_START_HINT = 90_000
-_STOP_HINT = 20_000
-_CHECKPOINT_EVERY = 1.0
 
 
 class ServiceFailed(Exception):
@@ -44,51 +40,6 @@ class Assignment:
     settings: Callable[[], Settings]
     embedded: bool = False
     longest_start: float = LONGEST_START
-
-
-class Framework(Protocol):
-    """What is used of a ServiceFramework (pywin32 has no types for it)."""
-
-    def report(self, state: int, wait_hint: int) -> None: ...
-
-
-class Reporter:
-    """A `Manager` (see manager.py) that tells the service control manager of Windows."""
-
-    every = 5.0
-
-    def __init__(self, framework: Framework, give_up: Callable[[], None], longest: float) -> None:
-        self._framework = framework
-        self._give_up = give_up
-        self._started = monotonic()
-        self._longest = longest
-        self._last = float("-inf")
-
-    def starting(self) -> None:
-        if monotonic() - self._started > self._longest:
-            self._give_up()
-        self._checkpoint(win32service.SERVICE_START_PENDING, _START_HINT)
-
-    def ready(self) -> None:
-        self._framework.report(win32service.SERVICE_RUNNING, 0)
-        _event(servicemanager.PYS_SERVICE_STARTED)
-
-    def alive(self) -> None:
-        """Windows asks for no signs of life."""
-
-    def well(self, summary: str) -> None:
-        """Windows has no place for it."""
-
-    def stuck(self, what: str) -> None:
-        servicemanager.LogWarningMsg(f"{NAME}: {what}")
-
-    def stopping(self) -> None:
-        self._checkpoint(win32service.SERVICE_STOP_PENDING, _STOP_HINT)
-
-    def _checkpoint(self, state: int, hint: int) -> None:
-        if monotonic() - self._last >= _CHECKPOINT_EVERY:
-            self._last = monotonic()
-            self._framework.report(state, hint)
 
 
 class ConsumerService(win32serviceutil.ServiceFramework):
@@ -116,8 +67,8 @@ class ConsumerService(win32serviceutil.ServiceFramework):
         return win32service.SERVICE_ACCEPT_STOP | win32service.SERVICE_ACCEPT_PRESHUTDOWN
 
     def SvcStop(self) -> None:  # noqa: N802
-        self.report(win32service.SERVICE_STOP_PENDING, _STOP_HINT)
-        _event(servicemanager.PYS_SERVICE_STOPPING)
+        self.report(win32service.SERVICE_STOP_PENDING, STOP_HINT)
+        event(servicemanager.PYS_SERVICE_STOPPING)
         self._stop()
 
     def SvcOtherEx(self, control: int, event_type: int, data: Any) -> None:  # noqa: ARG002, N802
@@ -126,12 +77,12 @@ class ConsumerService(win32serviceutil.ServiceFramework):
 
     def SvcInterrogate(self) -> None:  # noqa: N802
         """Say again what was said last; the framework itself would always say `running`."""
-        self.report(self._state, _STOP_HINT)
+        self.report(self._state, STOP_HINT)
 
     def SvcRun(self) -> None:  # noqa: N802
         """Run to the end. Returning reports `stopped`; raising reports it with an error, for which
         the manager starts the service anew."""
-        self.report(win32service.SERVICE_START_PENDING, _START_HINT)
+        self.report(win32service.SERVICE_START_PENDING, START_HINT)
         try:
             self._run()
         except (ConsumerError, SettingsError) as error:
@@ -144,7 +95,7 @@ class ConsumerService(win32serviceutil.ServiceFramework):
             )
             raise ServiceFailed(f"unexpected {type(error).__name__}: the log says where") from None
         log.info("stopped")
-        _event(servicemanager.PYS_SERVICE_STOPPED)
+        event(servicemanager.PYS_SERVICE_STOPPED)
 
     # -- what happens then ----------------------------------------------------------------------
 
@@ -182,7 +133,3 @@ class ConsumerService(win32serviceutil.ServiceFramework):
     def _give_up(self) -> None:
         self._late = True
         self._stop()
-
-
-def _event(number: int) -> None:
-    servicemanager.LogMsg(servicemanager.EVENTLOG_INFORMATION_TYPE, number, (NAME, ""))
