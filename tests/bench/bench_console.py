@@ -13,6 +13,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from itertools import cycle
 from urllib.parse import quote, urlencode
@@ -71,6 +72,10 @@ class Reader:
         answer = self._connection.getresponse()
         answer.read()
         self._cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0]
+
+    def rest(self) -> None:
+        """Close the connection, as the server does with idle ones; reading opens another."""
+        self._connection.close()
 
     def read(self, path: str) -> tuple[float, int]:
         """Seconds until the page was there, and its bytes; raises RuntimeError for any other
@@ -175,13 +180,14 @@ def _reading(
             if stop.wait(every):
                 return
 
-    thread = threading.Thread(target=read_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_on)
+        try:
+            yield
+        finally:
+            stop.set()
+    reading.result()
+    reader.rest()
 
 
 if __name__ == "__main__":
