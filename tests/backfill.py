@@ -21,6 +21,7 @@ from consumer.schema.policy import SchemaPolicy
 from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore
 from consumer.storage.documents import Stamp, encode, layout
+from consumer.storage.indexes import BY_STAMP
 from consumer.storage.migration_failures import MigrationFailures
 from consumer.storage.schema_registry import SchemaRegistry
 from consumer.storage.whole_documents import plain
@@ -63,7 +64,7 @@ def backfill(
     rules: BackfillRules = AT_ONCE,
     clock: Callable[[], datetime] = utc_now,
 ) -> Backfill:
-    database[mongo.EVENTS].create_index(mongo.BY_STAMP)
+    database[mongo.EVENTS].create_index(BY_STAMP)
     parts = Parts(
         store=BackfillStore(database[mongo.EVENTS]),
         failures=MigrationFailures(database[mongo.DEAD_LETTERS]),

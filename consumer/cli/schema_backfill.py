@@ -18,6 +18,7 @@ from consumer.printable import safe
 from consumer.runtime.jobs import backfill_rules
 from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore
+from consumer.storage.indexes import create_indexes
 from consumer.storage.migration_failures import MigrationFailures
 from jobs.backfill import Backfill, BackfillRules, Behind
 from jobs.backfill_pass import Parts as BackfillParts
@@ -63,7 +64,7 @@ def backfill(
 def _job(parts: Parts, no_throttle: bool) -> Backfill:
     core = parts.core
     # The service made them when it began; this may be before that.
-    mongo.create_indexes(core.database)
+    create_indexes(core.database)
     configured = backfill_rules(parts.settings)
     # A person who asks for it does not mean to wait for quiet.
     rules = BackfillRules(

@@ -17,8 +17,8 @@ from consumer.runtime.jobs import periodic
 from consumer.runtime.vitals import Vitals
 from consumer.server.server import Server
 from consumer.spool import Spool, directory_in
-from consumer.storage import mongo
 from consumer.storage.health import Reachability
+from consumer.storage.indexes import create_indexes
 from consumer.storage.retention import apply_retention
 from consumer.web import app as web_app
 from consumer.web.health import Condition, Probe
@@ -95,7 +95,7 @@ class Service:
         if self._prepared:
             return
         try:
-            mongo.create_indexes(self.core.database)
+            create_indexes(self.core.database)
             apply_retention(self.core.database, self._retention)
         except (StoreUnavailable, SetupError) as error:
             log.warning("MongoDB is not ready", error=str(error))

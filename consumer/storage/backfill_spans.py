@@ -13,7 +13,7 @@ from typing import Any
 from pymongo import ASCENDING
 from pymongo.collection import Collection
 
-from consumer.storage.mongo import BY_STAMP
+from consumer.storage.indexes import BY_STAMP
 
 Document = dict[str, Any]
 

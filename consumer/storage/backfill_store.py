@@ -17,7 +17,7 @@ from consumer.schema.compiled import CompiledSchema
 from consumer.storage.backfill_spans import Span, next_span
 from consumer.storage.fill_pipeline import fill_pipeline
 from consumer.storage.fill_plain import PlainFill, fill_plain
-from consumer.storage.mongo import BY_STAMP
+from consumer.storage.indexes import BY_STAMP
 from consumer.storage.translate import translated
 from consumer.storage.whole_documents import Refusal, fill_whole
 

@@ -19,6 +19,7 @@ from pymongo.write_concern import WriteConcern
 
 from consumer.storage import mongo
 from consumer.storage.embedded import EmbeddedMongo
+from consumer.storage.indexes import create_indexes
 from consumer.storage.schema_registry import SchemaRegistry
 from jobs.adoption import Adoption
 from tests.adoption import NOW, Db, Run, documents, job, registered, spread
@@ -64,7 +65,7 @@ class Side:
         self.db = db
         self.seconds: list[float] = []
         self._chance = random.Random(count)
-        mongo.create_indexes(db)
+        create_indexes(db)
         self._registry: SchemaRegistry = registered(db, _SUBJECTS)
         begun = time.perf_counter()
         for start in range(0, count, _BATCH):

@@ -21,6 +21,7 @@ from consumer.metrics import Metrics
 from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore
 from consumer.storage.documents import encode
+from consumer.storage.indexes import create_indexes
 from consumer.storage.migration_failures import MigrationFailures
 from consumer.storage.schema_registry import SchemaRegistry
 from jobs.backfill import Backfill, BackfillRules
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with machine.mongod(options.uri) as uri:
         client = mongo.connect(uri, timeout=600)
         database = mongo.database(client, "bench_backfill")
-        mongo.create_indexes(database)
+        create_indexes(database)
         schemas = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
         load(database, schemas, options.documents)
         size = database.command("collstats", mongo.EVENTS)["avgObjSize"]

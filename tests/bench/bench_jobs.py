@@ -27,6 +27,7 @@ from consumer.runtime import build_core
 from consumer.samples import traffic
 from consumer.storage import mongo
 from consumer.storage.dead_letters import DeadLetter
+from consumer.storage.indexes import create_indexes
 from consumer.storage.schema_registry import SchemaRegistry
 from tests.bench import bench_backfill, machine, paced
 from tests.bench.client import Load
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         closing(mongo.connect(uri, timeout=600)) as client,
     ):
         database = mongo.database(client, _DATABASE)
-        mongo.create_indexes(database)
+        create_indexes(database)
         schemas = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
         bench_backfill.load(database, schemas, options.documents)
         keep_letters(uri, options.letters)

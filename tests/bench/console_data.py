@@ -18,6 +18,7 @@ from consumer.schema.policy import Guards, SubjectPolicy
 from consumer.storage import mongo
 from consumer.storage.adoption_state import AdoptionState
 from consumer.storage.adoption_totals import NEVER
+from consumer.storage.indexes import create_indexes
 from consumer.storage.ingest_history import GRAINS, MINUTE, IngestHistory
 from consumer.timegrid import HOUR, floor, hour_of
 from jobs.adoption_rollup import LATE, ledger
@@ -41,7 +42,7 @@ def names(subjects: int) -> list[str]:
 def fill(db: Db, events: int, subjects: int, letters: int, now: datetime) -> None:
     """Schemas, events, adoption counts, dead letters, deeds and a week of traffic."""
     chance = random.Random(7)
-    mongo.create_indexes(db)
+    create_indexes(db)
     _schemas(db, subjects, now)
     _events(db, chance, events, subjects, now)
     _letters(db, chance, letters, now)

@@ -12,8 +12,8 @@ import pytest
 from config import settings as configuration
 from consumer.events import Delivery
 from consumer.runtime import build_core
-from consumer.storage import mongo
 from consumer.storage.adoption_events import backlog_filter, pipeline
+from consumer.storage.indexes import create_indexes
 from consumer.timegrid import HOUR, hour_of
 from jobs.adoption_report import report
 from jobs.adoption_rollup import Bounds, ledger
@@ -37,7 +37,7 @@ MINUTE = timedelta(minutes=1)
 @pytest.mark.parametrize("seed", range(4))
 def test_figures_equal_a_full_count_after_every_kind_of_event(database: Db, seed: int) -> None:
     chance = random.Random(seed)
-    mongo.create_indexes(database)
+    create_indexes(database)
     registry = registered(database, SUBJECTS)
     now = NOW
     events = database["events"]
@@ -97,7 +97,7 @@ def test_ingested_events_duplicates_and_evolution_are_counted_as_stored(
         {"CXONE_SHARED_SECRET": "s", "MONGODB_DATABASE": database.name}, {}
     )
     core = build_core(settings, mongod_uri, lambda: now)
-    mongo.create_indexes(core.database)
+    create_indexes(core.database)
     bodies: list[bytes] = []
     for number in range(150):
         now += chance.random() * 3 * MINUTE
@@ -166,7 +166,7 @@ def test_documents_that_are_not_ours_do_not_end_the_count(database: Db) -> None:
 
 
 def test_counts_read_the_indexes_alone(database: Db) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     chance = random.Random(8)
     times = spread(chance, 2000, NOW - 99 * HOUR, NOW)
     database["events"].insert_many(documents(chance, times, SUBJECTS))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.storage import mongo
 from consumer.storage.adoption_history import AdoptionHistory
+from consumer.storage.indexes import create_indexes
 from consumer.timegrid import HOUR, hour_of
 from tests.adoption import NOW, Run, documents, job, registered, spread
 
@@ -22,7 +22,7 @@ SUBJECTS = ["a", "a.b", "b"]
 def filled(db: Db, seed: int) -> None:
     """Three days of events, counted by the job but for what came last."""
     chance = random.Random(seed)
-    mongo.create_indexes(db)
+    create_indexes(db)
     schemas = registered(db, SUBJECTS)
     early = spread(chance, 300, NOW - timedelta(days=3), NOW - timedelta(hours=5))
     db["events"].insert_many(documents(chance, early, SUBJECTS))

@@ -8,8 +8,8 @@ import pytest
 from pymongo.database import Database
 
 from consumer.schema.newer import newer_than
-from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore, upgrade
+from consumer.storage.indexes import BY_STAMP
 from consumer.storage.whole_documents import fill_whole
 from tests.backfill import (
     Run,
@@ -33,7 +33,7 @@ def test_a_parallel_change_is_never_overwritten(database: Db, way: str, change: 
     schema = newer_than(schemas.compiled("s"), 1)
     plan = upgrade(schema, 1, 2)
     events = database["events"]
-    events.create_index(mongo.BY_STAMP)
+    events.create_index(BY_STAMP)
     found = BackfillStore(events)
     ids, span = found.ids("s", 1, 0, 10), found.next_span("s", 1, None, 10)
     assert span is not None

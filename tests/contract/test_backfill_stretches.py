@@ -9,8 +9,8 @@ import pytest
 from bson.datetime_ms import DatetimeMS
 from pymongo.database import Database
 
-from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore
+from consumer.storage.indexes import BY_STAMP, create_indexes
 from jobs.backfill import BackfillRules
 from jobs.backfill_pace import Pace, PaceRules
 from tests.backfill import (
@@ -54,7 +54,7 @@ def test_documents_that_no_stretch_can_hold_are_filled_too(database: Db) -> None
 def test_stretches_follow_each_other_without_gap_or_overlap(database: Db) -> None:
     schemas = registry(database)
     template = laid_out(schemas, "first", {"a": 1})
-    database["events"].create_index(mongo.BY_STAMP)
+    database["events"].create_index(BY_STAMP)
     database["events"].insert_many(
         {
             **template,
@@ -75,7 +75,7 @@ def test_stretches_follow_each_other_without_gap_or_overlap(database: Db) -> Non
 
 
 def test_cutting_a_stretch_reads_its_index_and_no_document(database: Db) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     schemas = registry(database)
     for number in range(20):
         store(database, schemas, str(number), {"a": number})
@@ -90,7 +90,7 @@ def test_cutting_a_stretch_reads_its_index_and_no_document(database: Db) -> None
 
 
 def test_the_look_for_documents_behind_reads_the_index(database: Db) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     schemas = registry(database)
     store(database, schemas, "1", {"a": 1})
     query = {"_meta.subject": "s", "_meta.backfilled_to": {"$lt": 2}}

@@ -12,9 +12,9 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from consumer.events import Delivery, Headers, Verdict
 from consumer.retry_rules import Next
-from consumer.storage import mongo
 from consumer.storage.claims import Claims, Waits
 from consumer.storage.dead_letters import OPEN, DeadLetter, DeadLetters
+from consumer.storage.indexes import create_indexes
 from consumer.storage.wakes import Group, Wakes
 
 Db = Database[dict[str, Any]]
@@ -26,7 +26,7 @@ ATTEMPT = {"at": NOW, "by": "a test", "result": "r"}
 
 @pytest.fixture
 def letters(database: Db) -> DeadLetters:
-    mongo.create_indexes(database)
+    create_indexes(database)
     return DeadLetters(database["dead_letter_queue"], RETENTION)
 
 

@@ -14,9 +14,9 @@ from consumer.erasure import erase
 from consumer.errors import StoreUnavailable
 from consumer.matching import Condition, read_condition, read_path, read_value
 from consumer.storage import erasing as erasing_module
-from consumer.storage import mongo
 from consumer.storage.adoption_state import AdoptionState
 from consumer.storage.erasing import Erasing
+from consumer.storage.indexes import create_indexes
 from consumer.storage.person_query import Person
 from jobs.adoption_report import report
 from jobs.adoption_rollup import Bounds, ledger, recount
@@ -55,7 +55,7 @@ def left(db: Db) -> list[Any]:
 
 @pytest.fixture
 def here(mongod_uri: str, database: Db) -> Any:
-    mongo.create_indexes(database)
+    create_indexes(database)
     made = bench(mongod_uri, database)
     yield made
     made.core.close()
@@ -211,7 +211,7 @@ def _json(payload: Any) -> bytes:
 @pytest.mark.parametrize("seed", range(3))
 def test_adoption_figures_equal_a_full_count_after_erasing(database: Db, seed: int) -> None:
     chance = random.Random(seed)
-    mongo.create_indexes(database)
+    create_indexes(database)
     registry = registered(database, SUBJECTS)
     events = database["events"]
     events.insert_many(
@@ -237,7 +237,7 @@ def test_cut_off_erasing_is_ended_by_another_run_and_counted_by_the_job(
     database: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = random.Random(5)
-    mongo.create_indexes(database)
+    create_indexes(database)
     registry = registered(database, SUBJECTS)
     times = spread(chance, 300, NOW - 30 * HOUR, NOW)
     database["events"].insert_many({**d, "owner": "a"} for d in documents(chance, times, SUBJECTS))

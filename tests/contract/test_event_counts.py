@@ -9,8 +9,8 @@ from pymongo import MongoClient, monitoring
 from pymongo.database import Database
 
 from consumer.errors import StoreUnavailable
-from consumer.storage import mongo
 from consumer.storage.event_counts import documents_by_subject, estimated_documents
+from consumer.storage.indexes import create_indexes
 
 Document = dict[str, Any]
 
@@ -44,7 +44,7 @@ class Aggregates(monitoring.CommandListener):
 
 
 def test_counting_reads_an_index_alone(database: Database[Document], mongod_uri: str) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     store(database, 5)
     sent = Aggregates()
     with MongoClient[Document](mongod_uri, event_listeners=[sent]) as client:

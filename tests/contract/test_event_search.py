@@ -14,6 +14,7 @@ from pymongo.monitoring import CommandListener
 
 from consumer.storage import mongo
 from consumer.storage.event_search import EventSearch, Wanted
+from consumer.storage.indexes import create_indexes
 
 Db = Database[dict[str, Any]]
 NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
@@ -36,7 +37,7 @@ def put(
 
 @pytest.fixture
 def search(database: Db) -> EventSearch:
-    mongo.create_indexes(database)
+    create_indexes(database)
     return EventSearch(database[mongo.EVENTS])
 
 
@@ -131,7 +132,7 @@ class Finds(CommandListener):
 
 @pytest.fixture
 def finds(database: Db) -> Iterator[tuple[EventSearch, Finds]]:
-    mongo.create_indexes(database)
+    create_indexes(database)
     for number in range(60):
         put(database, str(number), number, number, "ab"[number % 2], number % 3 + 1, number % 2 + 2)
     heard = Finds()

@@ -20,6 +20,7 @@ from consumer.errors import (
 from consumer.storage import mongo
 from consumer.storage.documents import encode
 from consumer.storage.event_store import EventStore
+from consumer.storage.indexes import INDEXES, create_indexes
 
 Db = Database[dict[str, Any]]
 
@@ -118,7 +119,7 @@ def test_writes_are_majority_and_journaled_whatever_the_uri_says(mongod_uri: str
 
 
 def test_every_index_of_the_table_serves_its_query(database: Db) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     past = {"$lt": datetime(2026, 1, 1, tzinfo=timezone.utc)}
     # By collection and first key of the index.
     queries = {
@@ -158,7 +159,7 @@ def test_every_index_of_the_table_serves_its_query(database: Db) -> None:
         ("instances", "last_seen"): database["instances"].find({"last_seen": past}),
     }
 
-    for index in mongo.INDEXES:
+    for index in INDEXES:
         query = queries[index.collection, index.keys[0][0]]
         plan = query.explain()["queryPlanner"]["winningPlan"]
         assert "IXSCAN" in str(plan)
@@ -166,9 +167,9 @@ def test_every_index_of_the_table_serves_its_query(database: Db) -> None:
 
 
 def test_creating_indexes_again_changes_nothing(database: Db) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     before = database["dead_letter_queue"].index_information()
 
-    mongo.create_indexes(database)
+    create_indexes(database)
 
     assert database["dead_letter_queue"].index_information() == before

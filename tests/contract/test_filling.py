@@ -15,10 +15,10 @@ from consumer.schema.defaults import fill, unfill
 from consumer.schema.newer import newer_than
 from consumer.schema.paths import is_reserved
 from consumer.schema.policy import Defaults, SchemaPolicy, SubjectPolicy
-from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore, upgrade
 from consumer.storage.documents import encode
 from consumer.storage.fill_plain import fill_plain
+from consumer.storage.indexes import BY_STAMP
 from consumer.storage.schema_registry import SchemaRegistry
 from consumer.storage.whole_documents import plain
 from tests.backfill import (
@@ -118,7 +118,7 @@ def test_backfilled_equals_filled_at_ingest(
 
 def fill_all(database: Db, schemas: SchemaRegistry, way: str) -> None:
     """Fill all that is behind in one of the ways, and no other."""
-    database["events"].create_index(mongo.BY_STAMP)
+    database["events"].create_index(BY_STAMP)
     found, stamp = BackfillStore(database["events"]), -1
     head = schemas.head("s")
     assert head is not None

@@ -16,6 +16,7 @@ from consumer.errors import StoreUnavailable
 from consumer.metrics import Metrics
 from consumer.metrics.table import DELIVERIES, DURATION
 from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from consumer.storage.ingest_history import (
     GRAINS,
     MINUTE,
@@ -41,7 +42,7 @@ class Clock:
 
 @pytest.fixture
 def history(database: Db) -> IngestHistory:
-    mongo.create_indexes(database)
+    create_indexes(database)
     return IngestHistory(database)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from consumer.errors import StoreUnavailable
 from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from consumer.storage.instances import Instances, this_process
 from consumer.storage.job_runs import JobRuns, RunRecord
 from jobs.job import Ended, Job
@@ -77,7 +78,7 @@ def test_a_run_whose_process_was_killed_is_closed_by_the_next_one(database: Db) 
 
 
 def test_the_last_run_of_every_job_is_found_in_the_index(database: Db) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     runs = JobRuns(database[mongo.JOB_RUNS])
     for n in range(20):
         for instance in ("p", "q"):

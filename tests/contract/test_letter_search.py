@@ -15,6 +15,7 @@ from consumer.clock import utc_now
 from consumer.letters.bulk import Bulk, Run
 from consumer.storage import mongo
 from consumer.storage.dead_letters import OPEN, UNRESOLVED, DeadLetters
+from consumer.storage.indexes import create_indexes
 from consumer.storage.letter_search import LetterFilter, LetterSearch
 from tests.sweeping import Bench, bench
 
@@ -47,7 +48,7 @@ def put(database: Db, number: int, reason: str, status: str, **fields: Any) -> N
 
 @pytest.fixture
 def search(database: Db) -> LetterSearch:
-    mongo.create_indexes(database)
+    create_indexes(database)
     for number in range(90):
         put(database, number, REASONS[number % 3], STATES[number // 3 % 3])
     return LetterSearch(database[mongo.DEAD_LETTERS])
@@ -119,7 +120,7 @@ def test_a_page_sorts_nothing_and_reads_no_more_than_it_shows(
 
 @pytest.fixture
 def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
-    mongo.create_indexes(database)
+    create_indexes(database)
     found = bench(mongod_uri, database)
     yield found
     found.core.close()

@@ -8,6 +8,7 @@ from pymongo.database import Database
 
 from consumer.schema.policy import SchemaPolicy, subject_policy
 from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from consumer.storage.recent_events import ORDER, RecentEvents
 from tests.backfill import Run, backfill, registry, store
 
@@ -50,7 +51,7 @@ def test_typed_defaults_are_taken_out_too(database: Db) -> None:
 
 
 def test_the_newest_events_are_read_in_the_order_of_an_index(database: Db) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     query = database["events"].find({"_meta.subject": "s"}).sort(ORDER).limit(100)
 
     plan = str(query.explain()["queryPlanner"]["winningPlan"])

@@ -17,6 +17,7 @@ from pymongo.database import Database
 from consumer.errors import SetupError
 from consumer.storage import mongo
 from consumer.storage.embedded.binary import candidates, locate
+from consumer.storage.indexes import create_indexes
 from consumer.storage.retention import INDEX, Retention, apply_retention
 from tests.service import eventually, running_service
 
@@ -42,7 +43,7 @@ def ended(database: Db, _id: str, at: datetime, kept: timedelta = 30 * DAY) -> N
 
 
 def test_indexes_follow_the_settings_there_and_back(database: Db) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     found = []
 
     for days in (0, 30, 30, 7, 0, 0):
@@ -149,7 +150,7 @@ def test_a_user_who_may_only_read_and_write_can_change_the_retention(mongod_dir:
         MongoClient[dict[str, Any]](f"mongodb://app:b@127.0.0.1:{port}/cxone") as client,
     ):
         database, found = client["cxone"], []
-        mongo.create_indexes(database)
+        create_indexes(database)
         for days in (30, 7, 0):
             apply_retention(database, Retention(events=days, dead_letters=DAY))
             found.append(seconds(database, "events"))

@@ -11,6 +11,7 @@ from pymongo.database import Database
 
 from consumer.ended import Ended, Period
 from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from consumer.storage.ingest_history import GRAINS, MINUTE, IngestHistory
 from consumer.timegrid import floor
 from consumer.web.console.traffic import SPANS, TrafficBoard, traffic
@@ -87,7 +88,7 @@ def test_rate_is_over_the_time_that_was_counted(history: IngestHistory) -> None:
 
 
 def test_mongodb_keeps_all_that_the_longest_span_shows(database: Db) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     at = NOW.replace(hour=13, minute=59)
 
     _, slots = IngestHistory(database).last(max(SPANS.values()), at)

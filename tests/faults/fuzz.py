@@ -24,6 +24,7 @@ from consumer.errors import ConsumerError, Rejected, SignatureError, place_of
 from consumer.events import Delivery
 from consumer.runtime import Core, build_core
 from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from tests.faults.mutations import Mutator, spoil
 
 KEYS = (b"the secret of now", b"the secret before")
@@ -182,7 +183,7 @@ def run(uri: str, database: str, count: int, seed: int) -> dict[str, Any]:
         core = build_core(configuration.load(given, {}), uri)
         core.refusals.start()
         cores.append(core)
-    mongo.create_indexes(cores[0].database)
+    create_indexes(cores[0].database)
     figures, before = Figures(), _resident()
     with ThreadPoolExecutor(WORKERS) as pool:
         shares = [count // WORKERS + (n < count % WORKERS) for n in range(WORKERS)]

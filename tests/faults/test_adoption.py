@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from consumer.storage.retention import retained_from
 from jobs.adoption_report import report
 from jobs.adoption_rollup import Bounds, ledger, rebuild
@@ -48,7 +48,7 @@ def test_many_kills_count_everything_once(database: Db, mongod_uri: str, seed: i
 
 def kill_and_compare(db: Db, uri: str, kills: int, seed: int) -> None:
     chance = random.Random(seed)
-    mongo.create_indexes(db)
+    create_indexes(db)
     registry = registered(db, SUBJECTS)
     now = NOW
     db["test_notes"].insert_one({"_id": "clock", "now": now})

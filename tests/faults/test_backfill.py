@@ -18,7 +18,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from tests.backfill import LONG_AGO, laid_out, registry, store
 
 Db = Database[dict[str, Any]]
@@ -76,7 +76,7 @@ def test_killed_again_and_again_every_document_is_filled_once(
     documents: int,
     kills: int,
 ) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     schemas = registry(database)
     template = laid_out(schemas, "first", {"a": 1, "n": {"x": None}})
     insert(database, template, documents)
@@ -160,7 +160,7 @@ def test_killed_amid_refusals_changes_and_late_documents_nothing_is_skipped_or_o
     documents: int,
     kills: int,
 ) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     events = database["events"]
     schemas = registry(database)
     template = laid_out(schemas, "first", {"a": 1, "n": {"x": 1}, "text": "x"})

@@ -14,7 +14,7 @@ import pytest
 from pymongo.database import Database
 
 import consumer
-from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from tests.processes import environment
 from tests.sweeping import bench
 
@@ -42,7 +42,7 @@ def sweep_and_kill(
     uri: str, database: Db, *, entries: int, processes: int, kills: int, seed: int = 1
 ) -> None:
     """A tenth of the entries cannot be repaired, a tenth is held once it is repaired."""
-    mongo.create_indexes(database)
+    create_indexes(database)
     chance = random.Random(seed)
     here = bench(uri, database, cxone_on_new_field="hold")
     here.receive(b'{"id":"first","type":"t","x":"x"}')

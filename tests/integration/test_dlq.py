@@ -14,7 +14,7 @@ import pytest
 from pymongo.database import Database
 
 from consumer.cli import main
-from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from tests.service import SECRET
 from tests.sweeping import Bench, bench
 
@@ -26,7 +26,7 @@ COMMA = b'{"id":"1","type":"t","n":1,}'
 
 @pytest.fixture
 def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
-    mongo.create_indexes(database)
+    create_indexes(database)
     made = bench(mongod_uri, database)
     yield made
     made.core.close()

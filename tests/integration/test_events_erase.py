@@ -10,7 +10,7 @@ import pytest
 from pymongo.database import Database
 
 from consumer.cli import main
-from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from consumer.storage.instances import Instance, Instances
 from tests.service import SECRET
 from tests.sweeping import Bench, bench
@@ -24,7 +24,7 @@ WHERE = f"customer.email={ANN}"
 
 @pytest.fixture
 def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
-    mongo.create_indexes(database)
+    create_indexes(database)
     made = bench(mongod_uri, database)
     for number, email in enumerate((ANN, "bo@example.com", ANN)):
         body = {"id": str(number), "type": f"t{number}", "customer": {"email": email}}

@@ -13,7 +13,7 @@ import pytest
 from pymongo.database import Database
 
 from consumer.cli import main
-from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from tests.integration.test_spool import delivery
 from tests.service import SECRET
 from tests.spooling import spooling
@@ -32,7 +32,7 @@ IN_HEX = PERSON.encode()[:5].hex(" ")
 
 @pytest.fixture
 def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
-    mongo.create_indexes(database)
+    create_indexes(database)
     made = bench(mongod_uri, database, cxone_redact=PATHS)
     yield made
     made.core.close()

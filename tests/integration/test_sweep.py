@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.storage import mongo
+from consumer.storage.indexes import create_indexes
 from consumer.storage.migration_failures import MigrationFailures
 from consumer.storage.whole_documents import Refusal
 from tests.sweeping import Bench, Run, bench
@@ -26,7 +26,7 @@ RAW_NEWLINE = b'{"id":"1","type":"t","note":"line one\nline two"}'
 @pytest.fixture
 def make(mongod_uri: str, database: Db) -> Iterator[Make]:
     """A sweep under given settings; any number of them, as after so many restarts."""
-    mongo.create_indexes(database)
+    create_indexes(database)
     benches: list[Bench] = []
 
     def made(**settings: str) -> Bench:

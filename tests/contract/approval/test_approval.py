@@ -6,8 +6,8 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from consumer.schema.paths import from_text, to_text
-from consumer.storage import mongo
 from consumer.storage.held_letters import HeldLetters
+from consumer.storage.indexes import create_indexes
 from tests.approving import Build, Document, Finds, House, S, statuses, versions
 
 
@@ -169,7 +169,7 @@ def test_a_delivery_that_was_corrected_and_is_held_now_is_approved_as_corrected(
 def test_held_letters_are_found_by_their_index_in_its_order(
     house: House, database: Database[Document], mongod_uri: str
 ) -> None:
-    mongo.create_indexes(database)
+    create_indexes(database)
     finds = Finds()
     with MongoClient[Document](mongod_uri, event_listeners=[finds], tz_aware=True) as client:
         letters = HeldLetters(client[database.name]["dead_letter_queue"])
