@@ -29,7 +29,7 @@ from consumer.options import (
     schema_policy,
 )
 from consumer.parsing import EventParser
-from consumer.refusals import Bounds, Refusals
+from consumer.refusals import Bounds, Keeper, Refusals
 from consumer.replay import Replay
 from consumer.spool import Spool
 from consumer.storage import mongo
@@ -85,13 +85,15 @@ def build_core(
     dead_letters = DeadLetters(database[mongo.DEAD_LETTERS], dead_letter_retention(settings))
     outage = Outage(database[mongo.EVENTS], settings.cxone_spool_after)
     registry = SchemaRegistry(database[mongo.SCHEMA_VERSIONS], schema_policy(settings), clock)
-    refusals = Refusals(
+    bounds = Bounds(settings.cxone_refused_max_count, settings.cxone_refused_max_bytes)
+    keeper = Keeper(
         dead_letters=dead_letters,
         investigate=lambda delivery: investigate(delivery, policy.scheme, policy.secrets),
-        bounds=Bounds(settings.cxone_refused_max_count, settings.cxone_refused_max_bytes),
+        bounds=bounds,
         metrics=metrics,
         warnings=RateLimit(_WARN_EVERY, clock),
     )
+    refusals = Refusals(keep=keeper.keep, bounds=bounds, metrics=metrics)
     ingest = Ingest(
         policy=policy,
         parser=EventParser(event_fields(settings), settings.cxone_store_max_depth),

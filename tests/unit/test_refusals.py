@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gc
-from typing import Any, cast
 from weakref import ref
 
-from config.ratelimit import RateLimit
 from consumer.clock import utc_now
 from consumer.errors import SignatureInvalid
 from consumer.events import Delivery, Headers
@@ -33,17 +31,17 @@ def fail() -> None:
 
 
 def test_what_waits_to_be_kept_holds_no_frames_of_its_request() -> None:
+    # Nothing takes what waits before `start`.
+    kept: list[Delivery] = []
     refusals = Refusals(
-        # Never reached: nothing takes what waits before `start`.
-        dead_letters=cast(Any, None),
-        investigate=lambda _: None,
+        keep=lambda delivery, _: kept.append(delivery),
         bounds=Bounds(10, 1000),
         metrics=Metrics(),
-        warnings=RateLimit(60, utc_now),
     )
 
     request = refuse(refusals)
     gc.collect()
 
     assert len(refusals._waiting) == 1
+    assert kept == []
     assert request() is None
