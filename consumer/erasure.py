@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from consumer.storage.adoption_state import AdoptionState
 from consumer.storage.erasing import Erasing, Found
 from consumer.storage.person_query import Person
+from consumer.storage.recount_mark import RecountMark
 
 Progress = Callable[[int], None]
 
@@ -21,7 +21,7 @@ class Erased:
 
 
 def erase(
-    erasing: Erasing, state: AdoptionState, person: Person, found: Found, progress: Progress
+    erasing: Erasing, mark: RecountMark, person: Person, found: Found, progress: Progress
 ) -> Erased:
     """Delete what was found, and what a search finds after that, until there is nothing more.
 
@@ -32,7 +32,7 @@ def erase(
     events = letters = 0
     while found:
         letters += erasing.delete_letters(found.dead_letters)
-        for count in erasing.delete_events(found.events, state.mark_erased):
+        for count in erasing.delete_events(found.events, mark.put):
             events += count
             progress(count)
         found = erasing.find(person)

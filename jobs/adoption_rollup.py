@@ -14,6 +14,7 @@ from consumer.storage.adoption_events import AdoptionEvents
 from consumer.storage.adoption_state import AdoptionState, State
 from consumer.storage.adoption_totals import AdoptionTotals
 from consumer.storage.mongo import EVENTS, Document
+from consumer.storage.recount_mark import RecountMark
 from consumer.timegrid import EPOCH, hour_of, slice_of
 
 # An event is stamped before it is stored, by the clock of its own process. What is stored later
@@ -34,12 +35,17 @@ class Ledger:
     counts: AdoptionCounts
     totals: AdoptionTotals
     state: AdoptionState
+    mark: RecountMark
 
 
 def ledger(db: Database[Document]) -> Ledger:
     """The ledger of a database."""
     return Ledger(
-        AdoptionEvents(db[EVENTS]), AdoptionCounts(db), AdoptionTotals(db), AdoptionState(db)
+        AdoptionEvents(db[EVENTS]),
+        AdoptionCounts(db),
+        AdoptionTotals(db),
+        AdoptionState(db),
+        RecountMark(db),
     )
 
 
@@ -100,10 +106,10 @@ def recount(
 
     Deletions that go on meanwhile have their own mark, and are counted the next time.
     """
-    token = book.state.erased(settled)
+    token = book.mark.token(settled)
     if token is None or rebuild(book, bounds, stopping, progress) is None:
         return False
-    book.state.counted_again(token)
+    book.mark.take_away(token)
     return True
 
 

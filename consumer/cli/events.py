@@ -23,11 +23,11 @@ from consumer.runtime import Core, open_core
 from consumer.schema.paths import to_text
 from consumer.storage import mongo
 from consumer.storage.adoption_counts import Superseded
-from consumer.storage.adoption_state import AdoptionState
 from consumer.storage.audit import Audit
 from consumer.storage.erasing import Erasing, Found
 from consumer.storage.instances import Instances
 from consumer.storage.person_query import Person
+from consumer.storage.recount_mark import RecountMark
 from consumer.storage.retention import retained_from
 from jobs.adoption_rollup import Bounds, ledger, recount
 
@@ -136,8 +136,8 @@ def _erase(core: Core, erasing: Erasing, person: Person, found: Found) -> Erased
     columns = (TextColumn("Erasing"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=len(found.events))
-        state = AdoptionState(core.database)
-        return erase(erasing, state, person, found, lambda count: bar.advance(task, count))
+        mark = RecountMark(core.database)
+        return erase(erasing, mark, person, found, lambda count: bar.advance(task, count))
 
 
 def _count_again(core: Core, settings: Settings) -> None:

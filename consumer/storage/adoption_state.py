@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
-from uuid import uuid4
+from datetime import datetime, timezone
 
 import pymongo
 from bson import CodecOptions
@@ -17,7 +16,6 @@ from consumer.storage.mongo import ADOPTION_STATE, Document
 from consumer.storage.translate import translated
 
 _CURRENT = "current"
-_ERASED = "erased"
 _TIMEOUT = 60.0
 _ATTEMPTS = 3
 
@@ -114,26 +112,6 @@ class AdoptionState:
                 )
             except DuplicateKeyError as error:
                 raise _superseded() from error
-
-    def mark_erased(self) -> None:
-        """Say, before events are deleted, that all must be counted again."""
-        mark = {"$set": {"token": uuid4().hex, "at": "$$NOW"}}
-        with translated(ADOPTION_STATE), pymongo.timeout(_TIMEOUT):
-            self._states.update_one({"_id": _ERASED}, [mark], upsert=True)
-
-    def erased(self, settled: timedelta = timedelta(0)) -> str | None:
-        """The mark of a deletion after which nothing was counted again; None where there is none,
-        or one younger than `settled` by the server's clock: whoever deletes counts then."""
-        age = {"$subtract": ["$$NOW", "$at"]}
-        enough = {"$gte": [age, settled // timedelta(milliseconds=1)]}
-        with translated(ADOPTION_STATE), pymongo.timeout(_TIMEOUT):
-            found = self._states.find_one({"_id": _ERASED, "$expr": enough})
-        return found["token"] if found else None
-
-    def counted_again(self, token: str) -> None:
-        """Take the mark away, unless more was deleted since it was read."""
-        with translated(ADOPTION_STATE), pymongo.timeout(_TIMEOUT):
-            self._states.delete_one({"_id": _ERASED, "token": token})
 
     def discard(self, start: int, end: int) -> None:
         """Forget the generations from `start` to before `end`: whoever still counts in one of them

@@ -14,10 +14,10 @@ from consumer.erasure import erase
 from consumer.errors import StoreUnavailable
 from consumer.matching import Condition, read_condition, read_path, read_value
 from consumer.storage import erasing as erasing_module
-from consumer.storage.adoption_state import AdoptionState
 from consumer.storage.erasing import Erasing
 from consumer.storage.indexes import create_indexes
 from consumer.storage.person_query import Person
+from consumer.storage.recount_mark import RecountMark
 from jobs.adoption_report import report
 from jobs.adoption_rollup import Bounds, ledger, recount
 from tests.adoption import NOW, Run, brute_force, documents, job, registered, spread
@@ -45,7 +45,7 @@ def by_id(*ids: str) -> Person:
 def erase_all(db: Db, person: Person) -> tuple[int, int]:
     erasing = erasing_of(db)
     found = erasing.find(person)
-    done = erase(erasing, AdoptionState(db), person, found, lambda count: None)
+    done = erase(erasing, RecountMark(db), person, found, lambda count: None)
     return done.events, done.dead_letters
 
 
@@ -250,7 +250,7 @@ def test_cut_off_erasing_is_ended_by_another_run_and_counted_by_the_job(
         raise StoreUnavailable("cut off")
 
     with pytest.raises(StoreUnavailable):
-        erase(erasing, AdoptionState(database), person, erasing.find(person), cut_off)
+        erase(erasing, RecountMark(database), person, erasing.find(person), cut_off)
     assert database["events"].count_documents({"owner": "a"}) == 250
 
     # Too fresh: whoever deletes counts.
