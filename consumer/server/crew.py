@@ -13,6 +13,7 @@ from waitress.task import ThreadedTaskDispatcher
 from consumer.errors import place_of
 from consumer.fibers import Fibers
 from consumer.group_commit import MAX_BYTES
+from consumer.server.sleepers import Sleepers
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ class Crew(ThreadedTaskDispatcher):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
+        self.queue_cv = Sleepers(self.lock)
         # The thread that takes tasks, _COMING while one is waking up to do so, or None.
         self._taker: int | None = None
         self._asleep = 0

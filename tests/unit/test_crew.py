@@ -105,3 +105,14 @@ def test_a_task_that_breaks_ends_its_connection_alone(crew: Crew) -> None:
 
 def test_without_tasks_nobody_needs_to_be_prodded(crew: Crew) -> None:
     assert crew.prod() is False
+
+
+def test_what_comes_alone_is_always_done_by_the_same_thread(crew: Crew) -> None:
+    threads: list[int] = []
+
+    for _ in range(20):
+        add(crew, Task(lambda: threads.append(threading.get_ident()))).ended.wait(20)
+        eventually(lambda: crew.active_count == 0)
+
+    assert len(threads) == 20
+    assert len(set(threads)) == 1
