@@ -1,5 +1,21 @@
-"""`python -m consumer` is the command `cxone-consumer`."""
+"""The command `cxone-consumer`, which `python -m consumer` is too."""
 
-from consumer.cli.main import main
+from __future__ import annotations
 
-main()
+import sys
+
+from consumer.allocator import level_allocator
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    if "serve" in sys.argv:
+        level_allocator()
+    # Half a second of imports, which are not to be made twice.
+    from consumer.cli.main import main as run  # noqa: PLC0415
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
