@@ -62,4 +62,13 @@ def _fill(value: dict[str, Any], node: ObjectNode, filled: list[int]) -> None:
         value[filling.key] = default
         filled.append(filling.position)
         if isinstance(default, dict) and filling.node is not None:
-            _fill(default, filling.node, filled)
+            _fill_down(default, filling.node, filled)
+
+
+def _fill_down(value: dict[str, Any], node: ObjectNode, filled: list[int]) -> None:
+    """Fill what was just filled in, and the objects that the default itself holds."""
+    for key, below in node.objects.items():
+        held = value.get(key)
+        if isinstance(held, dict):
+            _fill_down(held, below, filled)
+    _fill(value, node, filled)

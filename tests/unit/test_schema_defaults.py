@@ -168,6 +168,19 @@ def test_mapped_defaults_win_and_are_copied() -> None:
     assert (second["text"], second["open"]) == (7, "o")
 
 
+def test_an_object_inside_a_mapped_default_is_filled_downwards_too() -> None:
+    version = learn([{"level": {"c": {"a": 1}}}])
+    schema = compile_schema(version, Defaults(values={("level",): {"c": {}}}))
+    payload: dict[str, Any] = {}
+
+    positions = fill(payload, schema.check(payload))
+
+    assert payload == {"level": {"c": {"a": None}}}
+    assert fill(payload, schema.check(payload)) == []
+    unfill(payload, positions, version)
+    assert payload == {}
+
+
 def test_a_document_grows_by_a_bounded_number_of_fields() -> None:
     count = MAX_ADDED + 5
     fields = tuple(Field((f"k{n}",), 1, {"string": 1}) for n in range(count))
