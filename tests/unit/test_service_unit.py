@@ -77,6 +77,20 @@ def test_secrets_come_as_credentials_and_their_paths_stay_out_of_the_environment
     assert "UnsetEnvironment=CXONE_SHARED_SECRET_FILE MONGODB_URI_FILE" in lines(PLAIN)
 
 
+def test_the_config_file_comes_as_a_credential_too() -> None:
+    assert "LoadCredential=config.toml:/etc/my settings.toml" in lines(UNITS["config"])
+
+
+def test_it_is_restarted_after_failures_that_trying_again_can_help() -> None:
+    assert "Restart=on-failure" in lines(PLAIN)
+    assert "RestartPreventExitStatus=2" in lines(PLAIN)
+
+
+def test_its_data_has_a_directory_of_its_own() -> None:
+    assert "StateDirectory=cxone-consumer" in lines(PLAIN)
+    assert "WorkingDirectory=/var/lib/cxone-consumer" in lines(PLAIN)
+
+
 def test_an_account_of_its_own_or_one_for_the_run_alone() -> None:
     assert "User=daemon" in lines(UNITS["user"])
     assert "DynamicUser=yes" not in lines(UNITS["user"])
