@@ -158,6 +158,36 @@ def test_installing_again_changes_nothing_and_disturbs_nothing(
     assert "Nothing changed." in capsys.readouterr().out
 
 
+def test_installing_again_starts_a_service_that_was_stopped(machine: Machine) -> None:
+    machine.boot()
+    Path(".env").write_text(SETTINGS)
+    machine.install()
+    machine.calls()
+    machine.boot(active="inactive")
+
+    machine.install()
+
+    assert f"systemctl restart {NAME}.service" in machine.calls()
+
+
+def test_installing_again_closes_files_that_were_opened(machine: Machine) -> None:
+    Path(".env").write_text(SETTINGS)
+    machine.install()
+    machine.layout.settings.chmod(0o644)
+
+    machine.install()
+
+    assert mode(machine.layout.settings) == 0o600
+
+
+def test_the_account_that_was_asked_for_is_that_of_the_unit(machine: Machine) -> None:
+    Path(".env").write_text(SETTINGS)
+
+    machine.install(user="daemon")
+
+    assert "User=daemon\n" in machine.layout.unit.read_text()
+
+
 def test_installing_again_shows_and_applies_what_changed(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,12 +324,15 @@ def test_uninstalling_leaves_settings_and_data_and_says_where(
     Path(".env").write_text(SETTINGS)
     machine.install()
     machine.calls()
+    machine.layout.state.mkdir()
 
     installing.uninstall(machine.layout)
 
     said = capsys.readouterr().out
     assert not machine.layout.unit.exists()
     assert machine.layout.settings.exists()
+    assert (machine.layout.credentials / "CXONE_SHARED_SECRET").exists()
+    assert machine.layout.state.exists()
     assert str(machine.layout.state) in said
     assert machine.calls() == [
         f"systemctl disable --now {NAME}.service",
@@ -307,6 +340,17 @@ def test_uninstalling_leaves_settings_and_data_and_says_where(
     ]
     with pytest.raises(SetupError, match="not installed"):
         installing.uninstall(machine.layout)
+
+
+def test_where_systemd_does_not_run_uninstalling_asks_nothing_of_it(machine: Machine) -> None:
+    machine.boot()
+    machine.layout.unit.write_text("")
+    machine.layout.booted.rmdir()
+
+    installing.uninstall(machine.layout)
+
+    assert not machine.layout.unit.exists()
+    assert machine.calls() == []
 
 
 Command = Callable[[Layout], object]
