@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,15 @@ import pytest
 from config.settings import SettingsError, load
 from consumer.cli.context import Sources
 from consumer.errors import SetupError
-from tests.windows.machine import STOPPED, Status, Windows
+from tests.windows.machine import (
+    RUNNING,
+    START_PENDING,
+    STOP,
+    STOP_PENDING,
+    STOPPED,
+    Status,
+    Windows,
+)
 
 SETTINGS = "CXONE_SHARED_SECRET=top-secret\nMONGODB_URI=mongodb://u:pw@db/\n"
 NAME = "cxone-consumer"
@@ -45,6 +54,20 @@ def install(command: ModuleType, **options: Any) -> None:
     command.install(Sources(), **given)
 
 
+def stops_when_asked(windows: Windows, after: float = 0.0) -> None:
+    """The running service stops, `after` seconds of draining."""
+
+    def end() -> None:
+        windows.set_status(1, (0x10, STOPPED, 0, 0, 0, 0, 0))
+
+    def control(code: int, kind: int, data: Any) -> None:
+        assert code == STOP
+        windows.set_status(1, (0x10, STOP_PENDING, 0, 0, 0, 1, 20_000))
+        threading.Timer(after, end).start()
+
+    windows.handler = control
+
+
 def root() -> Path:
     return Path.cwd().parent / "ProgramData" / NAME
 
@@ -69,6 +92,7 @@ def test_it_starts_with_the_machine_but_after_what_it_needs(
     install(command)
 
     service = windows.services[NAME]
+    assert service.display == "NICE CXone webhook consumer"
     assert service.start_type == 2
     assert service.config2[3] is True
     assert service.config2[1].startswith("Keeps every NICE CXone")
@@ -83,6 +107,8 @@ def test_it_is_restarted_after_every_end_that_was_not_asked_for(
 
     config = windows.services[NAME].config2
     assert config[2]["Actions"] == ((1, 5000), (1, 30000), (1, 60000))
+    # Seconds without one after which they count anew.
+    assert config[2]["ResetPeriod"] == 86_400
     # Also when it ends by itself with an error.
     assert config[4] is True
 
@@ -160,6 +186,39 @@ def test_installing_again_brings_it_up_to_date(windows: Windows, command: Module
     assert set(windows.services[NAME].config2) == {1, 2, 3, 4, 5, 7}
 
 
+def test_installing_again_has_a_running_service_begin_anew(
+    windows: Windows, command: ModuleType
+) -> None:
+    install(command)
+    stops_when_asked(windows)
+
+    install(command)
+
+    states = [status.state for status in windows.statuses]
+    assert states == [START_PENDING, RUNNING, STOP_PENDING, STOPPED, START_PENDING, RUNNING]
+
+
+def test_stopping_returns_when_the_drain_has_ended(windows: Windows, command: ModuleType) -> None:
+    install(command)
+    stops_when_asked(windows, after=0.5)
+
+    running().stop()
+
+    assert windows.state == STOPPED
+
+
+def test_missing_settings_leave_it_installed_but_not_started(
+    windows: Windows, command: ModuleType
+) -> None:
+    Path(".env").write_text("CXONE_SHARED_SECRET=top-secret\n")
+
+    with pytest.raises(SetupError, match="MONGODB_URI"):
+        install(command)
+
+    assert NAME in windows.services
+    assert not windows.statuses
+
+
 def test_another_account_has_a_password_unless_windows_knows_it(
     windows: Windows, command: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,11 +285,14 @@ def test_uninstalling_leaves_the_files_and_says_where(
     windows: Windows, command: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     install(command)
-    windows.statuses.append(Status(0, STOPPED, 0, 0, 0, 0, 0))
+    (root() / "data" / "waiting").write_text("a delivery")
+    stops_when_asked(windows)
 
     command.uninstall()
 
     assert not windows.services
+    assert windows.state == STOPPED
+    assert (root() / "data" / "waiting").exists()
     assert (root() / "settings.env").exists()
     assert str(root()) in capsys.readouterr().out.replace("\n", "")
 
