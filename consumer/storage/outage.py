@@ -9,6 +9,7 @@ from typing import Any
 import pymongo
 import structlog
 from pymongo.collection import Collection
+from pymongo.topology_description import TopologyDescription
 
 from consumer.errors import StoreUnavailable
 from consumer.patience import patience
@@ -80,7 +81,12 @@ class Outage:
         topology = self._client.topology_description
         if topology is not self._topology:
             writable = topology.has_writable_server()
-            self._had_primary = self._had_primary or writable
+            self._had_primary = self._had_primary or writable or _was_in_touch(topology)
             self._lost_primary = self._had_primary and not writable
             self._topology = topology
         return self._lost_primary
+
+
+def _was_in_touch(topology: TopologyDescription) -> bool:
+    """Whether the driver knew a primary or a router, though nobody looked meanwhile."""
+    return topology.max_election_id is not None or topology.topology_type_name == "Sharded"
