@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -21,4 +22,6 @@ def level_allocator() -> None:
         return
     # The library reads it at the start of a program only.
     os.environ["GLIBC_TUNABLES"] = _TUNABLES
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own words
+    # A service that grows is better than none.
+    with contextlib.suppress(OSError):
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own words

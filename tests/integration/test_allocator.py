@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from pymongo.database import Database
 
 from tests.integration.test_serve import settings
-from tests.processes import run, serving
+from tests.processes import environment, run, serving
 
 Db = Database[dict[str, Any]]
 
@@ -47,3 +48,20 @@ def test_wrong_usage_of_serve_is_told_all_the_same(tmp_path: Path) -> None:
 
     assert finished.returncode == 2
     assert b"--no-such-option" in finished.stderr
+
+
+def test_where_it_cannot_begin_anew_the_program_goes_on(tmp_path: Path) -> None:
+    code = (
+        "import sys; from consumer.allocator import level_allocator;"
+        " sys.executable = '/nowhere/python'; level_allocator(); print('goes on')"
+    )
+
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        check=False,
+    )
+
+    assert (finished.stdout, finished.stderr) == (b"goes on\n", b"")
