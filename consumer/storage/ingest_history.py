@@ -53,7 +53,7 @@ class IngestHistory:
         """Keep what a process (`Instance.id`) answered in whole or begun periods of a grain."""
         operations = [_replacement(instance, period) for period in periods]
         if operations:
-            with translated(INGEST_HISTORY):
+            with translated(self._periods[grain].name):
                 self._periods[grain].bulk_write(operations, ordered=False)
 
     def last(self, window: timedelta, now: datetime) -> tuple[timedelta, list[Slot]]:
@@ -72,7 +72,7 @@ class IngestHistory:
             raise ValueError(f"{many} slots of {step}: at most {MOST_SLOTS} of whole minutes")
         periods = self._periods[MINUTE if step % QUARTER else QUARTER]
         found: dict[datetime, list[Ended]] = {}
-        with translated(INGEST_HISTORY):
+        with translated(periods.name):
             for row in periods.aggregate(pipeline(first, end, step)):
                 found.setdefault(row["_id"]["at"], []).append(_ended(row))
         return [
