@@ -66,7 +66,8 @@ class Hosted:
         self.layout.settings.write_text("".join(lines))
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._run)
+        # A test that fails before it stops the service must not keep pytest waiting for it.
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
