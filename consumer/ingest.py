@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,9 +12,7 @@ import structlog
 
 from consumer.errors import (
     ConsumerError,
-    ContractHold,
     Held,
-    MalformedJson,
     Rejected,
     SignatureError,
     StoreError,
@@ -24,15 +21,12 @@ from consumer.errors import (
 )
 from consumer.events import Delivery, Outcome
 from consumer.guard_warnings import GuardWarnings
-from consumer.hexdump import hexdump
 from consumer.metrics import Metrics
 from consumer.metrics.table import REJECTED, SECRETS, SPOOLED, UNTRACKED, VERSIONS
 from consumer.parsing import EventParser
-from consumer.redaction import Redaction
 from consumer.schema.defaults import fill
 from consumer.signature import Secret, SignatureScheme, verify
 from consumer.spool import Spool
-from consumer.storage.dead_letters import DeadLetter, DeadLetters
 from consumer.storage.documents import Stamp, document_id, encode, layout
 from consumer.storage.event_store import EventStore
 from consumer.storage.outage import Outage
@@ -52,8 +46,6 @@ class Policy:
     secrets: Sequence[Secret]
     scope: Literal["type", "collection"] = "type"
     dedupe: Literal["content", "id"] = "content"
-    hex_bytes: int = 64
-    redaction: Redaction = field(default_factory=Redaction)
 
 
 class Processed(msgspec.Struct, frozen=True):
@@ -74,6 +66,7 @@ class Fallback:
 class Ingest:
     """The way of a delivery from its bytes to its outcome.
 
+    `keep` makes a dead letter of what cannot become a document, and returns once it is durable.
     Without a `fallback` what MongoDB cannot take ends as StoreUnavailable.
     """
 
@@ -84,7 +77,7 @@ class Ingest:
         parser: EventParser,
         registry: SchemaRegistry,
         events: EventStore,
-        dead_letters: DeadLetters,
+        keep: Callable[[Delivery, Rejected | Held], None],
         refuse: Callable[[Delivery, SignatureError], None],
         metrics: Metrics,
         clock: Callable[[], datetime],
@@ -94,7 +87,7 @@ class Ingest:
         self._parser = parser
         self._registry = registry
         self._events = events
-        self._dead_letters = dead_letters
+        self._keep = keep
         self._refuse = refuse
         self._metrics = metrics
         self._clock = clock
@@ -223,34 +216,3 @@ class Ingest:
         # A line for each of a thousand alike a second says less than /metrics, and costs a tenth.
         tell = log.info if admission.registered is not None else log.debug
         tell(outcome, delivery=delivery.id, subject=subject, version=admission.version, **fields)
-
-    def _keep(self, delivery: Delivery, error: Rejected | Held) -> None:
-        event_id, event_type = self._parser.identify(delivery.body)
-        self._dead_letters.keep(
-            DeadLetter(
-                delivery=delivery,
-                digest=hashlib.sha256(delivery.body).hexdigest(),
-                reason=error.reason,
-                error_message=str(error),
-                event_id=event_id,
-                event_type=event_type,
-                details={"changes": error.changes} if isinstance(error, ContractHold) else None,
-            )
-        )
-        self._metrics.count(REJECTED, reason=error.reason)
-        fields: dict[str, Any] = {"error": str(error)}
-        if isinstance(error, MalformedJson) and self._policy.hex_bytes:
-            fields["hex"] = self._hex(delivery.body, error.position, event_type)
-        log.warning(
-            "dead letter",
-            delivery=delivery.id,
-            subject=event_type,
-            reason=error.reason,
-            bytes=len(delivery.body),
-            **fields,
-        )
-
-    def _hex(self, body: bytes, position: int | None, event_type: str | None) -> str:
-        redaction = self._policy.redaction
-        hidden = redaction.body(body, event_type).hidden if redaction else None
-        return hexdump(body, position, self._policy.hex_bytes, hidden)

@@ -56,8 +56,6 @@ def ingest_policy(settings: Settings) -> Policy:
         secrets=shared_secrets(settings),
         scope=settings.cxone_schema_scope,
         dedupe=settings.cxone_dedupe,
-        hex_bytes=settings.cxone_log_hex_bytes,
-        redaction=redaction(settings),
     )
 
 

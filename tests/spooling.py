@@ -14,17 +14,12 @@ from typing import Any
 from config import settings as configuration
 from config.settings import Settings
 from consumer.clock import utc_now
-from consumer.ingest import Fallback, Ingest
 from consumer.metrics import Metrics
-from consumer.options import event_fields, ingest_policy, server_options, signature_scheme
-from consumer.parsing import EventParser
+from consumer.options import server_options, signature_scheme
 from consumer.runtime import Core, build_core
 from consumer.server.server import Server
 from consumer.signature import sign
 from consumer.spool import Spool, directory_in
-from consumer.storage import mongo
-from consumer.storage.event_store import EventStore
-from consumer.storage.outage import Outage
 from consumer.web import app as web_app
 from consumer.web.health import Condition
 from consumer.web.webhook import Webhook
@@ -64,30 +59,19 @@ class Spooling:
 
     def __init__(self, settings: Settings, uri: str, spool: Spool | None = None) -> None:
         self.settings = settings
-        self.core: Core = build_core(settings, uri)
-        self.metrics: Metrics = self.core.metrics
-        self.outage = Outage(self.core.database[mongo.EVENTS], settings.cxone_spool_after)
         self.spool = spool or Spool(
             directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes
         )
-        core = self.core
-        self.ingest = Ingest(
-            policy=ingest_policy(settings),
-            parser=EventParser(event_fields(settings), settings.cxone_store_max_depth),
-            registry=core.registry,
-            events=EventStore(core.database[mongo.EVENTS], settings.cxone_dedupe == "id"),
-            dead_letters=core.dead_letters,
-            refuse=lambda _delivery, _error: None,
-            metrics=core.metrics,
-            clock=utc_now,
-            fallback=Fallback(self.outage, self.spool),
-        )
+        self.core: Core = build_core(settings, uri, spool=self.spool)
+        self.metrics: Metrics = self.core.metrics
+        self.outage = self.core.outage
+        self.ingest = self.core.ingest
         self.drain = DrainSpool(
             spool=self.spool,
             outage=self.outage,
             store=self.ingest.store,
             workers=settings.cxone_drain_workers,
-            metrics=core.metrics,
+            metrics=self.metrics,
             clock=utc_now,
         )
 

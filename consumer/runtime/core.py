@@ -25,11 +25,13 @@ from consumer.options import (
     event_fields,
     ingest_policy,
     mongodb_uri,
+    redaction,
     retry_rules,
     schema_policy,
 )
 from consumer.parsing import EventParser
 from consumer.refusals import Bounds, Keeper, Refusals
+from consumer.rejections import Rejections
 from consumer.replay import Replay
 from consumer.spool import Spool
 from consumer.storage import mongo
@@ -94,12 +96,20 @@ def build_core(
         warnings=RateLimit(_WARN_EVERY, clock),
     )
     refusals = Refusals(keep=keeper.keep, bounds=bounds, metrics=metrics)
+    parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
+    rejections = Rejections(
+        parser=parser,
+        dead_letters=dead_letters,
+        metrics=metrics,
+        hex_bytes=settings.cxone_log_hex_bytes,
+        redaction=redaction(settings),
+    )
     ingest = Ingest(
         policy=policy,
-        parser=EventParser(event_fields(settings), settings.cxone_store_max_depth),
+        parser=parser,
         registry=registry,
         events=EventStore(database[mongo.EVENTS], settings.cxone_dedupe == "id"),
-        dead_letters=dead_letters,
+        keep=rejections.keep,
         refuse=refusals.offer,
         metrics=metrics,
         clock=clock,
