@@ -40,11 +40,8 @@ def install(
     place = (settings or layout.settings).absolute()
     source, text = settings_to_install(sources, place)
     read = configuration.load({}, {}, source, sources.config_file)
-    fitted = fit(text, source or place, None, layout.data)
+    fitted = fit(text, source or place, None, layout.data, sources.config_file)
     written = File(place, fitted.text)
-    # In the settings file, because the service has no command line of its own.
-    if sources.config_file is not None and fitted.config is None:
-        written = File(place, f"{fitted.text}CXONE_CONFIG='{sources.config_file.absolute()}'\n")
     arguments = command_line(place, embedded=embedded)
     account = user or WINDOWS_ACCOUNT
     out = console()

@@ -51,7 +51,7 @@ def plan(wish: Wish, layout: Layout) -> Plan:
     that cannot be read."""
     settings = configuration.load({}, {}, wish.source, wish.config)
     source = wish.source or layout.settings
-    fitted = fit(wish.text, source, layout.credentials, layout.state)
+    fitted = fit(wish.text, source, layout.credentials, layout.state, wish.config)
     hidden = code_places.within(code_places.of_this_program(), code_places.HIDDEN)
     unit = Unit(
         interpreter=Path(sys.executable),
@@ -60,7 +60,7 @@ def plan(wish: Wish, layout: Layout) -> Plan:
         credentials=fitted.credentials,
         drain_timeout=settings.cxone_drain_timeout,
         stop_timeout=longest_stop(settings),
-        config=wish.config.absolute() if wish.config else fitted.config,
+        config=fitted.config,
         user=wish.user,
         hidden_code=hidden,
         embedded=wish.embedded,

@@ -37,16 +37,18 @@ class Fitted:
 
 @dataclass(slots=True)
 class _Draft:
-    """What is known of the file so far; `folder` is for secrets, `data_dir` for the service."""
+    """What is known of the file so far; `folder` is for secrets, `data_dir` for the service,
+    `config` goes before the one that the file names."""
 
     source: Path
     folder: Path | None
     data_dir: Path
+    config: Path | None = None
     credentials: dict[str, Path] = field(default_factory=dict)
     secrets: dict[Path, str] = field(default_factory=dict)
-    config: Path | None = None
     notes: list[str] = field(default_factory=list)
     has_data_dir: bool = False
+    has_config: bool = False
 
     def line(self, name: str, value: str, row: Row | None, is_file: bool) -> str:
         """What the assignment becomes."""
@@ -55,9 +57,17 @@ class _Draft:
         if row is not None and row.name == _DATA_DIR:
             value = self._data_dir(value)
         elif row is not None and row.name == _CONFIG:
-            self.config = self._resolved(value)
+            self.has_config = True
+            self.config = self.config or self._resolved(value)
             value = str(self.config)
         return f"{name}={_quoted(value)}\n"
+
+    def rest(self) -> Iterator[str]:
+        """What the file must say and did not."""
+        if self.config is not None and not self.has_config:
+            yield f"{_CONFIG}={_quoted(str(self.config))}\n"
+        if not self.has_data_dir:
+            yield f"{_DATA_DIR}={_quoted(str(self.data_dir))}\n"
 
     def _secret(self, name: str, value: str, row: Row, is_file: bool) -> str:
         if is_file:
@@ -84,13 +94,20 @@ class _Draft:
         return (self.source.parent / Path(value).expanduser()).absolute()
 
 
-def fit(text: str, source: Path, credentials: Path | None, data_dir: Path) -> Fitted:
+def fit(
+    text: str,
+    source: Path,
+    credentials: Path | None,
+    data_dir: Path,
+    config: Path | None = None,
+) -> Fitted:
     """`text` is that of a `.env` file; relative paths in it start at the directory of `source`.
-    Secrets go to the folder `credentials`; None leaves them where they are.
+    Secrets go to the folder `credentials`; None leaves them where they are. `config` is named
+    instead of what the text names.
 
     Fitting what came of it again changes nothing. Raises SetupError for a line no one can read.
     """
-    draft = _Draft(source, credentials, data_dir)
+    draft = _Draft(source, credentials, data_dir, config and config.absolute())
     lines: list[str] = []
     known = names_of(rows())
     for binding in parse_stream(io.StringIO(text.removeprefix("\ufeff"))):
@@ -99,10 +116,8 @@ def fit(text: str, source: Path, credentials: Path | None, data_dir: Path) -> Fi
                 f"{source} line {binding.original.line} cannot be read: write NAME=value"
             )
         lines.extend(_lines(binding, known, draft))
-    if not draft.has_data_dir:
-        lines.append(f"{_DATA_DIR}={_quoted(str(data_dir))}\n")
     return Fitted(
-        "".join(lines),
+        "".join([*lines, *draft.rest()]),
         dict(sorted(draft.credentials.items())),
         draft.secrets,
         draft.config,

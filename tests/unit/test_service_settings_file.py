@@ -68,6 +68,17 @@ def test_a_config_file_is_found_from_anywhere() -> None:
     assert values(done.text)["CXONE_CONFIG"] == "/srv/app/more.toml"
 
 
+@pytest.mark.parametrize("text", ["", "CXONE_CONFIG=more.toml\n", "DD_ENV=prod\n"])
+def test_a_config_file_that_is_named_elsewhere_goes_before_it(text: str) -> None:
+    other = Path("/srv/it's other.toml")
+    done = fit(text, SOURCE, FOLDER, STATE, other)
+
+    assert done.config == other
+    assert values(done.text)["CXONE_CONFIG"] == str(other)
+    assert done.text.count("CXONE_CONFIG") == 1
+    assert fitted(done.text).text == done.text
+
+
 @pytest.mark.parametrize("text", ["", "\n\n# only words", "CXONE_SHARED_SECRET=\nDD_ENV\n"])
 def test_what_is_not_set_stays_as_it_is(text: str) -> None:
     done = fitted(text)
