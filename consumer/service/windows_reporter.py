@@ -34,6 +34,7 @@ class Reporter:
         self._started = monotonic()
         self._longest = longest
         self._last = float("-inf")
+        self._stuck = False
 
     def starting(self) -> None:
         if monotonic() - self._started > self._longest:
@@ -46,12 +47,16 @@ class Reporter:
 
     def alive(self) -> None:
         """Windows asks for no signs of life."""
+        self._stuck = False
 
     def well(self, summary: str) -> None:
         """Windows has no place for it."""
 
     def stuck(self, what: str) -> None:
-        servicemanager.LogWarningMsg(f"{NAME}: {what}")
+        """A warning in the event log, once for as long as it lasts."""
+        if not self._stuck:
+            self._stuck = True
+            servicemanager.LogWarningMsg(f"{NAME}: {what}")
 
     def stopping(self) -> None:
         self._checkpoint(win32service.SERVICE_STOP_PENDING, STOP_HINT)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -254,6 +255,8 @@ def _win32security(windows: Windows) -> ModuleType:
             raise ApiError(5, "SetNamedSecurityInfo", "Access is denied.")
         assert (kind, info) == (1, 1 | 4 | 0x80000000)
         windows.descriptors[name] = dacl
+        held = [path.name for path in Path(name).rglob("*")]
+        windows.held_when_closed.setdefault(name, held)
         windows.owners[name] = "S-1-5-32-544"
 
     return _module(

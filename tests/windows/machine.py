@@ -55,6 +55,7 @@ class Windows:
     events: list[tuple[int, int, tuple[str, ...]]] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     descriptors: dict[str, str] = field(default_factory=dict)
+    held_when_closed: dict[str, list[str]] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     denied: bool = False
     handler: Callable[[int, int, Any], Any] | None = None

@@ -49,9 +49,9 @@ def running() -> ModuleType:
     return importlib.import_module("consumer.cli.service_windows")
 
 
-def install(command: ModuleType, **options: Any) -> None:
+def install(command: ModuleType, sources: Sources | None = None, **options: Any) -> None:
     given = {"user": None, "settings": None, "embedded": False, "dry_run": False, **options}
-    command.install(Sources(), **given)
+    command.install(sources or Sources(), **given)
 
 
 def stops_when_asked(windows: Windows, after: float = 0.0) -> None:
@@ -63,7 +63,9 @@ def stops_when_asked(windows: Windows, after: float = 0.0) -> None:
     def control(code: int, kind: int, data: Any) -> None:
         assert code == STOP
         windows.set_status(1, (0x10, STOP_PENDING, 0, 0, 0, 1, 20_000))
-        threading.Timer(after, end).start()
+        drained = threading.Timer(after, end)
+        drained.daemon = True
+        drained.start()
 
     windows.handler = control
 
@@ -139,6 +141,15 @@ def test_files_are_closed_to_all_but_system_administrators_and_the_service(
     assert windows.services[NAME].config2[5] == 1
 
 
+def test_secrets_are_written_only_into_a_folder_that_is_closed_already(
+    windows: Windows, command: ModuleType
+) -> None:
+    install(command)
+
+    assert windows.held_when_closed[str(root())] == []
+    assert (root() / "settings.env").is_file()
+
+
 def test_the_identity_of_a_service_is_that_which_windows_makes_of_its_name(
     windows: Windows,
 ) -> None:
@@ -164,6 +175,18 @@ def test_a_folder_that_somebody_else_made_first_is_not_trusted(
     assert not windows.services
 
 
+def test_an_empty_folder_of_somebody_else_is_taken_over(
+    windows: Windows, command: ModuleType
+) -> None:
+    root().mkdir(parents=True)
+    windows.owners[str(root())] = "S-1-5-21-1-2-3-1001"
+
+    install(command)
+
+    assert windows.owners[str(root())] == "S-1-5-32-544"
+    assert windows.state == RUNNING
+
+
 def test_settings_go_along_with_files_in_their_places(
     windows: Windows, command: ModuleType
 ) -> None:
@@ -175,13 +198,47 @@ def test_settings_go_along_with_files_in_their_places(
     assert settings.cxone_shared_secret.get_secret_value() == "top-secret"
 
 
+def test_a_config_file_of_the_command_line_is_that_of_the_service(
+    windows: Windows, command: ModuleType
+) -> None:
+    Path("old.toml").write_text('dd_env = "old"\n')
+    Path("it's mine.toml").write_text('dd_env = "prod"\n')
+    Path(".env").write_text(SETTINGS + "CXONE_CONFIG=old.toml\n")
+
+    install(command, Sources(config_file=Path("it's mine.toml")))
+
+    settings = load({}, {}, root() / "settings.env")
+    assert settings.cxone_config == Path("it's mine.toml").absolute()
+    assert settings.dd_env == "prod"
+
+
+def test_code_that_the_account_may_not_read_is_told_with_the_way_out(
+    windows: Windows,
+    command: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    install(command)
+    assert "profile of a person" not in capsys.readouterr().out
+    monkeypatch.setattr(command, "people", lambda: Path(sys.prefix).parent)
+    windows.statuses.clear()
+
+    install(command)
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"in the profile of a person ({sys.prefix}" in said
+    assert "--user" in said
+
+
 def test_installing_again_brings_it_up_to_date(windows: Windows, command: ModuleType) -> None:
     install(command)
     windows.statuses.clear()
     windows.services[NAME].config2.clear()
+    windows.services[NAME].display = "a title of an earlier release"
 
     install(command, embedded=True)
 
+    assert windows.services[NAME].display == "NICE CXone webhook consumer"
     assert windows.services[NAME].command.endswith(" --embedded")
     assert set(windows.services[NAME].config2) == {1, 2, 3, 4, 5, 7}
 
@@ -205,6 +262,17 @@ def test_stopping_returns_when_the_drain_has_ended(windows: Windows, command: Mo
     running().stop()
 
     assert windows.state == STOPPED
+
+
+def test_a_drain_that_takes_too_long_is_not_waited_for(
+    windows: Windows, command: ModuleType
+) -> None:
+    install(command)
+    stops_when_asked(windows, after=8.0)
+    scm = importlib.import_module("consumer.service.windows_scm")
+
+    with pytest.raises(SetupError, match=r"still stopping after 1 s.*service logs"):
+        scm.stop(1.0)
 
 
 def test_missing_settings_leave_it_installed_but_not_started(

@@ -25,6 +25,7 @@ from pymongo.database import Database
 from consumer.runtime.vitals import Vitals
 from consumer.server.server import Server
 from consumer.signature import SignatureScheme, sign
+from tests.service import eventually
 from tests.windows.machine import (
     INTERROGATE,
     PRESHUTDOWN,
@@ -216,6 +217,30 @@ def test_it_does_not_run_before_a_delivery_would_be_kept(
     assert [status.checkpoint for status in waiting[2:]] == list(range(2, len(waiting))), (
         "a checkpoint that does not grow looks hung"
     )
+
+
+def test_a_part_that_does_not_move_is_a_warning_in_the_event_log_once(
+    hosted: Hosted,
+    windows: Windows,
+    mongod_uri: str,
+    database: Db,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [None, "it has not moved for 31 s", "it has not moved for 32 s", None, "again"]
+    looks = itertools.chain(found, itertools.repeat(None))
+    monkeypatch.setattr(Vitals, "stuck", lambda self: next(looks))
+    reporter = importlib.import_module("consumer.service.windows_reporter")
+    monkeypatch.setattr(reporter.Reporter, "every", 0.05)
+    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
+    hosted.start()
+    windows.await_state(RUNNING)
+
+    eventually(lambda: any("again" in text for _, _, (text, *_) in windows.events))
+    windows.control(STOP)
+    hosted.join()
+
+    warnings = [text for kind, _, (text, *_) in windows.events if kind == 2]
+    assert warnings == ["cxone-consumer: it has not moved for 31 s", "cxone-consumer: again"]
 
 
 def test_a_start_that_takes_too_long_ends_with_an_error(
