@@ -30,6 +30,11 @@ _TEMPLATE = """\
 #CXONE_LISTEN=127.0.0.1:8080
 #CXONE_DATA_DIR=./data
 
+# The console in the browser, at /console: there is one where it has a password, a long one.
+#CXONE_CONSOLE_PASSWORD=
+# The name browsers ask for, where a proxy stands before it.
+#CXONE_CONSOLE_HOSTS=console.example.com
+
 # How CXone signs, where it differs; `cxone-consumer doctor` says what would verify.
 #CXONE_SIGNATURE_HEADER=X-Nice-Webhook-Signature
 #CXONE_SIGNATURE_ENCODING=base64
