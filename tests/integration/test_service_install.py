@@ -15,6 +15,7 @@ import pytest
 from config.settings import SettingsError, load
 from consumer.cli.context import Sources
 from consumer.errors import SetupError
+from consumer.service import code_places
 from consumer.service.layout import Layout
 from consumer.service.names import NAME
 from tests.processes import run
@@ -72,7 +73,7 @@ class Machine:
         self._calls.unlink(missing_ok=True)
         return found
 
-    def install(self, **options: Any) -> None:
+    def install(self, sources: Sources | None = None, **options: Any) -> None:
         given: dict[str, Any] = {
             "user": None,
             "settings": None,
@@ -80,7 +81,7 @@ class Machine:
             "dry_run": False,
             **options,
         }
-        installing.install(Sources(), layout=self.layout, **given)
+        installing.install(sources or Sources(), layout=self.layout, **given)
 
 
 @pytest.fixture
@@ -118,6 +119,24 @@ def test_installing_writes_closed_files_enables_and_starts(
     assert "u:pw" not in said
 
 
+def test_no_file_can_be_read_by_others_before_it_is_whole(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(".env").write_text(SETTINGS)
+    modes: list[int] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda number: modes.append(stat.S_IMODE(os.fstat(number).st_mode))
+    )
+    before = os.umask(0)
+    try:
+        machine.install()
+    finally:
+        os.umask(before)
+
+    # Two secrets, the settings and the unit, which everybody may read in its place.
+    assert modes == [0o600] * 4
+
+
 def test_the_installed_unit_passes_the_checks_of_systemd(machine: Machine) -> None:
     Path(".env").write_text(SETTINGS)
 
@@ -141,6 +160,33 @@ def test_what_was_installed_can_be_loaded_as_systemd_hands_it_over(machine: Mach
     assert as_service.cxone_shared_secret is not None
     assert as_service.cxone_shared_secret.get_secret_value() == "top-secret"
     assert as_service.cxone_data_dir == machine.layout.state
+
+
+def test_a_config_file_of_the_command_line_is_that_of_the_service(machine: Machine) -> None:
+    Path("old.toml").write_text('dd_env = "old"\n')
+    Path("new.toml").write_text('dd_env = "staging"\n')
+    Path(".env").write_text(f"{SETTINGS.replace('DD_ENV=prod', '')}CXONE_CONFIG=old.toml\n")
+
+    machine.install(Sources(config_file=Path("new.toml")))
+
+    unit = machine.layout.unit.read_text()
+    assert f"LoadCredential=config.toml:{Path('new.toml').absolute()}\n" in unit
+    assert " --config ${CREDENTIALS_DIRECTORY}/config.toml serve\n" in unit
+    # Other commands find it where the service does.
+    assert load({}, {}, machine.layout.settings).dd_env == "staging"
+
+
+def test_code_in_a_home_directory_is_told_with_the_way_out(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(".env").write_text(SETTINGS)
+    monkeypatch.setattr(code_places, "HIDDEN", (Path(sys.prefix).parent,))
+
+    machine.install()
+
+    said = capsys.readouterr().out
+    assert f"in a home directory ({sys.prefix}" in said
+    assert "python3 -m venv /opt/" in said
 
 
 def test_installing_again_changes_nothing_and_disturbs_nothing(
@@ -246,6 +292,37 @@ def test_without_systemd_it_says_how_to_start_by_hand_and_that_works(
     assert command[-1] == "serve"
     checked = subprocess.run([*command, "--help"], capture_output=True, check=False)
     assert checked.returncode == 0
+
+
+def test_by_hand_it_has_the_settings_of_the_config_file_too(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("more.toml").write_text('dd_env = "staging"\n')
+    Path(".env").write_text(SETTINGS.replace("DD_ENV=prod", ""))
+
+    machine.install(Sources(config_file=Path("more.toml")))
+
+    said = capsys.readouterr().out
+    command = next(line for line in said.splitlines() if line.startswith("  /")).split()
+    # Only systemd knows of its credentials.
+    assert "$" not in " ".join(command)
+    assert load({}, {}, Path(command[command.index("--env-file") + 1])).dd_env == "staging"
+
+
+def test_only_who_may_write_there_may_try(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(".env").write_text(SETTINGS)
+    machine.layout.unit.parent.rmdir()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    with pytest.raises(SetupError, match=r"only root may install .* --dry-run"):
+        machine.install()
+    with pytest.raises(SetupError, match="only root may uninstall"):
+        installing.uninstall(machine.layout)
+    machine.install(dry_run=True)
+
+    assert not machine.layout.settings.exists()
 
 
 def test_a_dry_run_prints_a_whole_unit_and_changes_nothing(
