@@ -156,21 +156,30 @@ def test_it_is_not_ready_while_nothing_would_keep_a_delivery(
                 "spool": lambda: Condition(False, "disk full") if full[0] else real(),
             },
         )
-        thread = threading.Thread(target=service.run)
+        thread = threading.Thread(target=service.run, daemon=True)
         with watched(vitals, Systemd(Supervision(listening.address), longest_stop=30)):
             thread.start()
-            # Only what keeps deliveries is missing now.
-            eventually(lambda: all(silence() is not None for silence in vitals.silences.values()))
-            before = listening.during(2.0)
-            full.clear()
-            full.append(False)
-            after = listening.read(is_ready)
-            service.stop()
-            thread.join(20)
+            try:
+                # Only what keeps deliveries is missing now.
+                eventually(lambda: all(each() is not None for each in vitals.silences.values()))
+                before = listening.during(2.0)
+                full[0] = False
+                after = listening.read(is_ready)
+            finally:
+                service.stop()
+                thread.join(20)
 
     assert "READY=1" not in before
     assert any(line.startswith("STATUS=starting") for line in before)
     assert after
+
+
+def test_no_signs_of_life_are_sent_that_nobody_asked_for(listening: NotifySocket) -> None:
+    Systemd(Supervision(listening.address), longest_stop=30).alive()
+    assert listening.during(0.2) == []
+
+    Systemd(Supervision(listening.address, watchdog=30.0), longest_stop=30).alive()
+    assert listening.during(0.2) == ["WATCHDOG=1"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are on Linux alone")

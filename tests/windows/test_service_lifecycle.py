@@ -66,13 +66,14 @@ class Hosted:
         lines = [f"{name}='{value}'\n" for name, value in given.items()]
         self.layout.settings.write_text("".join(lines))
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         # A test that fails before it stops the service must not keep pytest waiting for it.
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, args=options, daemon=True)
         self._thread.start()
 
-    def _run(self) -> None:
-        self.status = self.main.main(["--settings", str(self.layout.settings)], self.layout)
+    def _run(self, *options: str) -> None:
+        given = ["--settings", str(self.layout.settings), *options]
+        self.status = self.main.main(given, self.layout)
 
     def join(self) -> None:
         assert self._thread is not None
@@ -214,6 +215,9 @@ def test_it_does_not_run_before_a_delivery_would_be_kept(
     hosted.join()
 
     assert {status.state for status in waiting} == {START_PENDING}
+    assert len(waiting) >= 4
+    late = itertools.pairwise(waiting)
+    assert all((b.at - a.at) * 1000 < a.wait_hint for a, b in late)
     assert [status.checkpoint for status in waiting[2:]] == list(range(2, len(waiting))), (
         "a checkpoint that does not grow looks hung"
     )
@@ -309,6 +313,66 @@ def test_what_fails_before_the_dispatcher_is_in_the_log_file(
     assert hosted.status == 1
     assert "servicemanager" in hosted.log
     assert "Traceback" in hosted.log
+
+
+def test_wrong_arguments_are_in_the_log_file(hosted: Hosted, windows: Windows) -> None:
+    hosted.start("--no-such-option")
+    hosted.join()
+
+    assert hosted.status == 1
+    assert "could not be hosted" in hosted.log
+
+
+def test_the_log_is_as_the_settings_say(
+    hosted: Hosted, windows: Windows, mongod_uri: str, database: Db
+) -> None:
+    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name, LOG_FORMAT="json")
+    hosted.start()
+    windows.await_state(RUNNING)
+    windows.control(STOP)
+    hosted.join()
+
+    assert json.loads(hosted.log.splitlines()[-1])["event"] == "stopped"
+
+
+def test_it_brings_a_mongodb_of_its_own_along_when_it_shall(
+    hosted: Hosted, windows: Windows
+) -> None:
+    hosted.write()
+    hosted.start("--embedded")
+    windows.await_state(RUNNING, timeout=60)
+    assert post(hosted.url, 1) == 200
+    windows.control(STOP)
+    hosted.join()
+
+    assert states(windows) == [START_PENDING, RUNNING, STOP_PENDING, STOPPED]
+    assert windows.statuses[-1].exit_code == 0
+
+
+def test_once_it_stops_it_never_says_that_it_runs(
+    hosted: Hosted,
+    windows: Windows,
+    mongod_uri: str,
+    database: Db,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = importlib.import_module("consumer.service.windows_host")
+    begun = host.ConsumerService._begun
+
+    def stop_while_it_looks(self: Any, service: Any) -> None:
+        def ready(vitals: Vitals) -> bool:
+            self.SvcStop()
+            return True
+
+        monkeypatch.setattr(Vitals, "ready", ready)
+        begun(self, service)
+
+    host.ConsumerService._begun = stop_while_it_looks
+    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
+    hosted.start()
+    hosted.join()
+
+    assert states(windows) == [START_PENDING, STOP_PENDING, STOPPED]
 
 
 def test_a_stop_during_the_start_is_obeyed(
