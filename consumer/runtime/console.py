@@ -37,6 +37,8 @@ from consumer.web.health import Probe
 # Seconds for which what screens read of the whole fleet is good enough, and its document counts.
 _FRESH = 2.0
 _COUNTED = 10.0
+# Seconds for which events that no adoption job has counted yet are not counted again.
+_UNCOUNTED = 5.0
 # Seconds after which a thread that makes a page lets another go on. Python's own 5 ms would be
 # waited for several times in each webhook meanwhile.
 _SWITCH = 0.0005
@@ -64,7 +66,7 @@ def add_console(
     one_subject = COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None
     parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
     held = HeldEvents(HeldLetters(database[mongo.DEAD_LETTERS]), parser, one_subject)
-    adoption = AdoptionHistory(database)
+    adoption = AdoptionHistory(database, _UNCOUNTED)
     parts = Parts(
         settings=settings,
         clock=utc_now,

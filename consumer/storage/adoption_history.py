@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 
 from pymongo.database import Database
 
@@ -40,14 +42,24 @@ class Sent:
 class AdoptionHistory:
     """The counts of the adoption job, and the few minutes that it has not counted yet.
 
-    Every method raises StoreUnavailable. Nothing is counted over the whole collection.
+    Every method raises StoreUnavailable. Nothing is counted over the whole collection, and what
+    the job has not counted is looked at once in `fresh` seconds for all who ask.
     """
 
-    def __init__(self, db: Database[Document]) -> None:
+    def __init__(
+        self,
+        db: Database[Document],
+        fresh: float = 0.0,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
         self._counts = AdoptionCounts(db)
         self._totals = AdoptionTotals(db)
         self._state = AdoptionState(db)
         self._events = AdoptionEvents(db[EVENTS])
+        self._fresh = fresh
+        self._now = now
+        self._looking = threading.Lock()
+        self._looked: tuple[State, float, list[Group] | None] | None = None
 
     def documents(self) -> Counted:
         """How many documents each subject has of each version."""
@@ -82,6 +94,17 @@ class AdoptionHistory:
 
     def _live(self, state: State) -> list[Group] | None:
         """What came since the last count; None when there is too much of it to look at now."""
+        with self._looking:
+            if self._looked is not None:
+                # What another state left uncounted may be in the counts by now.
+                of, at, found = self._looked
+                if of == state and self._now() - at < self._fresh:
+                    return found
+            found = self._look(state)
+            self._looked = state, self._now(), found
+            return found
+
+    def _look(self, state: State) -> list[Group] | None:
         try:
             with within(_LIVE):
                 return self._events.count(state.counted, None, "hour")

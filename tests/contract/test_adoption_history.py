@@ -79,6 +79,37 @@ def test_hours_that_were_summed_by_a_job_that_was_killed_then_count_once(databas
     assert AdoptionHistory(database).documents().documents == before
 
 
+def test_what_was_not_counted_is_looked_at_once_for_all_who_ask(database: Db) -> None:
+    filled(database, 0)
+    hours = [hour_of(NOW) - HOUR * back for back in range(24)]
+    clock = [0.0]
+    history = AdoptionHistory(database, fresh=5.0, now=lambda: clock[0])
+
+    def told() -> int:
+        return sum(sum(of.values()) for of in history.sent("a", hours).hours.values())
+
+    before = told()
+    new = documents(random.Random(1), [NOW - timedelta(minutes=1)] * 7, ["a"])
+    database["events"].insert_many(new)
+    with_version = sum(each["schema_version"] > 0 for each in new)
+
+    assert told() == before
+    clock[0] = 5.0
+    assert with_version
+    assert told() == before + with_version
+
+
+def test_what_is_counted_meanwhile_is_not_told_twice(database: Db) -> None:
+    filled(database, 0)
+    hours = [hour_of(NOW) - HOUR * back for back in range(24)]
+    history = AdoptionHistory(database, fresh=1000.0)
+    before = history.sent("a", hours).hours
+
+    job(database, NOW + timedelta(minutes=20), registered(database, SUBJECTS))(Run())
+
+    assert history.sent("a", hours).hours == before
+
+
 def test_nothing_is_known_before_the_first_count(database: Db) -> None:
     history = AdoptionHistory(database)
 
