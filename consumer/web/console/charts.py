@@ -1,8 +1,6 @@
 """Draw series over time as SVG that obeys the content security policy and the style sheet.
 
-pygal computes scales, axes and paths. Its styles and scripts are taken out: colours are classes
-(`c0` to `c7`), so that one drawing serves light and dark, and what JavaScript would show on hover
-is the `<title>` of a strip over each moment, which needs none.
+pygal computes scales, axes and paths; chart_svg makes of them what a page may hold.
 """
 
 from __future__ import annotations
@@ -16,11 +14,12 @@ from xml.etree import ElementTree
 import pygal
 from markupsafe import Markup
 
+from consumer.web.console import chart_svg
+
 # Importing pygal leaves a finder of an old kind behind, for plugins that nobody uses here; every
 # import of this process that fails would warn of it (an error in tests).
 sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, pygal.PluginImportFixer)]
 
-Element = ElementTree.Element
 Kind = Literal["area", "lines"]
 
 
@@ -60,7 +59,7 @@ def draw(
     a series; `most` fixes the top of the scale."""
     graph = _graph(kind, labels, (width, height), shown, most)
     for each in series:
-        graph.add(each.name, list(each.values))
+        graph.add(each.name, list(each.values), show_dots=kind == "lines")
     # Through its dots the last series tells where each moment is; strips take their place.
     graph.add("", [0] * len(labels), show_dots=True)
     said = [
@@ -68,9 +67,7 @@ def draw(
         for n, label in enumerate(labels)
     ]
     root = graph.render_tree()
-    _clean(root)
-    _colour(root, series)
-    _strips(root, said, height)
+    chart_svg.fit(root, [(each.colour, each.values) for each in series], said, height)
     root.attrib.update(
         {
             "role": "img",
@@ -110,6 +107,7 @@ def _graph(
         disable_xml_declaration=True,
         show_legend=False,
         show_dots=False,
+        dots_size=4,
         allow_interruptions=True,
         margin=6,
         margin_right=10,
@@ -128,53 +126,3 @@ def _graph(
 
 def _text(value: float | None, shown: Callable[[float], str]) -> str:
     return "\u2013" if value is None else shown(value)
-
-
-def _clean(root: Element) -> None:
-    """Take out what the policy refuses, and what only pygal's own script would use."""
-    for parent in list(root.iter()):
-        for child in list(parent):
-            kind = child.attrib.get("class", "")
-            is_comment = not isinstance(child.tag, str)
-            unused = kind == "titles" or "tooltip-overlay" in kind or "text-overlay" in kind
-            if is_comment or unused or _tag(child) in ("defs", "title", "style", "script"):
-                parent.remove(child)
-            child.attrib.pop("style", None)
-
-
-def _colour(root: Element, series: Sequence[Series]) -> None:
-    classes = {f"series serie-{n} color-{n}": f"series {s.colour}" for n, s in enumerate(series)}
-    for parent in list(root.iter()):
-        for child in list(parent):
-            kind = child.attrib.get("class", "")
-            if kind.startswith("series"):
-                if kind in classes:
-                    child.attrib["class"] = classes[kind]
-                elif not any(each.attrib.get("class") == "dots" for each in child):
-                    parent.remove(child)
-
-
-def _strips(root: Element, said: Sequence[str], height: int) -> None:
-    """Put a strip from top to bottom where each dot of the last series is."""
-    parent = next(
-        each for each in root.iter() if any(child.attrib.get("class") == "dots" for child in each)
-    )
-    centres = [
-        float(child.attrib["cx"]) for dots in parent for child in dots if _tag(child) == "circle"
-    ]
-    parent.attrib["class"] = "strips"
-    for child in list(parent):
-        parent.remove(child)
-    width = centres[1] - centres[0] if len(centres) > 1 else 40.0
-    for centre, text in zip(centres, said, strict=True):
-        strip = ElementTree.SubElement(
-            parent,
-            "rect",
-            {"x": f"{centre - width / 2:.2f}", "y": "0", "width": f"{width:.2f}",
-             "height": str(height)},
-        )  # fmt: skip
-        ElementTree.SubElement(strip, "title").text = text
-
-
-def _tag(element: Element) -> str:
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
