@@ -97,6 +97,13 @@ def hosted(windows: Windows, tmp_path: Path) -> Iterator[Hosted]:
     os.chdir(before)
 
 
+@pytest.fixture
+def connected(hosted: Hosted, mongod_uri: str, database: Db) -> Hosted:
+    """One whose settings lead to the MongoDB of the tests."""
+    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
+    return hosted
+
+
 def post(url: str, number: int) -> int:
     body = json.dumps({"id": str(number), "type": "contact.created"}).encode()
     headers = sign(SignatureScheme(), SECRET.encode(), body, datetime.now(timezone.utc))
@@ -116,65 +123,59 @@ def states(windows: Windows) -> list[int]:
 
 @pytest.mark.parametrize("control", [STOP, PRESHUTDOWN])
 def test_it_runs_when_ready_and_drains_when_stopped(
-    hosted: Hosted, windows: Windows, mongod_uri: str, database: Db, control: int
+    connected: Hosted, windows: Windows, database: Db, control: int
 ) -> None:
-    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
-    hosted.start()
+    connected.start()
     windows.await_state(RUNNING)
-    assert post(hosted.url, 1) == 200
+    assert post(connected.url, 1) == 200
 
     windows.control(control)
-    hosted.join()
+    connected.join()
 
     assert states(windows) == [START_PENDING, RUNNING, STOP_PENDING, STOPPED]
     last = windows.statuses[-1]
-    assert (last.exit_code, last.specific, hosted.status) == (0, 0, 0)
+    assert (last.exit_code, last.specific, connected.status) == (0, 0, 0)
     assert database["events"].count_documents({}) == 1
-    assert Path.cwd() == hosted.layout.data
+    assert Path.cwd() == connected.layout.data
     numbers = [number & 0xFFFF for _, number, _ in windows.events]
     assert numbers == [0x1002, 0x1003, 0x1004]
 
 
 def test_controls_are_accepted_while_it_runs_and_not_while_it_stops(
-    hosted: Hosted, windows: Windows, mongod_uri: str, database: Db
+    connected: Hosted, windows: Windows
 ) -> None:
-    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
-    hosted.start()
+    connected.start()
     windows.await_state(RUNNING)
     running = windows.statuses[-1].accepted
 
     windows.control(STOP)
     with pytest.raises(ApiError):
         windows.control(STOP)
-    hosted.join()
+    connected.join()
 
     assert running == 0x101
     assert {status.accepted for status in windows.statuses if status.state != RUNNING} == {0}
 
 
 def test_asked_while_it_stops_it_does_not_say_that_it_runs(
-    hosted: Hosted, windows: Windows, mongod_uri: str, database: Db
+    connected: Hosted, windows: Windows
 ) -> None:
-    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
-    hosted.start()
+    connected.start()
     windows.await_state(RUNNING)
     windows.control(STOP)
 
     if windows.state != STOPPED:
         windows.control(INTERROGATE)
-    hosted.join()
+    connected.join()
 
     assert states(windows) == [START_PENDING, RUNNING, STOP_PENDING, STOPPED]
 
 
-def test_a_long_drain_shows_progress_within_the_hint(
-    hosted: Hosted, windows: Windows, mongod_uri: str, database: Db
-) -> None:
-    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
-    hosted.start()
+def test_a_long_drain_shows_progress_within_the_hint(connected: Hosted, windows: Windows) -> None:
+    connected.start()
     windows.await_state(RUNNING)
     # A request whose body does not come: the drain waits for it.
-    parts = urlsplit(hosted.url)
+    parts = urlsplit(connected.url)
     assert parts.hostname is not None
     with socket.create_connection((parts.hostname, parts.port or 0)) as slow:
         slow.sendall(
@@ -184,7 +185,7 @@ def test_a_long_drain_shows_progress_within_the_hint(
         threading.Event().wait(0.3)
         windows.control(STOP)
         threading.Event().wait(4.0)
-    hosted.join()
+    connected.join()
 
     stopping = [status for status in windows.statuses if status.state == STOP_PENDING]
     points = [status.checkpoint for status in stopping]
@@ -196,23 +197,20 @@ def test_a_long_drain_shows_progress_within_the_hint(
 
 
 def test_it_does_not_run_before_a_delivery_would_be_kept(
-    hosted: Hosted,
+    connected: Hosted,
     windows: Windows,
-    mongod_uri: str,
-    database: Db,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ready = threading.Event()
     monkeypatch.setattr(Vitals, "ready", lambda self: ready.is_set())
-    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
-    hosted.start()
+    connected.start()
     threading.Event().wait(3.5)
 
     waiting = list(windows.statuses)
     ready.set()
     windows.await_state(RUNNING)
     windows.control(STOP)
-    hosted.join()
+    connected.join()
 
     assert {status.state for status in waiting} == {START_PENDING}
     assert len(waiting) >= 4
@@ -224,10 +222,8 @@ def test_it_does_not_run_before_a_delivery_would_be_kept(
 
 
 def test_a_part_that_does_not_move_is_a_warning_in_the_event_log_once(
-    hosted: Hosted,
+    connected: Hosted,
     windows: Windows,
-    mongod_uri: str,
-    database: Db,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = [None, "it has not moved for 31 s", "it has not moved for 32 s", None, "again"]
@@ -235,58 +231,51 @@ def test_a_part_that_does_not_move_is_a_warning_in_the_event_log_once(
     monkeypatch.setattr(Vitals, "stuck", lambda self: next(looks))
     reporter = importlib.import_module("consumer.service.windows_reporter")
     monkeypatch.setattr(reporter.Reporter, "every", 0.05)
-    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
-    hosted.start()
+    connected.start()
     windows.await_state(RUNNING)
 
     eventually(lambda: any("again" in text for _, _, (text, *_) in windows.events))
     windows.control(STOP)
-    hosted.join()
+    connected.join()
 
     warnings = [text for kind, _, (text, *_) in windows.events if kind == 2]
     assert warnings == ["cxone-consumer: it has not moved for 31 s", "cxone-consumer: again"]
 
 
 def test_a_start_that_takes_too_long_ends_with_an_error(
-    hosted: Hosted,
+    connected: Hosted,
     windows: Windows,
-    mongod_uri: str,
-    database: Db,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Vitals, "ready", lambda self: False)
     host = importlib.import_module("consumer.service.windows_host")
     monkeypatch.setattr(host, "Assignment", partial(host.Assignment, longest_start=1.0))
-    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
-    hosted.start()
-    hosted.join()
+    connected.start()
+    connected.join()
 
     last = windows.statuses[-1]
     assert (last.state, last.exit_code, last.specific) == (STOPPED, SPECIFIC_ERROR, 0x20000001)
-    assert "no delivery could be kept" in hosted.log
+    assert "no delivery could be kept" in connected.log
 
 
 def test_a_crash_ends_it_with_an_error_that_quotes_nothing(
-    hosted: Hosted,
+    connected: Hosted,
     windows: Windows,
-    mongod_uri: str,
-    database: Db,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def crash(self: Server, timeout: float) -> None:
         raise RuntimeError("-".join(("PAYLOAD", "VALUE")))
 
     monkeypatch.setattr(Server, "_turn", crash)
-    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
-    hosted.start()
-    hosted.join()
+    connected.start()
+    connected.join()
 
     last = windows.statuses[-1]
     assert (last.state, last.exit_code, last.specific) == (STOPPED, SPECIFIC_ERROR, 0x20000001)
-    told = hosted.log + str(windows.events)
+    told = connected.log + str(windows.events)
     assert "RuntimeError" in told
     assert "PAYLOAD-VALUE" not in told
-    assert "server.py" in hosted.log
+    assert "server.py" in connected.log
 
 
 def test_wrong_settings_end_it_with_what_is_wrong_in_log_and_event_log(
@@ -350,10 +339,8 @@ def test_it_brings_a_mongodb_of_its_own_along_when_it_shall(
 
 
 def test_once_it_stops_it_never_says_that_it_runs(
-    hosted: Hosted,
+    connected: Hosted,
     windows: Windows,
-    mongod_uri: str,
-    database: Db,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     host = importlib.import_module("consumer.service.windows_host")
@@ -368,17 +355,13 @@ def test_once_it_stops_it_never_says_that_it_runs(
         begun(self, service)
 
     host.ConsumerService._begun = stop_while_it_looks
-    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
-    hosted.start()
-    hosted.join()
+    connected.start()
+    connected.join()
 
     assert states(windows) == [START_PENDING, STOP_PENDING, STOPPED]
 
 
-def test_a_stop_during_the_start_is_obeyed(
-    hosted: Hosted, windows: Windows, mongod_uri: str, database: Db
-) -> None:
-    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
+def test_a_stop_during_the_start_is_obeyed(connected: Hosted, windows: Windows) -> None:
     host = importlib.import_module("consumer.service.windows_host")
     begun = host.ConsumerService._begun
 
@@ -387,20 +370,19 @@ def test_a_stop_during_the_start_is_obeyed(
         begun(self, service)
 
     host.ConsumerService._begun = stop_first
-    hosted.start()
-    hosted.join()
+    connected.start()
+    connected.join()
 
     assert RUNNING not in states(windows)
     assert windows.statuses[-1].exit_code == 0
 
 
 def test_requests_under_way_are_answered_before_it_stops(
-    hosted: Hosted, windows: Windows, mongod_uri: str, database: Db
+    connected: Hosted, windows: Windows, database: Db
 ) -> None:
-    hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
-    hosted.start()
+    connected.start()
     windows.await_state(RUNNING)
-    url, answers = hosted.url, []
+    url, answers = connected.url, []
 
     def send(number: int) -> None:
         try:
@@ -415,7 +397,7 @@ def test_requests_under_way_are_answered_before_it_stops(
     windows.control(PRESHUTDOWN)
     for sender in senders:
         sender.join(30)
-    hosted.join()
+    connected.join()
 
     assert set(answers) <= {200}
     assert database["events"].count_documents({}) == len(answers)
