@@ -38,17 +38,17 @@ class Fitted:
 @dataclass(slots=True)
 class _Draft:
     """What is known of the file so far; `folder` is for secrets, `data_dir` for the service,
-    `config` goes before the one that the file names."""
+    `given_config` goes before the one that the file names."""
 
     source: Path
     folder: Path | None
     data_dir: Path
-    config: Path | None = None
+    given_config: Path | None
     credentials: dict[str, Path] = field(default_factory=dict)
     secrets: dict[Path, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    config: Path | None = None
     has_data_dir: bool = False
-    has_config: bool = False
 
     def line(self, name: str, value: str, row: Row | None, is_file: bool) -> str:
         """What the assignment becomes."""
@@ -57,14 +57,14 @@ class _Draft:
         if row is not None and row.name == _DATA_DIR:
             value = self._data_dir(value)
         elif row is not None and row.name == _CONFIG:
-            self.has_config = True
-            self.config = self.config or self._resolved(value)
+            self.config = self.given_config or self._resolved(value)
             value = str(self.config)
         return f"{name}={_quoted(value)}\n"
 
     def rest(self) -> Iterator[str]:
         """What the file must say and did not."""
-        if self.config is not None and not self.has_config:
+        if self.config is None and self.given_config is not None:
+            self.config = self.given_config
             yield f"{_CONFIG}={_quoted(str(self.config))}\n"
         if not self.has_data_dir:
             yield f"{_DATA_DIR}={_quoted(str(self.data_dir))}\n"
@@ -116,8 +116,9 @@ def fit(
                 f"{source} line {binding.original.line} cannot be read: write NAME=value"
             )
         lines.extend(_lines(binding, known, draft))
+    lines.extend(draft.rest())
     return Fitted(
-        "".join([*lines, *draft.rest()]),
+        "".join(lines),
         dict(sorted(draft.credentials.items())),
         draft.secrets,
         draft.config,

@@ -68,6 +68,13 @@ def test_a_config_file_is_found_from_anywhere() -> None:
     assert values(done.text)["CXONE_CONFIG"] == "/srv/app/more.toml"
 
 
+def test_of_two_config_files_it_is_the_last_as_for_every_reader() -> None:
+    done = fitted("CXONE_CONFIG=one.toml\nCXONE_CONFIG=two.toml\n")
+
+    assert done.config == Path("/srv/app/two.toml")
+    assert values(done.text)["CXONE_CONFIG"] == "/srv/app/two.toml"
+
+
 @pytest.mark.parametrize("text", ["", "CXONE_CONFIG=more.toml\n", "DD_ENV=prod\n"])
 def test_a_config_file_that_is_named_elsewhere_goes_before_it(text: str) -> None:
     other = Path("/srv/it's other.toml")
