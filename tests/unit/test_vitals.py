@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
 from consumer.runtime.vitals import Vitals
 from consumer.web.health import Condition
+
+
+def identity(seconds: float | None) -> float | None:
+    return seconds
 
 
 def vitals(*silences: float | None, kept: bool = True) -> Vitals:
@@ -16,7 +21,7 @@ def vitals(*silences: float | None, kept: bool = True) -> Vitals:
         stopping=threading.Event(),
         probes={"spool": lambda: Condition(kept, "as it is")},
         keepers=("spool",),
-        silences={f"part {n}": lambda each=each: each for n, each in enumerate(silences)},  # type: ignore[misc]
+        silences={f"part {n}": partial(identity, each) for n, each in enumerate(silences)},
     )
 
 

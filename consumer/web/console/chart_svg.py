@@ -20,9 +20,7 @@ def fit(
     """Change the drawing in its place. `series` are colours and values in the order of pygal, which
     draws one more, with a dot at each moment; `said` is what the strip there says."""
     _clean(root)
-    for number, (_, values) in enumerate(series):
-        _keep_lone_dots(root, f"serie-{number} ", values)
-    _colour(root, [colour for colour, _ in series])
+    _colour(root, series)
     _strips(root, said, height)
 
 
@@ -30,7 +28,7 @@ def _clean(root: Element) -> None:
     """Take out what the policy refuses, and what only pygal's own script would use."""
     for parent in list(root.iter()):
         for child in list(parent):
-            kind = child.attrib.get("class", "")
+            kind = _class(child)
             is_comment = not isinstance(child.tag, str)
             unused = kind == "titles" or "tooltip-overlay" in kind or "text-overlay" in kind
             if is_comment or unused or _tag(child) in ("defs", "title", "style", "script"):
@@ -38,32 +36,33 @@ def _clean(root: Element) -> None:
             child.attrib.pop("style", None)
 
 
-def _keep_lone_dots(root: Element, series: str, values: Values) -> None:
-    """Of the dots of a series leave those that no line reaches: what is before and after is not
-    known."""
-    known = {n for n, value in enumerate(values) if value is not None}
-    lone = [not known & {n - 1, n + 1} for n in sorted(known)]
-    for parent in root.iter():
-        if series in _class(parent) and _has_dots(parent):
-            dots = [child for child in parent if _class(child) == "dots"]
-            for dot, stays in zip(dots, lone, strict=True):
-                if not stays:
-                    parent.remove(dot)
-                for child in list(dot):
-                    if _tag(child) != "circle":
-                        dot.remove(child)
-
-
-def _colour(root: Element, colours: Sequence[str]) -> None:
-    classes = {f"series serie-{n} color-{n}": f"series {each}" for n, each in enumerate(colours)}
+def _colour(root: Element, series: Sequence[tuple[str, Values]]) -> None:
+    """Give each series its class, and take out what is drawn for the one more."""
+    own = {f"series serie-{n} color-{n}": each for n, each in enumerate(series)}
     for parent in list(root.iter()):
         for child in list(parent):
-            kind = child.attrib.get("class", "")
-            if kind.startswith("series"):
-                if kind in classes:
-                    child.attrib["class"] = classes[kind]
-                elif not any(each.attrib.get("class") == "dots" for each in child):
-                    parent.remove(child)
+            kind = _class(child)
+            if kind in own:
+                colour, values = own[kind]
+                child.attrib["class"] = f"series {colour}"
+                _keep_lone_dots(child, values)
+            elif kind.startswith("series") and not _has_dots(child):
+                parent.remove(child)
+
+
+def _keep_lone_dots(group: Element, values: Values) -> None:
+    """Of the dots of a series leave those that no line reaches: what is before and after is not
+    known."""
+    dots = [child for child in group if _class(child) == "dots"]
+    if not dots:
+        return
+    known = {n for n, value in enumerate(values) if value is not None}
+    for number, dot in zip(sorted(known), dots, strict=True):
+        if known & {number - 1, number + 1}:
+            group.remove(dot)
+        for child in list(dot):
+            if _tag(child) != "circle":
+                dot.remove(child)
 
 
 def _strips(root: Element, said: Sequence[str], height: int) -> None:
