@@ -107,13 +107,14 @@ class Ingest:
             self._metrics.count(REJECTED, reason=error.reason)
             self._refuse(delivery, error)
             raise
+        if verified.verdict is not None:
+            self._metrics.count(SECRETS, secret=verified.verdict.secret)
         return self.settle(verified)
 
     def verify(self, delivery: Delivery) -> Delivery:
-        """The delivery with its verdict; raises SignatureError."""
+        """The delivery with its verdict, counted nowhere; raises SignatureError."""
         policy = self._policy
         verdict = verify(delivery, policy.scheme, policy.secrets, self._clock())
-        self._metrics.count(SECRETS, secret=verdict.secret)
         return delivery.verified(verdict)
 
     def settle(self, delivery: Delivery) -> Outcome:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from consumer.errors import ConsumerError
+from consumer.errors import SignatureError
 from consumer.events import Delivery
 from consumer.signature import SignatureScheme, sign
 
@@ -18,6 +19,9 @@ TRANSPORT = ("content-type", "content-encoding", "transfer-encoding")
 
 _HEAD = 64
 _MAX_NAMES = 32
+_MAX_NONCE = 64
+# No proxy makes more of a canary.
+_MAX_REWRITTEN = 4096
 _DIGESTS = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{64})")
 
 # What proxies like to rewrite: blanks, line ends, key order, 1.0, exponents, big integers, unicode
@@ -30,9 +34,13 @@ _BODY = (
 
 
 def body(nonce: str) -> bytes:
-    """The canary's bytes; `nonce` (letters and digits) makes each one new to caches."""
+    """The canary's bytes; `nonce` (1 to 64 letters and digits) makes each one new to caches."""
     text = _BODY.replace("{marker}", MARKER.decode("ascii")).replace("{nonce}", nonce)
     return text.encode("utf-8")
+
+
+_BEFORE, _AFTER = body("\0").split(b"\0")
+_KEYS = json.loads(body("0")).keys()
 
 
 def headers(scheme: SignatureScheme, key: bytes, canary: bytes, now: datetime) -> dict[str, str]:
@@ -48,32 +56,53 @@ def digest_of(value: str) -> str:
     return _sha256(value.strip(" \t").encode("latin-1", "replace"))
 
 
-def is_canary(delivery: Delivery) -> bool:
-    """Whether the delivery is a canary: the marker begins the body, or the header tells that
-    another body left with this same signature.
+def is_suspect(delivery: Delivery) -> bool:
+    """Whether the delivery is worth the look of `answer`; on the hot path, so a slice and a
+    look-up."""
+    return MARKER in delivery.body[:_HEAD] or delivery.headers.get(HEADER) is not None
 
-    The header alone proves nothing: an event sent with it by mistake must be kept. On the hot path
-    it costs a slice and a look-up.
+
+def answer(
+    delivery: Delivery, verdict: Delivery | SignatureError
+) -> tuple[int, dict[str, object]] | None:
+    """HTTP status and JSON for a canary: 200 when it verified, 401 otherwise; None for a delivery
+    like any other.
+
+    One that verified is a canary only byte for byte: whoever signs may send any word in any place.
+    One that did not may have been rewritten on the way; then the header tells that another body
+    left with this same signature, or the body still has the canary's keys and no other.
     """
-    if MARKER in delivery.body[:_HEAD]:
-        return True
-    told = delivery.headers.get(HEADER)
-    return told is not None and _tells_of_another_body(told, delivery)
+    if isinstance(verdict, Delivery):
+        return (200, report(delivery, verdict)) if _is_template(delivery.body) else None
+    if _is_template(delivery.body) or _tells_of_another_body(delivery) or _has_the_keys(delivery):
+        return 401, report(delivery, verdict)
+    return None
 
 
-def _tells_of_another_body(told: str, delivery: Delivery) -> bool:
-    sent = _DIGESTS.fullmatch(told)
+def _is_template(arrived: bytes) -> bool:
+    nonce = arrived[len(_BEFORE) : len(arrived) - len(_AFTER)]
+    return nonce.isalnum() and len(nonce) <= _MAX_NONCE and arrived == _BEFORE + nonce + _AFTER
+
+
+def _tells_of_another_body(delivery: Delivery) -> bool:
+    sent = _DIGESTS.fullmatch(delivery.headers.get(HEADER, ""))
     if sent is None or _sha256(delivery.body) == sent[1]:
         return False
     return sent[2] in _digests(delivery.headers).values()
 
 
-def answer(delivery: Delivery, verdict: Delivery | ConsumerError) -> tuple[int, dict[str, object]]:
-    """HTTP status and JSON for a canary: 200 when it verified, 401 otherwise."""
-    return (200 if isinstance(verdict, Delivery) else 401), report(delivery, verdict)
+def _has_the_keys(delivery: Delivery) -> bool:
+    if len(delivery.body) > _MAX_REWRITTEN:
+        return False
+    try:
+        # Keys are ASCII; what became of the values does not matter here.
+        keys = json.loads(delivery.body.decode("latin-1"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(keys, dict) and keys.keys() == _KEYS
 
 
-def report(delivery: Delivery, verdict: Delivery | ConsumerError) -> dict[str, object]:
+def report(delivery: Delivery, verdict: Delivery | SignatureError) -> dict[str, object]:
     """How the canary arrived: nothing that whoever sent it does not know, but as seen from here.
 
     `headers` maps the names worth keeping to the SHA-256 of their values, TRANSPORT aside.
@@ -90,7 +119,7 @@ def report(delivery: Delivery, verdict: Delivery | ConsumerError) -> dict[str, o
     }
     told = _DIGESTS.fullmatch(delivery.headers.get(HEADER, ""))
     facts["body"] = "unknown" if told is None else _compared(told[1] == facts["body_sha256"])
-    if isinstance(verdict, ConsumerError):
+    if isinstance(verdict, SignatureError):
         facts["reason"] = verdict.reason
     elif verdict.verdict is not None:
         facts["secret"] = verdict.verdict.secret

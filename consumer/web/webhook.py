@@ -11,7 +11,7 @@ from typing import Protocol
 
 import falcon
 
-from consumer.errors import ConsumerError, Rejected, SignatureError
+from consumer.errors import Rejected, SignatureError
 from consumer.events import Delivery, Outcome
 from consumer.metrics import Metrics
 from consumer.metrics.table import DELIVERIES, DURATION
@@ -61,9 +61,8 @@ class Webhook(Resource):
                 headers=EnvironHeaders(req.env, self._header_names),
                 received_at=self._clock(),
             )
-            if canary.is_canary(delivery):
+            if canary.is_suspect(delivery) and self._answer_canary(delivery, resp):
                 end = "canary"
-                self._answer_canary(delivery, resp)
                 return
             outcome = self._ingest.receive(delivery)
             end = outcome.status
@@ -96,13 +95,17 @@ class Webhook(Resource):
         body: bytes = req.env["wsgi.input"].read(length)
         return body
 
-    def _answer_canary(self, delivery: Delivery, resp: falcon.Response) -> None:
-        verdict: Delivery | ConsumerError
+    def _answer_canary(self, delivery: Delivery, resp: falcon.Response) -> bool:
+        """Answer a canary with its report; False for a delivery like any other."""
+        verdict: Delivery | SignatureError
         try:
             verdict = self._ingest.verify(delivery)
         except SignatureError as error:
             verdict = error
-        resp.status, resp.media = canary.answer(delivery, verdict)
+        answer = canary.answer(delivery, verdict)
+        if answer is not None:
+            resp.status, resp.media = answer
+        return answer is not None
 
 
 def _answer(outcome: Outcome, resp: falcon.Response) -> None:

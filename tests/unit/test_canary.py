@@ -30,13 +30,26 @@ def compact(body: bytes) -> bytes:
     return json.dumps(json.loads(body), separators=(",", ":"), sort_keys=True).encode()
 
 
+def as_canary(delivery: Delivery, *, verified: bool = False) -> tuple[int, dict[str, object]]:
+    """The answer to what is taken for a canary."""
+    verdict = delivery.verified(Verdict("current", NOW)) if verified else SignatureInvalid("no")
+    answer = canary.answer(delivery, verdict)
+    assert canary.is_suspect(delivery)
+    assert answer is not None
+    return answer
+
+
+def is_canary(delivery: Delivery, *, verified: bool) -> bool:
+    verdict = delivery.verified(Verdict("current", NOW)) if verified else SignatureInvalid("no")
+    return canary.is_suspect(delivery) and canary.answer(delivery, verdict) is not None
+
+
 def test_a_canary_that_arrives_as_sent_verifies_and_says_so() -> None:
     delivery = sent()
-    verdict = verify(delivery, SCHEME, [Secret("current", KEY)], NOW)
+    verify(delivery, SCHEME, [Secret("current", KEY)], NOW)
 
-    status, facts = canary.answer(delivery, delivery.verified(verdict))
+    status, facts = as_canary(delivery, verified=True)
 
-    assert canary.is_canary(delivery)
     assert status == 200
     assert facts["verified"] is True
     assert facts["body"] == "as sent"
@@ -44,27 +57,54 @@ def test_a_canary_that_arrives_as_sent_verifies_and_says_so() -> None:
     assert facts["secret"] == "current"
 
 
-def test_a_canary_whose_body_was_rewritten_is_known_by_its_first_key() -> None:
-    delivery = sent(compact(BODY), X_Cxone_Consumer_Canary=None)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":"c1","type":"t","name":"cxone_consumer_canary"}',
+        b'{"cxone_consumer_canary":"n0nce","id":"c1","type":"t"}',
+        compact(BODY),
+        BODY.rstrip(),
+        BODY + b" ",
+        canary.body(""),
+        canary.body("n 0"),
+        canary.body('","id":"c1","type":"t","x":"'),
+        canary.body("n" * 65),
+        BODY.replace(b'"none":null', b'"id":"c1","type":"t","none":null'),
+        b"",
+    ],
+)
+def test_what_verified_is_a_canary_only_byte_for_byte(body: bytes) -> None:
+    assert not is_canary(sent(body), verified=True)
 
-    status, facts = canary.answer(delivery, SignatureInvalid("no"))
 
-    assert canary.is_canary(delivery)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":"c1","type":"t","name":"cxone_consumer_canary"}',
+        b'{"cxone_consumer_canary":"n0nce","id":"c1","type":"t"}',
+        BODY.replace(b'"none":null', b'"id":"c1","type":"t","none":null'),
+        b'{"cxone_consumer_canary":' + b"[" * 4000,
+        b'["cxone_consumer_canary"]',
+    ],
+)
+def test_what_did_not_verify_is_no_canary_by_a_word_in_it(body: bytes) -> None:
+    assert not is_canary(sent(body, X_Cxone_Consumer_Canary=None), verified=False)
+
+
+def test_a_canary_whose_body_was_rewritten_is_known_by_its_keys() -> None:
+    status, facts = as_canary(sent(compact(BODY), X_Cxone_Consumer_Canary=None))
+
     assert (status, facts["body"], facts["reason"]) == (401, "unknown", "signature_invalid")
 
 
 def test_a_canary_without_its_body_is_known_by_its_header_and_signature() -> None:
-    delivery = sent(b"")
+    status, facts = as_canary(sent(b""))
 
-    _, facts = canary.answer(delivery, SignatureInvalid("no"))
-
-    assert canary.is_canary(delivery)
-    assert facts["body"] == "changed"
-    assert facts["body_length"] == 0
+    assert (status, facts["body"], facts["body_length"]) == (401, "changed", 0)
 
 
 def test_a_header_that_vanished_is_absent_from_the_report() -> None:
-    _, facts = canary.answer(sent(X_Nice_Webhook_Signature=None), SignatureMissing("no"))
+    facts = canary.report(sent(X_Nice_Webhook_Signature=None), SignatureMissing("no"))
 
     headers = facts["headers"]
     assert isinstance(headers, dict)
@@ -72,23 +112,20 @@ def test_a_header_that_vanished_is_absent_from_the_report() -> None:
     assert "x-nice-webhook-signature" not in headers
 
 
-def test_an_event_sent_with_the_canary_header_by_mistake_is_no_canary() -> None:
+@pytest.mark.parametrize("verified", [True, False])
+def test_an_event_sent_with_the_canary_header_by_mistake_is_no_canary(verified: bool) -> None:
     told = canary.headers(SCHEME, KEY, BODY, NOW)[canary.HEADER]
     body = b'{"id":"1","type":"contact.created"}'
     headers = {**canary.headers(SCHEME, KEY, body, NOW), canary.HEADER: told}
 
-    assert not canary.is_canary(Delivery("d", body, Headers(headers), NOW))
+    assert not is_canary(Delivery("d", body, Headers(headers), NOW), verified=verified)
 
 
 @pytest.mark.parametrize("told", ["", "x", "0" * 64, f"{'0' * 64}.{'0' * 64}"])
 def test_an_odd_canary_header_alone_makes_no_canary(told: str) -> None:
-    assert not canary.is_canary(sent(b'{"id":"1"}', X_Cxone_Consumer_Canary=told))
+    delivery = sent(b'{"id":"1"}', X_Cxone_Consumer_Canary=told)
 
-
-def test_an_event_that_mentions_the_marker_late_is_no_canary() -> None:
-    body = b'{"id":"1","type":"contact.created","note":"' + b"x" * 40 + canary.MARKER + b'"}'
-
-    assert not canary.is_canary(Delivery("d", body, Headers({}), NOW))
+    assert not is_canary(delivery, verified=False)
 
 
 def test_the_report_holds_no_header_value_but_transport_facts() -> None:
@@ -113,4 +150,6 @@ def test_the_canary_is_changed_by_each_usual_rewriting() -> None:
     ]
 
     assert BODY not in rewritten
-    assert all(canary.is_canary(sent(body, X_Cxone_Consumer_Canary=None)) for body in rewritten)
+    assert all(
+        is_canary(sent(body, X_Cxone_Consumer_Canary=None), verified=False) for body in rewritten
+    )

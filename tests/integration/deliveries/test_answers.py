@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
+from consumer.signature import SignatureScheme, sign
 from consumer.web import canary
-from tests.service import SECRET, Client, dead_letters, running_service
+from tests.service import SECRET, UNSIGNED, Client, dead_letters, eventually, running_service
 
 Db = Database[dict[str, Any]]
 
@@ -58,6 +60,44 @@ def test_canary_is_answered_and_stored_nowhere(client: Client, database: Db) -> 
     assert (answer.status, answer.json["status"]) == (200, "canary")
     assert database["events"].count_documents({}) == 0
     assert dead_letters(database) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":"c1","type":"t","name":"cxone_consumer_canary"}',
+        b'{"cxone_consumer_canary":"abc","id":"c2","type":"t"}',
+        canary.body("abc").replace(b'"none":null', b'"id":"c3","type":"t"'),
+    ],
+)
+def test_a_signed_event_with_the_words_of_a_canary_is_stored(
+    client: Client, database: Db, body: bytes
+) -> None:
+    answer = client.post(body)
+
+    assert (answer.status, answer.json["status"]) == (200, "processed")
+    assert database["events"].count_documents({"type": "t"}) == 1
+
+
+def test_a_signed_event_with_the_header_of_a_canary_is_stored(client: Client, database: Db) -> None:
+    body = b'{"id":"c1","type":"t"}'
+    signed = sign(SignatureScheme(), SECRET.encode(), body, datetime.now(timezone.utc))
+    signature = signed["X-Nice-Webhook-Signature"]
+    told = f"{'0' * 64}.{canary.digest_of(signature)}"
+
+    answer = client.post(body, {**signed, canary.HEADER: told})
+
+    assert (answer.status, answer.json["status"]) == (200, "processed")
+    assert database["events"].count_documents({"type": "t"}) == 1
+
+
+def test_an_unsigned_event_with_the_words_of_a_canary_is_kept_as_refused(
+    client: Client, database: Db
+) -> None:
+    answer = client.post(b'{"id":"c1","type":"t","name":"cxone_consumer_canary"}', UNSIGNED)
+
+    assert answer.status == 401
+    eventually(lambda: [each["reason"] for each in dead_letters(database)] == ["signature_missing"])
 
 
 def test_error_answers_hold_no_payload_value(client: Client) -> None:
