@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic, sleep
 from typing import Any
 
 from consumer.clock import utc_now
-from consumer.runtime import Core
+from consumer.runtime import Core, Service
 from consumer.samples import Sample, Signature
 from consumer.schema.model import Change, SchemaVersion
 from consumer.sender import Outgoing, Sender
 from consumer.signature import SignatureScheme, sign
 from consumer.storage import mongo
+from consumer.storage.recent_events import as_sent
 
 _WRONG_KEY = b"not the secret that CXone knows"
+# Seconds without any progress after which what waits is given up; MongoDB may be slow for long.
+_GIVE_UP_AFTER = 60.0
+# Seconds that older documents may take to get the fields which came later.
+_BACKFILL_WITHIN = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +36,21 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A stored event that lacked fields: its document, and its payload as it was sent."""
+
+    document: Mapping[str, Any]
+    sent: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """What MongoDB holds afterwards: documents by type, dead letters, and schema histories."""
 
     documents: Mapping[str, int]
     dead_letters: list[dict[str, Any]]
     histories: Mapping[str, list[SchemaVersion]]
+    example: Example | None
 
     def changes(self) -> Iterator[tuple[str, SchemaVersion, Change]]:
         """What changed after each subject's first version, oldest first."""
@@ -57,19 +72,56 @@ def play(samples: Iterable[Sample], url: str, scheme: SignatureScheme, key: byte
     return told
 
 
+def await_stored(service: Service, tell: Callable[[int], None]) -> int:
+    """Wait until MongoDB has all that was answered, however slow it is; how many deliveries do not
+    get there, for a minute went by without progress. `tell` hears how many wait, when that changes.
+    """
+    waiting, since = service.spooled, monotonic()
+    refused = service.core.refusals
+    while waiting or not refused.settle(0.1):
+        if waiting:
+            tell(waiting)
+        sleep(0.05)
+        before, waiting = waiting, service.spooled
+        if waiting != before:
+            since = monotonic()
+        elif monotonic() - since > _GIVE_UP_AFTER:
+            break
+    return waiting
+
+
 def kept(core: Core) -> Kept:
     """Read what became of everything; raises StoreUnavailable."""
     counts = core.database[mongo.EVENTS].aggregate(
         [{"$group": {"_id": "$_meta.subject", "count": {"$sum": 1}}}, {"$sort": {"_id": 1}}]
     )
+    histories = {
+        subject: list(core.registry.history(subject))
+        for subject in sorted(core.registry.subjects())
+    }
     return Kept(
         documents={row["_id"]: row["count"] for row in counts},
         dead_letters=core.dead_letters.summary(),
-        histories={
-            subject: list(core.registry.history(subject))
-            for subject in sorted(core.registry.subjects())
-        },
+        histories=histories,
+        example=_example(core, histories),
     )
+
+
+def _example(core: Core, histories: Mapping[str, list[SchemaVersion]]) -> Example | None:
+    """An old document of the type with the fewest fields that the backfill filled; None where it
+    did not come to that in time."""
+    heads = sorted((versions[-1] for versions in histories.values()), key=lambda v: len(v.live))
+    give_up_at = monotonic() + _BACKFILL_WITHIN
+    for head in heads:
+        fillable = head.newest_fillable
+        oldest = {"_meta.subject": head.subject, "schema_version": {"$lt": fillable}}
+        while document := core.database[mongo.EVENTS].find_one(oldest, sort=[("processed_at", 1)]):
+            if document["_meta"]["backfilled_to"] >= fillable:
+                return Example(document, as_sent(document, head))
+            if monotonic() > give_up_at:
+                break
+            sleep(0.1)
+    return None
 
 
 def answers(told: Iterable[Told]) -> Counter[tuple[int | None, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import sys
 import tempfile
 import threading
@@ -15,10 +16,10 @@ import typer
 
 from config import logs
 from config import settings as configuration
-from consumer.cli.console import console, print_json
+from consumer.cli.console import console, error_console, print_json
 from consumer.cli.demo_report import facts, show
 from consumer.cli.serve import stop_on_signals
-from consumer.demo import kept, play
+from consumer.demo import await_stored, kept, play
 from consumer.options import shared_secrets, signature_scheme
 from consumer.runtime import Service
 from consumer.samples import scenario
@@ -42,6 +43,8 @@ def demo(
     """
     secret, password = secrets.token_urlsafe(32), secrets.token_urlsafe(12)
     logs.configure("error", "console", sys.stderr)
+    # From the first moment on, so that nothing is left behind when the terminal is closed.
+    stop_on_signals(_interrupt)
     with ExitStack() as parts:
         directory = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="cxone-demo-")))
         mongod = parts.enter_context(EmbeddedMongo(directory, cache_gb=0.25))
@@ -51,6 +54,9 @@ def demo(
                 "CXONE_LISTEN": f"127.0.0.1:{port}",
                 "CXONE_DATA_DIR": str(directory),
                 "MONGODB_URI": mongod.uri,
+                # Nobody watches for the minute of quiet that a real one waits for.
+                "CXONE_BACKFILL_QUIET": "0",
+                "CXONE_BACKFILL_INTERVAL": "1",
                 # An empty one is none: a demo that ends at once has nobody to look at it.
                 "CXONE_CONSOLE_PASSWORD": password if keep_running else "",
             },
@@ -60,12 +66,17 @@ def demo(
         stopped = parts.enter_context(_served(service))
         key = shared_secrets(settings)[0].key
         told = play(scenario(seed, events), service.url, signature_scheme(settings), key)
-        service.core.refusals.settle(5.0)
+        waiting = await_stored(service, _tell_waiting)
         found = kept(service.core)
         if as_json:
             print_json(facts(told, found))
         else:
             show(told, found)
+        if waiting:
+            error_console().print(
+                f"{waiting:,} deliveries are not in the tables: MongoDB did not take them from the"
+                " spool within a minute"
+            )
         if keep_running:
             _invite(service, directory / "demo.env", secret, mongod.uri)
             _show_console(service, password)
@@ -73,7 +84,30 @@ def demo(
             # In short waits, for on Windows one without end cannot be interrupted.
             while not stopped.wait(0.5):
                 pass
-    return 0 if all(one.word for one in told) else 1
+        elif not as_json:
+            _tell_next()
+    return 0 if all(one.word for one in told) and not waiting else 1
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def _tell_waiting(count: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{count} deliveries wait for MongoDB … \r")
+
+
+def _tell_next() -> None:
+    """Say what to try next, by the name under which this program was found."""
+    called = Path(sys.argv[0])
+    on_path = shutil.which("cxone-consumer") is not None or called.stem != "cxone-consumer"
+    name = "cxone-consumer" if on_path else str(called)
+    out = console()
+    out.print("\nTry next:\n")
+    out.print(f"  {name} demo --keep-running   the same, with a console in the browser")
+    out.print(f"  {name} init                  settings with a new secret, and what CXone needs")
+    out.print(f"  {name} serve --embedded      take webhooks, with a MongoDB of its own")
 
 
 @contextmanager

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from statistics import median
+from typing import Any
 
-from consumer.cli.console import console, table
-from consumer.demo import Kept, Told, answers
+from consumer.cli.console import console, shown, table
+from consumer.demo import Example, Kept, Told, answers
 from consumer.schema.jsontypes import bits
-from consumer.schema.paths import to_text
+from consumer.schema.paths import RESERVED, Path, to_key, to_segment, to_text
+
+_VALUE_CHARACTERS = 50
 
 
 def show(told: list[Told], found: Kept) -> None:
@@ -64,8 +69,46 @@ def show(told: list[Told], found: Kept) -> None:
             title="What changed on the way",
         )
     )
+    if found.example is not None:
+        _show_example(found.example)
     milliseconds = median(one.seconds for one in told) * 1000
     out.print(f"Median time to a durable answer: {milliseconds:.1f} ms over one connection.")
+
+
+def _show_example(example: Example) -> None:
+    """A stored event field by field: sent, filled since then, or added by the service."""
+    rows = []
+    for path, value in _leaves(example.document, ()):
+        added = path[0] in RESERVED
+        origin = "added" if added else "sent" if _holds(example.sent, path) else "filled"
+        text = shown(value) if added else json.dumps(value, ensure_ascii=False, default=shown)
+        cut = text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 3] + "..."
+        rows.append((to_text(path), cut, origin))
+    kind = example.document["_meta"]["subject"]
+    title = (
+        f"A stored {kind} of version {example.document['schema_version']}, readable as the newest"
+    )
+    console().print(table(("field", "value", "origin"), rows, title=title))
+
+
+def _leaves(value: Mapping[str, Any], above: Path) -> Iterator[tuple[Path, object]]:
+    """What holds no object, by path, without `_meta`."""
+    for key, held in value.items():
+        path = (*above, to_segment(key))
+        if path == ("_meta",):
+            continue
+        if isinstance(held, dict) and held:
+            yield from _leaves(held, path)
+        else:
+            yield path, held
+
+
+def _holds(payload: Any, path: Path) -> bool:
+    for segment in path:
+        if not isinstance(payload, dict) or to_key(segment) not in payload:
+            return False
+        payload = payload[to_key(segment)]
+    return True
 
 
 def _types(mask: int | None) -> str | None:

@@ -72,14 +72,19 @@ def _begun(service: Service) -> None:
 
 
 def stop_on_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` on SIGTERM, Ctrl-C and, on Windows, Ctrl-Break; once, then the system's way."""
-    names = ("SIGTERM", "SIGINT", "SIGBREAK")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    """Call `stop` on SIGTERM, Ctrl-C, a terminal that is closed and, on Windows, Ctrl-Break; once,
+    then the system's way."""
+    names = ("SIGTERM", "SIGINT", "SIGBREAK", "SIGHUP")
+    found = (getattr(signal, name) for name in names if hasattr(signal, name))
+    # What `nohup` ignores stays ignored.
+    numbers = [number for number in found if signal.getsignal(number) != signal.SIG_IGN]
 
     def on_signal(_number: int, _frame: object) -> None:
-        # A second signal ends the process at once, for someone who cannot wait for the drain.
+        # A second signal ends the process at once, for someone who cannot wait for the drain. But
+        # a terminal that is closed may say so twice: its shell first, then the kernel.
         for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+            again = signal.SIG_IGN if number == getattr(signal, "SIGHUP", None) else signal.SIG_DFL
+            signal.signal(number, again)
         stop()
 
     for number in numbers:

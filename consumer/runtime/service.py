@@ -54,6 +54,11 @@ class Service:
         return f"http://{f'[{host}]' if ':' in host else host}:{port}{ROUTE}"
 
     @property
+    def spooled(self) -> int:
+        """How many deliveries wait on this machine for MongoDB."""
+        return self._spool.depth
+
+    @property
     def vitals(self) -> Vitals:
         """What a service manager asks of this process."""
         return Vitals(

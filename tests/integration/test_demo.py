@@ -129,3 +129,14 @@ def test_kept_running_demo_takes_what_its_own_words_say_to_send(tmp_path: Path) 
     assert not Path(found[1]).exists()
     if sys.platform != "win32":
         assert status == 0
+
+
+def test_demo_shows_a_document_with_what_was_filled_and_what_to_try_next(tmp_path: Path) -> None:
+    ended = run(["demo", "--events", "60"], tmp_path)
+
+    text = ended.stdout.decode()
+    assert ended.returncode == 0, ended.stderr
+    assert "A stored disposition.saved of version 1" in text
+    assert re.search(r"sentiment\W+null\W+filled", text)
+    assert re.search(r"wrapUpSeconds\W+\d+\W+sent", text)
+    assert "demo --keep-running" in text
