@@ -41,9 +41,15 @@ def discard(
         list[str], typer.Argument(metavar="ID...", help="Ids, or how they begin.")
     ],
     because: Annotated[str, typer.Option(help="Why; kept with the entry and in the audit.")],
+    *,
+    and_copies: Annotated[
+        bool, typer.Option("--and-copies", help="Discard further copies of the same bodies too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """End entries that need no retry. They are deleted CXONE_DEAD_LETTER_RETENTION_DAYS later.
+
+    Another copy of the same body opens its entry again; with --and-copies it is only counted.
 
     Exit status: 0 all are discarded, 1 some had ended or were being tried.
     """
@@ -52,10 +58,10 @@ def discard(
     because = because[:_MAX_BECAUSE]
     with desk(ctx) as at:
         ids = list(dict.fromkeys(one(at.core, entry_id)["_id"] for entry_id in entry_ids))
-        at.record("dlq discard", ids, because=because)
-        claims = at.core.dead_letters.claims
+        at.record("dlq discard", ids, because=because, and_copies=and_copies)
+        claims, by = at.core.dead_letters.claims, f"{at.who} (dlq discard)"
         done = {
-            _id: claims.discard(_id, f"{at.who} (dlq discard)", because, utc_now()) for _id in ids
+            _id: claims.discard(_id, by, because, utc_now(), and_copies=and_copies) for _id in ids
         }
     if as_json:
         print_json([{"id": _id, "discarded": ended} for _id, ended in done.items()])

@@ -35,6 +35,7 @@ class Run:
     wanted: LetterFilter
     total: int
     because: str = ""
+    and_copies: bool = False
     after: str = ""
     ended: Mapping[str, int] = field(default_factory=dict)
     busy: int = 0
@@ -58,6 +59,7 @@ class Run:
                 "times": [None if at is None else at.isoformat() for at in times],
                 "total": self.total,
                 "because": self.because,
+                "and_copies": self.and_copies,
                 "after": self.after,
                 "ended": dict(self.ended),
                 "busy": self.busy,
@@ -76,7 +78,7 @@ class Run:
         wanted = LetterFilter(
             told["reason"], tuple(told["statuses"]), told["event_type"], since, until, first
         )
-        names = ("total", "because", "after", "ended", "busy", "passes")
+        names = ("total", "because", "and_copies", "after", "ended", "busy", "passes")
         return cls(told["what"], wanted, *(told[name] for name in names))
 
 
@@ -115,7 +117,9 @@ class Bulk:
     def _one(self, run: Run, _id: str, by: str) -> str | None:
         """How it ended; None when somebody else tries it just now."""
         if run.what == "discard":
-            done = self.claims.discard(_id, by, run.because, self.clock())
+            done = self.claims.discard(
+                _id, by, run.because, self.clock(), and_copies=run.and_copies
+            )
             return "discarded" if done else None
         entry = self.search.one(_id)
         if entry is None:

@@ -25,6 +25,9 @@ _HISTORY_KEPT = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _UNCLAIMED = {"$lte": [{"$ifNull": ["$claim.until", _EPOCH]}, "$$NOW"]}
 _IS_DUE = {"$lte": ["$next_retry_at", "$$NOW"]}
+# What only entries have that have ended. One that is tried again and stays must not expire.
+ENDED_FIELDS = ("ended_at", "expires_at", "resolved_by", "discarded_because", "and_copies")
+_OF_DISCARDED = ("discarded_because", "and_copies")
 # Far longer than any attempt takes, with every call at its time limit.
 LEASE = timedelta(seconds=60)
 
@@ -87,7 +90,7 @@ class Claims:
     ) -> bool:
         """End a claimed entry by the event with `_id` `event`; False when the claim was lost."""
         changed = {**self._ended(RESOLVED, at), "resolved_by": event}
-        return self._record(entry, changed, attempt)
+        return self._record(entry, changed, attempt, _OF_DISCARDED)
 
     def put_back(self, entry: Entry, waits: Waits, attempt: Mapping[str, Any]) -> bool:
         """Let a claimed entry wait on; False when the claim was lost."""
@@ -103,15 +106,21 @@ class Claims:
                 "blocked_at": attempt["at"],
                 "tried_with": None,
             }
-        return self._record(entry, changed, attempt)
+        return self._record(entry, changed, attempt, ENDED_FIELDS)
 
     def release(self, entry: Entry) -> None:
         """Give a claimed entry back as it was."""
         with self._translated():
             self._entries.update_one(_mine(entry), {"$unset": {"claim": ""}})
 
-    def discard(self, _id: str, by: str, because: str, at: datetime) -> bool:
-        """End an entry as not wanted; False when it has ended, or is being tried just now."""
+    def discard(
+        self, _id: str, by: str, because: str, at: datetime, *, and_copies: bool = False
+    ) -> bool:
+        """End an entry as not wanted, and with `and_copies` whatever comes of it later; False when
+        it has ended, or is being tried just now."""
+        ended = {**self._ended(DISCARDED, at), "discarded_because": because}
+        if and_copies:
+            ended["and_copies"] = True
         attempt = {"at": at, "by": by, "result": DISCARDED, "error": because}
         with self._translated():
             done = self._entries.update_one(
@@ -121,8 +130,8 @@ class Claims:
                     "$expr": _UNCLAIMED,
                 },
                 {
-                    "$set": {**self._ended(DISCARDED, at), "discarded_because": because},
-                    "$push": _pushed(attempt),
+                    "$set": ended,
+                    "$push": pushed(attempt),
                     "$unset": {"claim": ""},
                 },
             )
@@ -137,15 +146,17 @@ class Claims:
             "expires_at": at + self._retention,
         }
 
-    def _record(self, entry: Entry, changed: Entry, attempt: Mapping[str, Any]) -> bool:
+    def _record(
+        self, entry: Entry, changed: Entry, attempt: Mapping[str, Any], gone: Sequence[str]
+    ) -> bool:
         with self._translated():
             done = self._entries.update_one(
                 _mine(entry),
                 {
                     "$set": changed,
-                    "$push": _pushed(attempt),
+                    "$push": pushed(attempt),
                     "$inc": {"retry_count": 1},
-                    "$unset": {"claim": ""},
+                    "$unset": dict.fromkeys(("claim", *gone), ""),
                 },
             )
         return done.matched_count == 1
@@ -160,5 +171,6 @@ def _mine(entry: Entry) -> Entry:
     return {"_id": entry["_id"], "claim.token": entry["claim"]["token"]}
 
 
-def _pushed(attempt: Mapping[str, Any]) -> Entry:
+def pushed(attempt: Mapping[str, Any]) -> Entry:
+    """The `$push` of an attempt to the bounded history of an entry."""
     return {"history": {"$each": [dict(attempt)], "$slice": -_HISTORY_KEPT}}

@@ -13,22 +13,20 @@ from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
+from consumer.errors import StoreUnavailable
 from consumer.events import Delivery, Verdict
-from consumer.retry_rules import (
-    DUE_AT_FIRST,
-    FIRST_STATUS,
-    HELD,
-    PARKED,
-    PENDING_INSPECTION,
-    PENDING_RETRY,
-)
+from consumer.retry_rules import HELD, PARKED, PENDING_INSPECTION, PENDING_RETRY
 from consumer.storage.claims import Claims
+from consumer.storage.copies import ENDED, Copies, counted, waiting
 from consumer.storage.documents import storable_id
+from consumer.storage.mongo import EVENTS
 from consumer.storage.translate import translated
 
 # What the sweep may try, and what a person may.
 OPEN = (PENDING_INSPECTION, PENDING_RETRY, HELD)
 UNRESOLVED = (*OPEN, PARKED)
+# Each further try follows a change by another process: an entry that ended, opened or expired.
+_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,53 +55,56 @@ class DeadLetters:
     ) -> None:
         """`retention`: how long resolved and discarded entries are kept; others stay."""
         self._entries = entries
+        self._copies = Copies(entries, entries.database[EVENTS], retention)
         self.claims = Claims(entries, retention)
 
     def keep(self, letter: DeadLetter) -> str:
-        """Durably keep or count the entry; its `_id`."""
+        """Durably keep or count the entry; its `_id`. One that had ended is open again, unless its
+        event is stored or it was discarded with its copies."""
         _id = entry_id(letter.reason, letter.digest)
         delivery = letter.delivery
+        at = delivery.received_at
+        verdict = verdict_document(delivery.verdict)
         first = {
-            "timestamp": delivery.received_at,
+            "timestamp": at,
             "original_payload": Binary(delivery.body),
             "digest": letter.digest,
             "delivery_id": delivery.id,
             "headers": dict(delivery.headers),
             "reason": letter.reason,
-            "status": FIRST_STATUS.get(letter.reason, PENDING_INSPECTION),
             "retry_count": 0,
-            "next_retry_at": delivery.received_at if letter.reason in DUE_AT_FIRST else None,
-            "blocked_by": letter.reason,
-            "blocked_at": delivery.received_at,
+            **waiting(letter.reason, at),
             "event_id": storable_id(letter.event_id),
             "event_type": letter.event_type,
-            "verdict": verdict_document(delivery.verdict),
+            "verdict": verdict,
             "history": [],
         }
-        update = {
-            "$setOnInsert": first,
-            "$set": {"error_message": letter.error_message, **(letter.details or {})},
-            "$max": {"last_seen": delivery.received_at},
-            "$inc": {"seen": 1},
-        }
+        changed = {"error_message": letter.error_message, **(letter.details or {})}
+        update = {"$setOnInsert": first, **counted(at, changed)}
+        if verdict:
+            changed["verdict"] = verdict
         with translated("dead_letter_queue"):
-            try:
-                self._entries.update_one({"_id": _id}, update, upsert=True)
-            except DuplicateKeyError:
-                # Two upserts of one `_id` raced: the other inserted, so this one only counts.
-                self._entries.update_one({"_id": _id}, update, upsert=True)
-        return _id
+            for _ in range(_TRIES):
+                try:
+                    wanted = {"_id": _id, "status": {"$nin": ENDED}}
+                    self._entries.update_one(wanted, update, upsert=True)
+                except DuplicateKeyError:
+                    # It has ended, or two upserts of one `_id` raced and the other inserted.
+                    if not self._copies.of_ended(_id, at, changed, letter.reason):
+                        continue
+                return _id
+        raise StoreUnavailable(f"the dead letter {_id} changed {_TRIES} times while it was kept")
 
     def count_again(
         self, reason: str, digest: str, at: datetime, details: Mapping[str, Any] | None = None
     ) -> bool:
-        """Count another copy of a kept entry without sending its body; False when there is none."""
-        update: dict[str, Any] = {"$max": {"last_seen": at}, "$inc": {"seen": 1}}
-        if details:
-            update["$set"] = dict(details)
+        """Count another copy of a kept entry without sending its body, as `keep` does; False when
+        there is none."""
+        _id, changed = entry_id(reason, digest), dict(details or {})
         with translated("dead_letter_queue"):
-            found = self._entries.update_one({"_id": entry_id(reason, digest)}, update)
-        return found.matched_count == 1
+            return self._copies.of_open(_id, at, changed) or self._copies.of_ended(
+                _id, at, changed, reason
+            )
 
     def footprint(self, reasons: Sequence[str]) -> tuple[int, int]:
         """How many entries of these reasons are kept, and their body bytes."""

@@ -102,8 +102,9 @@ def _has(indexes: Mapping[str, Any], field: str, seconds: int) -> bool:
 
 def _redate(db: Database[Document], kept: timedelta) -> None:
     """Let dead letters that have ended expire by the time that is set now: each holds its date, for
-    those that wait must not expire at all."""
-    due = {"$add": ["$ended_at", kept // timedelta(milliseconds=1)]}
+    those that wait must not expire at all. A later copy has moved it."""
+    last = {"$max": ["$ended_at", "$last_seen"]}
+    due = {"$add": [last, kept // timedelta(milliseconds=1)]}
     wanted = {
         "expires_at": {"$type": "date"},
         "ended_at": {"$type": "date"},

@@ -133,16 +133,6 @@ def test_history_is_bounded_and_attempts_are_counted(letters: DeadLetters, datab
     assert (len(entry(database)["history"]), entry(database)["retry_count"]) == (50, 60)
 
 
-def test_another_delivery_of_the_same_body_counts_and_leaves_the_rest(
-    letters: DeadLetters, database: Db
-) -> None:
-    _id = keep(letters)
-    letters.claims.resolve(claimed(letters.claims, _id), "e", ATTEMPT, NOW)
-
-    assert keep(letters) == _id
-    assert (entry(database)["status"], entry(database)["seen"]) == ("resolved", 2)
-
-
 def test_another_reason_than_before_begins_to_wait_anew(letters: DeadLetters, database: Db) -> None:
     _id = keep(letters)
     wakes = Wakes(database["dead_letter_queue"])

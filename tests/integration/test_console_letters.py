@@ -50,6 +50,26 @@ def test_more_than_was_shown_is_not_discarded(visitor: Visitor, database: Db) ->
     assert dead_letters(database)[0]["status"] == "discarded"
 
 
+@pytest.mark.parametrize("where", ["/dead-letters/bulk", "/dead-letters/one?id="])
+@pytest.mark.parametrize(
+    ("ticked", "status"), [({"and_copies": "on"}, "discarded"), ({}, "pending_inspection")]
+)
+def test_copies_are_discarded_too_where_that_was_ticked(
+    visitor: Visitor, database: Db, where: str, ticked: dict[str, str], status: str
+) -> None:
+    entry = dead_letters(database)[0]
+    where += entry["_id"] if where.endswith("=") else ""
+    fields = {"csrf": visitor.csrf(), "what": "discard", "because": "x", "upto": "9" * 13}
+
+    assert visitor.post(where, {**fields, "total": "1", **ticked}).status == 303
+    visitor.post_webhook(b'{"type":"t"}')
+
+    assert (dead_letters(database)[0]["status"], dead_letters(database)[0]["seen"]) == (status, 2)
+    deed = database["audit"].find_one({"what": "dlq discard"})
+    assert deed is not None
+    assert deed["and_copies"] is bool(ticked)
+
+
 def test_a_deed_without_a_reason_or_a_name_is_refused(visitor: Visitor, database: Db) -> None:
     _id, csrf = dead_letters(database)[0]["_id"], visitor.csrf()
 

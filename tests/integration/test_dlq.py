@@ -14,6 +14,9 @@ import pytest
 from pymongo.database import Database
 
 from consumer.cli import main
+from consumer.clock import utc_now
+from consumer.errors import Rejected
+from consumer.events import Delivery, Headers, Verdict
 from consumer.storage.indexes import create_indexes
 from tests.service import SECRET
 from tests.sweeping import Bench, bench
@@ -283,6 +286,56 @@ def test_discard_asks_for_a_reason_and_keeps_it(here: Bench, dlq: Dlq, database:
     assert deed is not None
     assert (deed["entries"], deed["because"], bool(deed["who"])) == ([_id], "a load test", True)
     assert here.sweep()["tried"] == 0
+
+
+def receive(here: Bench) -> None:
+    assert here.receive(COMMA) == "malformed_json"
+
+
+def drain(here: Bench) -> None:
+    verified = Delivery("d", COMMA, Headers({}), utc_now(), Verdict("current", utc_now()))
+    with pytest.raises(Rejected):
+        here.core.ingest.store(verified)
+
+
+def refuse(here: Bench) -> None:
+    assert here.receive(COMMA, secret="another") == "signature_invalid"
+    assert here.core.refusals.settle(30)
+
+
+@pytest.mark.parametrize("comes", [receive, drain, refuse])
+def test_a_copy_of_what_was_discarded_is_kept_whichever_way_it_comes(
+    here: Bench, dlq: Dlq, comes: Callable[[Bench], None]
+) -> None:
+    here.core.refusals.start()
+    comes(here)
+    _id = here.letter()["_id"]
+    assert dlq("discard", _id, "--because", "by mistake").returncode == 0
+
+    comes(here)
+    opened = here.letter()
+    assert dlq("discard", _id, "--because", "a flood", "--and-copies").returncode == 0
+    comes(here)
+    here.core.refusals.stop(30)
+
+    assert (opened["status"], opened["seen"]) == ("pending_inspection", 2)
+    assert "expires_at" not in opened
+    assert (here.letter()["status"], here.letter()["seen"]) == ("discarded", 3)
+
+
+def test_discarding_with_the_copies_is_audited_and_lasts(
+    here: Bench, dlq: Dlq, database: Db
+) -> None:
+    here.receive(COMMA)
+    _id = here.letter()["_id"]
+
+    assert dlq("discard", _id, "--and-copies", "--because", "a load test").returncode == 0
+    here.receive(COMMA)
+
+    assert (here.letter()["status"], here.letter()["seen"]) == ("discarded", 2)
+    deed = database["audit"].find_one()
+    assert deed is not None
+    assert (deed["what"], deed["and_copies"]) == ("dlq discard", True)
 
 
 def test_export_is_what_send_can_post_again_byte_for_byte(

@@ -133,9 +133,11 @@ def _discard(parts: Parts, request: Request, entry: dict[str, Any]) -> Done:
     because = request.form.get("because", "").strip()[:_MOST_BECAUSE]
     if not because:
         raise Invalid("Say why it is discarded: whoever looks for it later will want to know.")
-    request.record("dlq discard", entries=[entry["_id"]], count=1, because=because)
-    by = f"{request.session.who} (dlq discard)"
-    if parts.dead_letters.claims.discard(entry["_id"], by, because, request.now):
+    and_copies, now = "and_copies" in request.form, request.now
+    about = {"because": because, "and_copies": and_copies}
+    request.record("dlq discard", entries=[entry["_id"]], count=1, **about)
+    by, claims = f"{request.session.who} (dlq discard)", parts.dead_letters.claims
+    if claims.discard(entry["_id"], by, because, now, and_copies=and_copies):
         return Done(here(entry["_id"]), "Discarded.")
     return Done(here(entry["_id"]), "It has ended, or is being tried just now.", "bad")
 

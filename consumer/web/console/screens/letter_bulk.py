@@ -83,9 +83,13 @@ def _begun(parts: Parts, request: Request) -> Run:
     if total > request.form.number("total", 0, most=10**9):
         raise Invalid("There are more by now than you were shown: look again.")
     named = parts.letters.following(wanted, "", _NAMED)
-    about = {"reason": wanted.reason, "event_type": wanted.event_type, "because": because}
+    about: dict[str, Any] = {"reason": wanted.reason, "event_type": wanted.event_type}
+    about["because"] = because
+    and_copies = what == "discard" and "and_copies" in request.form
+    if what == "discard":
+        about["and_copies"] = and_copies
     request.record(f"dlq {what}", entries=named, count=total, **about)
-    return Run(what, wanted, total, because)
+    return Run(what, wanted, total, because, and_copies)
 
 
 def _brought(request: Request) -> Run:
