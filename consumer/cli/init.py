@@ -14,6 +14,7 @@ from consumer.cli.context import Sources
 from consumer.cli.for_cxone import for_cxone, next_steps, webhook_url
 from consumer.cli.settings_text import PREVIOUS, SECRET, Shared, fresh_secret, settings_text
 from consumer.errors import SetupError
+from consumer.service import rotation
 from consumer.service.files import File, replace
 
 _MAX_FILE = 1024 * 1024
@@ -35,7 +36,8 @@ def init(
         bool,
         typer.Option(
             "--new-secret",
-            help="With --force, make a new secret; the old one stays valid as the previous one.",
+            help="With --force, change only the secrets of the file: a new one, and the old one"
+            " stays valid as the previous one.",
         ),
     ] = False,
     public_url: Annotated[
@@ -58,7 +60,8 @@ def init(
 def write(path: Path, *, force: bool, new_secret: bool) -> Shared:
     """Write the settings file whole or not at all, readable by its owner alone.
 
-    Raises SetupError when it exists without `force`, or cannot be read or written.
+    With `new_secret` only the secrets of one that exists are changed. Raises SetupError when it
+    exists without `force`, or cannot be read or written.
     """
     old = _existing(path)
     if old is not None and not force:
@@ -66,7 +69,12 @@ def write(path: Path, *, force: bool, new_secret: bool) -> Shared:
             f"{path} exists: use --force to replace it (its secret is kept), or --file to write"
             " another"
         )
-    shared = _shared(path, old or {}, new_secret)
+    if old is not None and new_secret:
+        found = rotation.read(path)
+        fresh = fresh_secret(found.current)
+        rotation.rotate(found, fresh.current)
+        return fresh
+    shared = _shared(path, old or {})
     text = settings_text(shared)
     try:
         replace(File(path, text), keep_old=old is not None)
@@ -92,12 +100,12 @@ def _existing(path: Path) -> Mapping[str, str | None] | None:
     return dotenv_values(stream=io.StringIO(decoded), interpolate=False)
 
 
-def _shared(path: Path, old: Mapping[str, str | None], new_secret: bool) -> Shared:
+def _shared(path: Path, old: Mapping[str, str | None]) -> Shared:
     current = old.get(SECRET) or old.get("SHARED_SECRET")
-    if current is None and f"{SECRET}_FILE" in old and not new_secret:
+    if current is None and f"{SECRET}_FILE" in old:
         raise SetupError(
             f"{path} reads its secret from {SECRET}_FILE: edit it by hand, or use --new-secret"
         )
-    if current is not None and not new_secret:
+    if current is not None:
         return Shared(current, old.get(PREVIOUS), fresh=False)
-    return fresh_secret(current)
+    return fresh_secret()

@@ -11,7 +11,7 @@ import typer
 
 from config import logs
 from config.settings import SettingsError
-from consumer.cli import adoption, datadog, dlq, events, schema, service, spool
+from consumer.cli import adoption, datadog, dlq, events, schema, secret, service, spool
 from consumer.cli.console import error_console
 from consumer.cli.context import Sources
 from consumer.cli.demo import demo
@@ -39,6 +39,7 @@ GROUPS = (
     ("dlq", dlq.app, "Look at dead letters and try them again."),
     ("events", events.app, "Erase what is kept of a person."),
     ("schema", schema.app, "Look at schemas and decide what becomes part of them."),
+    ("secret", secret.app, "Change the secret that CXone signs with."),
     ("service", service.app, "Install and run as a service of this machine."),
     ("spool", spool.app, "Look at what waits on this machine for MongoDB."),
 )

@@ -55,10 +55,19 @@ def judge_previous(use: Use | None, current: Use | None, now: datetime) -> Check
     silent_since = use.last_used or use.since
     if now - silent_since < _QUIET:
         return Check(NAME, "ok", told, "keep it until 24 h have passed without")
-    if current is None or current.last_used is None or current.last_used < silent_since:
+    if not is_silent(use, current, now):
         advice = "keep it until CXONE_SHARED_SECRET has signed a delivery"
         return Check(NAME, "ok", f"{told}, and the current one neither", advice)
     return Check(NAME, "ok", f"{told}: no longer in use", f"remove {setting} and restart")
+
+
+def is_silent(use: Use | None, current: Use | None, now: datetime) -> bool:
+    """Whether the previous secret signed nothing for a day in which the current one did; False
+    also where that is not known."""
+    if use is None or current is None or current.last_used is None:
+        return False
+    silent_since = use.last_used or use.since
+    return now - silent_since >= _QUIET and current.last_used >= silent_since
 
 
 def _last(use: Use, last_used: datetime, now: datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -83,8 +84,17 @@ def replace(file: File, *, keep_old: bool = False) -> None:
             out.flush()
             os.fsync(out.fileno())
         draft.chmod(file.mode)
+        _keep_owner(draft, file.path)
         if keep_old:
             file.path.replace(file.path.with_name(f"{file.path.name}.bak"))
         draft.replace(file.path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _keep_owner(draft: Path, path: Path) -> None:
+    """Whoever owns what is replaced owns what replaces it: root may run a command for others."""
+    if sys.platform != "win32" and path.exists():
+        old, new = path.stat(), draft.stat()
+        if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+            os.chown(draft, old.st_uid, old.st_gid)

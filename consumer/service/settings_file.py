@@ -59,27 +59,27 @@ class _Draft:
         elif row is not None and row.name == _CONFIG:
             self.config = self.given_config or self._resolved(value)
             value = str(self.config)
-        return f"{name}={_quoted(value)}\n"
+        return f"{name}={quoted(value)}\n"
 
     def rest(self) -> Iterator[str]:
         """What the file must say and did not."""
         if self.config is None and self.given_config is not None:
             self.config = self.given_config
-            yield f"{_CONFIG}={_quoted(str(self.config))}\n"
+            yield f"{_CONFIG}={quoted(str(self.config))}\n"
         if not self.has_data_dir:
-            yield f"{_DATA_DIR}={_quoted(str(self.data_dir))}\n"
+            yield f"{_DATA_DIR}={quoted(str(self.data_dir))}\n"
 
     def _secret(self, name: str, value: str, row: Row, is_file: bool) -> str:
         if is_file:
             path = self._resolved(value)
         elif self.folder is None:
-            return f"{name}={_quoted(value)}\n"
+            return f"{name}={quoted(value)}\n"
         else:
             path = self.folder / row.name
             self.secrets[path] = value
             self.notes.append(f"{name} is moved to {path}")
         self.credentials[row.name] = path
-        return f"{row.name}_FILE={_quoted(str(path))}\n"
+        return f"{row.name}_FILE={quoted(str(path))}\n"
 
     def _data_dir(self, value: str) -> str:
         self.has_data_dir = True
@@ -137,8 +137,8 @@ def _lines(binding: Binding, known: Mapping[str, Row], draft: _Draft) -> Iterato
     yield draft.line(binding.key, binding.value, row, is_file)
 
 
-def _quoted(value: str) -> str:
-    """Text that both readers take for `value`."""
+def quoted(value: str) -> str:
+    """Text that python-dotenv and systemd both take for `value`."""
     if _PLAIN.fullmatch(value):
         return value
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,116 @@
+"""`secret rotate`: a new shared secret, beside the old one until nobody signs with that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.settings import Settings
+from consumer.cli.console import console
+from consumer.cli.context import Sources, load_settings
+from consumer.cli.settings_text import fresh_secret
+from consumer.clock import utc_now
+from consumer.doctor.secret_use import is_silent, judge_previous
+from consumer.errors import NoMongo, SetupError, StoreUnavailable
+from consumer.runtime import open_core
+from consumer.service import rotation
+from consumer.service.rotation import CURRENT, PREVIOUS, Rotation
+from consumer.signature import fingerprint
+from consumer.storage import mongo
+from consumer.storage.secret_use import SecretUse
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Change the secret that CXone signs with."""
+
+
+@app.command()
+def rotate(
+    ctx: typer.Context,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also while the previous secret still signs.")
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--show/--no-show", help="Print the secret, to enter it at CXone.")
+    ] = True,
+) -> None:
+    """Make a new shared secret; the one so far stays valid as the previous one.
+
+    Changes the lines of the secrets in the settings file (--env-file, else .env), or the files
+    that those name, and nothing else. Refused while the previous secret signs deliveries, for
+    those would be refused.
+    """
+    sources = ctx.find_object(Sources) or Sources()
+    path = sources.env_file or Path(".env")
+    if not path.is_file():
+        raise SetupError(f"there is no {path}: name the settings file with --env-file FILE")
+    found = rotation.read(path)
+    settings = load_settings(ctx, [CURRENT])
+    _check_in_force(found, settings)
+    if found.previous is not None and not force:
+        _check_silent(settings, found.previous)
+    fresh = fresh_secret().current
+    rotation.rotate(found, fresh)
+    _tell(found, fresh if show else None)
+
+
+def _check_in_force(found: Rotation, settings: Settings) -> None:
+    """Raises SetupError where another place than the file says what the secret is."""
+    current = settings.cxone_shared_secret
+    if current is None or found.current != current.get_secret_value():
+        raise SetupError(
+            f"{CURRENT} in force is not that of {found.path}: the environment, a credential or the"
+            " --config file says another; change it there"
+        )
+
+
+def _check_silent(settings: Settings, previous: str) -> None:
+    """Raises SetupError while the previous secret may still sign, StoreUnavailable or NoMongo where
+    that cannot be told."""
+    current = settings.cxone_shared_secret
+    try:
+        with open_core(settings) as core:
+            uses = SecretUse(core.database[mongo.SECRET_USE])
+            use = uses.of(fingerprint(previous.encode()))
+            now_used = (
+                uses.of(fingerprint(current.get_secret_value().encode())) if current else None
+            )
+    except (StoreUnavailable, NoMongo) as error:
+        raise type(error)(
+            f"whether {PREVIOUS} still signs cannot be told ({error}); --force rotates all the same"
+        ) from error
+    if not is_silent(use, now_used, utc_now()):
+        check = judge_previous(use, now_used, utc_now())
+        advice = f"; {check.advice}" if check.advice else ""
+        raise SetupError(
+            f"{check.finding}{advice}. What it signs would be refused: --force rotates all the same"
+        )
+
+
+def _tell(found: Rotation, fresh: str | None) -> None:
+    out = console()
+    out.print(
+        f"New secret in {found.places.get(CURRENT, found.path)}; the one so far is still valid."
+    )
+    out.print(f"\nNext:\n\n  1. Restart the service, that it takes both. {_restart(found.path)}")
+    out.print("  2. Enter the new secret at CXone, without a line end:")
+    out.print(f"     {fresh or f'(see {CURRENT} in {found.places.get(CURRENT, found.path)})'}")
+    out.print(
+        f"  3. `cxone-consumer doctor` says when the old one signs nothing any more. Then remove\n"
+        f"     {PREVIOUS} and restart.",
+        soft_wrap=True,
+    )
+
+
+def _restart(path: Path) -> str:
+    if path.parent.name != "cxone-consumer":
+        return ""
+    return (
+        "One installed by\n     `service install`: run that again, then `service stop` and"
+        " `service start`."
+    )
