@@ -28,7 +28,8 @@ class Delivery(msgspec.Struct, frozen=True):
     """The bytes of one POST as received.
 
     `headers` are looked up without regard to case and iterate over those worth keeping;
-    `received_at` is UTC; `verdict` is None until the signature was verified.
+    `received_at` is UTC; `verdict` is None until the signature was verified. `key` is the `_id`
+    under which it may be stored already, so that what is set since does not store it twice.
     """
 
     id: str
@@ -36,10 +37,15 @@ class Delivery(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     received_at: datetime
     verdict: Verdict | None = None
+    key: str | None = None
 
     def verified(self, verdict: Verdict) -> Delivery:
         """The same delivery with its verdict."""
         return Delivery(self.id, self.body, self.headers, self.received_at, verdict)
+
+    def keyed(self, key: str | None) -> Delivery:
+        """The same delivery with the `_id` it was judged under."""
+        return Delivery(self.id, self.body, self.headers, self.received_at, self.verdict, key)
 
 
 class Event(msgspec.Struct, frozen=True):

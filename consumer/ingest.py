@@ -13,6 +13,7 @@ import structlog
 from consumer.errors import (
     ConsumerError,
     Held,
+    IdConflict,
     Rejected,
     SignatureError,
     StoreError,
@@ -27,25 +28,22 @@ from consumer.parsing import EventParser
 from consumer.schema.defaults import fill
 from consumer.signature import Secret, SignatureScheme, verify
 from consumer.spool import Spool
-from consumer.storage.documents import Stamp, document_id, encode, layout
+from consumer.storage.documents import Stamp, encode, layout
+from consumer.storage.event_keys import COLLECTION_SUBJECT, EventKeys
 from consumer.storage.event_store import EventStore
 from consumer.storage.outage import Outage
 from consumer.storage.schema_registry import Admission, SchemaRegistry
 
 log = structlog.get_logger(__name__)
 
-# The one subject under which all types evolve together (`CXONE_SCHEMA_SCOPE=collection`).
-COLLECTION_SUBJECT = "events"
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How deliveries are judged and told apart."""
+    """How deliveries are judged."""
 
     scheme: SignatureScheme
     secrets: Sequence[Secret]
     scope: Literal["type", "collection"] = "type"
-    dedupe: Literal["content", "id"] = "content"
 
 
 class Processed(msgspec.Struct, frozen=True):
@@ -77,6 +75,7 @@ class Ingest:
         parser: EventParser,
         registry: SchemaRegistry,
         events: EventStore,
+        keys: EventKeys,
         keep: Callable[[Delivery, Rejected | Held], None],
         refuse: Callable[[Delivery, SignatureError], None],
         metrics: Metrics,
@@ -87,6 +86,7 @@ class Ingest:
         self._parser = parser
         self._registry = registry
         self._events = events
+        self._keys = keys
         self._keep = keep
         self._refuse = refuse
         self._metrics = metrics
@@ -180,11 +180,15 @@ class Ingest:
             untracked=admission.untracked,
             repairs=repairs,
         )
-        by_id = policy.dedupe == "id"
-        key = document_id(
-            event.type if by_id else subject, event.id, None if by_id else event.digest
-        )
-        new = self._events.append(encode(layout(key, event, stamp)), event.digest)
+        key = delivery.key or self._keys.of(event)
+        document = encode(layout(key, event, stamp))
+        try:
+            new = self._events.append(document, event.digest, rekeyed=delivery.key is not None)
+        except IdConflict:
+            if delivery.key is None:
+                raise
+            # By its key it was one event with another; by what is set now it may be its own.
+            return self.process(delivery.keyed(None), repaired, repairs)
         self._tell(delivery, subject, admission, "processed" if new else "duplicate")
         return Processed(Outcome("processed" if new else "duplicate", admission.version), key)
 
@@ -195,7 +199,8 @@ class Ingest:
         """
         rejection: Rejected | None = None
         try:
-            self._parser.parse(delivery.body)
+            # The settings may be others when it is drained, and it may be stored all the same.
+            delivery = delivery.keyed(self._keys.known(self._parser.parse(delivery.body)))
         except Rejected as error:
             rejection = error
         spool.append(delivery)

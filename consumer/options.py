@@ -13,7 +13,7 @@ from config.subjects import ALL, SubjectRules
 from consumer.datadog.intake import Account
 from consumer.datadog.points import Common, tags
 from consumer.errors import NoMongo, SetupError
-from consumer.ingest import COLLECTION_SUBJECT, Policy
+from consumer.ingest import Policy
 from consumer.parsing import EventFields
 from consumer.redaction import Paths, Redaction, read_paths
 from consumer.retry_rules import RetryRules
@@ -22,6 +22,7 @@ from consumer.server.server import ServerOptions
 from consumer.signature import Secret, SignatureScheme
 from consumer.storage.conditions import Basis
 from consumer.storage.embedded.running import running_uri
+from consumer.storage.event_keys import COLLECTION_SUBJECT
 from consumer.storage.retention import Retention
 from consumer.web.webhook import ROUTE
 
@@ -50,12 +51,11 @@ def shared_secrets(settings: Settings) -> tuple[Secret, ...]:
 
 
 def ingest_policy(settings: Settings) -> Policy:
-    """How deliveries are judged and told apart."""
+    """How deliveries are judged."""
     return Policy(
         scheme=signature_scheme(settings),
         secrets=shared_secrets(settings),
         scope=settings.cxone_schema_scope,
-        dedupe=settings.cxone_dedupe,
     )
 
 

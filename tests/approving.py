@@ -17,13 +17,13 @@ from consumer.approval import Approval, Plan
 from consumer.clock import utc_now
 from consumer.events import Delivery, Headers, Verdict
 from consumer.held import HeldEvents
-from consumer.ingest import COLLECTION_SUBJECT
 from consumer.options import event_fields
 from consumer.parsing import EventParser
 from consumer.replay import Replay
 from consumer.runtime import Core, build_core
 from consumer.schema.paths import from_text
 from consumer.storage import mongo
+from consumer.storage.event_keys import COLLECTION_SUBJECT
 from consumer.storage.held_letters import HeldLetters
 
 Document = dict[str, Any]

@@ -15,7 +15,6 @@ from config.settings import Settings
 from consumer.cli.context import load_settings
 from consumer.clock import utc_now
 from consumer.errors import SetupError
-from consumer.ingest import COLLECTION_SUBJECT
 from consumer.letters.diagnosis import Inspector
 from consumer.options import event_fields, redaction, retry_rules
 from consumer.parsing import EventParser
@@ -24,6 +23,7 @@ from consumer.replay import Replay
 from consumer.runtime import Core, open_core
 from consumer.storage import mongo
 from consumer.storage.audit import Audit
+from consumer.storage.event_keys import COLLECTION_SUBJECT
 
 Entry = dict[str, Any]
 

@@ -17,7 +17,6 @@ from consumer.cli.context import load_settings
 from consumer.clock import utc_now
 from consumer.errors import SetupError
 from consumer.held import HeldEvents
-from consumer.ingest import COLLECTION_SUBJECT
 from consumer.options import event_fields, retry_rules, schema_policy
 from consumer.parsing import EventParser
 from consumer.replay import Replay
@@ -26,6 +25,7 @@ from consumer.schema.model import SchemaVersion
 from consumer.schema.policy import SchemaPolicy
 from consumer.storage import mongo
 from consumer.storage.audit import Audit
+from consumer.storage.event_keys import COLLECTION_SUBJECT
 from consumer.storage.held_letters import HeldLetters
 
 _NAMED = 3

@@ -18,6 +18,7 @@ from consumer.storage import mongo
 PROBE = "doctor_probe"
 OURS = (
     mongo.EVENTS,
+    mongo.DATABASE_FORMAT,
     mongo.SCHEMA_VERSIONS,
     mongo.DEAD_LETTERS,
     mongo.ADOPTION_COUNTS,

@@ -13,7 +13,6 @@ from config.settings import Settings
 from consumer.approval import Approval
 from consumer.clock import utc_now
 from consumer.held import HeldEvents
-from consumer.ingest import COLLECTION_SUBJECT
 from consumer.letters.diagnosis import Inspector
 from consumer.options import event_fields, redaction, schema_policy, shared_secrets
 from consumer.overview import gather
@@ -22,6 +21,7 @@ from consumer.runtime.core import Core
 from consumer.storage import mongo
 from consumer.storage.adoption_history import AdoptionHistory
 from consumer.storage.audit import Audit
+from consumer.storage.event_keys import COLLECTION_SUBJECT
 from consumer.storage.event_search import EventSearch
 from consumer.storage.held_letters import HeldLetters
 from consumer.storage.ingest_history import IngestHistory

@@ -36,6 +36,7 @@ from consumer.replay import Replay
 from consumer.spool import Spool
 from consumer.storage import mongo
 from consumer.storage.dead_letters import DeadLetters
+from consumer.storage.event_keys import EventKeys
 from consumer.storage.event_store import EventStore
 from consumer.storage.outage import Outage
 from consumer.storage.schema_registry import SchemaRegistry
@@ -60,6 +61,7 @@ class Core:
     metrics: Metrics
     replay: Replay
     outage: Outage
+    keys: EventKeys
 
     def close(self) -> None:
         # The driver takes leave of the server, and has no time limit of its own for it.
@@ -104,11 +106,13 @@ def build_core(
         hex_bytes=settings.cxone_log_hex_bytes,
         redaction=redaction(settings),
     )
+    keys = EventKeys(database, settings.cxone_schema_scope, settings.cxone_dedupe)
     ingest = Ingest(
         policy=policy,
         parser=parser,
         registry=registry,
         events=EventStore(database[mongo.EVENTS], settings.cxone_dedupe == "id"),
+        keys=keys,
         keep=rejections.keep,
         refuse=refusals.offer,
         metrics=metrics,
@@ -116,7 +120,9 @@ def build_core(
         fallback=Fallback(outage, spool) if spool is not None else None,
     )
     replay = Replay(ingest, dead_letters, clock, retry_rules(settings))
-    return Core(client, database, registry, dead_letters, ingest, refusals, metrics, replay, outage)
+    return Core(
+        client, database, registry, dead_letters, ingest, refusals, metrics, replay, outage, keys
+    )
 
 
 @contextmanager

@@ -100,6 +100,8 @@ class Service:
         if self._prepared:
             return
         try:
+            # Before what comes stores anything in a database that has no documents yet.
+            self.core.keys.settle()
             create_indexes(self.core.database)
             apply_retention(self.core.database, self._retention)
         except (StoreUnavailable, SetupError) as error:

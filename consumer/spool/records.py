@@ -18,7 +18,8 @@ class UnknownRecord(ValueError):
 
 
 class _Record(msgspec.Struct, frozen=True):
-    """What a record holds: MessagePack, so that a later version may add fields."""
+    """What a record holds: MessagePack, so that a later version may add fields that have a default,
+    and an earlier one passes them over."""
 
     id: str
     body: bytes
@@ -26,6 +27,7 @@ class _Record(msgspec.Struct, frozen=True):
     received_at: datetime
     secret: str
     verified_at: datetime
+    key: str | None = None
 
 
 def encode(delivery: Delivery) -> bytes:
@@ -41,6 +43,7 @@ def encode(delivery: Delivery) -> bytes:
             received_at=delivery.received_at,
             secret=verdict.secret,
             verified_at=verdict.verified_at,
+            key=delivery.key,
         )
     )
 
@@ -57,6 +60,7 @@ def decode(payload: bytes) -> Delivery:
         headers=Headers(record.headers),
         received_at=record.received_at,
         verdict=Verdict(record.secret, record.verified_at),
+        key=record.key,
     )
 
 

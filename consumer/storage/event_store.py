@@ -68,8 +68,9 @@ class EventStore:
         """How many appends wait for others to return before they are sent."""
         return self._group.waiting
 
-    def append(self, document: RawBSONDocument, digest: str) -> bool:
+    def append(self, document: RawBSONDocument, digest: str, *, rekeyed: bool = False) -> bool:
         """Whether the document was new; False when it is there already. Durable in either case.
+        `rekeyed`: its `_id` was made under settings that may have been others.
 
         Shares its round trip with the appends of other threads. Raises ConstraintViolation,
         IdConflict, StoreError, Unstorable for this one document, and StoreUnavailable when its
@@ -92,7 +93,7 @@ class EventStore:
             return True
         if not _is_duplicate(insert.refusal):
             raise _meaning(insert.refusal)
-        if self._conflicts_matter:
+        if self._conflicts_matter or rekeyed:
             self._same_content(document["_id"], digest)
         return False
 

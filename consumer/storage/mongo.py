@@ -13,6 +13,8 @@ from pymongo.write_concern import WriteConcern
 Document = dict[str, Any]
 
 EVENTS = "events"
+# What holds for this database whatever program and settings work on it.
+DATABASE_FORMAT = "database_format"
 SCHEMA_VERSIONS = "schema_versions"
 DEAD_LETTERS = "dead_letter_queue"
 RETRY_CONDITIONS = "retry_conditions"
