@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from time import process_time
 from typing import Any
 
 import pytest
 
-from consumer.schema.maps import are_ids
+from consumer.schema.maps import KEY_PATTERNS, KeyPattern, are_ids, is_data_key, is_personal
 from consumer.schema.paths import to_text
 from consumer.schema.policy import Guards, SubjectPolicy, subject_policy
 from tests.strategies import OPEN, learn
@@ -16,17 +18,37 @@ def texts(payload: dict[str, Any], policy: SubjectPolicy = OPEN) -> list[str]:
     return [to_text(field.path) for field in learn([payload], policy=policy).fields]
 
 
+ROWS = [pytest.param(row, id=row.name) for row in KEY_PATTERNS]
+UUIDS = ["6f1b9a2e-0d0c-4f57-9a0c-0242ac120002", "6F1B9A2E-0D0C-4F57-9A0C-0242AC120003"]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_examples_of_a_row_are_data_and_its_names_are_not(row: KeyPattern) -> None:
+    pattern = re.compile(row.pattern, re.IGNORECASE)
+
+    assert [key for key in row.examples if not (pattern.fullmatch(key) and is_data_key(key))] == []
+    assert [key for key in row.names if is_data_key(key)] == []
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_one_key_of_a_strong_row_or_two_of_a_weak_one_make_a_map(row: KeyPattern) -> None:
+    first, second = row.examples[:2]
+
+    assert are_ids([first]) is (row.enough == 1)
+    assert are_ids([first, second])
+    assert not are_ids([first, second, "name"])
+
+
 @pytest.mark.parametrize(
     "keys",
     [
-        ["6f1b9a2e-0d0c-4f57-9a0c-0242ac120002"],
-        ["6F1B9A2E-0D0C-4F57-9A0C-0242AC120002", "123456789012"],
-        ["507f1f77bcf86cd799439011"],
-        ["01ARZ3NDEKTSV4RRFFQ69G5FAV"],
-        ["312345678901"],
-        ["+15551234567"],
-        ["4711", "4712"],
-        ["2026-01-01", "2026-01-02"],
+        [*UUIDS, "123456789012"],
+        ["4711", "2026-01-01"],
+        ["agent-1001", "agent-1002"],
+        ["dQw4w9WgXcQ", "kX9vQ2mZ0aR"],
+        ["dQw4w9WgXcQ", "kX9vQ2mZ0aR", "kXAvQrmZzaR"],
+        ["kX9vQ2mZ0aRbL3tYpW8sNfGh1Jc2", "V1StGXR8Z5jdHi6BmyTq7wE4rT9u"],
+        ["cjld2cjxh0000qzrmn831i7rn", "cjld2cyuq0000t3rmniod1foy"],
     ],
 )
 def test_these_keys_are_ids(keys: list[str]) -> None:
@@ -38,18 +60,60 @@ def test_these_keys_are_ids(keys: list[str]) -> None:
     [
         [],
         ["4711"],
-        ["2026"],
-        ["1", "2", "3"],
         ["2026-01-01"],
-        ["name", "6f1b9a2e-0d0c-4f57-9a0c-0242ac120002"],
-        ["ABCDEFGHJKMNPQRSTVWXYZABCD"],
-        ["deadbeefdeadbeefdeadbeef".replace("d", "a").replace("e", "b")],
+        ["name", *UUIDS],
         ["customer_satisfaction_score"],
         [""],
+        [f"q{n}" for n in range(1, 121)],
+        ["line1", "line2", "address2"],
+        ["USD", "EUR", "GBP", "JPY"],
+        ["en-US", "de-DE"],
+        ["iso-8601", "iso-3166", "sha256"],
+        ["averageSpeedOfAnswerInSeconds2024", "averageSpeedOfAnswerInSeconds2025"],
+        ["averageLast7Days", "averageLast30Days"],
+        ["p95LatencyInMilliseconds", "p99LatencyInMilliseconds"],
+        ["address_line_1_text", "address_line_2_text"],
+        ["sub", "https://example.com/roles", "https://example.com/tenant"],
+        ["kX9vQ2mZ0aR", "customerIds"],
+        ["mAP@0.5", "mAP@0.75"],
+        ["customer_1", "customer_2"],
     ],
 )
 def test_these_keys_are_names(keys: list[str]) -> None:
     assert not are_ids(keys)
+
+
+@pytest.mark.parametrize(
+    "key", ["user5@example.com", "+4915112345678", "4915112345678", "(555) 123-4567"]
+)
+def test_addresses_and_phone_numbers_are_personal(key: str) -> None:
+    assert is_personal(key)
+
+
+@pytest.mark.parametrize(
+    "key", ["@type", "4711", "2026-01-01", "10.0.0.12", UUIDS[0], "https://example.com/", "1e10"]
+)
+def test_other_data_is_not_personal(key: str) -> None:
+    assert not is_personal(key)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("a", "1", "@", "a@", "a.", "a@a.", "a-", "a1", "1 ", "1-", "+1 ", "a:", "::", "<"),
+        *("A=", "1.", "[:", "a_1234_", "0", "Zq9", "1:", "a 1", "(1", "\n", "é"),
+    ],
+)
+def test_a_key_of_a_megabyte_is_judged_in_no_time(piece: str) -> None:
+    key = piece * (1_000_000 // len(piece))
+
+    begin = process_time()
+    for each in (key, key + "!", "x" + key):
+        is_data_key(each)
+        is_personal(each)
+        are_ids([each, each + "x"])
+
+    assert process_time() - begin < 1.0
 
 
 def _record(depth: int, counter: list[int]) -> dict[str, Any]:
