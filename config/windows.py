@@ -18,3 +18,9 @@ def people(environ: Mapping[str, str] | None = None) -> Path:
     values = os.environ if environ is None else environ
     drive = values.get("SYSTEMDRIVE") or "C:"
     return Path(f"{drive}\\Users")
+
+
+def system_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where the programs of Windows itself are."""
+    values = os.environ if environ is None else environ
+    return Path(values.get("SYSTEMROOT") or "C:\\Windows") / "System32"

@@ -15,10 +15,11 @@ from consumer.cli.console import console, print_json, table
 from consumer.cli.context import load_settings
 from consumer.cli.for_cxone import webhook_url
 from consumer.clock import utc_now
+from consumer.doctor import embedded
 from consumer.doctor.check import MONGODB, SETTINGS, Check, Patient, exit_status, run
 from consumer.doctor.mongodb import unreachable
 from consumer.doctor.table import ROWS
-from consumer.errors import SetupError
+from consumer.errors import ConsumerError, SetupError
 from consumer.options import schema_policy, shared_secrets, signature_scheme
 from consumer.storage import mongo
 from consumer.storage.embedded.running import running_uri
@@ -75,8 +76,13 @@ def understood(settings: Settings) -> Check:
 def examine(settings: Settings, url: str | None) -> Iterator[Check]:
     """All other checks, on a client that is closed at the end."""
     own = settings.mongodb_uri
-    uri = own.get_secret_value() if own else running_uri(settings.cxone_data_dir)
     client: MongoClient[dict[str, Any]] | None = None
+    mute = False
+    try:
+        uri = own.get_secret_value() if own else running_uri(settings.cxone_data_dir)
+    except ConsumerError as error:
+        uri, mute = None, True
+        yield Check(MONGODB, "fail", str(error))
     if uri is not None:
         try:
             client = mongo.connect(uri, timeout=settings.cxone_store_timeout)
@@ -92,7 +98,9 @@ def examine(settings: Settings, url: str | None) -> Iterator[Check]:
             clock=utc_now,
             url=url,
         )
-        rows = [row for row in ROWS if client is not None or row.name != MONGODB]
+        # What runs and does not answer need not be started.
+        told = {MONGODB, embedded.NAME} if mute else {MONGODB}
+        rows = [row for row in ROWS if client is not None or row.name not in told]
         yield from run(rows, patient)
 
 

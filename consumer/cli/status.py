@@ -10,6 +10,7 @@ import typer
 from consumer.cli.console import console, print_json, shown, table
 from consumer.cli.context import load_settings
 from consumer.human import duration
+from consumer.options import mongodb_uri
 from consumer.overview import JobState, Overview, gather
 from consumer.printable import safe
 from consumer.runtime import open_core
@@ -21,9 +22,20 @@ _MOST_SUBJECTS = 20
 def status(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    uri: Annotated[
+        bool,
+        typer.Option(
+            "--uri",
+            help="Print only the URI of MongoDB, for mongosh and Compass; its password is in it.",
+        ),
+    ] = False,
 ) -> None:
     """Show processes, jobs, MongoDB, dead letters, spools, Datadog and schemas."""
-    with open_core(load_settings(ctx)) as core:
+    settings = load_settings(ctx)
+    if uri:
+        typer.echo(mongodb_uri(settings))
+        return
+    with open_core(settings) as core:
         overview = gather(core.client, core.database, core.registry, core.dead_letters)
     if as_json:
         print_json(as_plain(overview))

@@ -11,20 +11,30 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
+from consumer.storage.embedded import key as keys
+
 NAME = "cxone"
+USER = "cxone-consumer"
 # In the data directory: the files of the database.
 DBPATH = "mongodb"
 _NOT_YET_INITIALIZED = 94
+_AUTHENTICATION_FAILED = 18
+_USER_EXISTS = 51003
+# The members of a set know each other by their key and this name.
+_MEMBER = {"username": "__system", "authSource": "local", "authMechanism": "SCRAM-SHA-256"}
 
 
 def host(port: int) -> str:
     return f"127.0.0.1:{port}"
 
 
-def uri(port: int) -> str:
+def uri(port: int, key: str | None) -> str:
     """With the set's name, so that a client refuses a stranger on this port, and waits for a
-    primary while mongod restarts; a direct connection would send its writes meanwhile."""
-    return f"mongodb://{host(port)}/?replicaSet={NAME}"
+    primary while mongod restarts; a direct connection would send its writes meanwhile. `key` None:
+    of a mongod that asks for none."""
+    login = f"{USER}:{keys.password(key)}@" if key else ""
+    source = "&authSource=admin" if key else ""
+    return f"mongodb://{login}{host(port)}/?replicaSet={NAME}{source}"
 
 
 def listens(port: int) -> bool:
@@ -38,19 +48,27 @@ def listens(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def direct(port: int) -> Iterator[MongoClient[dict[str, Any]]]:
-    """A client of this one server, whatever it thinks its replica set is."""
-    client: MongoClient[dict[str, Any]] = MongoClient(
+def direct(
+    port: int, key: str | None = None, patience: float = 1
+) -> Iterator[MongoClient[dict[str, Any]]]:
+    """A client of this one server, whatever it thinks its replica set is, logged in as a member of
+    the set where there is a `key`: only who holds it too can answer. It waits `patience` seconds
+    for the server to show itself."""
+    with _client(port, {**_MEMBER, "password": key} if key else {}, patience) as client:
+        yield client
+
+
+def _client(port: int, login: dict[str, Any], patience: float = 1) -> MongoClient[dict[str, Any]]:
+    return MongoClient(
         "127.0.0.1",
         port,
         directConnection=True,
         appname="cxone-consumer-embedded",
-        serverSelectionTimeoutMS=1000,
-        connectTimeoutMS=1000,
+        serverSelectionTimeoutMS=int(patience * 1000),
+        connectTimeoutMS=int(patience * 1000),
         socketTimeoutMS=5000,
+        **login,
     )
-    with client:
-        yield client
 
 
 def identify(client: MongoClient[dict[str, Any]]) -> tuple[int, Path]:
@@ -60,14 +78,16 @@ def identify(client: MongoClient[dict[str, Any]]) -> tuple[int, Path]:
     return int(status.get("pid", 0)), Path(options.get("storage", {}).get("dbPath", ""))
 
 
-def advance(client: MongoClient[dict[str, Any]], port: int) -> bool:
-    """Take the next step towards a writable primary; True once it is one. Raises PyMongoError.
+def advance(client: MongoClient[dict[str, Any]], port: int, key: str) -> bool:
+    """Take the next step towards a writable primary that knows our user; True once it is one.
+    Raises PyMongoError.
 
     A set whose port changed never becomes primary by itself: its only member is not found at the
     old address, so the new one is forced upon it.
     """
     hello = client.admin.command("hello")
     if hello.get("isWritablePrimary"):
+        _ensure_user(client, port, keys.password(key))
         return True
     if "setName" in hello:
         return False  # the election is under way
@@ -86,3 +106,21 @@ def advance(client: MongoClient[dict[str, Any]], port: int) -> bool:
         config["version"] += 1
         client.admin.command("replSetReconfig", config, force=True)
     return False
+
+
+def _ensure_user(client: MongoClient[dict[str, Any]], port: int, password: str) -> None:
+    """Make our user, or give it the password of this key, where it cannot log in with it."""
+    login = {"username": USER, "password": password, "authSource": "admin"}
+    try:
+        with _client(port, login) as user:
+            user.admin.command("connectionStatus")
+    except OperationFailure as error:
+        if error.code != _AUTHENTICATION_FAILED:
+            raise
+        facts = {"pwd": password, "roles": ["root"]}
+        try:
+            client.admin.command({"createUser": USER, **facts})
+        except OperationFailure as refusal:
+            if refusal.code != _USER_EXISTS:
+                raise
+            client.admin.command({"updateUser": USER, **facts})

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
+from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from consumer.errors import SetupError
-from consumer.storage.embedded import binary, child, log, port, replica_set
+from consumer.storage.embedded import binary, child, key, log, port, replica_set
 
 
 class Server:
@@ -27,6 +30,10 @@ class Server:
         self._mongod = mongod
         self.port = 0
         self.pid = 0
+
+    def uri(self) -> str:
+        """Where clients find it, with user and password."""
+        return replica_set.uri(self.port, key.recall(self.directory))
 
     def last_port(self) -> int | None:
         return port.recall(self._port_file)
@@ -49,14 +56,20 @@ class Server:
         self.dbpath.mkdir(mode=0o700, parents=True, exist_ok=True)
         log.rotate_at_start(self.log)
         self._log_began = log.size(self.log)
+        secret = key.ensure(self.directory)
         port.remember(self._port_file, self.port)
-        return child.spawn(self._command(mongod), directory=self.directory, output=self._output)
+        command = self._command(mongod, secret)
+        return child.spawn(command, directory=self.directory, output=self._output)
 
-    def _command(self, mongod: Path) -> list[str]:
+    def _command(self, mongod: Path, secret: Path) -> list[str]:
         command = [str(mongod), "--dbpath", str(self.dbpath), "--port", str(self.port)]
         command += ["--bind_ip", "127.0.0.1", "--networkMessageCompressors", "disabled"]
         # Small: nobody else reads this oplog.
         command += ["--replSet", replica_set.NAME, "--oplogSize", "256"]
+        # Every account of this machine reaches the port: who has not the key may do nothing, from
+        # the first start on.
+        command += ["--keyFile", str(secret)]
+        command += ["--setParameter", "enableLocalhostAuthBypass=false"]
         if self._cache_gb is not None:
             command += ["--wiredTigerCacheSizeGB", f"{self._cache_gb:g}"]
         # Its statistics files would take up to 200 MB.
@@ -73,54 +86,58 @@ class Server:
 
         It is known by what it says of itself, so a number that now means something else cannot
         mislead us. One on another port than `wanted_port` is stopped in good order instead, and
-        any on Windows, where none can be adopted.
+        one that asks for no key, and any on Windows, where none can be adopted.
         """
         last = self.last_port()
         if last is None or not replica_set.listens(last):
             return None
-        with replica_set.direct(last) as client:
-            try:
+        # Asked without the key last: a mongod that an older program started does not know it.
+        for secret in dict.fromkeys((key.recall(self.directory), None)):
+            with (
+                contextlib.suppress(PyMongoError),
+                replica_set.direct(last, secret) as client,
+            ):
                 pid, dbpath = replica_set.identify(client)
-            except PyMongoError:
+                if dbpath != self.dbpath:
+                    return None
+                if secret and sys.platform != "win32" and wanted_port in {None, last}:
+                    self.port, self.pid = last, pid
+                    self._log_began = log.size(self.log)
+                    return child.adopt(pid, directory=self.directory, output=self._output)
+                with contextlib.suppress(PyMongoError):
+                    client.admin.command("shutdown", 1, force=True, timeoutSecs=0)
+                _await_silence(last)
                 return None
-            if dbpath != self.dbpath:
-                return None
-            if sys.platform != "win32" and wanted_port in {None, last}:
-                self.port, self.pid = last, pid
-                self._log_began = log.size(self.log)
-                return child.adopt(pid, directory=self.directory, output=self._output)
-            with contextlib.suppress(PyMongoError):
-                client.admin.command("shutdown", 1, force=True, timeoutSecs=0)
-        _await_silence(last)
         return None
 
     def is_primary(self) -> bool:
         """Take it one step further; True once it is ours and writable, and then `pid` is known."""
-        if not replica_set.listens(self.port):
+        secret = key.recall(self.directory)
+        if secret is None or not replica_set.listens(self.port):
             return False
-        with contextlib.suppress(PyMongoError), replica_set.direct(self.port) as client:
+        with contextlib.suppress(PyMongoError), replica_set.direct(self.port, secret) as client:
             pid, dbpath = replica_set.identify(client)
             # A stranger on our port must be left alone; ours will end and say that it is taken.
-            if dbpath == self.dbpath and replica_set.advance(client, self.port):
+            if dbpath == self.dbpath and replica_set.advance(client, self.port, secret):
                 self.pid = pid
                 return True
         return False
 
     def request_shutdown(self) -> None:
         """Ask it to end in good order; whether it does shows in its process."""
-        with contextlib.suppress(PyMongoError), replica_set.direct(self.port) as client:
+        with contextlib.suppress(PyMongoError), self._direct() as client:
             client.admin.command("shutdown", 1, force=True, timeoutSecs=0)
 
     def bound_log(self) -> None:
         """Begin a new log when it is too long: mongod renames the old one with a date."""
         if log.size(self.log) > log.LIMIT:
-            with (
-                contextlib.suppress(PyMongoError, OSError),
-                replica_set.direct(self.port) as client,
-            ):
+            with contextlib.suppress(PyMongoError, OSError), self._direct() as client:
                 client.admin.command("logRotate", 1)
                 self._log_began = 0
                 log.prune(self.log)
+
+    def _direct(self) -> AbstractContextManager[MongoClient[dict[str, Any]]]:
+        return replica_set.direct(self.port, key.recall(self.directory))
 
     def faults(self) -> str:
         """What the mongod started last says went wrong."""

@@ -13,7 +13,7 @@ from types import TracebackType
 import structlog
 
 from consumer.errors import SetupError
-from consumer.storage.embedded import child, replica_set
+from consumer.storage.embedded import child
 from consumer.storage.embedded.server import Server
 from consumer.storage.embedded.starting import await_primary, first
 
@@ -36,7 +36,8 @@ class EmbeddedMongo:
     it on the same port when it ends by itself, and stops it: on Linux the kernel takes mongod
     down with the thread that started it. `port` None: the last one used if free, else a random
     one. `cache_gb` None: MongoDB's own share of the memory, for indexes that outgrow the cache cost
-    throughput. Anybody with an account on this machine can reach the port: there is no password.
+    throughput. Anybody with an account on this machine can reach the port, but only who may read
+    the key in the directory can log in.
     """
 
     def __init__(
@@ -58,8 +59,8 @@ class EmbeddedMongo:
 
     @property
     def uri(self) -> str:
-        """Where clients find it; known once started."""
-        return replica_set.uri(self.port)
+        """Where clients find it, with user and password; known once started."""
+        return self._server.uri()
 
     @property
     def port(self) -> int:
