@@ -109,6 +109,12 @@ class StoreUnavailable(ConsumerError):
     retryable = True
 
 
+class FormatTooNew(StoreUnavailable):
+    """A newer version of this program has written there: this one must not (exit 2)."""
+
+    reason = "format_too_new"
+
+
 class SetupError(ConsumerError):
     """The program cannot start or go on as it was set up; the text says what to do (exit 1)."""
 

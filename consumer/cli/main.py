@@ -21,7 +21,7 @@ from consumer.cli.send import send
 from consumer.cli.serve import serve
 from consumer.cli.sign import sign
 from consumer.cli.status import status
-from consumer.errors import ConsumerError, NoMongo, StoreUnavailable
+from consumer.errors import ConsumerError, FormatTooNew, NoMongo, StoreUnavailable
 from consumer.printable import safe
 
 COMMANDS = (
@@ -51,6 +51,7 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 _STATUS: dict[type[BaseException], int] = {
     SettingsError: 2,
     NoMongo: 2,
+    FormatTooNew: 2,
     StoreUnavailable: 3,
     ConsumerError: 1,
     KeyboardInterrupt: 130,

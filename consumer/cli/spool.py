@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import structlog
 import typer
+from pymongo.errors import PyMongoError
 
 from config.person import user_name
 from config.settings import Settings
@@ -119,6 +120,9 @@ def drain(ctx: typer.Context, as_json: AsJson = False) -> int:
     settings = load_settings(ctx)
     with _owned(settings.cxone_data_dir), open_core(settings) as core:
         outage = Outage(core.database[mongo.EVENTS], settings.cxone_spool_after)
+        with suppress(PyMongoError):
+            if bar := core.database.look_again():
+                raise bar
         if not outage.is_over():
             raise StoreUnavailable("MongoDB takes no writes now: the spool stays as it is")
         directory = directory_in(settings.cxone_data_dir)

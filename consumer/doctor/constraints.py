@@ -9,7 +9,6 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from consumer.doctor.check import Check, Patient
-from consumer.doctor.rights import OURS
 from consumer.storage import mongo
 
 NAME = "MongoDB constraints"
@@ -21,7 +20,8 @@ def examine(patient: Patient) -> Iterator[Check]:
     if patient.client is None:
         return
     db = mongo.database(patient.client, patient.settings.mongodb_database)
-    kinds = {info["name"]: info for info in db.list_collections(filter={"name": {"$in": OURS}})}
+    ours = {"name": {"$in": list(mongo.OURS)}}
+    kinds = {info["name"]: info for info in db.list_collections(filter=ours)}
     faults = [fault for info in kinds.values() for fault in judge_collection(info)]
     for name, info in kinds.items():
         if info.get("type", "collection") == "collection":

@@ -11,6 +11,7 @@ from pymongo import MongoClient
 from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
 
 from consumer.doctor.check import MONGODB, Check, Patient
+from consumer.storage import mongo, stored_format
 
 _MAX_CLOCK_SECONDS = 5.0
 # The driver appends its settings to each error: they name timeouts where there was none.
@@ -161,6 +162,18 @@ def clock(patient: Patient) -> Iterator[Check]:
         f"{abs(apart):.1f} s {'ahead of' if apart > 0 else 'behind'} ours",
         "set both clocks by NTP: leases and hourly figures rely on them" if off else "",
     )
+
+
+def stored(patient: Patient) -> Iterator[Check]:
+    """The format in which the database is written: no newer one than this program knows."""
+    db = mongo.database(_client(patient), patient.settings.mongodb_database)
+    refusal = stored_format.too_new(db)
+    if refusal is not None:
+        yield Check("stored format", "fail", str(refusal), "until then deliveries are spooled")
+        return
+    found = stored_format.recorded(db) or "none recorded yet"
+    finding = f"{found}; this program knows formats up to {stored_format.FORMAT}"
+    yield Check("stored format", "ok", finding)
 
 
 def _client(patient: Patient) -> MongoClient[dict[str, Any]]:

@@ -25,6 +25,7 @@ ROWS = (
     Row("MongoDB version", mongodb.version, needs_mongodb=True),
     Row("MongoDB topology", mongodb.topology, needs_mongodb=True),
     Row("MongoDB clock", mongodb.clock, needs_mongodb=True),
+    Row("stored format", mongodb.stored, needs_mongodb=True),
     Row("MongoDB rights", rights.examine, needs_mongodb=True),
     Row(constraints.NAME, constraints.examine, needs_mongodb=True),
     Row(secret_use.NAME, secret_use.examine, needs_mongodb=True),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
 import pymongo
+import structlog
 from pymongo import MongoClient
-from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from config.ratelimit import RateLimit
 from config.settings import Settings
@@ -34,12 +35,14 @@ from consumer.refusals import Bounds, Keeper, Refusals
 from consumer.rejections import Rejections
 from consumer.replay import Replay
 from consumer.spool import Spool
-from consumer.storage import mongo
+from consumer.storage import mongo, stored_format
 from consumer.storage.dead_letters import DeadLetters
 from consumer.storage.event_keys import EventKeys
 from consumer.storage.event_store import EventStore
 from consumer.storage.outage import Outage
 from consumer.storage.schema_registry import SchemaRegistry
+
+log = structlog.get_logger(__name__)
 
 # Seconds between two lines about deliveries refused for the same reason.
 _WARN_EVERY = 60.0
@@ -53,7 +56,7 @@ class Core:
     """The parts that work without HTTP: what the command line and the service share."""
 
     client: MongoClient[dict[str, Any]]
-    database: Database[dict[str, Any]]
+    database: mongo.OurDatabase
     registry: SchemaRegistry
     dead_letters: DeadLetters
     ingest: Ingest
@@ -82,7 +85,7 @@ def build_core(
     client = mongo.connect(
         uri, timeout=settings.cxone_store_timeout, pool_size=settings.cxone_threads + 8
     )
-    database = mongo.database(client, settings.mongodb_database)
+    database = mongo.database(client, settings.mongodb_database, stored_format.too_new)
     metrics = Metrics()
     metrics.set(BUILD, 1, version=version("cxone-consumer"))
     policy = ingest_policy(settings)
@@ -127,9 +130,19 @@ def build_core(
 
 @contextmanager
 def open_core(settings: Settings) -> Iterator[Core]:
-    """The core on the configured MongoDB (`MONGODB_URI`), closed at the end."""
+    """The core on the configured MongoDB (`MONGODB_URI`), closed at the end. What writes where a
+    newer program has written ends as FormatTooNew; what only read warns of it."""
     core = build_core(settings, mongodb_uri(settings))
     try:
         yield core
+        _warn_of_newer(core.database)
     finally:
         core.close()
+
+
+def _warn_of_newer(database: mongo.OurDatabase) -> None:
+    # All was read already: what cannot be said now is not worth an error.
+    with suppress(PyMongoError):
+        bar = database.bar if database.looked else database.look_again()
+        if bar is not None:
+            log.warning("only reading is safe here", reason=str(bar))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import falcon
+import pymongo
 import structlog
+from pymongo.errors import PyMongoError
 
 from config.settings import Settings
 from consumer.clock import utc_now
@@ -17,6 +20,7 @@ from consumer.runtime.jobs import periodic
 from consumer.runtime.vitals import Vitals
 from consumer.server.server import Server
 from consumer.spool import Spool, directory_in
+from consumer.storage import stored_format
 from consumer.storage.health import Reachability
 from consumer.storage.indexes import create_indexes
 from consumer.storage.retention import apply_retention
@@ -30,6 +34,8 @@ _KEEPERS = ("mongodb", "spool")
 # Seconds for jobs to end, and to keep the refused deliveries that wait, when the process stops.
 _STOP_TIMEOUT = 5.0
 _STOP_AWAY = 1.0
+# Seconds for a look at what bars us from writing: the first delivery waits for it.
+_LOOK = 2.0
 
 
 class Service:
@@ -75,6 +81,7 @@ class Service:
 
     def run(self) -> None:
         """Serve until `stop`; everything accepted is answered before this returns."""
+        self._look()
         self.core.refusals.start()
         self._periodic.start()
         calm_collector()
@@ -97,11 +104,12 @@ class Service:
     def _prepare(self) -> None:
         """Create indexes. MongoDB may be away while we start: deliveries are then spooled, and the
         job that calls this tries again."""
-        if self._prepared:
+        if not self._look() or self._prepared:
             return
         try:
             # Before what comes stores anything in a database that has no documents yet.
             self.core.keys.settle()
+            stored_format.record(self.core.database)
             create_indexes(self.core.database)
             apply_retention(self.core.database, self._retention)
         except (StoreUnavailable, SetupError) as error:
@@ -111,6 +119,13 @@ class Service:
         reach = self._reachability.check()
         if reach.alone:
             log.warning("one machine alone holds the data", mongodb=reach.detail)
+
+    def _look(self) -> bool:
+        """Look what bars us from writing, before the first delivery and ever after: what is barred
+        goes to the spool; whether nothing does. MongoDB may be away: whoever writes first looks."""
+        with suppress(PyMongoError), pymongo.timeout(_LOOK):
+            return self.core.database.look_again() is None
+        return False
 
     def _app(self, settings: Settings) -> falcon.App[Any, Any]:
         core = self.core
@@ -141,6 +156,9 @@ class Service:
 
     def _mongodb(self) -> Condition:
         reach = self._reachability.check()
+        bar = self.core.database.bar
+        if reach.ok and bar is not None:
+            return Condition(False, str(bar))
         return Condition(reach.ok, reach.detail)
 
     def _spooling(self) -> Condition:

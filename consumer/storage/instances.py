@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from consumer.storage.stored_format import FORMAT
 from consumer.storage.translate import translated
 
 Document = dict[str, Any]
@@ -57,6 +58,7 @@ class Instances:
             "host": instance.host,
             "pid": instance.pid,
             "version": instance.version,
+            "format": FORMAT,
             "facts": dict(facts or {}),
         }
         update: list[Document] = [
@@ -80,8 +82,9 @@ class Instances:
             self._instances.delete_one({"_id": instance.id})
 
     def all(self) -> list[Document]:
-        """Every process, the first started first: `_id`, `host`, `pid`, `version`, `facts`,
-        `started_at`, `last_seen`, and `silent` (seconds since then by the server's clock)."""
+        """Every process, the first started first: `_id`, `host`, `pid`, `version`, `format` (the
+        newest it knows), `facts`, `started_at`, `last_seen`, and `silent` (seconds since then by
+        the server's clock)."""
         silent = {"$divide": [{"$subtract": ["$$NOW", "$last_seen"]}, 1000]}
         pipeline: list[Document] = [
             {"$sort": {"started_at": 1, "_id": 1}},

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pymongo import MongoClient
-from pymongo.database import Database
-from pymongo.read_concern import ReadConcern
-from pymongo.read_preferences import ReadPreference
-from pymongo.write_concern import WriteConcern
 
-Document = dict[str, Any]
+from consumer.storage.ours import DURABLE, Document, Look, OurDatabase
+
+# What is passed on beside the names.
+__all__ = ["DURABLE", "Document", "OurDatabase"]
 
 EVENTS = "events"
 # What holds for this database whatever program and settings work on it.
@@ -30,8 +27,26 @@ ADOPTION_COUNTS = "adoption_counts"
 ADOPTION_TOTALS = "adoption_totals"
 ADOPTION_STATE = "adoption_state"
 
-# A killed mongod lost 1,431 of 74,601 inserts under the default write concern, none under this one.
-DURABLE = WriteConcern(w="majority", j=True)
+OURS = (
+    EVENTS,
+    DATABASE_FORMAT,
+    SCHEMA_VERSIONS,
+    DEAD_LETTERS,
+    ADOPTION_COUNTS,
+    ADOPTION_TOTALS,
+    ADOPTION_STATE,
+    LEASES,
+    JOB_RUNS,
+    INSTANCES,
+    SECRET_USE,
+    RETRY_CONDITIONS,
+    REPORTS,
+    AUDIT,
+    INGEST_HISTORY,
+    INGEST_QUARTERS,
+)
+# A process that must not write still says that it lives.
+_GUARDED = frozenset(OURS) - {INSTANCES}
 
 
 def connect(uri: str, *, timeout: float, pool_size: int = 100) -> MongoClient[Document]:
@@ -49,11 +64,7 @@ def connect(uri: str, *, timeout: float, pool_size: int = 100) -> MongoClient[Do
     )
 
 
-def database(client: MongoClient[Document], name: str) -> Database[Document]:
-    """The database under our own concerns, whatever the URI says."""
-    return client.get_database(
-        name,
-        write_concern=DURABLE,
-        read_concern=ReadConcern("majority"),
-        read_preference=ReadPreference.PRIMARY,
-    )
+def database(client: MongoClient[Document], name: str, look: Look = lambda _: None) -> OurDatabase:
+    """The database under our own concerns, whatever the URI says; `look` reads what keeps this
+    program from writing there."""
+    return OurDatabase(client, name, look, _GUARDED)

@@ -18,6 +18,7 @@ from pymongo.errors import (
 )
 
 from consumer.errors import StoreUnavailable
+from consumer.storage.ours import Barred
 
 # The first that fits. Texts of the driver and server are left out: they quote addresses with user
 # names, and documents.
@@ -47,6 +48,8 @@ def translated(collection: str) -> Iterator[None]:
 
 def unavailable(error: PyMongoError, collection: str) -> StoreUnavailable:
     """The StoreUnavailable of a driver error, free of its text."""
+    if isinstance(error, Barred):
+        return error.why
     kind = type(error).__name__
     fact = next((text for type_, text in _MEANINGS if isinstance(error, type_)), "MongoDB failed")
     code = getattr(error, "code", None)
