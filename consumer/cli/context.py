@@ -10,6 +10,13 @@ import typer
 
 from config import settings as configuration
 from config.settings import Settings
+from consumer.cli.console import error_console
+from consumer.printable import safe
+from consumer.redaction import Redaction
+from consumer.runtime import Core
+from consumer.runtime.fleet import differences, masks_of_all
+from consumer.storage import mongo
+from consumer.storage.instances import Instances
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +37,12 @@ def load_settings(
     sources: Sources = ctx.find_object(Sources) or Sources()
     given = {name.upper(): value for name, value in overrides.items() if value is not None}
     return configuration.from_process(given, sources.env_file, sources.config_file, required)
+
+
+def masks_beside(settings: Settings, core: Core) -> Redaction:
+    """What to hide: all that these settings or any process of the service hide. Says on standard
+    error where a running one is set up otherwise. Raises StoreUnavailable."""
+    processes = Instances(core.database[mongo.INSTANCES]).all()
+    for difference in differences(settings, processes):
+        error_console().print(f"Note: {safe(difference)}", soft_wrap=True)
+    return masks_of_all(settings, processes)

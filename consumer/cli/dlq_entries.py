@@ -12,11 +12,11 @@ import typer
 
 from config.person import user_name
 from config.settings import Settings
-from consumer.cli.context import load_settings
+from consumer.cli.context import load_settings, masks_beside
 from consumer.clock import utc_now
 from consumer.errors import SetupError
 from consumer.letters.diagnosis import Inspector
-from consumer.options import event_fields, redaction, retry_rules
+from consumer.options import event_fields, retry_rules
 from consumer.parsing import EventParser
 from consumer.redaction import Redaction
 from consumer.replay import Replay
@@ -50,6 +50,7 @@ class Desk:
     core: Core
     audit: Audit
     who: str
+    hidden: Redaction
 
     @property
     def inspector(self) -> Inspector:
@@ -64,11 +65,10 @@ class Desk:
     def masks(self, what: str, entries: Sequence[str], *, reveal: bool) -> Redaction:
         """What to hide of these entries: nothing for a person who said `--reveal`, which is
         written down first."""
-        found = redaction(self.settings)
-        if reveal and found:
+        if reveal and self.hidden:
             self.record(f"{what} --reveal", entries)
             return Redaction()
-        return found
+        return self.hidden
 
     def record(self, what: str, ids: Sequence[str], **details: object) -> None:
         """Write a deed to the audit before it is done; only the first thousand ids by name."""
@@ -81,7 +81,8 @@ def desk(ctx: typer.Context) -> Iterator[Desk]:
     """The desk on the configured MongoDB, closed at the end."""
     settings = load_settings(ctx)
     with open_core(settings) as core:
-        yield Desk(settings, core, Audit(core.database[mongo.AUDIT]), user_name())
+        audit = Audit(core.database[mongo.AUDIT])
+        yield Desk(settings, core, audit, user_name(), masks_beside(settings, core))
 
 
 def filters(

@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 
 from consumer.cli.context import Sources
 from consumer.cli.for_cxone import for_cxone, next_steps, webhook_url
-from consumer.cli.settings_text import PREVIOUS, SECRET, Shared, fresh_secret, settings_text
+from consumer.cli.settings_text import CONFIG, PREVIOUS, SECRET, Shared, fresh_secret, settings_text
 from consumer.errors import SetupError
 from consumer.service import rotation
 from consumer.service.files import File, replace
@@ -52,13 +52,14 @@ def init(
     sources = ctx.find_object(Sources) or Sources()
     path = file or sources.env_file or Path(".env")
     url = webhook_url(public_url)
-    shared = write(path, force=force, new_secret=new_secret)
+    shared = write(path, force=force, new_secret=new_secret, config=sources.config_file)
     typer.echo(f"Wrote {path}.\n\n{for_cxone(shared, url, path if not show else None)}")
     typer.echo(next_steps(path, url))
 
 
-def write(path: Path, *, force: bool, new_secret: bool) -> Shared:
-    """Write the settings file whole or not at all, readable by its owner alone.
+def write(path: Path, *, force: bool, new_secret: bool, config: Path | None = None) -> Shared:
+    """Write the settings file whole or not at all, readable by its owner alone. It names the TOML
+    file `config`, or the one that the file before it named, so that every command has the same.
 
     With `new_secret` only the secrets of one that exists are changed. Raises SetupError when it
     exists without `force`, or cannot be read or written.
@@ -75,7 +76,9 @@ def write(path: Path, *, force: bool, new_secret: bool) -> Shared:
         rotation.rotate(found, fresh.current)
         return fresh
     shared = _shared(path, old or {})
-    text = settings_text(shared)
+    named = (old or {}).get(CONFIG)
+    config = config.absolute() if config is not None else Path(named) if named else None
+    text = settings_text(shared, config)
     try:
         replace(File(path, text), keep_old=old is not None)
     except OSError as error:

@@ -14,7 +14,6 @@ from consumer.approval import Approval, Plan
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.schema_changes import document, print_changes
 from consumer.cli.schema_parts import AsJson, Subject, Yes, confirmed, head_of, opened
-from consumer.options import redaction
 from consumer.printable import safe
 from consumer.redaction.changes import masked
 from consumer.schema.model import Change
@@ -46,7 +45,7 @@ def approve(
         head_of(parts.core, subject)
         approval = parts.approval()
         plan = approval.plan(subject, paths)
-        changes = masked(plan.draft.changes, redaction(parts.settings), subject)
+        changes = masked(plan.draft.changes, parts.hidden, subject)
         if not as_json:
             _show(plan, changes)
         wanted = not plan.is_empty and confirmed("Register and replay?", yes)

@@ -16,7 +16,6 @@ from consumer.cli.schema_changes import (
     step_document,
 )
 from consumer.cli.schema_parts import AsJson, Subject, head_of, no_version, opened
-from consumer.options import redaction
 from consumer.redaction.changes import masked
 from consumer.schema.diff import diff as compare
 
@@ -45,7 +44,7 @@ def diff(
         before = parts.core.registry.version(subject, older) if older else None
         if after is None or (older and before is None):
             raise no_version(head, newer if after is None else older)
-        masks = redaction(parts.settings)
+        masks = parts.hidden
         steps = [
             replace(step, changes=masked(step.changes, masks, subject))
             for step in parts.core.registry.steps(subject, older, newer)

@@ -13,12 +13,13 @@ import typer
 from config.person import user_name
 from config.settings import Settings
 from consumer.approval import Approval
-from consumer.cli.context import load_settings
+from consumer.cli.context import load_settings, masks_beside
 from consumer.clock import utc_now
 from consumer.errors import SetupError
 from consumer.held import HeldEvents
 from consumer.options import event_fields, retry_rules, schema_policy
 from consumer.parsing import EventParser
+from consumer.redaction import Redaction
 from consumer.replay import Replay
 from consumer.runtime import Core, open_core
 from consumer.schema.model import SchemaVersion
@@ -46,6 +47,7 @@ class Parts:
     parser: EventParser
     letters: HeldLetters
     one_subject: str | None
+    hidden: Redaction
 
     def approval(self) -> Approval:
         held = HeldEvents(self.letters, self.parser, self.one_subject)
@@ -112,4 +114,5 @@ def _parts(core: Core, settings: Settings) -> Parts:
         parser=EventParser(event_fields(settings), settings.cxone_store_max_depth),
         letters=HeldLetters(core.database[mongo.DEAD_LETTERS]),
         one_subject=COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None,
+        hidden=masks_beside(settings, core),
     )

@@ -6,12 +6,14 @@ import io
 import re
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 from dotenv import dotenv_values
 
 from consumer.errors import SetupError
 
 SECRET, PREVIOUS = "CXONE_SHARED_SECRET", "CXONE_SHARED_SECRET_PREVIOUS"
+CONFIG = "CXONE_CONFIG"
 _PLAIN = re.compile(r"[A-Za-z0-9_./+:@-]+=*")
 
 _TEMPLATE = """\
@@ -34,6 +36,9 @@ _TEMPLATE = """\
 #CXONE_CONSOLE_PASSWORD=
 # The name browsers ask for, where a proxy stands before it.
 #CXONE_CONSOLE_HOSTS=console.example.com
+
+# Contracts, defaults and masks of single event types, for the service and for every command.
+{config}
 
 # How CXone signs, where it differs; `cxone-consumer doctor` says what would verify.
 #CXONE_SIGNATURE_HEADER=X-Nice-Webhook-Signature
@@ -67,16 +72,20 @@ def fresh_secret(previous: str | None = None) -> Shared:
     return Shared(secrets.token_urlsafe(32), previous, fresh=True)
 
 
-def settings_text(shared: Shared) -> str:
-    """The text of the file; raises SetupError for a secret that no line of it can hold."""
+def settings_text(shared: Shared, config: Path | None = None) -> str:
+    """The text of the file, which names the TOML file `config`; raises SetupError for a secret or
+    path that no line of it can hold."""
     lines = [f"{SECRET}={_quoted(shared.current)}"]
     if shared.previous:
         lines.append("# Remove it when CXone signs with the new one.")
         lines.append(f"{PREVIOUS}={_quoted(shared.previous)}")
-    text = _TEMPLATE.replace("{secrets}", "\n".join(lines))
+    named = f"#{CONFIG}=cxone.toml" if config is None else f"{CONFIG}={_quoted(str(config))}"
+    text = _TEMPLATE.replace("{config}", named).replace("{secrets}", "\n".join(lines))
     written = dotenv_values(stream=io.StringIO(text), interpolate=False)
     if written.get(SECRET) != shared.current or written.get(PREVIOUS) != shared.previous:
         raise SetupError("the old secret cannot be written as it is: use --new-secret")
+    if config is not None and written.get(CONFIG) != str(config):
+        raise SetupError(f"{config} cannot be named in the file: choose a plainer path")
     return text
 
 

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 from config.person import user_name
 from config.settings import Settings
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.cli.context import load_settings
+from consumer.cli.context import load_settings, masks_beside
 from consumer.cli.reveal import Reveal
 from consumer.clock import utc_now
 from consumer.data_dir import DataDirectory
@@ -75,7 +75,7 @@ def export(
     """
     settings = load_settings(ctx)
     directory = directory_in(settings.cxone_data_dir)
-    masks = redaction(settings)
+    masks = _masks(settings)
     if reveal and masks:
         _write_down(settings)
         masks = Redaction()
@@ -102,6 +102,15 @@ def export(
         error_console().print(note)
 
 
+def _masks(settings: Settings) -> Redaction:
+    """What to hide; where MongoDB is away nobody tells what the service hides besides."""
+    try:
+        with open_core(settings) as core:
+            return masks_beside(settings, core)
+    except (StoreUnavailable, NoMongo):
+        return redaction(settings)
+
+
 def _write_down(settings: Settings) -> None:
     """Say in the audit that somebody copied what is masked, and in the log where it is away."""
     who = user_name()
@@ -125,6 +134,8 @@ def drain(ctx: typer.Context, as_json: AsJson = False) -> int:
                 raise bar
         if not outage.is_over():
             raise StoreUnavailable("MongoDB takes no writes now: the spool stays as it is")
+        # What waits is judged by these settings.
+        masks_beside(settings, core)
         directory = directory_in(settings.cxone_data_dir)
         with closing(Spool(directory, settings.cxone_spool_max_bytes)) as spool:
             job = DrainSpool(

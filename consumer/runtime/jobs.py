@@ -18,6 +18,7 @@ from consumer.options import (
     shared_secrets,
 )
 from consumer.runtime.core import Core
+from consumer.runtime.fleet import facts
 from consumer.runtime.periodic import Periodic
 from consumer.spool import Spool
 from consumer.storage import mongo
@@ -116,9 +117,12 @@ def periodic(
         retention_days=settings.cxone_retention_days,
         clock=clock,
     )
+    set_up = facts(settings)
     instance = this_process(version("cxone-consumer"), settings.dd_hostname)
     heartbeat = Heartbeat(
-        Instances(database[mongo.INSTANCES]), instance, lambda: {"spool": _spool_facts(spool)}
+        Instances(database[mongo.INSTANCES]),
+        instance,
+        lambda: {"spool": _spool_facts(spool), **set_up},
     )
     secrets = NoteSecrets(shared_secrets(settings), metrics, SecretUse(database[mongo.SECRET_USE]))
     history = RecordHistory(metrics, IngestHistory(database), instance.id, clock)

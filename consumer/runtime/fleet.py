@@ -1,0 +1,115 @@
+"""Tell the other processes what this one was set up with, and compare."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import Any
+
+from config.settings import Settings
+from config.subjects import SubjectRules
+from consumer.options import redaction
+from consumer.redaction import Paths, Redaction
+from consumer.storage.instances import SILENT_AFTER
+
+Document = dict[str, Any]
+
+# What processes of one database must agree on, by group: settings, and what stands in the tables
+# of single subjects. No secrets: a digest of a short one could be guessed.
+_GROUPS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
+    {
+        "contracts": (
+            ("cxone_schema_scope", "cxone_on_new_field", "cxone_on_type_conflict"),
+            ("on_new_field", "on_type_conflict", "maps", "objects"),
+        ),
+        "defaults": (("cxone_defaults",), ("defaults",)),
+        "dedupe": (("cxone_dedupe", "cxone_id_field", "cxone_type_field"), ()),
+    }
+)
+# A process that has more rules than this keeps them to itself: each sign of life carries them.
+_MOST_RULES = 500
+
+
+def facts(settings: Settings) -> Document:
+    """What a process says of its settings in its sign of life: a digest for each group, and the
+    rules of CXONE_REDACT (None where they are too many)."""
+    masks = redaction(settings)
+    shared = sum(map(len, (masks.general, *masks.subjects.values()))) <= _MOST_RULES
+    return {"settings": _digests(settings), "redact": _plain(masks) if shared else None}
+
+
+def masks_of_all(settings: Settings, processes: Iterable[Document]) -> Redaction:
+    """What these settings hide, and what any of the processes does."""
+    found = redaction(settings)
+    general, subjects = set(found.general), dict(found.subjects)
+    for process in processes:
+        rules = (process.get("facts") or {}).get("redact") or {}
+        general |= _paths(rules.get("general", ()))
+        for each in rules.get("subjects", ()):
+            subject = str(each["subject"])
+            subjects[subject] = subjects.get(subject, frozenset()) | _paths(each["paths"])
+    return Redaction(frozenset(general), subjects, found.id_field)
+
+
+def differences(settings: Settings, processes: Iterable[Document]) -> Iterator[str]:
+    """A sentence for each running process of this version whose settings say something else."""
+    ours, ours_version = _digests(settings), version("cxone-consumer")
+    for process in processes:
+        if process["silent"] > SILENT_AFTER or process.get("version") != ours_version:
+            continue
+        told = process.get("facts") or {}
+        theirs = told.get("settings") or {}
+        differing = [name for name, digest in ours.items() if theirs.get(name, digest) != digest]
+        where = f"the service on {process['host']} (process {process['pid']})"
+        if differing:
+            yield (
+                f"the {' and '.join(differing)} of these settings are not those of {where}: name"
+                " its file with --config, or its settings with --env-file"
+            )
+        if "redact" in told and told["redact"] is None:
+            yield f"{where} masks more than {_MOST_RULES} fields, and this command only its own"
+
+
+def _digests(settings: Settings) -> dict[str, str]:
+    return {
+        name: _digest(
+            [getattr(settings, field) for field in fields]
+            + [
+                (subject, [_json(getattr(rules, field)) for field in of_subject])
+                for subject, rules in sorted(settings.subjects.items())
+                if of_subject and _says_something(rules, of_subject)
+            ]
+        )
+        for name, (fields, of_subject) in _GROUPS.items()
+    }
+
+
+def _says_something(rules: SubjectRules, fields: Iterable[str]) -> bool:
+    return any(getattr(rules, field) for field in fields)
+
+
+def _json(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(masks: Redaction) -> Document:
+    return {
+        "general": sorted(map(list, masks.general)),
+        "subjects": [
+            {"subject": subject, "paths": sorted(map(list, paths))}
+            for subject, paths in sorted(masks.subjects.items())
+            if paths
+        ],
+    }
+
+
+def _paths(stored: Iterable[Iterable[str]]) -> Paths:
+    return frozenset(tuple(map(str, path)) for path in stored)
