@@ -52,8 +52,12 @@ def report(
         stamped = [version for version, count in versions.items() if count]
         if stamped:
             newest = max(latest.get(subject, 0), *stamped)
-            lacking = _backlog(book, heads, (subject, newest), bounds.floor or EPOCH)
-            counts.append(_counts(tally, subject, newest, lacking))
+            head = _head(heads, subject, newest)
+            fillable = head.newest_fillable if head else 0
+            lacking = book.events.backlog(subject, fillable, bounds.floor or EPOCH)
+            # A version that people made adds nothing that a payload could show.
+            shown = head.newest_added if head else newest
+            counts.append(_counts(tally, subject, (newest, shown), lacking))
     return Report(
         bounds.now,
         figures(counts, busiest),
@@ -72,7 +76,10 @@ def only(report: Report, subject: str) -> Report:
     )
 
 
-def _counts(tally: Tally, subject: str, latest: int, backlog: int | None) -> SubjectCounts:
+def _counts(
+    tally: Tally, subject: str, newest: tuple[int, int], backlog: int | None
+) -> SubjectCounts:
+    latest, shown = newest
     documents, recent = tally.documents[subject], tally.recent[subject]
     return SubjectCounts(
         subject=subject,
@@ -80,7 +87,7 @@ def _counts(tally: Tally, subject: str, latest: int, backlog: int | None) -> Sub
         total=sum(documents.values()),
         adopted=documents.get(latest, 0),
         recent=sum(recent.values()),
-        recent_latest=recent.get(latest, 0),
+        recent_latest=recent.get(shown, 0),
         backlog=backlog,
     )
 
@@ -89,9 +96,7 @@ def _present(versions: Mapping[int, int]) -> dict[int, int]:
     return {version: count for version, count in sorted(versions.items()) if count}
 
 
-def _backlog(book: Ledger, heads: Heads, newest: tuple[str, int], floor: datetime) -> int | None:
-    subject, version = newest
+def _head(heads: Heads, subject: str, number: int) -> SchemaVersion | None:
+    """The newest version, at least that one as far as it exists."""
     head = heads.head(subject)
-    if head is None or head.number < version:
-        head = heads.refreshed(subject)
-    return book.events.backlog(subject, head.newest_fillable if head else 0, floor)
+    return heads.refreshed(subject) if head is None or head.number < number else head

@@ -10,7 +10,7 @@ from rich.tree import Tree
 
 from consumer.printable import safe
 from consumer.schema.model import Field, SchemaVersion
-from consumer.schema.paths import ANY_KEY, Path, is_fillable, to_text
+from consumer.schema.paths import ANY_KEY, Path, to_text
 from consumer.schema.policy import Defaults
 
 _SHOWN_CHARACTERS = 60
@@ -28,15 +28,8 @@ def tree(version: SchemaVersion, defaults: Defaults) -> Tree:
 
 def field_document(field: Field, defaults: Defaults) -> dict[str, Any]:
     """A field for programs; `default` and `default_from` only where defaults are ever filled."""
-    document: dict[str, Any] = {
-        "path": list(field.path),
-        "text": to_text(field.path),
-        "types": dict(field.types),
-        "since": field.since,
-    }
-    if field.absorbed is not None:
-        document["absorbed"] = field.absorbed
-    elif is_fillable(field.path):
+    document: dict[str, Any] = {**field.to_document(), "text": to_text(field.path)}
+    if field.is_filled:
         document["default"], document["default_from"] = default_of(field, defaults)
     return document
 
@@ -51,7 +44,7 @@ def default_of(field: Field, defaults: Defaults) -> tuple[Any, str]:
 
 def unmatched(version: SchemaVersion, defaults: Defaults) -> list[Path]:
     """Paths with a default by mapping that this version does not know, or can never fill."""
-    known = {field.path for field in version.live if is_fillable(field.path)}
+    known = {field.path for field in version.fields if field.is_filled}
     return [path for path in defaults.values if path not in known]
 
 
@@ -61,7 +54,11 @@ def _label(field: Field, defaults: Defaults) -> Text:
     label.append(f"  since {field.since}", style="not bold")
     if field.path[-1] == ANY_KEY:
         label.append("  (a map: any key)", style="not bold")
-    if is_fillable(field.path):
+    if field.pinned is not None:
+        label.append("  (pinned as an object)", style="not bold")
+    if field.retired is not None:
+        label.append(f"  retired since {field.retired}", style="not bold yellow")
+    if field.is_filled:
         value, source = default_of(field, defaults)
         text = safe(json.dumps(value, ensure_ascii=False))
         if len(text) > _SHOWN_CHARACTERS:

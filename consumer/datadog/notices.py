@@ -74,7 +74,7 @@ def _lines(version: SchemaVersion) -> Iterator[str]:
 
 def _types(change: Change) -> str:
     after = _names(change.after)
-    return after if change.before is None else f"{_names(change.before)} → {after}"
+    return after if change.before in (None, change.after) else f"{_names(change.before)} → {after}"
 
 
 def _names(mask: int) -> str:

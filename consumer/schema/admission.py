@@ -62,7 +62,8 @@ def decide(
     under the bound on paths is registered, shallow paths first.
     """
     tree = shape_of(head)
-    inferred = infer(candidate.payload, tree, policy.pins, guards)
+    pins = policy.pins.with_objects(head.pinned_objects) if head else policy.pins
+    inferred = infer(candidate.payload, tree, pins, guards)
     guard = inferred.guard
     if head is not None and policy.contract.may_hold:
         would_be = tuple(changes(tree, inferred.shape, candidate.caused_by))

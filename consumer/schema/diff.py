@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from dataclasses import replace
 
 from consumer.schema.jsontypes import ARRAY, INTEGER, NUMBER, join_masks
-from consumer.schema.model import Change, ChangeClass, SchemaVersion, shape_of
-from consumer.schema.paths import ANY_KEY, ITEM, Path
+from consumer.schema.model import Change, SchemaVersion, shape_of
+from consumer.schema.paths import ANY_KEY, ITEM, Path, is_within_maps
 from consumer.schema.shape import Shape, fold, join, through_maps
 
 
 def diff(older: SchemaVersion | None, newer: SchemaVersion) -> list[Change]:
     """What `newer` knows beyond `older`, of one subject: one change for each path. None stands for
-    before version 1."""
-    return changes(shape_of(older), shape_of(newer))
+    before version 1. What people decided comes first."""
+    if older is None:
+        return changes(shape_of(None), shape_of(newer))
+    maps = {field.path[:-1] for field in older.live if field.path[-1] == ANY_KEY}
+    undone = maps & (newer.pinned_objects - older.pinned_objects)
+    # Without what stood under their `*`, for that would absorb the names again.
+    kept = tuple(each for each in older.fields if not is_within_maps(each.path, undone))
+    known = shape_of(replace(older, fields=kept))
+    return [*_decided(older, newer, undone), *changes(known, shape_of(newer))]
+
+
+def _decided(older: SchemaVersion, newer: SchemaVersion, undone: Set[Path]) -> Iterator[Change]:
+    """What people decided of the fields that both versions have, at the same positions."""
+    for was, now in zip(older.fields, newer.fields, strict=False):
+        if was.absorbed is not None:
+            continue
+        if now.erased is not None:
+            yield Change("name_erased", now.path, was.mask, was.mask)
+        elif now.path in undone:
+            yield Change("map_undone", now.path, was.mask, was.mask)
+        if now.retired is not None and was.retired is None and now.absorbed is None:
+            yield Change("field_retired", now.path, was.mask, was.mask)
 
 
 def changes(before: Shape, after: Shape, caused_by: str = "") -> list[Change]:
@@ -45,7 +66,7 @@ def _changes(before: Shape | None, after: Shape, path: Path, caused_by: str) -> 
         yield from _changes(was, child, here, caused_by)
 
 
-def _kind(before: int | None, after: int, segment: str, parent: Shape | None) -> ChangeClass | None:
+def _kind(before: int | None, after: int, segment: str, parent: Shape | None) -> str | None:
     """The class of a step of one path from a mask to another; None where nothing changed.
 
     The first item of an array that was known as empty widens it (DESIGN section 6); the fields of

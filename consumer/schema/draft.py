@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from consumer.schema.admission import Candidate, Decision, Quota, cause, decide, is_held
-from consumer.schema.diff import diff
-from consumer.schema.model import Change, SchemaVersion
+from consumer.schema.diff import changes
+from consumer.schema.model import Change, SchemaVersion, shape_of
 from consumer.schema.policy import Contract, Guards, SubjectPolicy
 
 
@@ -82,4 +82,4 @@ class Draft:
 
 def covers(version: SchemaVersion | None, other: SchemaVersion) -> bool:
     """Whether `version` knows every path and type that `other` does."""
-    return version is not None and not diff(version, other)
+    return version is not None and not changes(shape_of(version), shape_of(other))

@@ -48,10 +48,11 @@ def join_masks(one: int, other: int) -> int:
 
 
 def mask(names: Iterable[str]) -> int:
-    """The mask of type names, with integer absorbed where number stands beside it."""
+    """The mask of type names, with integer absorbed where number stands beside it. Names that only
+    newer programs know have no bit."""
     joined = 0
     for name in names:
-        joined = join_masks(joined, BITS[name])
+        joined = join_masks(joined, BITS.get(name, 0))
     return joined
 
 

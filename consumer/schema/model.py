@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as of_class
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from consumer.schema import jsontypes
 from consumer.schema.jsontypes import OBJECT
 from consumer.schema.paths import Path, is_fillable
 from consumer.schema.shape import Shape
 
-ChangeClass = Literal["field_added", "type_widened", "type_conflict", "became_map"]
+# The classes of changes that people make: they add no path and no type, whatever was sent.
+BY_HAND = frozenset({"field_retired", "map_undone", "name_erased", "alias_added", "alias_removed"})
+# What an entry of `fields` may say beside its path, `since` and `types`, each a version.
+_MARKS = ("absorbed", "retired", "object", "fill_from", "erased")
+_KNOWN = frozenset({"path", "since", "types", *_MARKS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,24 +25,51 @@ class Field:
     """A known path; `types` tells the version that first knew each type.
 
     An integer stays beside a later number, so that integers keep exhibiting the older version.
-    `absorbed` is the version in which a `*` took the path over; the entry keeps its position.
+    The marks are versions. `absorbed`: from then on the path is not live, for a `*` took it over,
+    or it was part of a map that was undone, or its name was erased; the entry keeps its position.
+    `erased`: then a name in the path became ERASED. `retired`: it is not filled any more.
+    `pinned`: the object was pinned against becoming a map. `refilled`: from there on the backfill
+    fills, where that is not `since`. `extra` is what newer programs say of the entry, kept as is.
     """
 
     path: Path
     since: int
     types: Mapping[str, int]
     absorbed: int | None = None
+    retired: int | None = None
+    pinned: int | None = None
+    refilled: int | None = None
+    erased: int | None = None
+    extra: Mapping[str, Any] = of_class(default_factory=dict)
 
     @property
     def mask(self) -> int:
         return jsontypes.mask(self.types)
 
+    @property
+    def fill_from(self) -> int:
+        """Documents stamped below it get the field from the backfill."""
+        return self.since if self.refilled is None else self.refilled
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether documents that lack the field are given it."""
+        return self.absorbed is None and self.retired is None and is_fillable(self.path)
+
+    def to_document(self) -> dict[str, Any]:
+        """The entry of `fields`; marks that say nothing are left out."""
+        marks = (self.absorbed, self.retired, self.pinned, self.refilled, self.erased)
+        told = {name: mark for name, mark in zip(_MARKS, marks, strict=True) if mark is not None}
+        known = {"path": list(self.path), "since": self.since, "types": dict(self.types)}
+        return {**self.extra, **known, **told}
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One step of a version; `before` and `after` are masks, `before` None for a path not known."""
+    """One step of a version; `before` and `after` are masks, `before` None for a path not known.
+    `kind` may be a class that only newer programs know."""
 
-    kind: ChangeClass
+    kind: str
     path: Path
     before: int | None
     after: int
@@ -67,20 +99,29 @@ class SchemaVersion:
 
     @property
     def live(self) -> tuple[Field, ...]:
-        """The fields that no `*` absorbed."""
+        """The fields that no `*` absorbed and nobody erased."""
         return tuple(field for field in self.fields if field.absorbed is None)
 
     @property
     def newest_fillable(self) -> int:
         """The highest version that added a path which can be filled; 0 if none ever did."""
-        fillable = (field.since for field in self.live if is_fillable(field.path))
-        return max(fillable, default=0)
+        return max((field.fill_from for field in self.fields if field.is_filled), default=0)
+
+    @property
+    def newest_added(self) -> int:
+        """The highest version that added a path or a type, which payloads can exhibit."""
+        return max((max(field.since, *field.types.values(), 0) for field in self.live), default=0)
+
+    @property
+    def pinned_objects(self) -> frozenset[Path]:
+        """The objects that people pinned against becoming maps."""
+        return frozenset(field.path for field in self.live if field.pinned is not None)
 
     def to_document(self) -> dict[str, Any]:
         """The document of the collection `schema_versions`."""
         return {
             "_id": {"subject": self.subject, "version": self.number},
-            "fields": [_field_document(field) for field in self.fields],
+            "fields": [field.to_document() for field in self.fields],
             "changes": [change.to_document() for change in self.changes],
             "created_at": self.created_at,
         }
@@ -92,18 +133,15 @@ def from_document(document: Mapping[str, Any]) -> SchemaVersion:
     return SchemaVersion(
         subject=document["_id"]["subject"],
         number=int(document["_id"]["version"]),
-        fields=tuple(
-            Field(
-                path=tuple(field["path"]),
-                since=int(field["since"]),
-                types={name: int(since) for name, since in field["types"].items()},
-                absorbed=field.get("absorbed"),
-            )
-            for field in document["fields"]
-        ),
+        fields=tuple(map(_field_of, document["fields"])),
         changes=tuple(map(change_of, document["changes"])),
         created_at=document["created_at"],
     )
+
+
+def is_by_hand(changes: Iterable[Change]) -> bool:
+    """Whether people made a version with these changes: no event brought anything."""
+    return all(change.kind in BY_HAND for change in changes)
 
 
 def shape_of(version: SchemaVersion | None) -> Shape:
@@ -118,24 +156,28 @@ def shape_of(version: SchemaVersion | None) -> Shape:
     return root
 
 
-def _field_document(field: Field) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "path": list(field.path),
-        "since": field.since,
-        "types": dict(field.types),
-    }
-    if field.absorbed is not None:
-        document["absorbed"] = field.absorbed
-    return document
+def _field_of(document: Mapping[str, Any]) -> Field:
+    return Field(
+        path=tuple(document["path"]),
+        since=int(document["since"]),
+        types={name: int(since) for name, since in document["types"].items()},
+        absorbed=document.get("absorbed"),
+        retired=document.get("retired"),
+        pinned=document.get("object"),
+        refilled=document.get("fill_from"),
+        erased=document.get("erased"),
+        extra={name: value for name, value in document.items() if name not in _KNOWN},
+    )
 
 
 def change_of(document: Mapping[str, Any]) -> Change:
-    """The change of a document that `to_document` wrote; raises as `from_document` does."""
-    before = document["from"]
+    """The change of a document that `to_document` wrote, or a newer program; raises as
+    `from_document` does."""
+    before = document.get("from")
     return Change(
         kind=document["class"],
         path=tuple(document["path"]),
         before=None if before is None else jsontypes.mask(before),
-        after=jsontypes.mask(document["to"]),
-        caused_by=document["caused_by"],
+        after=jsontypes.mask(document.get("to") or ()),
+        caused_by=document.get("caused_by") or "",
     )

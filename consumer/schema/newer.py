@@ -15,8 +15,8 @@ def newer_than(schema: CompiledSchema, number: int) -> CompiledSchema:
     """
     if schema.version is None:
         return schema
-    since = [field.since for field in schema.version.fields]
-    return CompiledSchema(schema.version, _newer(schema.root, since, number))
+    fill_from = [field.fill_from for field in schema.version.fields]
+    return CompiledSchema(schema.version, _newer(schema.root, fill_from, number))
 
 
 def fillings(node: ObjectNode) -> int:
@@ -26,15 +26,15 @@ def fillings(node: ObjectNode) -> int:
     return len(node.fillings) + sum(map(fillings, node.objects.values()))
 
 
-def _newer(node: ObjectNode, since: list[int], number: int) -> ObjectNode:
+def _newer(node: ObjectNode, fill_from: list[int], number: int) -> ObjectNode:
     if node.any_key is not None:
         # Nothing is ever filled in a map.
         return node
-    objects = {key: _newer(child, since, number) for key, child in node.objects.items()}
+    objects = {key: _newer(child, fill_from, number) for key, child in node.objects.items()}
     left = [
         Filling(filling.key, filling.position, filling.value, objects.get(filling.key))
         for filling in node.fillings
-        if since[filling.position] > number
+        if fill_from[filling.position] > number
     ]
     return ObjectNode(
         keys=node.keys,

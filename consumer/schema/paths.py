@@ -2,21 +2,25 @@
 
 A path is a tuple of segments from the payload's root. The segment `[]` is any item of an array,
 `*` any key of an object used as a map; every other segment is a key. A key that equals one of these
-markers, or begins with a backslash, stands with one backslash in front.
+markers, or begins with a backslash, stands with one backslash in front. So no key ever becomes
+the segment ERASED, which stands where a name was taken out for good.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 
 Path = tuple[str, ...]
 
 ITEM = "[]"
 ANY_KEY = "*"
+ERASED = "\\erased"
 
 # The names of the stored document's own fields: payload keys that collide are kept aside.
 RESERVED = frozenset({"_id", "_meta", "schema_version", "processed_at"})
 
+_MARKERS = {ITEM: ITEM, ANY_KEY: ANY_KEY, ERASED: "(erased)"}
 _SPECIAL = frozenset('.[]*"\\')
 
 
@@ -27,7 +31,7 @@ def is_reserved(key: str) -> bool:
 
 def is_key(segment: str) -> bool:
     """Whether a segment is one literal key, not a marker."""
-    return segment not in (ITEM, ANY_KEY)
+    return segment not in (ITEM, ANY_KEY, ERASED)
 
 
 def to_segment(key: str) -> str:
@@ -45,11 +49,18 @@ def is_fillable(path: Path) -> bool:
     return bool(path) and all(map(is_key, path)) and not is_reserved(to_key(path[0]))
 
 
+def is_within_maps(path: Path, objects: Set[Path]) -> bool:
+    """Whether the path is the `*` of one of these objects, or lies below it."""
+    return any(
+        segment == ANY_KEY and path[:at] in objects for at, segment in enumerate(path) if objects
+    )
+
+
 def to_text(path: Path) -> str:
-    """The path as people read it: `agent_skills[].level`, `metrics.*`, `a."b.c"`."""
+    """The path as people read it: `agent_skills[].level`, `metrics.*`, `a."b.c"`, `a.(erased)`."""
     text = ""
     for segment in path:
-        shown = segment if not is_key(segment) else _shown(to_key(segment))
+        shown = _MARKERS.get(segment) or _shown(to_key(segment))
         text += shown if segment == ITEM or not text else "." + shown
     return text
 

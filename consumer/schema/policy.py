@@ -48,10 +48,15 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """Objects and maps named by hand. A map that is registered stays one: pins cannot undo it."""
+    """Objects and maps named by hand; what is both is an object. A map that is registered stays
+    one: only `schema unmap` undoes it."""
 
     objects: frozenset[Path] = frozenset()
     maps: frozenset[Path] = frozenset()
+
+    def with_objects(self, objects: frozenset[Path]) -> Pins:
+        """These pins and further objects."""
+        return Pins(self.objects | objects, self.maps) if objects else self
 
 
 @dataclass(frozen=True, slots=True)

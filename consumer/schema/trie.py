@@ -9,7 +9,7 @@ from typing import Any
 from consumer.schema.jsontypes import PYTHON_TYPES
 from consumer.schema.model import Field as KnownField
 from consumer.schema.model import SchemaVersion
-from consumer.schema.paths import ANY_KEY, ITEM, Path, is_fillable, to_key
+from consumer.schema.paths import ANY_KEY, ITEM, Path, to_key
 from consumer.schema.policy import Defaults
 
 # What a value of each Python type exhibits: the version that first knew this. For containers that
@@ -111,7 +111,7 @@ class _Builder:
                 node.objects[key] = many.objects
             if many.arrays is not None:
                 node.arrays[key] = many.arrays
-            if is_fillable(here):
+            if child.known.is_filled:
                 value = self.defaults.value(here, child.known.mask)
                 node.fillings.append(Filling(key, child.position, value, many.objects))
         if node.fillings:
@@ -132,7 +132,9 @@ class _Builder:
 
 
 def _types(known: KnownField) -> Types:
-    types: Types = {PYTHON_TYPES[name]: since for name, since in known.types.items()}
+    types: Types = {
+        PYTHON_TYPES[name]: since for name, since in known.types.items() if name in PYTHON_TYPES
+    }
     types[type(None)] = known.since
     # Number absorbs integer: 12 after 12.5 is nothing new.
     if float in types:

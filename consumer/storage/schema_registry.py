@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from consumer.errors import ContractHold, SchemaMoved, StoreUnavailable
+from consumer.errors import ContractHold, SchemaMoved, SetupError, StoreUnavailable
 from consumer.schema.admission import Candidate, Decision, cause
 from consumer.schema.compiled import CompiledSchema
 from consumer.schema.count import Check, Gap
@@ -17,6 +17,7 @@ from consumer.schema.model import Change, SchemaVersion
 from consumer.schema.policy import SubjectPolicy
 from consumer.storage.known_schemas import KnownSchemas
 from consumer.storage.subject_schema import (
+    Make,
     SubjectSchema,
     Ticket,
     quota_of,
@@ -119,6 +120,17 @@ class SchemaRegistry(KnownSchemas):
                 " try again"
             )
         raise SchemaMoved(draft.subject, number, draft.at)
+
+    def change(self, subject: str, make: Make) -> tuple[SchemaVersion, bool]:
+        """Register what a person decides (`consumer.schema.by_hand`), whoever registers meanwhile;
+        the version that says so, and whether this call made it.
+
+        Raises SetupError for a subject without a schema and what `make` raises, StoreUnavailable
+        when nothing can be said.
+        """
+        if self.refreshed(subject) is None:
+            raise SetupError(f'no schema "{subject}": `cxone-consumer schema list` shows all')
+        return self._subject(subject).register_by_hand(make)
 
     def _keeps_out(self, subject: str) -> str | None:
         """The guard that keeps out a subject without a head here, as far as that is known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import islice
 from typing import Any, Literal
 
 from bson import CodecOptions, MaxKey
@@ -21,7 +22,13 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from consumer.schema.model import Change, SchemaVersion, change_of, from_document
+from consumer.schema.model import (
+    Change,
+    SchemaVersion,
+    change_of,
+    from_document,
+    is_by_hand,
+)
 from consumer.storage.translate import translated, unavailable
 
 Document = dict[str, Any]
@@ -105,6 +112,15 @@ class SchemaVersions:
         with translated(self._name):
             document = self._versions.find_one({"_id": _id(subject, number)}, {"created_at": 1})
         return document["created_at"] if document else None
+
+    def brought(self, subject: str, after: datetime, limit: int) -> int:
+        """How many versions made later than `after` hold what events brought, up to `limit`; those
+        that people made do not count."""
+        made = {**_of(subject), "created_at": {"$gt": after}}
+        with translated(self._name):
+            newest = self._versions.find(made, _STEP).sort("_id", DESCENDING)
+            by_events = (each for each in map(_step, newest) if not is_by_hand(each.changes))
+            return sum(1 for _ in islice(by_events, limit))
 
     def history(self, subject: str) -> Iterator[SchemaVersion]:
         """All versions of a subject, oldest first."""

@@ -25,6 +25,9 @@ _JITTER = 0.05
 # Guards that shut the whole subject for now; the others are about one event.
 _OF_THE_SUBJECT = frozenset({"paths_per_subject", "versions_per_hour"})
 
+# What a person decides: the version after a head, at a time; None where all is so already.
+Make = Callable[[SchemaVersion, datetime], SchemaVersion | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -112,6 +115,38 @@ class SubjectSchema:
             if version.number > self.schema.number:
                 self.schema = schema
 
+    def register_by_hand(self, make: Make) -> tuple[SchemaVersion, bool]:
+        """Register what `make` makes of the newest version, or of what others insert before it.
+
+        Returns the durable version, and whether it is ours; when none was made, the head. The
+        subject must have one. What `make` raises passes; raises StoreUnavailable.
+        """
+        tools, now = self._tools, stored_time(self._tools.clock())
+        unknown: list[SchemaVersion] = []
+        stalled, last = 0, -1
+        while True:
+            head = self._newest()
+            if head is None:
+                raise StoreUnavailable(f'the versions of "{self._subject}" cannot be read')
+            for tried in unknown:
+                # Others may have built on it since: the recorded change tells, not the head.
+                if tools.versions.one(self._subject, tried.number) == tried:
+                    return tried, True
+            made = make(head, now)
+            if made is None:
+                return head, False
+            stalled, last = (stalled + 1, last) if head.number == last else (0, head.number)
+            if stalled > _PATIENCE:
+                raise _unconfirmed(self._subject, made.number)
+            outcome = tools.versions.insert(made)
+            if outcome == "ours":
+                self.install(made)
+                return made, True
+            if outcome == "unknown":
+                stalled += _PATIENCE // 4
+                unknown.append(made)
+            tools.sleep(tools.jitter() * _JITTER)
+
     def _settle_all(self) -> None:
         tickets: list[Ticket] = []
         while self._waiting:
@@ -143,10 +178,7 @@ class SubjectSchema:
                 tickets[0].registered = head
             stalled, last = (stalled + 1, last) if number == last else (0, number)
             if stalled > _PATIENCE:
-                raise StoreUnavailable(
-                    f"no majority of MongoDB confirms version {number + 1} of schema"
-                    f' "{self._subject}": check the replica set'
-                )
+                raise _unconfirmed(self._subject, number + 1)
             now = tools.clock()
             quota = (
                 Quota(subject=tools.subjects.take(self._subject))
@@ -197,16 +229,27 @@ class SubjectSchema:
         return self.schema.version
 
 
+def _unconfirmed(subject: str, number: int) -> StoreUnavailable:
+    return StoreUnavailable(
+        f'no majority of MongoDB confirms version {number} of schema "{subject}":'
+        " check the replica set"
+    )
+
+
 def quota_of(tools: Tools, head: SchemaVersion | None, now: datetime) -> Quota:
     """Look up the guards over many events of a subject with this head."""
     if head is None:
         return Quota(subject=tools.subjects.has_room())
     # Numbers have no gaps: one look at the version that many ago tells how fast they came.
-    oldest = head.number - tools.guards.versions_per_hour + 1
+    most, an_hour_ago = tools.guards.versions_per_hour, now - timedelta(hours=1)
+    oldest = head.number - most + 1
     if oldest < 1:
         return Quota()
     made = tools.versions.created_at(head.subject, oldest)
-    return Quota(version=made is None or made <= now - timedelta(hours=1))
+    if made is None or made <= an_hour_ago:
+        return Quota()
+    # What people made meanwhile does not count.
+    return Quota(version=tools.versions.brought(head.subject, an_hour_ago, most) < most)
 
 
 def stored_time(now: datetime) -> datetime:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from consumer.schema.model import Field, SchemaVersion
-from consumer.schema.paths import ANY_KEY, Path, is_fillable, to_text
+from consumer.schema.paths import ANY_KEY, Path, to_text
 from consumer.schema.policy import Defaults
 
 _MOST_DEFAULT = 40
@@ -28,6 +28,7 @@ class FieldRow:
     is_map: bool
     default: str
     sent: float | None
+    retired: int | None
 
 
 def field_rows(
@@ -61,11 +62,12 @@ def _row(field: Field, defaults: Defaults, sent: float | None) -> FieldRow:
         is_map=field.path[-1] == ANY_KEY,
         default=_default(field, defaults),
         sent=sent,
+        retired=field.retired,
     )
 
 
 def _default(field: Field, defaults: Defaults) -> str:
-    if not is_fillable(field.path):
+    if not field.is_filled:
         return ""
     text = json.dumps(defaults.value(field.path, field.mask), ensure_ascii=False, default=str)
     return text if len(text) <= _MOST_DEFAULT else f"{text[:_MOST_DEFAULT]}\u2026"

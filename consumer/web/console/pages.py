@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from consumer import human
 from consumer.schema.paths import to_text
-from consumer.web.console.schema_words import change_text, types_text
+from consumer.web.console.schema_words import change_text, kind_words, types_text
 
 _PACKAGE = "consumer.web.console"
 _TYPES = {
@@ -64,6 +64,7 @@ class Pages:
             stamp=stamp,
             milliseconds=milliseconds,
             change=change_text,
+            kind=kind_words,
             path=to_text,
             types=types_text,
         )

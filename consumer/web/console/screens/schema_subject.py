@@ -17,7 +17,6 @@ from consumer.web.console.answers import Download, Missing
 from consumer.web.console.field_tree import field_rows
 from consumer.web.console.parts import Parts
 from consumer.web.console.request import Request
-from consumer.web.console.schema_words import KINDS
 from consumer.web.console.screens.schemas import held_by_subject
 
 # Newest events that are read to see who sends which field.
@@ -42,7 +41,6 @@ def common(parts: Parts, head: SchemaVersion) -> dict[str, Any]:
     policy = parts.schema_policy.of(head.subject)
     return {
         "head": head,
-        "kinds": KINDS,
         "tabs": TABS,
         "held": held_by_subject(parts).get(head.subject, 0),
         "contract": policy.contract,
