@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -79,9 +80,14 @@ class ContractHold(Held):
 
 
 class ConstraintViolation(Held):
-    """A unique index or validator of the user's own refused the document."""
+    """An index or validator of the user's own refused the document; `refusal` is the server's write
+    error, which quotes values."""
 
     reason = "constraint_violation"
+
+    def __init__(self, message: str, refusal: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.refusal = refusal or {}
 
 
 class StoreError(Held):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 import structlog
+from bson.raw_bson import RawBSONDocument
 
 from consumer.errors import (
     ConsumerError,
@@ -25,12 +26,12 @@ from consumer.guard_warnings import GuardWarnings
 from consumer.metrics import Metrics
 from consumer.metrics.table import REJECTED, SECRETS, SPOOLED, UNTRACKED, VERSIONS
 from consumer.parsing import EventParser
-from consumer.schema.defaults import fill
+from consumer.schema.defaults import Filled
 from consumer.signature import Secret, SignatureScheme, verify
 from consumer.spool import Spool
 from consumer.storage.documents import Stamp, encode, layout
 from consumer.storage.event_keys import COLLECTION_SUBJECT, EventKeys
-from consumer.storage.event_store import EventStore
+from consumer.storage.filled_events import FilledEvents
 from consumer.storage.outage import Outage
 from consumer.storage.schema_registry import Admission, SchemaRegistry
 
@@ -74,7 +75,7 @@ class Ingest:
         policy: Policy,
         parser: EventParser,
         registry: SchemaRegistry,
-        events: EventStore,
+        events: FilledEvents,
         keys: EventKeys,
         keep: Callable[[Delivery, Rejected | Held], None],
         refuse: Callable[[Delivery, SignatureError], None],
@@ -169,21 +170,26 @@ class Ingest:
         event = self._parser.parse(delivery.body if repaired is None else repaired, delivery.body)
         subject = event.type if policy.scope == "type" else COLLECTION_SUBJECT
         admission = self._registry.admit(subject, event.payload, event.id, vet=encode)
-        filled = fill(event.payload, admission)
-        stamp = Stamp(
-            subject=subject,
-            schema_version=admission.version,
-            exhibited_version=admission.exhibited,
-            received_at=delivery.received_at,
-            processed_at=self._clock(),
-            filled=filled,
-            untracked=admission.untracked,
-            repairs=repairs,
-        )
         key = delivery.key or self._keys.of(event)
-        document = encode(layout(key, event, stamp))
+
+        def document(filled: Filled) -> RawBSONDocument:
+            stamp = Stamp(
+                subject=subject,
+                schema_version=admission.version,
+                exhibited_version=admission.exhibited,
+                received_at=delivery.received_at,
+                processed_at=self._clock(),
+                filled=filled.positions,
+                unfilled=admission.version if filled.left_out else 0,
+                untracked=admission.untracked,
+                repairs=repairs,
+            )
+            return encode(layout(key, event, stamp))
+
         try:
-            new = self._events.append(document, event.digest, rekeyed=delivery.key is not None)
+            new = self._events.append(
+                subject, event, admission, document, rekeyed=delivery.key is not None
+            )
         except IdConflict:
             if delivery.key is None:
                 raise

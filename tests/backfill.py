@@ -78,6 +78,7 @@ def laid_out(schemas: SchemaRegistry, _id: str, payload: Document, subject: str 
     """The document that ingest makes of a payload under the schema as it is, registering."""
     payload = copy.deepcopy(payload)
     admission = schemas.admit(subject, payload, _id, vet=encode)
+    filled = fill(payload, admission)
     digest = hashlib.sha256(_id.encode()).digest()
     stamp = Stamp(
         subject=subject,
@@ -86,7 +87,8 @@ def laid_out(schemas: SchemaRegistry, _id: str, payload: Document, subject: str 
         received_at=LONG_AGO,
         # Not in the order of arrival, and now and then the same.
         processed_at=LONG_AGO + timedelta(milliseconds=digest[0]),
-        filled=fill(payload, admission),
+        filled=filled.positions,
+        unfilled=admission.version if filled.left_out else 0,
         untracked=admission.untracked,
     )
     return layout(_id, Event(_id, subject, payload, digest.hex()), stamp)

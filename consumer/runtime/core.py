@@ -36,9 +36,11 @@ from consumer.rejections import Rejections
 from consumer.replay import Replay
 from consumer.spool import Spool
 from consumer.storage import mongo, stored_format
+from consumer.storage.constraints import read_constraints
 from consumer.storage.dead_letters import DeadLetters
 from consumer.storage.event_keys import EventKeys
 from consumer.storage.event_store import EventStore
+from consumer.storage.filled_events import FilledEvents
 from consumer.storage.outage import Outage
 from consumer.storage.schema_registry import SchemaRegistry
 
@@ -59,12 +61,18 @@ class Core:
     database: mongo.OurDatabase
     registry: SchemaRegistry
     dead_letters: DeadLetters
+    events: FilledEvents
     ingest: Ingest
     refusals: Refusals
     metrics: Metrics
     replay: Replay
     outage: Outage
     keys: EventKeys
+
+    def refresh(self) -> None:
+        """Take over what others changed: schemas, and what may refuse events."""
+        self.registry.refresh()
+        self.events.refresh()
 
     def close(self) -> None:
         # The driver takes leave of the server, and has no time limit of its own for it.
@@ -110,11 +118,16 @@ def build_core(
         redaction=redaction(settings),
     )
     keys = EventKeys(database, settings.cxone_schema_scope, settings.cxone_dedupe)
+    events = FilledEvents(
+        EventStore(database[mongo.EVENTS], settings.cxone_dedupe == "id"),
+        registry.head,
+        lambda: read_constraints(database[mongo.EVENTS]),
+    )
     ingest = Ingest(
         policy=policy,
         parser=parser,
         registry=registry,
-        events=EventStore(database[mongo.EVENTS], settings.cxone_dedupe == "id"),
+        events=events,
         keys=keys,
         keep=rejections.keep,
         refuse=refusals.offer,
@@ -124,7 +137,17 @@ def build_core(
     )
     replay = Replay(ingest, dead_letters, clock, retry_rules(settings))
     return Core(
-        client, database, registry, dead_letters, ingest, refusals, metrics, replay, outage, keys
+        client=client,
+        database=database,
+        registry=registry,
+        dead_letters=dead_letters,
+        events=events,
+        ingest=ingest,
+        refusals=refusals,
+        metrics=metrics,
+        replay=replay,
+        outage=outage,
+        keys=keys,
     )
 
 

@@ -128,7 +128,7 @@ def periodic(
     history = RecordHistory(metrics, IngestHistory(database), instance.id, clock)
     jobs = (
         Job("prepare_store", _PREPARE_EVERY, prepare),
-        Job("refresh_schemas", _REFRESH_EVERY, core.registry.refresh),
+        Job("refresh_schemas", _REFRESH_EVERY, core.refresh),
         Job("heartbeat", BEAT_EVERY, heartbeat),
         Job("note_secrets", NOTE_EVERY, secrets),
         Job("record_history", LOOK_EVERY, history),

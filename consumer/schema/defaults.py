@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
+
+import msgspec
 
 from consumer.schema.count import Gap
 from consumer.schema.model import SchemaVersion
@@ -22,18 +24,39 @@ class Checked(Protocol):
     def gaps(self) -> Sequence[Gap]: ...
 
 
-def fill(payload: dict[str, Any], checked: Checked) -> list[int]:  # noqa: ARG001 - its gaps
-    """Add the defaults of known but absent keys to `payload` in place, after its check.
+class Filled(msgspec.Struct):
+    """What a filling did: the `positions` filled in the version's `fields`, in order, and whether
+    something that is absent was `left_out` on purpose."""
+
+    positions: list[int] = msgspec.field(default_factory=list)
+    left_out: bool = False
+
+
+def fill(
+    payload: dict[str, Any],  # noqa: ARG001 - its gaps
+    checked: Checked,
+    without: Collection[int] = (),
+) -> Filled:
+    """Add the defaults of known but absent keys to `payload` in place, after its check, but for
+    those at the positions `without`.
 
     Only to objects reachable through objects: never inside arrays or maps, over an explicit null,
-    or below null or a scalar; a filled object is filled downwards. Returns the positions filled in
-    the version's `fields`, in order.
+    or below null or a scalar; a filled object is filled downwards.
     """
-    filled: list[int] = []
+    filled = Filled()
     for value, node in checked.gaps:
-        _fill(value, node, filled)
-    filled.sort()
+        _fill(value, node, without, filled)
+    filled.positions.sort()
     return filled
+
+
+def take_out(checked: Checked, filled: Filled) -> None:
+    """Make what `fill` filled after this check as it was before."""
+    positions = frozenset(filled.positions)
+    for value, node in checked.gaps:
+        for filling in node.fillings:
+            if filling.position in positions:
+                value.pop(filling.key, None)
 
 
 def unfill(payload: dict[str, Any], positions: Iterable[int], version: SchemaVersion) -> None:
@@ -50,25 +73,32 @@ def unfill(payload: dict[str, Any], positions: Iterable[int], version: SchemaVer
             parent.pop(to_key(path[-1]), None)
 
 
-def _fill(value: dict[str, Any], node: ObjectNode, filled: list[int]) -> None:
+def _fill(
+    value: dict[str, Any], node: ObjectNode, without: Collection[int], filled: Filled
+) -> None:
     for filling in node.fillings:
         if filling.key in value:
             continue
-        if len(filled) >= MAX_ADDED:
+        if without and filling.position in without:
+            filled.left_out = True
+            continue
+        if len(filled.positions) >= MAX_ADDED:
             return
         default = filling.value
         if isinstance(default, dict | list):
             default = copy.deepcopy(default)
         value[filling.key] = default
-        filled.append(filling.position)
+        filled.positions.append(filling.position)
         if isinstance(default, dict) and filling.node is not None:
-            _fill_down(default, filling.node, filled)
+            _fill_down(default, filling.node, without, filled)
 
 
-def _fill_down(value: dict[str, Any], node: ObjectNode, filled: list[int]) -> None:
+def _fill_down(
+    value: dict[str, Any], node: ObjectNode, without: Collection[int], filled: Filled
+) -> None:
     """Fill what was just filled in, and the objects that the default itself holds."""
     for key, below in node.objects.items():
         held = value.get(key)
         if isinstance(held, dict):
-            _fill_down(held, below, filled)
-    _fill(value, node, filled)
+            _fill_down(held, below, without, filled)
+    _fill(value, node, without, filled)

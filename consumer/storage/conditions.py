@@ -6,18 +6,18 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from bson import json_util
 from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import DuplicateKeyError
 
 from consumer.storage import mongo
+from consumer.storage.constraints import read_constraints
 from consumer.storage.schema_registry import SchemaRegistry
 from consumer.storage.translate import translated
 
@@ -38,7 +38,6 @@ WAITS_FOR: dict[str, tuple[str, ...]] = {
 # would pass now.
 _OVERLAP = timedelta(minutes=10)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_NOT_AUTHORIZED = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Conditions:
         now = {
             SIGNATURE: self._signature(),
             SETTINGS: _digest(self._basis.settings),
-            CONSTRAINTS: _digest(*self._constraints()),
+            CONSTRAINTS: _digest(*read_constraints(self._events).fingerprint),
         }
         parts = {part: World(found, self._since(part, found)) for part, found in now.items()}
         return Present(parts, self._registry, self._basis.one_subject)
@@ -96,21 +95,6 @@ class Conditions:
         for part in self._basis.signing:
             mac.update(len(part).to_bytes(8, "big") + part)
         return mac.hexdigest()
-
-    def _constraints(self) -> Iterator[str]:
-        """Unique indexes and the validator of `events`, as text."""
-        with translated(self._events.name):
-            try:
-                options = self._events.options()
-                indexes = list(self._events.list_indexes())
-            except OperationFailure as error:
-                if error.code != _NOT_AUTHORIZED:
-                    raise
-                # Then a change of these is not noticed, but everything else is.
-                return
-        for name in ("validator", "validationAction", "validationLevel"):
-            yield json_util.dumps(options.get(name))
-        yield from sorted(json_util.dumps(dict(row)) for row in indexes if row.get("unique"))
 
     def _since(self, part: str, fingerprint: str) -> datetime:
         """When this fingerprint was first seen, the overlap included unless it is the first."""

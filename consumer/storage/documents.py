@@ -27,8 +27,9 @@ _MAX_BSON_BYTES = 16 * 1024 * 1024
 class Stamp(msgspec.Struct, frozen=True):
     """What the service knows of an event beside its payload (DESIGN section 5, `_meta`).
 
-    `filled`: positions in the version's `fields` of what was added; `untracked`: how many fields a
-    guard kept out of the registry; `repairs`: names of repairs made to the body.
+    `filled`: positions in the version's `fields` of what was added; `unfilled`: the version up to
+    which something was left out on purpose; `untracked`: how many fields a guard kept out of the
+    registry; `repairs`: names of repairs made to the body.
     """
 
     subject: str
@@ -37,6 +38,7 @@ class Stamp(msgspec.Struct, frozen=True):
     received_at: datetime
     processed_at: datetime
     filled: Sequence[int] = ()
+    unfilled: int = 0
     untracked: int = 0
     repairs: Sequence[str] = ()
 
@@ -71,6 +73,8 @@ def layout(_id: str, event: Event, stamp: Stamp) -> dict[str, Any]:
     }
     if stamp.filled:
         meta["filled"] = list(stamp.filled)
+    if stamp.unfilled:
+        meta["unfilled"] = stamp.unfilled
     if stamp.untracked:
         meta["untracked"] = stamp.untracked
     if shadowed:

@@ -25,12 +25,11 @@ from consumer.errors import (
     Unstorable,
 )
 from consumer.group_commit import IN_FLIGHT, GroupCommit
+from consumer.storage.constraints import DUPLICATE_KEY, Constraints, is_constraint
 from consumer.storage.translate import translated, unavailable
 
-_DUPLICATE_KEY = 11000
-_DOCUMENT_VALIDATION_FAILED = 121
-_TOO_LARGE_FOR_THE_DRIVER = 17280
-_TOO_LARGE = frozenset({10334, 17419, 17420, _TOO_LARGE_FOR_THE_DRIVER})
+_TOO_LARGE_FOR_THE_DRIVER = 10334
+_TOO_LARGE = frozenset({17419, 17420, _TOO_LARGE_FOR_THE_DRIVER})
 # Refusals of the whole command for one document in it: nested too deep (15), or no BSON (22).
 _OF_THE_DOCUMENT = frozenset({15, 22}) | _TOO_LARGE
 
@@ -106,7 +105,11 @@ class EventStore:
     def _insert_one(self, insert: _Insert) -> None:
         try:
             self._events.insert_one(insert.document)
-        except DuplicateKeyError:
+        except DuplicateKeyError as error:
+            refusal = error.details or {}
+            if _keys(refusal) and not _is_duplicate(refusal):
+                insert.refusal, insert.settled = refusal, True
+                return
             # The driver keeps to itself that no majority confirmed the document that is there: it
             # could still be rolled back. Only a bulk insert tells both.
             self._insert_many([insert])
@@ -150,7 +153,7 @@ def _nothing_was_done(failure: PyMongoError) -> bool:
 
 def _is_duplicate(refusal: Mapping[str, Any]) -> bool:
     # Only under the key pattern `_id`; another unique index refuses a different event.
-    return refusal.get("code") == _DUPLICATE_KEY and _keys(refusal) == {"_id": 1}
+    return refusal.get("code") == DUPLICATE_KEY and _keys(refusal) == {"_id": 1}
 
 
 def _keys(refusal: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,14 +163,8 @@ def _keys(refusal: Mapping[str, Any]) -> dict[str, Any]:
 def _meaning(refusal: Mapping[str, Any]) -> ConsumerError:
     """What a write error says of its document; never in the server's words, which quote values."""
     code = refusal.get("code")
-    if code in (_DUPLICATE_KEY, _DOCUMENT_VALIDATION_FAILED):
-        what = "a unique index" if code == _DUPLICATE_KEY else "the validator"
-        names = ", ".join(_keys(refusal))
-        on = f" on {names}" if names else ""
-        return ConstraintViolation(
-            f"{what}{on} of the collection `events` refused the document:"
-            " `cxone-consumer doctor` lists what can refuse events"
-        )
     if code in _TOO_LARGE:
         return Unstorable("the document is larger than MongoDB takes")
+    if is_constraint(code):
+        return ConstraintViolation(Constraints().sentence(refusal), refusal)
     return StoreError(f"MongoDB refused the document with code {code}")

@@ -13,7 +13,6 @@ from pymongo.database import Database
 from consumer.errors import (
     ConstraintViolation,
     IdConflict,
-    StoreError,
     StoreUnavailable,
     Unstorable,
 )
@@ -85,12 +84,13 @@ def test_document_the_server_finds_too_large_is_unstorable(database: Db) -> None
     assert store.append(document("b"), "d") is True
 
 
-def test_refusal_we_do_not_know_is_a_store_error_without_the_servers_words(database: Db) -> None:
-    # A text index refuses an unknown language: a WriteError of neither kind above (code 17262).
+def test_any_refusal_by_an_index_is_a_constraint_violation_without_the_servers_words(
+    database: Db,
+) -> None:
     database["events"].create_index([("words", "text")])
     store = EventStore(database["events"], conflicts_matter=False)
 
-    with pytest.raises(StoreError, match="17262") as caught:
+    with pytest.raises(ConstraintViolation, match="17262") as caught:
         store.append(document("a", words="w", language="klingon"), "d")
 
     assert "klingon" not in str(caught.value)

@@ -185,3 +185,23 @@ def test_chunked_body_verifies_like_any_other(client: Client, database: Db) -> N
     assert connection.getresponse().status == 200
     connection.close()
     assert database["events"].count_documents({"text": "in three parts"}) == 1
+
+
+def test_events_that_mongodb_takes_as_sent_are_stored_whatever_an_index_says_of_the_filling(
+    client: Client, database: Db
+) -> None:
+    database["events"].create_index("customer.email", unique=True, sparse=True)
+    client.post({"id": "0", "type": "t", "customer": {"email": "a@example.com", "name": "A"}})
+
+    answers = [
+        client.post({"id": str(number), "type": "t", "customer": {"name": "B"}})
+        for number in range(1, 4)
+    ]
+
+    assert [answer.json["status"] for answer in answers] == ["processed"] * 3
+    stored = {document["_meta"]["key"]: document for document in database["events"].find()}
+    assert stored["1"]["customer"] == {"name": "B", "email": None}
+    assert stored["3"]["customer"] == {"name": "B"}
+    assert (stored["3"]["_meta"]["unfilled"], stored["3"]["_meta"]["backfilled_to"]) == (1, 1)
+    assert "unfilled" not in stored["1"]["_meta"]
+    assert database["dead_letter_queue"].count_documents({}) == 0

@@ -1,0 +1,144 @@
+"""Store events with what they lack, and without that where an index or validator refuses it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+import structlog
+from bson.raw_bson import RawBSONDocument
+
+from consumer.errors import ConstraintViolation, Unstorable
+from consumer.events import Event
+from consumer.schema.defaults import Checked, Filled, fill, take_out
+from consumer.schema.model import SchemaVersion
+from consumer.storage.constraints import Constraints
+from consumer.storage.event_store import EventStore
+
+log = structlog.get_logger(__name__)
+
+# Positions to leave out: some, or all that there are and will be.
+Positions = frozenset[int] | range
+NOTHING: Positions = frozenset()
+EVERYTHING: Positions = range(sys.maxsize)
+# What several constraints refuse loses what each of them blames, one after the other.
+_ROUNDS = 4
+# Seconds for which what may refuse an event is taken to be what it was when somebody looked.
+_FRESH = 5.0
+
+
+class FilledEvents:
+    """Appends events filled. What a refusal blames is left out, of this event and, once that
+    helped, of all of its subject until the constraints are others.
+
+    `head` gives a subject's newest version known here, `look` reads the constraints from MongoDB.
+    """
+
+    def __init__(
+        self,
+        events: EventStore,
+        head: Callable[[str], SchemaVersion | None],
+        look: Callable[[], Constraints],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._events = events
+        self._head = head
+        self._look = look
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._without: dict[str, Positions] = {}
+        self._constraints = Constraints()
+        self._looked = float("-inf")
+        self._era = 0
+
+    def append(
+        self,
+        subject: str,
+        event: Event,
+        checked: Checked,
+        document: Callable[[Filled], RawBSONDocument],
+        *,
+        rekeyed: bool = False,
+    ) -> bool:
+        """Whether the event was new, as EventStore tells, which explains `rekeyed`; `document` lays
+        out its payload, which is filled in place.
+
+        Raises ConstraintViolation for what is refused as sent, and what EventStore raises.
+        """
+        without = self._without.get(subject, NOTHING)
+        learned, rounds, era = False, 0, 0
+        while True:
+            filled = fill(event.payload, checked, without)
+            try:
+                new = self._events.append(document(filled), event.digest, rekeyed=rekeyed)
+            except Unstorable:
+                # It may be too large only by what is filled in, which says nothing of others.
+                if not filled.positions:
+                    raise
+                learned, without = False, EVERYTHING
+                take_out(checked, filled)
+            except ConstraintViolation as error:
+                learned, rounds = True, rounds + 1
+                without = self._blamed(error, subject, filled, without, rounds)
+                era = self._era
+                take_out(checked, filled)
+            else:
+                if learned:
+                    self._remember(subject, without, era)
+                return new
+
+    def refresh(self) -> None:
+        """Fill again what was left out, if the constraints are others now; asks MongoDB only where
+        something is left out. Raises StoreUnavailable."""
+        if self._without:
+            self._look_again()
+
+    def _blamed(
+        self,
+        error: ConstraintViolation,
+        subject: str,
+        filled: Filled,
+        without: Positions,
+        rounds: int,
+    ) -> Positions:
+        """What to leave out next; raises ConstraintViolation for what no filling has caused."""
+        constraints = self._constraints
+        if self._clock() - self._looked > _FRESH or not constraints.explain(error.refusal):
+            constraints = self._look_again()
+        blames = constraints.blames(error.refusal)
+        version = self._head(subject) if filled.positions else None
+        if version is not None and isinstance(without, frozenset) and rounds <= _ROUNDS:
+            for blame in blames:
+                blamed = (p for p in filled.positions if blame.touches(version.fields[p].path))
+                if more := frozenset(blamed):
+                    return without | more
+        if filled.positions and not blames[-1].sure:
+            return EVERYTHING
+        raise ConstraintViolation(constraints.sentence(error.refusal), error.refusal) from None
+
+    def _look_again(self) -> Constraints:
+        found = self._look()
+        with self._mutex:
+            if found.fingerprint != self._constraints.fingerprint:
+                self._without, self._era = {}, self._era + 1
+            self._constraints, self._looked = found, self._clock()
+        return found
+
+    def _remember(self, subject: str, without: Positions, era: int) -> None:
+        with self._mutex:
+            if era != self._era:
+                # Others may refuse it by now, or none.
+                return
+            before = self._without.get(subject, NOTHING)
+            if isinstance(before, frozenset) and isinstance(without, frozenset):
+                without = before | without
+            elif before is EVERYTHING:
+                return
+            self._without = {**self._without, subject: without}
+        log.warning(
+            "an index or the validator refuses what is filled in: it is left out from now on",
+            subject=subject,
+            fields="all" if without is EVERYTHING else len(without),
+        )

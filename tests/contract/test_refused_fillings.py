@@ -1,0 +1,201 @@
+"""What a user's index or validator takes as sent is stored, whatever it thinks of our filling."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.errors import ConstraintViolation, Unstorable
+from consumer.events import Event
+from consumer.schema.defaults import Filled, unfill
+from consumer.schema.policy import SchemaPolicy, subject_policy
+from consumer.storage.constraints import Constraints, read_constraints
+from consumer.storage.documents import Stamp, encode, layout
+from consumer.storage.event_store import EventStore
+from consumer.storage.filled_events import FilledEvents
+from consumer.storage.schema_registry import SchemaRegistry
+from tests.backfill import LONG_AGO, payload_part, registry
+from tests.refusing import CASES, CONTACT, NAMED, ON_EMAIL, WITHOUT_EMAIL, Case
+
+Document = dict[str, Any]
+Db = Database[Document]
+
+
+class Intake:
+    """Takes payloads of the subject `s` as ingest does."""
+
+    def __init__(self, database: Db, policy: SchemaPolicy | None = None) -> None:
+        self.database = database
+        self.schemas: SchemaRegistry = registry(database, policy)
+        self.looks = 0
+        events = EventStore(database["events"], conflicts_matter=False)
+        self.events = FilledEvents(events, self.schemas.head, self._look)
+
+    def _look(self) -> Constraints:
+        self.looks += 1
+        return read_constraints(self.database["events"])
+
+    def take(self, _id: str, payload: Document) -> bool:
+        payload = copy.deepcopy(payload)
+        admission = self.schemas.admit("s", payload, _id)
+        event = Event(_id, "s", payload, _id)
+
+        def document(filled: Filled) -> Any:
+            unfilled = admission.version if filled.left_out else 0
+            stamp = Stamp("s", admission.version, 1, LONG_AGO, LONG_AGO, filled.positions, unfilled)
+            return encode(layout(_id, event, stamp))
+
+        return self.events.append("s", event, admission, document)
+
+    def inserts(self) -> int:
+        """How many inserts MongoDB was asked for, the refused ones too."""
+        wanted = {"op": "insert", "ns": f"{self.database.name}.events"}
+        return self.database["system.profile"].count_documents(wanted)
+
+    def stored(self, _id: str) -> Document:
+        found = self.database["events"].find_one({"_id": _id})
+        assert found is not None
+        return found
+
+
+def taught(database: Db, case: Case) -> Intake:
+    case.constrain(database)
+    intake = Intake(database, case.policy)
+    for number, payload in enumerate(case.knows):
+        try:
+            intake.take(f"known {number}", payload)
+        except ConstraintViolation:
+            # What it sends is refused, and known all the same.
+            continue
+    return intake
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_refused_for_its_filling_is_stored_without_what_the_refusal_blames(
+    database: Db, name: str
+) -> None:
+    case = CASES[name]
+    intake = taught(database, case)
+    database.command("profile", 2)
+
+    for number in range(3):
+        assert intake.take(str(number), case.sent)
+
+    database.command("profile", 0)
+    last = intake.stored("2")
+    assert payload_part(last) == case.stored
+    assert last["_meta"]["unfilled"] == last["schema_version"]
+    # A cause costs a second insert, once.
+    assert intake.inserts() == 4
+    # What was filled is told exactly: unfill(fill(p)) == p.
+    sent = payload_part(last)
+    head = intake.schemas.head("s")
+    assert head is not None
+    unfill(sent, last["_meta"].get("filled", []), head)
+    assert sent == case.sent
+    assert intake.take("2", case.sent) is False
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_once_the_constraint_is_gone_everything_is_filled_again(database: Db, name: str) -> None:
+    case = CASES[name]
+    intake = taught(database, case)
+    intake.take("1", case.sent)
+    intake.take("2", case.sent)
+
+    intake.events.refresh()
+    assert "unfilled" in intake.stored("2")["_meta"]
+    database["events"].drop_indexes()
+    database.command("collMod", "events", validator={})
+    intake.events.refresh()
+    intake.take("3", case.sent)
+
+    assert "unfilled" not in intake.stored("3")["_meta"]
+
+
+def test_a_process_without_refusals_never_looks_at_the_constraints(database: Db) -> None:
+    intake = Intake(database)
+    intake.take("1", CONTACT)
+    intake.take("2", NAMED)
+
+    intake.events.refresh()
+
+    assert intake.looks == 0
+    assert payload_part(intake.stored("2")) == {
+        "customer": {"name": "A", "email": None},
+        "note": None,
+    }
+
+
+def test_what_several_constraints_refuse_loses_what_each_of_them_blames(database: Db) -> None:
+    intake = Intake(database)
+    intake.take("known", {**CONTACT, "language": "english", "spare": 1})
+    database["events"].create_index(ON_EMAIL, unique=True, sparse=True)
+    database["events"].create_index([("note", "text")])
+    intake.take("1", {"customer": {"name": "B", "email": None}, "language": "english"})
+
+    intake.take("2", NAMED)
+
+    assert payload_part(intake.stored("2")) == {**WITHOUT_EMAIL, "spare": None}
+
+
+def test_what_is_refused_as_sent_names_the_index_and_is_tried_once(database: Db) -> None:
+    intake = Intake(database)
+    intake.take("known", {"order": "secret", "note": 1})
+    database["events"].create_index("order", unique=True, name="orders")
+    database.command("profile", 2)
+
+    with pytest.raises(ConstraintViolation, match="orders") as caught:
+        intake.take("1", {"order": "secret"})
+
+    database.command("profile", 0)
+    assert intake.inserts() == 1
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("index", "sent", "code"),
+    [
+        ([("w", "text")], {"w": "w", "language": "klingon"}, 17262),
+        ([("w", "text")], {"w": "w", "language": 7}, 17261),
+        ([("p", "2dsphere")], {"p": {"type": "Point", "coordinates": [900, 0]}}, 16755),
+        ([("p", "2d")], {"p": [1]}, 13068),
+        ([("p", "2d")], {"p": [900, 0]}, 13027),
+        ([("p", "2d")], {"p": {"a": None, "b": None}}, 16804),
+        ([("p", "2d")], {"p": {"a": 1, "b": None}}, 13026),
+        ([("h", "hashed")], {"h": [1]}, 16766),
+        ([("a", 1), ("b", 1)], {"a": [1], "b": [2]}, 171),
+    ],
+)
+def test_every_index_that_refuses_what_was_sent_is_named(
+    database: Db, index: Any, sent: Document, code: int
+) -> None:
+    database["events"].create_index(index, name="of the user")
+    intake = Intake(database)
+    intake.take("known", {"other": 1})
+
+    with pytest.raises(ConstraintViolation, match="of the user") as caught:
+        intake.take("1", sent)
+
+    assert str(code) in str(caught.value)
+    assert "klingon" not in str(caught.value)
+
+
+def test_one_that_is_too_large_by_its_filling_is_stored_without_and_says_nothing_of_others(
+    database: Db,
+) -> None:
+    intake = Intake(database, SchemaPolicy(subject_policy(defaults={"b": "x" * 20_000})))
+    intake.take("known", {"a": 1, "b": "b"})
+    large = {"a": "x" * (16 * 1024 * 1024 - 10_000)}
+
+    intake.take("large", large)
+    intake.take("small", {"a": "x"})
+
+    assert payload_part(intake.stored("large")) == large
+    assert intake.stored("large")["_meta"]["unfilled"] == 2
+    assert intake.stored("small")["b"] == "x" * 20_000
+    with pytest.raises(Unstorable):
+        intake.take("larger", {"a": "x" * 16 * 1024 * 1024})
