@@ -193,3 +193,11 @@ def test_wait_is_what_the_server_asks_within_bounds(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     assert wait_of(headers, NOW) == seconds
+
+
+def test_a_batch_holds_as_many_bytes_as_its_bound_and_not_one_more() -> None:
+    four = [Point(series(f"a{number}"), 1, 1.0) for number in range(4)]
+    whole = sum(len(json.dumps(document(each.series, [each]))) + 2 for each in four)
+
+    assert [len(batch) for batch in batches(four, whole)] == [4]
+    assert [len(batch) for batch in batches(four, whole - 1)] == [3, 1]

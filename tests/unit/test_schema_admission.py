@@ -212,6 +212,26 @@ def test_a_path_longer_than_can_be_stored_is_left_out_with_all_below_it() -> Non
     assert [field.path for field in decision.next.fields] == [("a",)]
 
 
+@pytest.mark.parametrize(
+    ("guards", "payload", "within"),
+    [
+        # Bytes of UTF-8 over all segments: 2 + 3 x 2 = 8.
+        (Guards(path_bytes=8), {"ab": {"ééé": 1}}, True),
+        (Guards(path_bytes=7), {"ab": {"ééé": 1}}, False),
+        (Guards(depth=2), {"a": {"b": 1}}, True),
+        (Guards(depth=1), {"a": {"b": 1}}, False),
+        (Guards(paths_per_event=3), {"a": 1, "b": 1, "c": 1}, True),
+        (Guards(paths_per_event=2), {"a": 1, "b": 1, "c": 1}, False),
+        (Guards(paths_per_subject=3), {"a": 1, "b": 1, "c": 1}, True),
+        (Guards(paths_per_subject=2), {"a": 1, "b": 1, "c": 1}, False),
+    ],
+)
+def test_each_guard_lets_in_as_much_as_it_says_and_not_one_more(
+    guards: Guards, payload: dict[str, Any], within: bool
+) -> None:
+    assert (judge(None, payload, guards=guards).guard is None) == within
+
+
 def test_a_closed_quota_registers_nothing() -> None:
     head = learn([{"a": 1}])
 

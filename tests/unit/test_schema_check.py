@@ -162,3 +162,20 @@ def test_a_map_takes_any_key() -> None:
 
     assert schema.check({"m": {"anything": {"n": 2}}}).unknown == 0
     assert schema.check({"m": {"anything": {"n": "x"}, "more": 1}}).unknown == 2
+
+
+@pytest.mark.parametrize("times", [1, 20])
+@pytest.mark.parametrize("wrap", ["array", "map"])
+def test_what_stands_in_arrays_inside_arrays_is_checked(times: int, wrap: str) -> None:
+    def payload(item: Any) -> dict[str, Any]:
+        inner = [item] * times
+        outer = [inner] * times if wrap == "array" else {f"{n:036x}": inner for n in range(times)}
+        return {"m": outer}
+
+    head = learn([payload(1), payload("text"), payload([True])])
+    schema = compile_schema(head)
+
+    assert [schema.check(payload(item)).exhibited for item in (1, "text", [True])] == [1, 2, 3]
+    assert not any(schema.check(payload(item)).unknown for item in (1, "text", [True], None))
+    assert schema.check(payload({"key": 1})).unknown
+    assert schema.check(payload([[True]])).unknown
