@@ -198,6 +198,12 @@ class Ingest:
         self._tell(delivery, subject, admission, "processed" if new else "duplicate")
         return Processed(Outcome("processed" if new else "duplicate", admission.version), key)
 
+    def take_back(self, processed: Processed) -> None:
+        """Delete the document that `process` made, unless it was there before; raises
+        StoreUnavailable."""
+        if processed.outcome.status == "processed":
+            self._events.take_back(processed.document_id)
+
     def _spool(self, delivery: Delivery, spool: Spool) -> Outcome:
         """Keep for later what MongoDB cannot take now; the drain makes it an event or dead letter.
 

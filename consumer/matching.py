@@ -11,11 +11,13 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 
+from consumer.readings import unescaped
 from consumer.schema.paths import ANY_KEY, ITEM, Path, from_text, is_key, to_key, to_segment
 
 _UNQUOTED_EQUALS = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"=])+)=(.*)', re.DOTALL)
 # As JSON writes them, so that 007 is text alone; no more digits than Decimal128 holds.
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,33}|(?:0|[1-9]\d{0,16})\.\d{1,17})", re.ASCII)
+_COUNT = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,8 @@ class Wanted:
 
     def in_body(self) -> str:
         """A regular expression of how it may stand in a body that cannot be read."""
-        escaped = {json.dumps(self.text), json.dumps(self.text, ensure_ascii=False)}
-        forms = "|".join(re.escape(form) for form in sorted(escaped))
         bare = rf"|{re.escape(self.text)}(?![\w.])" if self.number is not None or self.truth else ""
-        return f"(?:{forms}{bare})"
+        return f"""(?:["']{_written(self.text)}["']{bare})"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,16 @@ class Condition:
     def may_hold(self, body: str) -> bool:
         """Whether a body that cannot be read has the value behind the path's last key."""
         last = self.path[-1]
-        key = r'"[^"]*"' if last == ANY_KEY else re.escape(json.dumps(to_key(last))[1:-1])
-        pattern = rf"""["']?{key}["']?\s*[:=]\s*\[?\s*{self.wanted.in_body()}"""
-        return re.search(pattern, body) is not None
+        key = r"""["'\w]""" if last == ANY_KEY else _written(to_key(last))
+        # No two repetitions may meet: a megabyte of blanks would take minutes.
+        pattern = rf"""{key}["']?\s*[:=]\s*(?:\[\s*)?{self.wanted.in_body()}"""
+        return any(re.search(pattern, text) for text in unescaped(body))
+
+
+def _written(text: str) -> str:
+    """A regular expression of a text as it is, and as JSON writes it."""
+    forms = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    return f"(?:{'|'.join(re.escape(form) for form in sorted(forms))})"
 
 
 def read_condition(text: str) -> Condition:
@@ -101,19 +108,29 @@ def read_value(text: str) -> Wanted:
     return Wanted(text, Decimal(text) if _NUMBER.fullmatch(text) else None, truth)
 
 
-def _values(value: Any, path: Path) -> Iterator[Any]:
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _values(item, path)
-            # A JSON Pointer may count the item.
-            if path and path[0] == str(index):
-                yield from _values(item, path[1:])
-    elif not path:
-        yield value
-    elif isinstance(value, Mapping):
-        if is_key(path[0]):
-            if (key := to_key(path[0])) in value:
-                yield from _values(value[key], path[1:])
-        else:
-            for item in value.values():
-                yield from _values(item, path[1:])
+def _values(root: Any, path: Path) -> Iterator[Any]:
+    # Without recursion, for a dead letter may nest deeper than Python's calls; and each list once,
+    # for counted items lead to one in more ways than there are lists.
+    stack: list[tuple[Any, Path]] = [(root, path)]
+    seen: set[tuple[int, int]] = set()
+    while stack:
+        value, path = stack.pop()
+        if isinstance(value, list):
+            if (here := (id(value), len(path))) in seen:
+                continue
+            seen.add(here)
+            stack += [(item, path) for item in value]
+            if path and (index := _index(path[0])) is not None and index < len(value):
+                stack.append((value[index], path[1:]))
+        elif not path:
+            yield value
+        elif isinstance(value, Mapping):
+            if not is_key(path[0]):
+                stack += [(item, path[1:]) for item in value.values()]
+            elif (key := to_key(path[0])) in value:
+                stack.append((value[key], path[1:]))
+
+
+def _index(segment: str) -> int | None:
+    """A JSON Pointer may count the items of a list."""
+    return int(segment) if _COUNT.fullmatch(segment) else None

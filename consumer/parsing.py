@@ -61,11 +61,13 @@ class EventParser:
             return None, None
         if type(payload) is not dict:
             return None, None
-        event_id, event_type = self._id(payload), self._type(payload)
-        return (
-            event_id if _is_id(event_id) else None,
-            str(event_type) if _is_type(event_type) else None,
-        )
+        event_id = self._id(payload)
+        return event_id if _is_id(event_id) else None, self.type_of(payload)
+
+    def type_of(self, payload: dict[str, Any]) -> str | None:
+        """The type of a payload that may be no event."""
+        found = self._type(payload)
+        return str(found) if _is_type(found) else None
 
     def _object(self, body: bytes) -> dict[str, Any]:
         try:

@@ -120,6 +120,12 @@ class Replay:
         attempt["result"] = status
         if self._claims.resolve(entry, processed.document_id, attempt, now):
             return Replayed(True, status, status="resolved")
+        # One that expired went by itself, and is wanted.
+        expires_at = entry.get("expires_at")
+        expired = expires_at is not None and expires_at <= self._clock()
+        if not expired and self._claims.is_gone(entry["_id"]):
+            self._ingest.take_back(processed)
+            return Replayed(False, "erased", "its entry was erased meanwhile", "erased")
         # Whoever took the entry over finds the event stored, by its `_id`.
         return Replayed(True, status, "its entry was taken over by another process")
 

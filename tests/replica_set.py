@@ -30,9 +30,11 @@ NAME = "tests"
 
 
 class Node:
-    """One mongod on files and a port of its own; `index` is its place in the set."""
+    """One mongod on files and a port of its own; `index` is its place in the set, unless it stands
+    `alone`, in none."""
 
-    def __init__(self, mongod: Path, directory: Path, index: int) -> None:
+    def __init__(self, mongod: Path, directory: Path, index: int, *, alone: bool = False) -> None:
+        self._set = [] if alone else ["--replSet", NAME]
         self.index = index
         self.port = port.choose(None)
         self._mongod = mongod
@@ -56,7 +58,7 @@ class Node:
         database.mkdir(parents=True, exist_ok=True)
         command = [str(self._mongod), "--dbpath", str(database), "--port", str(self.port)]
         command += ["--bind_ip", "127.0.0.1", "--networkMessageCompressors", "disabled"]
-        command += ["--replSet", NAME, "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"]
+        command += [*self._set, "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"]
         command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
         command += ["--logpath", str(self._directory / "mongod.log"), "--logappend"]
         if sys.platform != "win32":

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from config.person import user_name
 from config.settings import Settings
 from consumer.cli.console import error_console
 from consumer.cli.context import load_settings
-from consumer.cli.events_view import found_table, tell
+from consumer.cli.events_view import places_table, tell
 from consumer.clock import utc_now
-from consumer.erasure import Erased, erase
+from consumer.erasure import Erased, erase, places
 from consumer.matching import Condition, read_condition, read_path, read_value
-from consumer.parsing import pointer
+from consumer.options import event_fields
+from consumer.parsing import EventParser
 from consumer.runtime import Core, open_core
 from consumer.schema.paths import to_text
 from consumer.storage import mongo
 from consumer.storage.adoption_counts import Superseded
 from consumer.storage.audit import Audit
-from consumer.storage.erasing import Erasing, Found
+from consumer.storage.erasing import Erasing, Found, Reach
 from consumer.storage.instances import Instances
 from consumer.storage.person_query import Person
 from consumer.storage.recount_mark import RecountMark
@@ -54,6 +56,13 @@ def erase_events(
         ),
     ] = None,
     event_type: Annotated[str | None, typer.Option("--type", help="Only of this type.")] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every event, for JSON inside its strings.")
+    ] = False,
+    also_unknown: Annotated[
+        bool,
+        typer.Option("--also-unknown", help="With --type: dead letters of no known type, too."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
@@ -62,8 +71,9 @@ def erase_events(
 
     A FIELD is a path (agent.name, participants[].email, a."b.c", metrics.*.owner) or a JSON
     Pointer; lists are looked through. A VALUE fits text and the number it reads as; in double
-    quotes, text alone. Dead letters are read too, repaired if need be; one that cannot be read goes
-    where its text has the value behind the field's name.
+    quotes, text alone. Dead letters are read too, also JSON inside their strings, forms and gzip,
+    repaired if need be; one that cannot be read goes where its text has the value behind the
+    field's name, and is listed otherwise. JSON inside strings of events takes --deep.
 
     Not erased: backups, logs, what waits in spools (it is said), and the ids that schema versions
     name as their cause. Cut off, it can be run again.
@@ -72,28 +82,26 @@ def erase_events(
     """
     settings = load_settings(ctx)
     person = _person(settings, ids or [], where or [], event_type)
+    reach = Reach(deep=deep, also_unknown=also_unknown)
     with open_core(settings) as core:
-        type_of = pointer(settings.cxone_type_field)
         erasing = Erasing(
             core.database,
-            lambda payload: str(type_of(payload)),
+            EventParser(event_fields(settings), settings.cxone_store_max_depth).type_of,
             by_subject=settings.cxone_schema_scope == "type",
         )
-        found = erasing.find(person)
+        found = _look(erasing, person, reach)
+        erased = None
+        if found and not dry_run:
+            if not yes:
+                error_console().print(places_table(list(places(found, None))))
+                if not typer.confirm("Erase them for good?", default=False, err=True):
+                    error_console().print("Nothing was erased.")
+                    return 1
+            _write_down(core, person, found)
+            erased = _erase(core, erasing, person, replace(reach, until=utc_now()), found)
+            _count_again(core, settings)
         spooled = _spooled(core)
-        if dry_run or not found:
-            tell(found, None, spooled, as_json=as_json)
-            return 0
-        asked = not yes
-        if asked:
-            error_console().print(found_table(found))
-            if not typer.confirm("Erase them for good?", default=False, err=True):
-                error_console().print("Nothing was erased.")
-                return 1
-        _write_down(core, person, found)
-        erased = _erase(core, erasing, person, found)
-        _count_again(core, settings)
-    tell(found, erased, spooled, as_json=as_json, shown=asked)
+    tell(found, erased, spooled, as_json=as_json, deep=deep)
     return 0
 
 
@@ -131,13 +139,27 @@ def _write_down(core: Core, person: Person, found: Found) -> None:
     )
 
 
-def _erase(core: Core, erasing: Erasing, person: Person, found: Found) -> Erased:
+def _look(erasing: Erasing, person: Person, reach: Reach) -> Found:
+    err = error_console()
+    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = reach.deep and err.is_terminal
+    with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
+        task = bar.add_task("", total=erasing.count() if shown else None)
+        return erasing.find(person, reach, lambda: bar.advance(task))
+
+
+def _erase(core: Core, erasing: Erasing, person: Person, reach: Reach, found: Found) -> Erased:
     err = error_console()
     columns = (TextColumn("Erasing"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=len(found.events))
-        mark = RecountMark(core.database)
-        return erase(erasing, mark, person, found, lambda count: bar.advance(task, count))
+        return erase(
+            erasing,
+            RecountMark(core.database),
+            found,
+            lambda: erasing.find(person, reach),
+            lambda count: bar.advance(task, count),
+        )
 
 
 def _count_again(core: Core, settings: Settings) -> None:

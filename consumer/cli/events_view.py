@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group
 
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.erasure import Erased
+from consumer.erasure import Erased, Place, places
 from consumer.storage.erasing import Found
 
 
@@ -17,31 +18,43 @@ def tell(
     spooled: dict[str, int],
     *,
     as_json: bool,
-    shown: bool = False,
+    deep: bool,
 ) -> None:
-    """`shown`: what was found stands on the screen already, above the question."""
+    """What became of each place; `erased` is None where nothing was to be. `spooled` is what waits
+    on other machines."""
+    last = erased.left if erased else found
+    rows = list(places(found, erased))
+    rows += [
+        Place(f"spool on {host}", "deliveries", depth, 0, depth, "not searched")
+        for host, depth in sorted(spooled.items())
+    ]
     if as_json:
         facts: dict[str, Any] = {
             "found": {
                 "events": dict(found.subjects),
                 "dead_letters": dict(found.reasons),
-                "unreadable": found.unreadable,
+                "unreadable": found.by_text,
                 "more": found.more,
             },
-            "erased": erased,
+            "erased": {"events": erased.events, "dead_letters": erased.dead_letters}
+            if erased
+            else None,
             "spooled": spooled,
+            "places": rows,
+            "unread": last.unread,
+            "untyped": last.untyped,
+            "deep": {"documents": found.read, "seconds": round(found.seconds, 3)} if deep else None,
         }
         print_json(facts)
         return
     out = console()
+    if rows:
+        out.print(places_table(rows, "Found, and there is more" if found.more else ""))
     if not found:
         out.print("Nothing is kept that fits.")
     elif erased is None:
-        out.print(found_table(found))
         out.print("Nothing was erased: without --dry-run it would be.")
     else:
-        if not shown:
-            out.print(found_table(found))
         out.print(
             f"Erased: {erased.events:,} of the events, {erased.dead_letters:,} of the dead letters."
             " Adoption is counted without them."
@@ -51,12 +64,18 @@ def tell(
             f"{depth:,} deliveries wait in the spool on {host}, unsearched:"
             " run this again once they are drained"
         )
+    if deep:
+        error_console().print(f"{found.read:,} events were read in {found.seconds:,.1f} s")
+    else:
+        error_console().print(
+            "JSON inside strings of events was not looked into: --deep does, and reads every event"
+        )
 
 
-def found_table(found: Found) -> Group:
-    rows = [("events", name, count) for name, count in found.subjects.most_common()]
-    rows += [("dead letters", name, count) for name, count in found.reasons.most_common()]
-    title = "Found, and there is more" if found.more else "Found"
-    if found.unreadable:
-        title += f" (dead letters that cannot be read, but have the value: {found.unreadable:,})"
-    return table(("what", "type or reason", "count"), rows, title=title)
+def places_table(rows: Sequence[Place], title: str = "") -> Group:
+    """One row for each place and kind."""
+    return table(
+        ("place", "what", "found", "removed", "stays", ""),
+        [(e.place, e.kind, e.found, e.removed, e.stays, e.why) for e in rows],
+        title=title,
+    )

@@ -24,6 +24,11 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _BOM = b"\xef\xbb\xbf"
+# A string in which an object or a list of such, or of strings, may be written.
+_IS_JSON = re.compile(r'[ \t\r\n\ufeff]*(?:\{[ \t\r\n]*["}]|\[[ \t\r\n]*["\[{]|")')
+_MAY_OPEN = b'{["\\ \t\r\n\xef'
+# JSON in a string in a string and so on; what lies deeper is hidden as a whole.
+_LEVELS = 8
 # Nothing is stored that is deeper than 100; keeping track of more would only cost time.
 _DEPTH = 256
 # Stars for all that may not be seen behind a fault.
@@ -31,9 +36,33 @@ _BLOT = bytes(byte if byte in PUNCTUATION else ord("*") for byte in range(256))
 
 
 def mask(raw: bytes, paths: Paths) -> MaskedBody:
-    """The body, with what the paths lead to hidden; null stays visible, for it says nothing of
-    anybody and much to whoever looks for a fault."""
-    return _Scan(raw).run(paths)
+    """The body, with what the paths lead to hidden, in JSON in its strings too; null stays visible,
+    for it says nothing of anybody and much to whoever looks for a fault."""
+    return _Scan(raw, paths, 0).run(paths)
+
+
+def masked_text(text: str, paths: Paths, whole: Paths, level: int = 0) -> str:
+    """A string as it may be shown. JSON in it is what its place says, to which `paths` go on, and
+    perhaps a payload of its own, for which `whole` are the paths; the mask where it breaks."""
+    if not whole or not _IS_JSON.match(text):
+        return text
+    # More texts begin with a quotation than are one.
+    if text.lstrip(" \t\r\n\ufeff")[:1] == '"' and not _is_quoted(text):
+        return text
+    if level == _LEVELS:
+        return MASK
+    raw = text.encode("utf-8", "surrogatepass")
+    body = _Scan(raw, whole, level + 1).run(paths | whole)
+    if not body.spans:
+        return text
+    return body.shown.decode("utf-8", "surrogatepass") if body.fault is None else MASK
+
+
+def _is_quoted(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text.lstrip("\ufeff"), strict=False), str)
+    except ValueError:
+        return False
 
 
 @dataclass(slots=True)
@@ -54,8 +83,10 @@ class _Fault(Exception):
 class _Scan:
     """One pass over a body; `_at` is the byte up to which it was read for certain."""
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: bytes, whole: Paths, level: int) -> None:
         self._raw = raw
+        self._whole = whole
+        self._level = level
         self._at = len(_BOM) if raw.startswith(_BOM) else 0
         self._spans: list[Span] = []
         self._values: list[tuple[int, int]] = []
@@ -74,10 +105,24 @@ class _Scan:
         except _Fault:
             fault = self._at
         if fault is not None:
-            self._spans = [Span(*value, _INSTEAD) for value in self._values if value[1] <= fault]
-            if rest := self._raw[fault:]:
-                self._spans.append(Span(fault, len(self._raw), rest.translate(_BLOT)))
+            self._hide_all(fault)
         return MaskedBody(self._raw, tuple(self._spans), fault)
+
+    def _hide_all(self, fault: int) -> None:
+        """Hide every value in front of the fault, the keys below a masked one with it, and whatever
+        is behind it; so in a masked value that did not end."""
+        certain = fault if self._hiding is None else self._hiding[1]
+        whole = [span for span in self._spans if span.instead == _INSTEAD]
+        spans, at = [], 0
+        for start, end in (*self._values, (certain, certain)):
+            while at < len(whole) and whole[at].start <= start:
+                spans.append(whole[at])
+                at += 1
+            if start < certain and not (spans and start < spans[-1].end):
+                spans.append(Span(start, end, _INSTEAD))
+        if rest := self._raw[certain:]:
+            spans.append(Span(certain, len(self._raw), rest.translate(_BLOT)))
+        self._spans = spans
 
     def _step(self, level: _Level) -> None:
         found = self._piece(self._at)
@@ -105,7 +150,7 @@ class _Scan:
         colon = self._piece(found.end())
         if colon["mark"] != b":":
             raise _Fault
-        key = _key(found["text"])
+        key = _text(found["text"])
         self._at = colon.end()
         self._value(below(level.paths, key), self._at)
 
@@ -126,12 +171,25 @@ class _Scan:
             self._values.append((start, self._at))
             if hides:
                 self._hide(start)
+            elif found["text"] is not None and self._hiding is None:
+                self._hide_inside(start, found["text"], paths)
 
     def _close(self) -> None:
         self._levels.pop()
         if self._hiding is not None and self._hiding[0] == len(self._levels):
             start, self._hiding = self._hiding[1], None
             self._hide(start)
+
+    def _hide_inside(self, start: int, quoted: bytes, paths: Paths) -> None:
+        # Nearly all strings are told by their first byte.
+        if quoted[1] not in _MAY_OPEN:
+            return
+        try:
+            text = _text(quoted)
+        except _Fault:
+            return
+        if (shown := masked_text(text, paths, self._whole, self._level)) != text:
+            self._spans.append(Span(start, self._at, _quoted(shown)))
 
     def _hide(self, start: int) -> None:
         self._spans.append(Span(start, self._at, _INSTEAD))
@@ -143,7 +201,14 @@ class _Scan:
         return found
 
 
-def _key(quoted: bytes) -> str:
+def _quoted(text: str) -> bytes:
+    try:
+        return json.dumps(text, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(text).encode()
+
+
+def _text(quoted: bytes) -> str:
     text = quoted.decode("utf-8", "surrogateescape")
     if "\\" not in text:
         return text[1:-1]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from consumer.redaction.body import mask
+from consumer.redaction.body import mask, masked_text
 from consumer.redaction.masked import MASK, MaskedBody
 from consumer.redaction.paths import Paths, below, inside, met, pointer
 from consumer.schema.paths import RESERVED
@@ -34,13 +34,14 @@ class Redaction:
 
     def value(self, payload: Any, subject: str | None = None) -> Any:
         """A masked copy of a payload that was read."""
-        return _masked(payload, self._paths(subject))
+        paths = self._paths(subject)
+        return _masked(payload, paths, paths)
 
     def document(self, document: Mapping[str, Any], subject: str | None = None) -> dict[str, Any]:
         """A masked copy of a document of `events`, with what it keeps aside in `_meta`."""
         paths = self._paths(subject)
         shown = {
-            key: value if key in RESERVED else _masked(value, below(paths, key))
+            key: value if key in RESERVED else _masked(value, below(paths, key), paths)
             for key, value in document.items()
         }
         meta = shown.get("_meta")
@@ -48,7 +49,7 @@ class Redaction:
             meta = dict(meta)
             if "shadowed" in meta:
                 meta["shadowed"] = [
-                    {**each, "value": _masked(each["value"], below(paths, each["name"]))}
+                    {**each, "value": _masked(each["value"], below(paths, each["name"]), paths)}
                     for each in meta["shadowed"]
                 ]
             if "key" in meta:
@@ -72,13 +73,13 @@ class Redaction:
         return self.general | self.subjects.get(subject, frozenset())
 
 
-def _masked(value: Any, paths: Paths) -> Any:
-    if not paths or value is None:
+def _masked(value: Any, paths: Paths, whole: Paths) -> Any:
+    if not whole or value is None:
         return value
     if met(paths):
         return MASK
     if isinstance(value, Mapping):
-        return {key: _masked(item, below(paths, key)) for key, item in value.items()}
+        return {key: _masked(item, below(paths, key), whole) for key, item in value.items()}
     if isinstance(value, list):
-        return [_masked(item, inside(paths, index)) for index, item in enumerate(value)]
-    return value
+        return [_masked(item, inside(paths, index), whole) for index, item in enumerate(value)]
+    return masked_text(value, paths, whole) if isinstance(value, str) else value

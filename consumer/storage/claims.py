@@ -23,7 +23,7 @@ Entry = dict[str, Any]
 
 _HISTORY_KEPT = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_UNCLAIMED = {"$lte": [{"$ifNull": ["$claim.until", _EPOCH]}, "$$NOW"]}
+UNCLAIMED = {"$lte": [{"$ifNull": ["$claim.until", _EPOCH]}, "$$NOW"]}
 _IS_DUE = {"$lte": ["$next_retry_at", "$$NOW"]}
 # What only entries have that have ended. One that is tried again and stays must not expire.
 ENDED_FIELDS = ("ended_at", "expires_at", "resolved_by", "discarded_because", "and_copies")
@@ -64,7 +64,7 @@ class Claims:
         self, _id: str, by: str, statuses: Sequence[str], *, only_due: bool = False
     ) -> Entry | None:
         """The entry, ours for LEASE; None when it is not (any more) to be had."""
-        conditions = [_UNCLAIMED, _IS_DUE] if only_due else [_UNCLAIMED]
+        conditions = [UNCLAIMED, _IS_DUE] if only_due else [UNCLAIMED]
         wanted: Entry = {
             "_id": _id,
             "status": {"$in": list(statuses)},
@@ -108,6 +108,11 @@ class Claims:
             }
         return self._record(entry, changed, attempt, ENDED_FIELDS)
 
+    def is_gone(self, _id: str) -> bool:
+        """Whether there is no such entry any more."""
+        with self._translated():
+            return self._entries.find_one({"_id": _id}, {"_id": 1}) is None
+
     def release(self, entry: Entry) -> None:
         """Give a claimed entry back as it was."""
         with self._translated():
@@ -127,7 +132,7 @@ class Claims:
                 {
                     "_id": _id,
                     "status": {"$nin": [RESOLVED, DISCARDED]},
-                    "$expr": _UNCLAIMED,
+                    "$expr": UNCLAIMED,
                 },
                 {
                     "$set": ended,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-import msgspec
 import pymongo
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from consumer.repairs import repair
+from consumer.readings import said, said_by
+from consumer.storage.claims import LEASE, UNCLAIMED
 from consumer.storage.mongo import DEAD_LETTERS, EVENTS, Document
 from consumer.storage.person_query import Person, payload_of, query
 from consumer.storage.translate import translated
@@ -22,31 +24,68 @@ from consumer.storage.whole_documents import plain
 
 # What one search remembers; another one finds the rest.
 MOST = 100_000
+# So many dead letters that stay are named.
+NAMED = 20
 _BATCH = 500
 # Seconds. A search may have to read everything there is.
 _SEARCH_TIMEOUT = 3600.0
 _DELETE_TIMEOUT = 60.0
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+# Between two looks at dead letters that are being tried. A claim that nobody ends is over after
+# LEASE; an attempt that goes on all the same takes its event back.
+_LOOK_EVERY = 0.25
+_PATIENCE = LEASE.total_seconds() + 15.0
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument, tz_aware=True)
 _LETTER_FIELDS = (
-    *("original_payload", "edited_payload", "event_id", "event_type", "reason"),
+    *("original_payload", "edited_payload", "event_id", "event_type", "reason", "timestamp"),
     *("document_id", "resolved_by"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a search goes. `deep`: every event is read, for what stands in strings no query sees;
+    `also_unknown`: of one type, and dead letters whose type nobody knows. What was received after
+    `until` is counted, not found."""
+
+    deep: bool = False
+    also_unknown: bool = False
+    until: datetime | None = None
+
+
+@dataclass(slots=True)
+class Stays:
+    """Dead letters that stay: how many, and the first of them by `_id`."""
+
+    count: int = 0
+    ids: list[str] = field(default_factory=list)
+
+    def add(self, _id: Any) -> None:
+        self.count += 1
+        if len(self.ids) < NAMED:
+            self.ids.append(str(_id))
 
 
 @dataclass(slots=True)
 class Found:
     """What was found: `_id`s, and how many events of each subject and dead letters of each reason.
 
-    `unreadable` of the dead letters can be searched as text only. `more`: there is more than a
-    search remembers.
+    `by_text` of the dead letters could be searched as text only. `unread`: those that do not fit as
+    far as they can be read, which is not wholly; `untyped`: those that fit and may be of another
+    type. `later`: what came after the time up to which it was looked. `more`: there is more than a
+    search remembers. A deep one says how many events it `read` in how many `seconds`.
     """
 
     events: list[Any] = field(default_factory=list)
     dead_letters: list[Any] = field(default_factory=list)
     subjects: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    unreadable: int = 0
+    by_text: int = 0
+    unread: Stays = field(default_factory=Stays)
+    untyped: Stays = field(default_factory=Stays)
+    later: int = 0
     more: bool = False
+    read: int = 0
+    seconds: float = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.events or self.dead_letters)
@@ -55,102 +94,175 @@ class Found:
 class Erasing:
     """The collections `events` and `dead_letter_queue`; methods raise StoreUnavailable.
 
-    `type_of` reads the type of a payload; `by_subject`: the subject of an event is its type.
+    `type_of` reads the type of a payload, None where it has none; `by_subject`: the subject of an
+    event is its type.
     """
 
     def __init__(
-        self, db: Database[Document], type_of: Callable[[Document], object], *, by_subject: bool
+        self,
+        db: Database[Document],
+        type_of: Callable[[Document], str | None],
+        *,
+        by_subject: bool,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._events = db[EVENTS]
         self._letters = db[DEAD_LETTERS]
         self._type_of = type_of
         self._by_subject = by_subject
+        self._sleep = sleep
 
-    def find(self, person: Person) -> Found:
-        """Everything of a person, or the first of very much."""
+    def count(self) -> int:
+        """How many events there are, about."""
+        with translated(EVENTS):
+            return self._events.estimated_document_count()
+
+    def find(
+        self,
+        person: Person,
+        reach: Reach = Reach(),
+        on_read: Callable[[], object] = lambda: None,
+    ) -> Found:
+        """Everything of a person, or the first of very much; `on_read` is called for each event
+        that a deep search reads."""
         found = Found()
+        started = time.monotonic()
         with translated(EVENTS), pymongo.timeout(_SEARCH_TIMEOUT):
-            for document in self._documents(person):
-                found.events.append(document["_id"])
-                found.subjects[str((document.get("_meta") or {}).get("subject"))] += 1
-                if len(found.events) == MOST:
-                    found.more = True
-                    break
+            self._find_events(person, reach, found, on_read)
+        found.seconds = time.monotonic() - started
         with translated(DEAD_LETTERS), pymongo.timeout(_SEARCH_TIMEOUT):
-            for entry, readable in self._entries(person, set(found.events)):
-                found.dead_letters.append(entry["_id"])
-                found.reasons[str(entry.get("reason"))] += 1
-                found.unreadable += not readable
-                if len(found.dead_letters) == MOST:
-                    found.more = True
-                    break
+            became = self._find_letters(person, reach, found)
+        with translated(EVENTS), pymongo.timeout(_SEARCH_TIMEOUT):
+            # What only a deep search would find: a dead letter leads to it.
+            for batch in _batches(list(became - set(found.events))):
+                for document in self._documents({"_id": {"$in": list(batch)}}):
+                    if self._fits(document, replace(reach, deep=True), person):
+                        self._add_event(document, found)
         return found
 
     def delete_letters(self, ids: Sequence[Any]) -> int:
-        """How many of them were still there."""
-        return sum(_delete(self._letters, batch) for batch in _batches(ids))
+        """How many of them were still there. One that is being tried is waited for: its attempt
+        would go on, and make an event of it."""
+        gone = 0
+        for batch in _batches(ids):
+            waited = 0.0
+            wanted = {"_id": {"$in": list(batch)}}
+            while True:
+                tried = {} if waited > _PATIENCE else {"$expr": UNCLAIMED}
+                gone += _delete(self._letters, {**wanted, **tried})
+                with translated(DEAD_LETTERS), pymongo.timeout(_DELETE_TIMEOUT):
+                    if not tried or self._letters.find_one(wanted, {"_id": 1}) is None:
+                        break
+                self._sleep(_LOOK_EVERY)
+                waited += _LOOK_EVERY
+        return gone
 
     def delete_events(self, ids: Sequence[Any], before_each: Callable[[], None]) -> Iterator[int]:
         """Delete in batches, and say how many each was; `before_each` comes before a batch."""
         for batch in _batches(ids):
             before_each()
-            yield _delete(self._events, batch)
+            yield _delete(self._events, {"_id": {"$in": list(batch)}})
 
-    def _documents(self, person: Person) -> Iterator[Document]:
+    def _find_events(
+        self, person: Person, reach: Reach, found: Found, on_read: Callable[[], object]
+    ) -> None:
+        wanted = query(person, by_subject=self._by_subject, deep=reach.deep)
+        for document in self._documents(wanted):
+            found.read += 1
+            on_read()
+            if not self._fits(document, reach, person):
+                continue
+            if reach.until is not None and document["_meta"]["received_at"] > reach.until:
+                found.later += 1
+                continue
+            self._add_event(document, found)
+            if found.more:
+                break
+
+    def _add_event(self, document: Document, found: Found) -> None:
+        found.events.append(document["_id"])
+        found.subjects[str((document.get("_meta") or {}).get("subject"))] += 1
+        found.more = found.more or len(found.events) >= MOST
+
+    def _documents(self, wanted: Document) -> Iterator[Document]:
         # Without DBRef decoding: {"$ref", "$id"} are keys of a payload here.
         raw = self._events.with_options(codec_options=_RAW)
-        for each in raw.find(query(person, by_subject=self._by_subject)):
-            document: Document = plain(each)
-            payload = payload_of(document)
-            # The id is the one it was stored under, which the query compares itself.
-            if self._is_of_type(payload, person) and (person.ids or person.fits(payload)):
-                yield document
+        for each in raw.find(wanted):
+            yield plain(each)
 
-    def _entries(self, person: Person, events: set[Any]) -> Iterator[tuple[Document, bool]]:
-        """Dead letters of the person or about their events, and whether that could be read."""
-        wanted: Document = {}
-        if person.event_type is not None:
-            wanted = {"event_type": {"$in": [person.event_type, None]}}
-        projection = dict.fromkeys(_LETTER_FIELDS, 1)
-        for entry in self._letters.find(wanted, projection, batch_size=50):
-            about = entry.get("document_id") in events or entry.get("resolved_by") in events
-            readable = self._letter_fits(entry, person)
-            if about or readable is not None:
-                yield entry, readable is not False
-
-    def _letter_fits(self, entry: Document, person: Person) -> bool | None:
-        """True where it can be read and fits, False where its text alone says so; else None."""
-        if any(each.wanted.fits(entry.get("event_id")) for each in person.ids):
+    def _fits(self, document: Document, reach: Reach, person: Person) -> bool:
+        payload = payload_of(document)
+        if person.event_type not in (None, self._type_of(payload)):
+            return False
+        key = (document.get("_meta") or {}).get("key")
+        if any(each.wanted.fits(key) for each in person.ids):
             return True
+        if reach.deep:
+            return person.is_in(said_by(payload), self._is_event)
+        return not person.ids and person.fits(payload)
+
+    def _find_letters(self, person: Person, reach: Reach, found: Found) -> set[Any]:
+        """Dead letters of the person or about their events; the `_id`s of what they became."""
+        became, events = set(), set(found.events)
+        projection = dict.fromkeys(_LETTER_FIELDS, 1)
+        for entry in self._letters.find(self._of_type(person), projection, batch_size=50):
+            about = entry.get("document_id") in events or entry.get("resolved_by") in events
+            fits, read, type_ = self._letter(entry, person)
+            if person.event_type is not None and not about:
+                if type_ not in (None, person.event_type):
+                    continue
+                if fits and type_ is None and not reach.also_unknown:
+                    found.untyped.add(entry["_id"])
+                    continue
+            if not fits and not about:
+                if not read:
+                    found.unread.add(entry["_id"])
+                continue
+            if reach.until is not None and entry["timestamp"] > reach.until:
+                found.later += 1
+                continue
+            if entry.get("resolved_by") is not None:
+                became.add(entry["resolved_by"])
+            found.dead_letters.append(entry["_id"])
+            found.reasons[str(entry.get("reason"))] += 1
+            found.by_text += fits == "text"
+            if len(found.dead_letters) == MOST:
+                found.more = True
+                break
+        return became
+
+    def _of_type(self, person: Person) -> Document:
+        if person.event_type is None:
+            return {}
+        types = [person.event_type, None]
+        # Where all types are one subject, the entries of a backfill have its name for a type.
+        return {"$or": [{"event_type": {"$in": types}}, {"document_id": {"$exists": True}}]}
+
+    def _letter(self, entry: Document, person: Person) -> tuple[str, bool, str | None]:
+        """How a dead letter fits (`read`, by its `text` alone, or not: empty), whether all of it
+        could be read, and its type."""
+        known = any(each.wanted.fits(entry.get("event_id")) for each in person.ids)
+        fits, whole, type_ = "read" if known else "", True, entry.get("event_type")
         for name in ("original_payload", "edited_payload"):
-            body = bytes(entry.get(name) or b"")
-            payload = _read(body)
-            if isinstance(payload, dict):
-                if self._is_of_type(payload, person) and person.fits(payload):
-                    return True
-            elif person.may_fit(body.decode("utf-8", "replace")):
-                return False
-        return None
+            found = said(bytes(entry.get(name) or b""))
+            whole = whole and found.whole
+            for each in found.documents:
+                if type_ is None and isinstance(each, dict):
+                    type_ = self._type_of(each)
+            if not fits:
+                if person.is_in(found, self._is_event):
+                    fits = "read"
+                elif person.may_be_in(found):
+                    fits = "text"
+        return fits, whole, type_
 
-    def _is_of_type(self, payload: Document, person: Person) -> bool:
-        return person.event_type in (None, self._type_of(payload))
-
-
-def _read(body: bytes) -> Any:
-    """What a body says, if need be as a repair reads it; None where it cannot be read."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        repaired = repair(body, safe_only=False)
-    try:
-        return msgspec.json.decode(repaired.body) if repaired else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    def _is_event(self, payload: Document) -> bool:
+        return self._type_of(payload) is not None
 
 
-def _delete(collection: Collection[Document], batch: Sequence[Any]) -> int:
+def _delete(collection: Collection[Document], wanted: Document) -> int:
     with translated(collection.name), pymongo.timeout(_DELETE_TIMEOUT):
-        return collection.delete_many({"_id": {"$in": list(batch)}}).deleted_count
+        return collection.delete_many(wanted).deleted_count
 
 
 def _batches(ids: Sequence[Any]) -> Iterable[Sequence[Any]]:

@@ -96,6 +96,11 @@ class EventStore:
             self._same_content(document["_id"], digest)
         return False
 
+    def take_back(self, _id: str) -> None:
+        """Delete a document that was appended; raises StoreUnavailable."""
+        with translated("events"):
+            self._events.delete_one({"_id": _id})
+
     def _insert(self, inserts: Sequence[_Insert]) -> None:
         if len(inserts) == 1:
             self._insert_one(inserts[0])

@@ -89,6 +89,10 @@ class FilledEvents:
                     self._remember(subject, without, era)
                 return new
 
+    def take_back(self, _id: str) -> None:
+        """Delete a document that was appended; raises StoreUnavailable."""
+        self._events.take_back(_id)
+
     def refresh(self) -> None:
         """Fill again what was left out, if the constraints are others now; asks MongoDB only where
         something is left out. Raises StoreUnavailable."""

@@ -5,9 +5,12 @@ What fits is decided on each document: a query cannot say everything that a path
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from consumer.matching import Condition
+from consumer.readings import Said
 from consumer.schema.paths import RESERVED, is_key, is_reserved, to_key
 from consumer.storage.mongo import Document
 
@@ -21,28 +24,43 @@ class Person:
     conditions: tuple[Condition, ...] = ()
     event_type: str | None = None
 
-    def fits(self, payload: Document) -> bool:
+    def fits(self, payload: Any) -> bool:
         """Whether a payload is one of them, whatever its type."""
         if self.ids:
             return any(each.holds(payload) for each in self.ids)
         return all(each.holds(payload) for each in self.conditions)
 
-    def may_fit(self, body: str) -> bool:
-        """The same of a body that cannot be read, as far as its text says so."""
+    def is_in(self, said: Said, is_event: Callable[[Document], bool]) -> bool:
+        """Whether what was read of a body, or of a payload, is one of them. An id counts in what
+        stands in strings only where that `is_event` by itself, for other things have ids too."""
         if self.ids:
-            return any(each.may_hold(body) for each in self.ids)
-        return all(each.may_hold(body) for each in self.conditions)
+            events = [each for each in said.inner if isinstance(each, dict) and is_event(each)]
+            return any(self.fits(each) for each in (*said.documents, *events))
+        read = (*said.documents, *said.inner)
+        return all(any(each.holds(document) for document in read) for each in self.conditions)
+
+    def may_be_in(self, said: Said) -> bool:
+        """The same, with what could not be read as far as its text says so."""
+        if self.ids:
+            return any(each.may_hold(text) for each in self.ids for text in said.texts)
+        read = (*said.documents, *said.inner)
+        return all(
+            any(each.holds(document) for document in read)
+            or any(each.may_hold(text) for text in said.texts)
+            for each in self.conditions
+        )
 
 
-def query(person: Person, *, by_subject: bool) -> Document:
-    """A filter on `events`; with `by_subject` the type is the subject."""
+def query(person: Person, *, by_subject: bool, deep: bool = False) -> Document:
+    """A filter on `events`, of the type alone for a `deep` search; with `by_subject` the type is
+    the subject."""
     clauses: list[Document] = []
-    if person.ids:
+    if person.ids and not deep:
         values = [value for each in person.ids for value in each.wanted.in_bson()]
         clauses.append({"_meta.key": {"$in": values}})
     if person.event_type is not None and by_subject:
         clauses.append({"_meta.subject": person.event_type})
-    for condition in person.conditions:
+    for condition in () if deep else person.conditions:
         clauses += _clause(condition)
     return {"$and": clauses} if clauses else {}
 

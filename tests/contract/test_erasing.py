@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
+import zlib
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from pymongo.database import Database
@@ -13,8 +17,9 @@ from pymongo.database import Database
 from consumer.erasure import erase
 from consumer.errors import StoreUnavailable
 from consumer.matching import Condition, read_condition, read_path, read_value
+from consumer.parsing import EventFields, EventParser
 from consumer.storage import erasing as erasing_module
-from consumer.storage.erasing import Erasing
+from consumer.storage.erasing import Erasing, Found, Reach
 from consumer.storage.indexes import create_indexes
 from consumer.storage.person_query import Person
 from consumer.storage.recount_mark import RecountMark
@@ -31,7 +36,7 @@ ANN = "ann@example.com"
 
 
 def erasing_of(db: Db) -> Erasing:
-    return Erasing(db, lambda payload: str(payload.get("type")), by_subject=True)
+    return Erasing(db, EventParser(EventFields(), 100).type_of, by_subject=True)
 
 
 def where(*texts: str, event_type: str | None = None) -> Person:
@@ -42,10 +47,12 @@ def by_id(*ids: str) -> Person:
     return Person(ids=tuple(Condition(read_path("id"), read_value(each)) for each in ids))
 
 
-def erase_all(db: Db, person: Person) -> tuple[int, int]:
+def erase_all(db: Db, person: Person, **how: Any) -> tuple[int, int]:
+    reach = Reach(**how)
     erasing = erasing_of(db)
-    found = erasing.find(person)
-    done = erase(erasing, RecountMark(db), person, found, lambda count: None)
+    found = erasing.find(person, reach)
+    look = lambda: erasing.find(person, reach)  # noqa: E731
+    done = erase(erasing, RecountMark(db), found, look, lambda count: None)
     return done.events, done.dead_letters
 
 
@@ -152,7 +159,7 @@ def test_dead_letters_are_read_repaired_or_searched_as_text(here: Bench, databas
     found = erasing_of(database).find(person)
     done = erase_all(database, person)
 
-    assert (len(found.dead_letters), found.unreadable) == (3, 1)
+    assert (len(found.dead_letters), found.by_text) == (3, 1)
     assert done == (0, 3)
     assert sorted(bytes(each["original_payload"]) for each in here.letters()) == sorted(others)
 
@@ -166,6 +173,119 @@ def test_a_dead_letter_goes_with_the_event_that_it_became(here: Bench, database:
         )
 
     assert erase_all(database, by_id("1")) == (1, 2)
+
+
+EVENT = '{"type":"t","customer":{"email":"ann@example.com"}}'
+
+
+def packed(text: str) -> bytes:
+    return gzip.compress(text.encode())
+
+
+def broken(text: str) -> bytes:
+    return text[:-1].encode() + b',"n":nought}'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda event: event.replace("@", "\\u0040").encode(),
+        lambda event: event.replace('"email', '"\\u0065mail').encode(),
+        lambda event: broken(event.replace('"email', '"\\u0065mail').replace("@", "\\u0040")),
+        lambda event: broken(event.replace('"email":', "'email' = [ ")),
+        lambda event: json.dumps({"raw": event}).encode(),
+        lambda event: json.dumps({"customer": json.dumps(json.loads(event)["customer"])}).encode(),
+        lambda event: json.dumps({"raw": json.dumps({"raw": json.dumps([event])})}).encode(),
+        lambda event: json.dumps(event).encode(),
+        lambda event: broken(json.dumps({"raw": event})),
+        lambda event: json.dumps({"raw": event[:-1] + ",cut"}).encode(),
+        lambda event: urlencode(
+            {"customer.email": json.loads(event)["customer"]["email"]}
+        ).encode(),
+        lambda event: urlencode(
+            {"customer[email]": json.loads(event)["customer"]["email"]}
+        ).encode(),
+        lambda event: urlencode({"payload": event}).encode(),
+        lambda event: urlencode({event: ""}).encode(),
+        packed,
+        lambda event: packed(event[:10]) + packed(event[10:]),
+        lambda event: packed(json.dumps({"raw": event})),
+        lambda event: zlib.compress(event.encode()),
+        lambda event: gzip.compress(packed(event)),
+        lambda event: packed(urlencode({"payload": event})),
+        lambda event: event.encode("utf-16"),
+        lambda event: packed(event + " " * 200)[:-12],
+    ],
+)
+def test_a_dead_letter_is_found_however_it_is_packed_quoted_and_escaped(
+    here: Bench, database: Db, written: Callable[[str], bytes]
+) -> None:
+    here.receive(written(EVENT.replace("ann", "bob")))
+    here.receive(written(EVENT))
+    before = [each["_id"] for each in here.letters()]
+
+    assert erase_all(database, where("customer.email=ann@example.com")) == (0, 1)
+    assert [each["_id"] for each in here.letters()] == before[:1]
+
+
+def test_a_slash_that_is_escaped_is_a_slash(here: Bench, database: Db) -> None:
+    here.receive(rb'{"url":"https:\/\/example.com\/ann"}')
+    here.receive(rb'{"url":"https:\/\/example.com\/ann","n":nought}')
+
+    assert erase_all(database, where("url=https://example.com/ann")) == (0, 2)
+
+
+def test_what_cannot_be_read_is_listed_and_stays(here: Bench, database: Db) -> None:
+    bomb = gzip.compress(b'{"customer":{"email":"' + bytes(17 * 1024 * 1024) + b'"}}')
+    for body in (bomb, b"\x89PNG\r\n\x1a\n", b"<email>ann@example.com</email>"):
+        here.receive(body)
+    here.receive(b'{"type":"t","customer":{"email":"bo@example.com"}}')
+
+    found = erasing_of(database).find(where("customer.email=ann@example.com"))
+
+    unread = [each["_id"] for each in here.letters()[:3]]
+    assert (found.dead_letters, found.unread.count) == ([], 3)
+    assert sorted(found.unread.ids) == sorted(unread)
+
+
+def test_an_id_in_a_string_counts_only_where_an_event_stands_there(
+    here: Bench, database: Db
+) -> None:
+    here.receive(json.dumps({"agent": '{"id":"7"}'}).encode())
+    here.receive(json.dumps({"event": '{"id":"7","type":"t"}'}).encode())
+
+    assert erase_all(database, by_id("7")) == (0, 1)
+    assert b"agent" in bytes(here.letter()["original_payload"])
+
+
+def test_strings_of_events_are_looked_into_where_every_event_is_read(
+    here: Bench, database: Db
+) -> None:
+    here.receive(json.dumps({"id": "1", "type": "t", "raw": EVENT}).encode())
+    here.receive(json.dumps({"id": "2", "type": "t", "raw": EVENT.replace("ann", "bo")}).encode())
+    here.receive(json.dumps({"id": "3", "type": "u", "raw": EVENT}).encode())
+    person = where("customer.email=ann@example.com", event_type="t")
+
+    assert erase_all(database, person) == (0, 0)
+    found = erasing_of(database).find(person, Reach(deep=True))
+    assert erase_all(database, person, deep=True) == (1, 0)
+    assert left(database) == ["2", "3"]
+    assert found.read == 2
+
+
+def test_letters_of_no_known_type_stay_unless_they_are_asked_for(here: Bench, database: Db) -> None:
+    for body in (EVENT, EVENT.replace('"type":"t"', '"x":1'), EVENT.replace('"t"', '"u"')):
+        here.receive(body.encode())
+    here.receive(EVENT.encode() + b" ", secret="forged")
+    here.core.refusals.start()
+    assert here.core.refusals.settle(30)
+    person = where("customer.email=ann@example.com", event_type="t")
+
+    found = erasing_of(database).find(person)
+    assert (len(found.dead_letters), found.untyped.count) == (2, 1)
+    assert erase_all(database, person) == (0, 2)
+    assert erase_all(database, person, also_unknown=True) == (0, 1)
+    assert [each["event_type"] for each in here.letters()] == ["u"]
 
 
 VALUES = [ANN, "x", 7, 7.0, True, None]
@@ -250,7 +370,7 @@ def test_cut_off_erasing_is_ended_by_another_run_and_counted_by_the_job(
         raise StoreUnavailable("cut off")
 
     with pytest.raises(StoreUnavailable):
-        erase(erasing, RecountMark(database), person, erasing.find(person), cut_off)
+        erase(erasing, RecountMark(database), erasing.find(person), Found, cut_off)
     assert database["events"].count_documents({"owner": "a"}) == 250
 
     # Too fresh: whoever deletes counts.

@@ -104,11 +104,17 @@ def test_programs_get_json_of_an_erasure_by_id(here: Bench, erase: Command, data
     status, out, _ = erase("--id", "1", "--id", "2", "--type", "t1", "--yes", "--json")
 
     assert status == 0
-    assert json.loads(out) == {
-        "found": {"events": {"t1": 1}, "dead_letters": {}, "unreadable": 0, "more": False},
-        "erased": {"events": 1, "dead_letters": 0},
-        "spooled": {"box": 4},
+    told = json.loads(out)
+    assert told["found"] == {
+        "events": {"t1": 1},
+        "dead_letters": {},
+        "unreadable": 0,
+        "more": False,
     }
+    assert told["erased"] == {"events": 1, "dead_letters": 0}
+    assert told["spooled"] == {"box": 4}
+    rows = [(p["place"], p["kind"], p["found"], p["removed"], p["stays"]) for p in told["places"]]
+    assert rows == [("events", "t1", 1, 1, 0), ("spool on box", "deliveries", 4, 0, 4)]
 
 
 def test_what_waits_in_a_spool_is_said_not_to_be_searched(

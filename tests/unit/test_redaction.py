@@ -36,6 +36,17 @@ def shown(body: bytes, rules: Redaction = RULES, subject: str | None = None) -> 
         ('{"name":"X","name":"Y"}', '{"name":"********","name":"********"}'),
         ('{"name":null,"other":{"name":"seen"}}', '{"name":null,"other":{"name":"seen"}}'),
         ('{"note":"two\nlines","name":"X"}', '{"note":"two\nlines","name":"********"}'),
+        (r'{"x":"{\"name\":\"X\",\"n\":1}"}', r'{"x":"{\"name\":\"********\",\"n\":1}"}'),
+        (r'{"customer":"{\"email\":\"X\"}"}', r'{"customer":"{\"email\":\"********\"}"}'),
+        (r'{"x":" [\u007b\"name\":5}]"}', r'{"x":" [{\"name\":\"********\"}]"}'),
+        (r'{"x":"{\"y\":\"{\\\"name\\\":1}\"}"}',
+         r'{"x":"{\"y\":\"{\\\"name\\\":\\\"********\\\"}\"}"}'),
+        (r'"{\"name\":\"X\"}"', r'"{\"name\":\"********\"}"'),
+        (r'"\"{\\\"name\\\":1}\""', r'"\"{\\\"name\\\":\\\"********\\\"}\""'),
+        (r'{"x":"{\"name\":\"Ann"}', '{"x":"********"}'),
+        (r'{"x":"{\"first\":\"Ann\"}"}', r'{"x":"{\"first\":\"Ann\"}"}'),
+        (r'{"x":"[note] \"name\": Ann","y":"\"Ann\" she said"}',
+         r'{"x":"[note] \"name\": Ann","y":"\"Ann\" she said"}'),
         ("\ufeff[]", "\ufeff[]"),
         ("", ""),
     ],
@@ -49,9 +60,11 @@ def test_values_are_masked_by_path_and_nothing_else_is(body: str, expected: str)
     [
         ('{"id":1,"name":"Ann "Bo" S","x":2}', '{"id":#,"name":#**" *","*":*}'),
         ('{"id":1,"name":"Ann', '{"id":#,"name":"***'),
-        ('{"id":1,"name":{"first":Ann},"x":2}', '{"id":#,"name":{"first":***},"*":*}'),
+        ('{"id":1,"name":{"first":Ann},"x":2}', '{"id":#,"name":{"*****":***},"*":*}'),
+        ('{"id":1,"name":{"first":2},"x":Ann}', '{"id":#,"name":#,"x":***}'),
+        ('{"name":[{"Ann":{"Bo":[1,{"Cy":', '{"name":[{"***":{"**":[*,{"**":'),
         ('{"id":null,"Ann","x":2}', '{"id":null,"***","*":*}'),
-        ('{"name":{"id":1}},"first":"Ann"}', '{"name":{"id":#}},"*****":"***"}'),
+        ('{"name":{"id":1}},"first":"Ann"}', '{"name":#},"*****":"***"}'),
         ('{"id":1} Ann', '{"id":#} ***'),
         ("name=Ann", "********"),
     ],
@@ -69,8 +82,9 @@ def test_a_pointer_counts_items_and_reads_its_escapes() -> None:
     assert shown(b'{"a/b":{"c~d":1}}', rules) == '{"a/b":{"c~d":"********"}}'
 
 
+in_strings = st.sampled_from(["name", "email", "x"]).map(lambda key: json.dumps({key: ["a", 1]}))
 payloads = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | in_strings,
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
