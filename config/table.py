@@ -106,7 +106,10 @@ class Settings(BaseModel, frozen=True):
         1000, "Open connections; beyond them the idlest are closed.", ge=16, le=100_000
     )
     cxone_request_timeout: kinds.Seconds = _row(
-        30.0, "A request must have arrived whole by then.", ge=1, le=3600
+        30.0,
+        "A request must have arrived whole by then, and its answer be taken in as long again.",
+        ge=1,
+        le=3600,
     )
     cxone_drain_timeout: kinds.Seconds = _row(
         30.0, "How long a stopping service answers what it accepted.", ge=0, le=3600

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import time
+from time import monotonic, time
 from typing import Any
 
 import structlog
@@ -17,8 +17,11 @@ log = structlog.get_logger(__name__)
 class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
     """waitress's channel with a shorter way for answers, on a server with a `loop` (Loop).
 
-    `refused`: the request that was answered last never reached the application. `half_closed`: the
-    sender will send no more, but may wait for its answers.
+    No thread waits for a sender to take its answer: what the system does not take at once the loop
+    sends, and the next request is begun when nothing is left of it. `begun`: the first request
+    waits for a thread or has one. `refused`: the request that was answered last never reached the
+    application. `half_closed`: the sender will send no more, but may wait for its answers.
+    `sending_since`: when an answer began to wait for the sender.
     """
 
     task_class = Task
@@ -27,8 +30,10 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
     requests: list[Any]
     current_outbuf_count: int
     close_when_flushed: bool
+    begun = False
     refused = False
     half_closed = False
+    sending_since: float | None = None
 
     def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's name
         super().add_channel(map)
@@ -54,6 +59,23 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
             self.received(data)
         else:
             self._hear_the_end()
+
+    def begin(self) -> None:
+        """Have the first request answered, unless it is already, or an answer before it waits to
+        be sent; the caller holds `requests_lock`."""
+        if self.requests and not (self.begun or self.total_outbufs_len) and self.connected:
+            self.begun = True
+            self.server.add_task(self)
+
+    def handle_write(self) -> None:
+        super().handle_write()
+        self.sent()
+
+    def sent(self) -> None:
+        """Go on with what waited for an answer to be sent."""
+        self._note_unsent()
+        with self.requests_lock:
+            self.begin()
 
     def _hear_the_end(self) -> None:
         """The sender's end is not the connection's while something is still to be answered."""
@@ -97,6 +119,7 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
             for request in self.requests:
                 request.close()
             self.requests = []
+            self.begun = False
 
     def _next(self) -> None:
         """Forget the request that is answered, and see to the one that came meanwhile."""
@@ -105,10 +128,10 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
             self.current_outbuf_count = self.adj.outbuf_high_watermark
         with self.requests_lock:
             self.requests.pop(0).close()
+            self.begun = False
             read_no_more = len(self.requests) >= self.adj.channel_request_lookahead
-            if self.connected and self.requests:
-                self.server.add_task(self)
-            elif self.connected and self._waits_to_continue():
+            self.begin()
+            if not self.requests and self.connected and self.waits_to_continue():
                 self.send_continue()
         if read_no_more:
             self._wake_the_loop()
@@ -117,7 +140,7 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
         self.server.loop.tell(self)
         self.server.pull_trigger()
 
-    def _waits_to_continue(self) -> bool:
+    def waits_to_continue(self) -> bool:
         request = self.request
         return bool(
             request is not None
@@ -130,7 +153,7 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
         """Send at once what the system takes, without a detour over the buffers."""
         if type(data) is not bytes or self.total_outbufs_len or not self.connected:
             taken = int(super().write_soon(data))
-            self._wake_the_loop()
+            self._leave_to_the_loop()
             return taken
         with self.outbuf_lock:
             try:
@@ -139,5 +162,23 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
                 raise ClientDisconnected from error
         if sent < len(data):
             super().write_soon(data[sent:])
-            self._wake_the_loop()
+            self._leave_to_the_loop()
         return len(data)
+
+    def _leave_to_the_loop(self) -> None:
+        self._note_unsent()
+        self._wake_the_loop()
+        if self.will_close:
+            raise ClientDisconnected
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        """waitress would wait here for the sender."""
+
+    def _note_unsent(self) -> None:
+        with self.outbuf_lock:
+            if self.total_outbufs_len:
+                self.sending_since = self.sending_since or monotonic()
+                self.server.make_way(self, self.total_outbufs_len)
+            elif self.sending_since is not None:
+                self.sending_since = None
+                self.server.unsent.free(self)

@@ -37,6 +37,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     others: ThreadedTaskDispatcher
     shedder: ThreadedTaskDispatcher
     room: Room
+    unsent: Room
     loop: Loop
     warnings: RateLimit
 
@@ -81,6 +82,18 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             slowest = min(arriving, key=lambda one: one.receiving_since)
             slowest.refuse(OVERLOADED)
             self.room.free(slowest)
+            if slowest is channel:
+                return
+
+    def make_way(self, channel: Channel, size: int) -> None:
+        """Note what of an answer waits to be sent. Beyond the bound those that have been waiting
+        longest for their senders are closed."""
+        while not self.unsent.hold(channel, size):
+            waiting: list[Any] = list(self.unsent.holders())
+            slowest = min(waiting, key=lambda one: one.sending_since or 0)
+            self.unsent.free(slowest)
+            slowest.will_close = True
+            self.loop.tell(slowest)
             if slowest is channel:
                 return
 

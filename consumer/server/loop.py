@@ -66,6 +66,10 @@ class Loop:
         # A closed one has no descriptor, or one that is another's by now.
         if self._sockets.get(descriptor, self) is not socket:
             return
+        if getattr(socket, "will_close", False):
+            # Given up. Its sender may take nothing, and then there would be no event to close it.
+            wasyncore.write(socket)
+            return
         mask = _READ if socket.readable() else 0
         if socket.writable() and not socket.accepting:
             mask |= _WRITE

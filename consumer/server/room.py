@@ -1,4 +1,4 @@
-"""Bound the memory that bodies take while they arrive and wait."""
+"""Bound the memory that bodies take while they arrive and wait, and answers that nobody takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SMALL_BODY = 64 * 1024
 
 
 class Room:
-    """Bytes of the larger bodies, by the connection that holds each; `limit` for all together."""
+    """Bytes by the connection that holds them; `limit` for all together."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

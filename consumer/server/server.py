@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ log = structlog.get_logger(__name__)
 _LINGER = 0.5
 _HEADER_BYTES = 32 * 1024
 _RECEIVE = 32 * 1024
+# Bytes of answers that the system keeps for a connection (Linux takes twice that). By itself it
+# would keep megabytes for each of those that read nothing.
+_SEND_BUFFER = 128 * 1024
 # Threads for what is no delivery and may wait for MongoDB, so that deliveries never wait behind it:
 # these, and as many as a quarter of the others, for the console takes that many at most.
 _OTHERS = 4
@@ -43,8 +47,9 @@ _WARN_EVERY = 60.0
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """`listen` is host:port; times in seconds. `request_timeout` runs from a request's first byte
-    to its last. Requests to `delivery_path` (None: to any) share `threads`, many in each.
-    `max_waiting` are whole requests, `max_waiting_bytes` of bodies over SMALL_BODY."""
+    to its last, and again for its answer. Requests to `delivery_path` (None: to any) share
+    `threads`, many in each. `max_waiting` are whole requests, `max_waiting_bytes` of bodies over
+    SMALL_BODY, `max_unsent_bytes` of answers that their senders do not take."""
 
     listen: str
     threads: int
@@ -55,6 +60,7 @@ class ServerOptions:
     max_connections: int = 1000
     max_waiting: int = 500
     max_waiting_bytes: int = 64 * 1024 * 1024
+    max_unsent_bytes: int = 16 * 1024 * 1024
 
 
 class Server:
@@ -81,7 +87,7 @@ class Server:
                 f"cannot listen on {options.listen}: {error}; is another process using it?"
                 " Set CXONE_LISTEN or --listen to another address"
             ) from error
-        room = Room(options.max_waiting_bytes)
+        room, unsent = Room(options.max_waiting_bytes), Room(options.max_unsent_bytes)
         warnings = RateLimit(_WARN_EVERY, utc_now)
         most = connections_within(options.max_connections, options.threads)
         if most < options.max_connections:
@@ -96,6 +102,7 @@ class Server:
             listener.others = self._others
             listener.shedder = self._shedder
             listener.room = room
+            listener.unsent = unsent
             listener.loop = self._loop
             listener.warnings = warnings
 
@@ -153,8 +160,9 @@ class Server:
                 for listener in self._listeners
                 for channel in listener.active_channels.values()
             ]
-            lingering = monotonic() - started < _LINGER
-            if not any(channel.is_busy() for channel in channels) and not (channels and lingering):
+            now = monotonic()
+            lingering = bool(channels) and now - started < _LINGER
+            if not lingering and not any(each.is_awaited(started, now) for each in channels):
                 return
             self._crew.prod()
             self._turn(_PROD)
@@ -170,6 +178,7 @@ def _adjustments(options: ServerOptions) -> Adjustments:
         max_request_header_size=_HEADER_BYTES,
         # Bodies are bounded, so they stay in memory rather than in temporary files.
         inbuf_overflow=limits.max_wire_bytes,
+        outbuf_overflow=options.max_unsent_bytes,
         connection_limit=NO_LIMIT,
         channel_timeout=int(max(options.request_timeout, 1)),
         cleanup_interval=1,
@@ -181,4 +190,8 @@ def _adjustments(options: ServerOptions) -> Adjustments:
         ident="cxone-consumer",
     )
     adjustments.limits = limits
+    adjustments.socket_options = [
+        *adjustments.socket_options,
+        (socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER),
+    ]
     return adjustments
