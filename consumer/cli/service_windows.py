@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from config import settings as configuration
+from config.distribution import requirement
 from consumer.cli.console import console, print_json, table
 from consumer.errors import SetupError
 from consumer.runtime.process import longest_stop
@@ -91,6 +92,6 @@ def pywin32() -> tuple[ModuleType, ModuleType]:
     except ImportError as error:
         raise SetupError(
             f"pywin32 is missing ({error.name}):"
-            f' {sys.executable} -m pip install "cxone-consumer[windows]"'
+            f' {sys.executable} -m pip install "{requirement("windows")}"'
         ) from error
     return windows_scm, windows_rights

