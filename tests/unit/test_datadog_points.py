@@ -123,6 +123,25 @@ def test_points_leave_when_datadog_would_refuse_their_time() -> None:
     assert [point.second for point in buffer.points()] == [now - 3500, now, now + 500]
 
 
+@pytest.mark.parametrize(
+    ("second", "left"),
+    [(-3540, (0, 0)), (-3541, (1, 0)), (540, (0, 0)), (541, (0, 1))],
+)
+def test_a_point_leaves_a_minute_before_datadog_refuses_it(
+    second: int, left: tuple[int, int]
+) -> None:
+    buffer = Buffer(10)
+    buffer.add([Point(series(), 1_000_000 + second, 1.0)])
+
+    assert buffer.expire(1_000_000) == left
+
+
+def test_a_tag_of_200_characters_stays_as_it_is_and_a_longer_one_fills_the_same_room() -> None:
+    assert tag("a" * 200) == "a" * 200
+    assert len(tag("a" * 201)) == 200
+    assert tag("a" * 201).startswith("a" * 187 + "_")
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 50)), unique=True))
 def test_batches_hold_each_point_once_and_keep_their_size(drawn: list[tuple[str, int]]) -> None:
     given_points = [Point(series(name), second, 1.0) for name, second in drawn]

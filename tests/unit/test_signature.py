@@ -177,3 +177,31 @@ def test_one_flipped_bit_of_the_body_is_refused(body: bytes, bit: int) -> None:
 def test_no_header_text_raises_anything_but_a_signature_error(value: str) -> None:
     with pytest.raises(SignatureError):
         verify(delivery(b"{}", {CXONE.header: value}), CXONE, (Secret("current", b"k"),), NOW)
+
+
+@pytest.mark.parametrize(("off", "right"), [(300, True), (-300, True), (301, False), (-301, False)])
+def test_a_signed_time_counts_up_to_the_tolerance_itself(off: int, right: bool) -> None:
+    headers = sign(STAMPED, KEY, b"{}", NOW + timedelta(seconds=off))
+
+    if right:
+        assert verify(delivery(b"{}", headers), STAMPED, SECRETS, NOW)
+    else:
+        with pytest.raises(SignatureInvalid, match="300 s off"):
+            verify(delivery(b"{}", headers), STAMPED, SECRETS, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("99999999999", 99_999_999_999.0),
+        ("100000000000", 100_000_000.0),
+        ("00000000000000001", 1.0),
+        ("000000000000000001", None),
+    ],
+)
+def test_a_unix_time_is_read_as_milliseconds_from_twelve_digits_on_and_bounded(
+    text: str, seconds: float | None
+) -> None:
+    found = unix_time(text)
+
+    assert (None if found is None else found.timestamp()) == seconds
