@@ -53,7 +53,8 @@ def test_kept_running_demo_prints_where_its_console_is_and_the_password(tmp_path
     process = subprocess.Popen(
         [sys.executable, "-m", "consumer", "demo", "--events", "20", "--keep-running"],
         cwd=tmp_path,
-        env=environment(),
+        # A killed one leaves its directory to pytest.
+        env={**environment(), "TMPDIR": str(tmp_path), "TEMP": str(tmp_path)},
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
@@ -97,7 +98,8 @@ def test_kept_running_demo_takes_what_its_own_words_say_to_send(tmp_path: Path) 
     process = subprocess.Popen(
         [sys.executable, "-m", "consumer", "demo", "--events", "20", "--keep-running"],
         cwd=tmp_path,
-        env=environment(),
+        # A killed one leaves its directory to pytest.
+        env={**environment(), "TMPDIR": str(tmp_path), "TEMP": str(tmp_path)},
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
