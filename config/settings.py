@@ -128,3 +128,9 @@ def _together(settings: Settings, broken: Collection[str]) -> Iterator[Fault]:
         problem = "required with CXONE_SIGNED_CONTENT=timestamp.body"
         allowed = "the name of the header with the signed time"
         yield Fault("CXONE_TIMESTAMP_HEADER", "not set", problem, allowed)
+    if settings.cxone_defaults == "none" and "cxone_defaults" not in broken:
+        for subject, rules in settings.subjects.items():
+            if rules.defaults:
+                name = f'defaults of [subjects."{subject}"]'
+                problem = "cannot stand beside CXONE_DEFAULTS=none, which fills nothing"
+                yield Fault(name, "config file", problem, "CXONE_DEFAULTS=null or typed")

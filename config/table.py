@@ -191,8 +191,16 @@ class Settings(BaseModel, frozen=True):
     cxone_schema_scope: Annotated[Literal["type", "collection"], Choice] = _row(
         "type", "One schema for each event type, or one for the whole collection."
     )
-    cxone_defaults: Annotated[Literal["null", "typed"], Choice] = _row(
-        "null", 'What fills a known field that was not sent: null, or "", 0, false, [], {} by type.'
+    cxone_defaults: Annotated[Literal["null", "typed", "none"], Choice] = _row(
+        "null",
+        'What fills a known field that was not sent: null, or "", 0, false, [], {} by type, or '
+        "nothing at all (none).",
+    )
+    cxone_fill_max_bytes: kinds.Size = _row(
+        65_536, "What filling may add to a document, by the schema.", ge=0, le=8 * _MIB
+    )
+    cxone_fill_max_fields: kinds.Whole = _row(
+        1000, "How many fields of a schema are filled at most.", ge=0, le=10_000
     )
     cxone_on_new_field: Annotated[Policy, Choice] = _row(
         "evolve", "A new field makes a new version, or holds the delivery until it is approved."

@@ -91,7 +91,10 @@ def _subject(settings: Settings, name: str, rules: SubjectRules) -> SubjectPolic
             on_new_field=rules.on_new_field,
             on_type_conflict=rules.on_type_conflict,
             typed=settings.cxone_defaults == "typed",
+            nothing=settings.cxone_defaults == "none",
             defaults=rules.defaults,
+            max_bytes=settings.cxone_fill_max_bytes,
+            max_fields=settings.cxone_fill_max_fields,
             maps=rules.maps,
             objects=rules.objects,
         )

@@ -9,9 +9,11 @@ import typer
 
 from consumer.cli.console import console, print_json, table
 from consumer.cli.schema_parts import AsJson, Number, Parts, Subject, opened, version_of
-from consumer.cli.schema_tree import field_document, tree, unmatched
+from consumer.cli.schema_tree import field_documents, tree, unmatched
+from consumer.schema.fillable import fills
 from consumer.schema.model import SchemaVersion
 from consumer.schema.paths import ANY_KEY, to_text
+from consumer.schema.policy import Defaults
 
 
 def show(
@@ -23,8 +25,7 @@ def show(
     facts = _facts(parts, version)
     defaults = parts.policy.of(subject).defaults
     if as_json:
-        fields = [field_document(field, defaults) for field in version.fields]
-        print_json({**facts, "fields": fields})
+        print_json({**facts, "fields": field_documents(version, defaults)})
         return
     out = console()
     guards = facts["guards"]
@@ -34,6 +35,7 @@ def show(
         ("maps", ", ".join(facts["maps"]) or None),
         ("contract", ", ".join(f"{name} = {value}" for name, value in facts["contract"].items())),
         ("defaults", facts["defaults"]),
+        ("beyond the bound", facts["beyond_the_bound"] or None),
         ("pinned as maps", ", ".join(facts["pinned_maps"]) or None),
         ("pinned as objects", ", ".join(facts["pinned_objects"]) or None),
         ("defaults without a field", ", ".join(facts["defaults_without_field"]) or None),
@@ -53,9 +55,18 @@ def _facts(parts: Parts, version: SchemaVersion) -> dict[str, Any]:
         "newest_fillable": version.newest_fillable,
         "maps": [to_text(field.path) for field in version.live if field.path[-1] == ANY_KEY],
         "contract": asdict(policy.contract),
-        "defaults": "typed" if policy.defaults.typed else "null",
+        "defaults": _kind(policy.defaults),
+        "beyond_the_bound": 0 if policy.defaults.nothing else _beyond(version, policy.defaults),
         "defaults_without_field": list(map(to_text, unmatched(version, policy.defaults))),
         "pinned_maps": sorted(map(to_text, policy.pins.maps)),
         "pinned_objects": sorted(map(to_text, policy.pins.objects)),
         "guards": asdict(parts.policy.guards),
     }
+
+
+def _kind(defaults: Defaults) -> str:
+    return "none" if defaults.nothing else "typed" if defaults.typed else "null"
+
+
+def _beyond(version: SchemaVersion, defaults: Defaults) -> int:
+    return sum(fill.beyond for fill in fills(version, defaults).values())

@@ -9,37 +9,49 @@ from rich.text import Text
 from rich.tree import Tree
 
 from consumer.printable import safe
+from consumer.schema.fillable import Fill, fills
 from consumer.schema.model import Field, SchemaVersion
 from consumer.schema.paths import ANY_KEY, Path, to_text
 from consumer.schema.policy import Defaults
 
+# Known, but not filled: see CXONE_FILL_MAX_BYTES and CXONE_FILL_MAX_FIELDS.
+BEYOND = "beyond the bound"
 _SHOWN_CHARACTERS = 60
 
 
 def tree(version: SchemaVersion, defaults: Defaults) -> Tree:
     """The live fields, each under its parent, in the order they were found."""
+    filling = fills(version, defaults)
     root = Tree(Text(safe(f"{version.subject}, version {version.number}"), style="bold"))
     places: dict[Path, Tree] = {(): root}
+    live = [numbered for numbered in enumerate(version.fields) if numbered[1].absorbed is None]
     # A parent stands before its children nearly always; not after a map was made above it.
-    for field in sorted(version.live, key=lambda field: len(field.path)):
-        places[field.path] = places[field.path[:-1]].add(_label(field, defaults))
+    for position, field in sorted(live, key=lambda numbered: len(numbered[1].path)):
+        label = _label(field, filling.get(position), defaults)
+        places[field.path] = places[field.path[:-1]].add(label)
     return root
 
 
-def field_document(field: Field, defaults: Defaults) -> dict[str, Any]:
-    """A field for programs; `default` and `default_from` only where defaults are ever filled."""
-    document: dict[str, Any] = {**field.to_document(), "text": to_text(field.path)}
-    if field.is_filled:
-        document["default"], document["default_from"] = default_of(field, defaults)
-    return document
+def field_documents(version: SchemaVersion, defaults: Defaults) -> list[dict[str, Any]]:
+    """The fields for programs; `default` and `default_from` only where one is ever filled: the
+    latter is `mapping`, `typed`, `null`, or says why nothing is filled after all."""
+    filling = fills(version, defaults)
+    documents: list[dict[str, Any]] = []
+    for position, field in enumerate(version.fields):
+        document: dict[str, Any] = {**field.to_document(), "text": to_text(field.path)}
+        if (fill := filling.get(position)) is not None:
+            document["default"] = None if fill.beyond else fill.value
+            document["default_from"] = _source(field, fill, defaults)
+        documents.append(document)
+    return documents
 
 
-def default_of(field: Field, defaults: Defaults) -> tuple[Any, str]:
-    """What fills a fillable field, and where that comes from: `mapping`, `typed` or `null`."""
-    value = defaults.value(field.path, field.mask)
+def _source(field: Field, fill: Fill, defaults: Defaults) -> str:
+    if fill.beyond:
+        return "none" if defaults.nothing else BEYOND
     if field.path in defaults.values:
-        return value, "mapping"
-    return value, "null" if value is None else "typed"
+        return "mapping"
+    return "null" if fill.value is None else "typed"
 
 
 def unmatched(version: SchemaVersion, defaults: Defaults) -> list[Path]:
@@ -48,7 +60,7 @@ def unmatched(version: SchemaVersion, defaults: Defaults) -> list[Path]:
     return [path for path in defaults.values if path not in known]
 
 
-def _label(field: Field, defaults: Defaults) -> Text:
+def _label(field: Field, fill: Fill | None, defaults: Defaults) -> Text:
     label = Text(safe(to_text(field.path[-1:])), style="bold")
     label.append(f"  {_types(field)}", style="not bold cyan")
     label.append(f"  since {field.since}", style="not bold")
@@ -58,9 +70,11 @@ def _label(field: Field, defaults: Defaults) -> Text:
         label.append("  (pinned as an object)", style="not bold")
     if field.retired is not None:
         label.append(f"  retired since {field.retired}", style="not bold yellow")
-    if field.is_filled:
-        value, source = default_of(field, defaults)
-        text = safe(json.dumps(value, ensure_ascii=False))
+    if fill is not None and fill.beyond:
+        label.append("  not filled" if defaults.nothing else f"  {BEYOND}", style="not bold")
+    elif fill is not None:
+        source = _source(field, fill, defaults)
+        text = safe(json.dumps(fill.value, ensure_ascii=False))
         if len(text) > _SHOWN_CHARACTERS:
             text = text[:_SHOWN_CHARACTERS] + " ..."
         origin = f" ({source})" if source != "null" else ""

@@ -122,6 +122,7 @@ def build_core(
         EventStore(database[mongo.EVENTS], settings.cxone_dedupe == "id"),
         registry.head,
         lambda: read_constraints(database[mongo.EVENTS]),
+        fills=settings.cxone_defaults != "none",
     )
     ingest = Ingest(
         policy=policy,

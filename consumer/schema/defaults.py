@@ -13,9 +13,6 @@ from consumer.schema.model import SchemaVersion
 from consumer.schema.paths import is_fillable, to_key
 from consumer.schema.trie import ObjectNode
 
-# A document never grows by more fields than this at once.
-MAX_ADDED = 10_000
-
 
 class Checked(Protocol):
     """The outcome of a check of the payload that is to be filled."""
@@ -41,7 +38,8 @@ def fill(
     those at the positions `without`.
 
     Only to objects reachable through objects: never inside arrays or maps, over an explicit null,
-    or below null or a scalar; a filled object is filled downwards.
+    or below null or a scalar; a filled object is filled downwards, but for one whose keys may be
+    data: nobody sent such entries.
     """
     filled = Filled()
     for value, node in checked.gaps:
@@ -76,14 +74,14 @@ def unfill(payload: dict[str, Any], positions: Iterable[int], version: SchemaVer
 def _fill(
     value: dict[str, Any], node: ObjectNode, without: Collection[int], filled: Filled
 ) -> None:
+    if node.entries and not value:
+        return
     for filling in node.fillings:
         if filling.key in value:
             continue
         if without and filling.position in without:
             filled.left_out = True
             continue
-        if len(filled.positions) >= MAX_ADDED:
-            return
         default = filling.value
         if isinstance(default, dict | list):
             default = copy.deepcopy(default)
@@ -91,6 +89,8 @@ def _fill(
         filled.positions.append(filling.position)
         if isinstance(default, dict) and filling.node is not None:
             _fill_down(default, filling.node, without, filled)
+    if node.beyond and not node.beyond.keys() <= value.keys():
+        filled.left_out = True
 
 
 def _fill_down(

@@ -26,11 +26,19 @@ def fillings(node: ObjectNode) -> int:
     return len(node.fillings) + sum(map(fillings, node.objects.values()))
 
 
+def holds_back(node: ObjectNode) -> bool:
+    """Whether a document may lack something on purpose, at or below the node."""
+    if node.any_key is not None:
+        return False
+    return bool(node.beyond) or any(map(holds_back, node.objects.values()))
+
+
 def _newer(node: ObjectNode, fill_from: list[int], number: int) -> ObjectNode:
     if node.any_key is not None:
         # Nothing is ever filled in a map.
         return node
     objects = {key: _newer(child, fill_from, number) for key, child in node.objects.items()}
+    beyond = {key: n for key, n in node.beyond.items() if fill_from[n] > number}
     left = [
         Filling(filling.key, filling.position, filling.value, objects.get(filling.key))
         for filling in node.fillings
@@ -40,7 +48,9 @@ def _newer(node: ObjectNode, fill_from: list[int], number: int) -> ObjectNode:
         keys=node.keys,
         objects=objects,
         arrays=node.arrays,
-        expected=len(node.keys) if left else 0,
+        expected=len(node.keys) if left or beyond else 0,
         fillings=left,
+        beyond=beyond,
+        entries=node.entries,
         opaque=node.opaque,
     )

@@ -10,6 +10,9 @@ from consumer.schema.jsontypes import ARRAY, BOOLEAN, INTEGER, NUMBER, OBJECT, S
 from consumer.schema.paths import Path, from_text
 
 Choice = Literal["evolve", "hold"]
+# What is filled of a schema at most, where nobody says otherwise.
+MAX_BYTES = 65_536
+MAX_FIELDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,17 @@ class Pins:
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """What is filled where a known field is absent: an explicit value, else null, or with `typed`
-    the empty value of the type where exactly one is known."""
+    the empty value of the type where exactly one is known; `nothing` at all where nobody wants it.
+
+    The fields of a schema that are filled take `max_bytes` in a document at most, and are
+    `max_fields` at most.
+    """
 
     typed: bool = False
     values: Mapping[Path, Any] = field(default_factory=dict)
+    nothing: bool = False
+    max_bytes: int = MAX_BYTES
+    max_fields: int = MAX_FIELDS
 
     def value(self, path: Path, types: int) -> Any:
         """The default at `path`, whose known types are the mask `types`. Containers are shared:
@@ -111,7 +121,10 @@ def subject_policy(
     on_new_field: Choice | None = None,
     on_type_conflict: Choice | None = None,
     typed: bool = False,
+    nothing: bool = False,
     defaults: Mapping[str, Any] | None = None,
+    max_bytes: int = MAX_BYTES,
+    max_fields: int = MAX_FIELDS,
     maps: Iterable[str] = (),
     objects: Iterable[str] = (),
 ) -> SubjectPolicy:
@@ -120,6 +133,10 @@ def subject_policy(
         contract=Contract(on_new_field or "evolve", on_type_conflict or "evolve"),
         pins=Pins(frozenset(map(from_text, objects)), frozenset(map(from_text, maps))),
         defaults=Defaults(
-            typed, {from_text(text): value for text, value in (defaults or {}).items()}
+            typed,
+            {from_text(text): value for text, value in (defaults or {}).items()},
+            nothing,
+            max_bytes,
+            max_fields,
         ),
     )

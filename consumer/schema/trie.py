@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from consumer.schema.fillable import Fill, fills
 from consumer.schema.jsontypes import PYTHON_TYPES
 from consumer.schema.model import Field as KnownField
 from consumer.schema.model import SchemaVersion
@@ -32,7 +34,9 @@ class Filling:
 class ObjectNode:
     """A known object. `keys` has the types of every literal key, `objects` and `arrays` what lies
     below; a map has one `any_key` in their place. `expected` is the number of keys of an object
-    without gaps, or 0 where nothing is ever filled; opaque nodes are not read."""
+    without gaps, or 0 where nothing is ever filled; the keys `beyond` the bound, by position, are
+    left out when they are absent. One with `entries`, whose keys may be data, stays empty where it
+    is. Opaque nodes are not read."""
 
     keys: dict[str, Types] = field(default_factory=dict)
     objects: dict[str, ObjectNode] = field(default_factory=dict)
@@ -40,6 +44,8 @@ class ObjectNode:
     any_key: Many | None = None
     expected: int = 0
     fillings: list[Filling] = field(default_factory=list)
+    beyond: dict[str, int] = field(default_factory=dict)
+    entries: bool = False
     opaque: bool = False
 
 
@@ -78,7 +84,7 @@ def build(version: SchemaVersion, defaults: Defaults, depth: int) -> ObjectNode:
             for segment in known.path:
                 branch = branch.children.setdefault(segment, _Branch())
             branch.known, branch.position = known, position
-    return _Builder(defaults, depth).object(root, ())
+    return _Builder(fills(version, defaults), depth).object(root, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ class _Builder:
     as the processor's caches find its pieces.
     """
 
-    defaults: Defaults
+    fills: Mapping[int, Fill]
     depth: int
     shared: dict[tuple[tuple[type, int], ...], Types] = field(default_factory=dict)
 
@@ -111,10 +117,14 @@ class _Builder:
                 node.objects[key] = many.objects
             if many.arrays is not None:
                 node.arrays[key] = many.arrays
-            if child.known.is_filled:
-                value = self.defaults.value(here, child.known.mask)
-                node.fillings.append(Filling(key, child.position, value, many.objects))
-        if node.fillings:
+            fill = self.fills.get(child.position)
+            if fill is not None and fill.beyond:
+                node.beyond[key] = child.position
+            elif fill is not None:
+                node.fillings.append(Filling(key, child.position, fill.value, many.objects))
+            if fill is not None and fill.entries and many.objects is not None:
+                many.objects.entries = True
+        if node.fillings or node.beyond:
             node.expected = len(node.keys)
         return node
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from consumer.schema.compiled import CompiledSchema
 from consumer.schema.count import Check
-from consumer.schema.defaults import MAX_ADDED, fill
-from consumer.schema.newer import fillings
+from consumer.schema.defaults import fill
+from consumer.schema.newer import fillings, holds_back
 from consumer.schema.paths import is_reserved
 from consumer.schema.trie import ObjectNode
 from consumer.storage.documents import encode
@@ -27,14 +27,18 @@ def fill_pipeline(schema: CompiledSchema, to: int) -> list[Expression] | None:
     """The update that does to a document what `fill` does to its payload, and stamps it `to`.
 
     It only ever adds keys that are absent, judged by MongoDB on the document as it is then, so no
-    parallel change is overwritten; keys keep their order. None where `fill` bounds what it adds or
-    MongoDB the nesting of a command: such a schema must be filled in this process.
+    parallel change is overwritten; keys keep their order. None where MongoDB bounds the nesting of
+    a command: such a schema must be filled in this process.
     """
-    if fillings(schema.root) > MAX_ADDED:
-        return None
-    stamp = {"_meta": {"$mergeObjects": ["$_meta", {"backfilled_to": {"$literal": to}}]}}
+    stamp = {"_meta": {"$mergeObjects": ["$_meta", {"$literal": new_stamp(schema, to)}]}}
     pipeline = [{"$replaceWith": {"$mergeObjects": [*_parts(schema.root, _ROOT), stamp]}}]
     return pipeline if _nesting(pipeline) <= _MAX_NESTING else None
+
+
+def new_stamp(schema: CompiledSchema, to: int) -> dict[str, int]:
+    """What `_meta` says once a document is filled up to version `to`. Documents of an older stamp
+    lack nearly all that is newer, so what is beyond the bound counts as lacking in each."""
+    return {"backfilled_to": to, **({"unfilled": to} if holds_back(schema.root) else {})}
 
 
 def _parts(node: ObjectNode, here: str) -> list[Any]:
@@ -51,7 +55,8 @@ def _parts(node: ObjectNode, here: str) -> list[Any]:
             continue
         if _PLAIN.fullmatch(key):
             place = f"{here}.{key}"
-            plain[key] = _if_object(place, {"$mergeObjects": _parts(child, place)}, place)
+            merged = {"$mergeObjects": _parts(child, place)}
+            plain[key] = _if_object(child, place, merged, place)
         else:
             parts.append(_odd(key, child, here))
     if plain:
@@ -65,12 +70,18 @@ def _odd(key: str, child: ObjectNode, here: str) -> Expression:
     filled = {"$arrayToObject": [[{"k": {"$literal": key}, "v": merged}]]}
     value = {"$getField": {"field": {"$literal": key}, "input": here}}
     return {
-        "$let": {"vars": {"odd": value}, "in": _if_object("$$odd", filled, {"$literal": {}})},
+        "$let": {
+            "vars": {"odd": value},
+            "in": _if_object(child, "$$odd", filled, {"$literal": {}}),
+        },
     }
 
 
-def _if_object(place: str, then: Any, otherwise: Any) -> Expression:
-    return {"$cond": [{"$eq": [{"$type": place}, "object"]}, then, otherwise]}
+def _if_object(node: ObjectNode, place: str, then: Any, otherwise: Any) -> Expression:
+    is_object: Expression = {"$eq": [{"$type": place}, "object"]}
+    if node.entries:
+        is_object = {"$and": [is_object, {"$ne": [place, {}]}]}
+    return {"$cond": [is_object, then, otherwise]}
 
 
 def _nesting(value: Any) -> int:

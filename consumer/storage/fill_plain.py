@@ -18,6 +18,7 @@ from consumer.schema.newer import fillings
 from consumer.schema.paths import is_reserved
 from consumer.schema.trie import ObjectNode
 from consumer.storage.documents import encode
+from consumer.storage.fill_pipeline import new_stamp
 
 Document = dict[str, Any]
 
@@ -27,6 +28,7 @@ _PLAIN = re.compile(r"[^.$\0\d][^.\0]*")
 _MOST_CONDITIONS = 50
 # An array of objects would be `object` by itself.
 _IS_OBJECT = {"$type": "object", "$not": {"$type": "array"}}
+_HAS_ENTRIES = {**_IS_OBJECT, "$ne": {}}
 _IS_ABSENT = {"$exists": False}
 
 
@@ -53,7 +55,8 @@ def fill_plain(schema: CompiledSchema, to: int) -> PlainFill | None:
         _add(schema.root, (), like, values)
     except _NotPlain:
         return None
-    return PlainFill(like, {"$set": {**values, "_meta.backfilled_to": to}})
+    stamp = {f"_meta.{name}": number for name, number in new_stamp(schema, to).items()}
+    return PlainFill(like, {"$set": {**values, **stamp}})
 
 
 def _add(node: ObjectNode, here: tuple[str, ...], like: Document, values: Document) -> None:
@@ -68,7 +71,7 @@ def _add(node: ObjectNode, here: tuple[str, ...], like: Document, values: Docume
         # An object that is filled in itself is absent in a usual document.
         if key in absent or not fillings(child) or (not here and is_reserved(key)):
             continue
-        like[_place(here, key)] = _IS_OBJECT
+        like[_place(here, key)] = _HAS_ENTRIES if child.entries else _IS_OBJECT
         _add(child, (*here, key), like, values)
     if len(like) > _MOST_CONDITIONS:
         raise _NotPlain

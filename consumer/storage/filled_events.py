@@ -34,6 +34,7 @@ class FilledEvents:
     helped, of all of its subject until the constraints are others.
 
     `head` gives a subject's newest version known here, `look` reads the constraints from MongoDB.
+    Where it `fills` nothing, each document says that something may have been left out.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class FilledEvents:
         events: EventStore,
         head: Callable[[str], SchemaVersion | None],
         look: Callable[[], Constraints],
+        fills: bool = True,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._events = events
         self._head = head
         self._look = look
+        self._fills = fills
         self._clock = clock
         self._mutex = threading.Lock()
         self._without: dict[str, Positions] = {}
@@ -70,7 +73,7 @@ class FilledEvents:
         without = self._without.get(subject, NOTHING)
         learned, rounds, era = False, 0, 0
         while True:
-            filled = fill(event.payload, checked, without)
+            filled = fill(event.payload, checked, without) if self._fills else Filled(left_out=True)
             try:
                 new = self._events.append(document(filled), event.digest, rekeyed=rekeyed)
             except Unstorable:

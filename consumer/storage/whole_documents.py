@@ -16,6 +16,7 @@ from consumer.schema.compiled import CompiledSchema
 from consumer.schema.defaults import fill
 from consumer.schema.paths import RESERVED
 from consumer.storage.documents import encode
+from consumer.storage.fill_pipeline import new_stamp
 
 # Codes of our own where MongoDB was not even asked, or did not find the document as it was read.
 TOO_LARGE = 10334
@@ -69,7 +70,7 @@ def _filled(found: RawBSONDocument, to: int, schema: CompiledSchema) -> dict[str
     payload = {key: value for key, value in document.items() if key not in RESERVED}
     fill(payload, schema.check(payload))
     # What was there keeps its place.
-    return {**document, "_meta": {**document["_meta"], "backfilled_to": to}, **payload}
+    return {**document, "_meta": {**document["_meta"], **new_stamp(schema, to)}, **payload}
 
 
 def plain(value: Any) -> Any:

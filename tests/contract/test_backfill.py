@@ -12,6 +12,7 @@ from pymongo.database import Database
 from consumer.clock import utc_now
 from consumer.errors import SetupError
 from consumer.schema.newer import newer_than
+from consumer.schema.policy import SchemaPolicy, subject_policy
 from consumer.storage.fill_pipeline import fill_pipeline
 from jobs.backfill import BackfillRules
 from jobs.backfill_pace import PaceRules
@@ -44,6 +45,46 @@ def test_older_documents_get_what_they_lack_and_newer_ones_stay(database: Db) ->
     assert after["1"]["schema_version"] == 1
     assert after["1"]["_meta"] == {**before["1"]["_meta"], "backfilled_to": 2}
     assert (result["documents"], result["failed"], result["remaining"]) == (1, 0, 0)
+
+
+NONE = SchemaPolicy(subject_policy(nothing=True))
+FEW = SchemaPolicy(subject_policy(max_fields=2))
+
+
+@pytest.mark.parametrize(("policy", "filled"), [(NONE, {}), (FEW, {"b": None})])
+@pytest.mark.parametrize("known", [1, 60])
+def test_what_is_not_to_be_filled_is_left_out_and_the_document_says_so(
+    database: Db, policy: SchemaPolicy, filled: Document, known: int
+) -> None:
+    schemas = registry(database, policy)
+    store(database, schemas, "1", {"a": 1})
+    newer = {f"k{number}": 1 for number in range(known)}
+    store(database, schemas, "2", {"a": 1, "b": 1, **newer})
+
+    backfill(database, schemas)(Run())
+
+    after = read(database)
+    assert payload_part(after["1"]) == {"a": 1, **filled}
+    assert after["1"]["_meta"]["backfilled_to"] == 2
+    assert after["1"]["_meta"]["unfilled"] == 2
+    assert "unfilled" not in after["2"]["_meta"]
+
+
+def test_what_comes_after_filling_was_allowed_again_is_filled(database: Db) -> None:
+    without = registry(database, NONE)
+    store(database, without, "1", {"a": 1})
+    store(database, without, "2", {"b": 1})
+    backfill(database, without)(Run())
+    schemas = registry(database)
+
+    store(database, schemas, "3", {"c": 1})
+    backfill(database, schemas)(Run())
+
+    after = read(database)
+    assert payload_part(after["3"]) == {"c": 1, "a": None, "b": None}
+    # What was left out on purpose stays so, and what came since is filled as ever.
+    assert payload_part(after["1"]) == {"a": 1, "c": None}
+    assert (after["1"]["_meta"]["unfilled"], after["1"]["_meta"]["backfilled_to"]) == (2, 3)
 
 
 def test_a_second_run_finds_nothing(database: Db) -> None:

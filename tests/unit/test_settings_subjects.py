@@ -105,3 +105,23 @@ def test_all_faults_of_all_tables_are_reported(tmp_path: Path) -> None:
         read(tmp_path, "x = 1\n[subjects.a]\nmaps = 1\nobjects = 1\n[subjects.b]\ny = 1")
 
     assert len(caught.value.faults) == 4
+
+
+def test_defaults_beside_a_setting_that_fills_nothing_are_a_fault(tmp_path: Path) -> None:
+    text = """
+        [subjects."*"]
+        defaults = { a = 1 }
+        [subjects.call]
+        maps = ["x"]
+        [subjects.case]
+        defaults = { b = 1 }
+        """
+
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, text, {"CXONE_DEFAULTS": "none"})
+
+    assert [fault.name for fault in caught.value.faults] == [
+        'defaults of [subjects."*"]',
+        'defaults of [subjects."case"]',
+    ]
+    assert read(tmp_path, text, {"CXONE_DEFAULTS": "typed"}).cxone_defaults == "typed"

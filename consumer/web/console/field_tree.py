@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from consumer.schema.fillable import Fill, fills
 from consumer.schema.model import Field, SchemaVersion
 from consumer.schema.paths import ANY_KEY, Path, to_text
 from consumer.schema.policy import Defaults
@@ -38,8 +39,10 @@ def field_rows(
     children: dict[Path, list[Field]] = {}
     for field in version.live:
         children.setdefault(field.path[:-1], []).append(field)
+    filling = fills(version, defaults)
+    filled = {version.fields[position].path: fill for position, fill in filling.items()}
     return [
-        _row(field, defaults, sent[field.path] / looked_at if looked_at else None)
+        _row(field, filled.get(field.path), sent[field.path] / looked_at if looked_at else None)
         for field in _walk(children, ())
     ]
 
@@ -50,7 +53,7 @@ def _walk(children: Mapping[Path, list[Field]], parent: Path) -> Iterator[Field]
         yield from _walk(children, field.path)
 
 
-def _row(field: Field, defaults: Defaults, sent: float | None) -> FieldRow:
+def _row(field: Field, fill: Fill | None, sent: float | None) -> FieldRow:
     types = sorted(field.types.items(), key=lambda item: item[1])
     return FieldRow(
         name=to_text(field.path[-1:]),
@@ -60,14 +63,16 @@ def _row(field: Field, defaults: Defaults, sent: float | None) -> FieldRow:
         since=field.since,
         newest=max((field.since, *field.types.values())),
         is_map=field.path[-1] == ANY_KEY,
-        default=_default(field, defaults),
+        default=_default(fill),
         sent=sent,
         retired=field.retired,
     )
 
 
-def _default(field: Field, defaults: Defaults) -> str:
-    if not field.is_filled:
+def _default(fill: Fill | None) -> str:
+    if fill is None:
         return ""
-    text = json.dumps(defaults.value(field.path, field.mask), ensure_ascii=False, default=str)
+    if fill.beyond:
+        return "not filled"
+    text = json.dumps(fill.value, ensure_ascii=False, default=str)
     return text if len(text) <= _MOST_DEFAULT else f"{text[:_MOST_DEFAULT]}\u2026"

@@ -205,3 +205,35 @@ def test_events_that_mongodb_takes_as_sent_are_stored_whatever_an_index_says_of_
     assert (stored["3"]["_meta"]["unfilled"], stored["3"]["_meta"]["backfilled_to"]) == (1, 1)
     assert "unfilled" not in stored["1"]["_meta"]
     assert database["dead_letter_queue"].count_documents({}) == 0
+
+
+def test_nothing_is_filled_where_nobody_wants_it_and_each_document_says_so(
+    mongod_uri: str, database: Db
+) -> None:
+    with running_service(mongod_uri, database.name, cxone_defaults="none") as client:
+        client.post({"id": "1", "type": "t", "a": 1})
+        client.post({"id": "2", "type": "t", "b": {"c": 1}})
+        client.post({"id": "3", "type": "t", "b": {}})
+
+    stored = {document["_meta"]["key"]: document for document in database["events"].find()}
+    assert "a" not in stored["2"]
+    assert stored["3"]["b"] == {}
+    assert [stored[key]["_meta"]["unfilled"] for key in "123"] == [1, 2, 2]
+    assert not any("filled" in document["_meta"] for document in stored.values())
+
+
+def test_a_document_grows_no_further_than_the_bound_says(client: Client, database: Db) -> None:
+    client.post({"id": "1", "type": "t", **{f"{n:04}" * 256: 1 for n in range(1000)}})
+    client.post({"id": "2", "type": "u", **{f"name {n:04}" * 25: 1 for n in range(1000)}})
+
+    client.post({"id": "3", "type": "t"})
+    client.post({"id": "4", "type": "u"})
+
+    sizes = {
+        row["key"]: row["size"]
+        for row in database["events"].aggregate(
+            [{"$project": {"_id": 0, "key": "$_meta.key", "size": {"$bsonSize": "$$ROOT"}}}]
+        )
+    }
+    assert sizes["3"] < 1000
+    assert 60_000 < sizes["4"] < 66_000

@@ -70,6 +70,30 @@ def test_show_draws_the_fields_with_types_origin_and_defaults(
     assert (older["version"], len(older["fields"]) + 1) == (1, len(found["fields"]))
 
 
+def test_show_tells_what_is_beyond_the_bound_and_that_nothing_is_filled(
+    service: Client, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post(service, event(1, "evolving", **{"k" * 300: 1, "a": 1, "b": 2}))
+    monkeypatch.setenv("CXONE_FILL_MAX_FIELDS", "3")
+
+    out = shell("show", "evolving")[1]
+    found = shell.json("show", "evolving")
+    monkeypatch.setenv("CXONE_DEFAULTS", "none")
+    beside_defaults = shell("show", "evolving")
+    shell.config.write_text("")
+    of_none = shell.json("show", "evolving")
+
+    filled = {field["text"]: field["default_from"] for field in found["fields"]}
+    beyond = "beyond the bound"
+    assert filled == {"id": "null", "type": "null", "k" * 300: beyond, "a": "null", "b": beyond}
+    assert found["beyond_the_bound"] == 2
+    assert out.count(beyond) >= 2
+    assert {field["default_from"] for field in of_none["fields"]} == {"none"}
+    assert (of_none["defaults"], of_none["beyond_the_bound"]) == ("none", 0)
+    assert beside_defaults[0] == 2
+    assert 'subjects."contact.created"' in beside_defaults[2]
+
+
 def test_show_tells_typed_defaults_and_maps(
     service: Client, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
