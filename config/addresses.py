@@ -6,8 +6,6 @@ import re
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
 from config.lists import texts
 
 HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
@@ -34,12 +32,6 @@ def web_address(value: str | None) -> str | None:
         raise ValueError
     _ = parts.port  # raises ValueError on one that is none
     return value.rstrip("/")
-
-
-def mongodb_uri(value: SecretStr | None) -> SecretStr | None:
-    if value and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
-        raise ValueError
-    return value
 
 
 def networks(value: object) -> object:

@@ -26,6 +26,10 @@ class Fault:
         return f"{self.name} ({self.source}): {self.problem}{tail}"
 
 
+class Wrong(ValueError):
+    """A value that is not allowed; the text says why, and holds nothing of it."""
+
+
 class SettingsError(Exception):
     """The program cannot start as it was set up (exit 2); `faults` holds every one found."""
 

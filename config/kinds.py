@@ -15,12 +15,12 @@ from config.addresses import (
     HOST,
     host_names,
     listen,
-    mongodb_uri,
     networks,
     show_networks,
     web_address,
 )
 from config.lists import paths, texts
+from config.mongodb_uri import mongodb_uri
 from config.quantities import choice, duration, show_duration, show_size, size, whole
 
 # RFC 9110, section 5.6.2.
@@ -114,6 +114,12 @@ OptionalWebAddress = Annotated[
 Database = Annotated[
     str, matching(_DATABASE), Kind('1 to 63 characters, none of them space or /\\."$*<>:|?')
 ]
+ServerApi = Annotated[
+    str | None,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    matching(re.compile("1")),
+    Kind("1"),
+]
 Folder = Annotated[Path, BeforeValidator(folder), Kind("a path")]
 OptionalFile = Annotated[Path | None, BeforeValidator(folder), Kind("a path")]
 Tags = Annotated[
@@ -140,5 +146,8 @@ Secret = Annotated[SecretStr | None, AfterValidator(filled), Kind("text, not emp
 MongoUri = Annotated[
     SecretStr | None,
     AfterValidator(mongodb_uri),
-    Kind("a URI that begins with mongodb:// or mongodb+srv://"),
+    Kind(
+        "a URI that begins with mongodb:// or mongodb+srv://, user and password percent-encoded"
+        " (@ is %40, % is %25)"
+    ),
 ]

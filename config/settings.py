@@ -10,7 +10,7 @@ from types import MappingProxyType
 from pydantic import ValidationError
 
 from config import sources
-from config.faults import Fault, SettingsError, shown
+from config.faults import Fault, SettingsError, Wrong, shown
 from config.layers import find, names_of, settle
 from config.secrets import from_credentials
 from config.sources import Entry, Layer
@@ -97,16 +97,23 @@ def _wrong_values(entries: Mapping[str, Entry]) -> list[Fault]:
     try:
         Settings.model_validate({name: entry.value for name, entry in entries.items()})
     except ValidationError as error:
-        wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False)}
+        wrong = {
+            str(detail["loc"][0]): detail.get("ctx", {}).get("error")
+            for detail in error.errors(include_url=False)
+        }
     else:
         return []
-    return [_wrong(row, entries[row.field]) for row in rows() if row.field in wrong]
+    return [
+        _wrong(row, entries[row.field], wrong[row.field]) for row in rows() if row.field in wrong
+    ]
 
 
-def _wrong(row: Row, entry: Entry) -> Fault:
+def _wrong(row: Row, entry: Entry, error: object) -> Fault:
     # What looks like an address with a password is as secret as one.
     hidden = row.secret or (isinstance(entry.value, str) and "@" in entry.value)
     problem = "not allowed" if hidden else f"{shown(entry.value)} is not allowed"
+    if isinstance(error, Wrong):
+        problem += f": {error}"
     return Fault(entry.name, entry.source, problem, row.allowed)
 
 

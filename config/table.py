@@ -139,6 +139,9 @@ class Settings(BaseModel, frozen=True):
     )
     # -- MongoDB and local files ----------------------------------------------------------------
     mongodb_uri: kinds.MongoUri = _row(None, "Where MongoDB is.", ["MONGO_URI"])
+    mongodb_server_api: kinds.ServerApi = _row(
+        None, "The version of MongoDB's stable API to declare, for servers that require one."
+    )
     mongodb_database: kinds.Database = _row("cxone_events", "The database that is used.")
     cxone_data_dir: kinds.Folder = _row(
         Path("data"), "The folder for what is kept on this machine; one process owns it."

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 
 from config.settings import Settings, SettingsError
 from consumer.cli.console import console, print_json, table
@@ -17,7 +16,6 @@ from consumer.cli.for_cxone import webhook_url
 from consumer.clock import utc_now
 from consumer.doctor import embedded
 from consumer.doctor.check import MONGODB, SETTINGS, Check, Patient, exit_status, run
-from consumer.doctor.mongodb import unreachable
 from consumer.doctor.table import ROWS
 from consumer.errors import ConsumerError, SetupError
 from consumer.options import schema_policy, shared_secrets, signature_scheme
@@ -84,11 +82,9 @@ def examine(settings: Settings, url: str | None) -> Iterator[Check]:
         uri, mute = None, True
         yield Check(MONGODB, "fail", str(error))
     if uri is not None:
-        try:
-            client = mongo.connect(uri, timeout=settings.cxone_store_timeout)
-        except (PyMongoError, ValueError) as error:
-            # A mongodb+srv name that DNS does not know, or a URI that cannot be read.
-            yield unreachable(None, error)
+        client = mongo.connect(
+            uri, timeout=settings.cxone_store_timeout, server_api=settings.mongodb_server_api
+        )
     with closing(client) if client is not None else nullcontext():
         patient = Patient(
             settings=settings,

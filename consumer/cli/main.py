@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pymongo.errors import PyMongoError
 
 from config import logs
 from config.settings import SettingsError
@@ -23,6 +24,7 @@ from consumer.cli.sign import sign
 from consumer.cli.status import status
 from consumer.errors import ConsumerError, FormatTooNew, NoMongo, StoreUnavailable
 from consumer.printable import safe
+from consumer.storage.translate import unavailable
 
 COMMANDS = (
     ("init", init),
@@ -112,7 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """The exit status of a command; errors are shown as text, never as a traceback."""
     try:
-        result: Any = build()(arguments, standalone_mode=False)
+        result = _called(arguments)
     except _UsageError as error:
         error.show()
         return int(error.exit_code)
@@ -122,3 +124,11 @@ def run(arguments: list[str] | None = None) -> int:
             error_console().print(safe(f"cxone-consumer: {error}"), soft_wrap=True)
         return next(status for kind, status in _STATUS.items() if isinstance(error, kind))
     return result if isinstance(result, int) else 0
+
+
+def _called(arguments: list[str] | None) -> Any:
+    """What the command returns; no error of the driver leaves it as such."""
+    try:
+        return build()(arguments, standalone_mode=False)
+    except PyMongoError as error:
+        raise unavailable(error) from error

@@ -8,7 +8,7 @@ from datetime import timezone
 from typing import Any
 
 from pymongo import MongoClient
-from pymongo.errors import InvalidURI, OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from consumer.doctor.check import MONGODB, Check, Patient
 from consumer.storage import mongo, stored_format
@@ -78,30 +78,20 @@ def reachable(patient: Patient) -> Iterator[Check]:
         yield Check(MONGODB, "ok", f"reachable at {_addresses(patient.client)}")
 
 
-def unreachable(client: MongoClient[dict[str, Any]] | None, error: Exception) -> Check:
+def unreachable(client: MongoClient[dict[str, Any]], error: Exception) -> Check:
     """Why no server could be reached, by what the driver says of each server it tried."""
-    if isinstance(error, InvalidURI | ValueError):
+    topology = client.topology_description
+    servers = topology.server_descriptions().values()
+    errors = [str(server.error) for server in servers if server.error]
+    where = f" at {_addresses(client)}" if servers else ""
+    if not errors and topology.topology_type_name.startswith("ReplicaSet"):
         return Check(
             MONGODB,
             "fail",
-            "MONGODB_URI cannot be read",
-            "write mongodb://USER:PASSWORD@HOST:PORT/?OPTIONS, user and password percent-encoded",
+            f"no primary of the replica set answers{where}",
+            "check replicaSet= in MONGODB_URI, and that rs.status() shows a primary",
         )
-    said, where = str(error), ""
-    if client is not None:
-        topology = client.topology_description
-        servers = topology.server_descriptions().values()
-        errors = [str(server.error) for server in servers if server.error]
-        where = f" at {_addresses(client)}" if servers else ""
-        if not errors and topology.topology_type_name.startswith("ReplicaSet"):
-            return Check(
-                MONGODB,
-                "fail",
-                f"no primary of the replica set answers{where}",
-                "check replicaSet= in MONGODB_URI, and that rs.status() shows a primary",
-            )
-        said = " ".join(errors) or said
-    said = _CONFIGURED.sub("", said)
+    said = _CONFIGURED.sub("", " ".join(errors) or str(error))
     for pattern, cause, advice in _CAUSES:
         if re.search(pattern, said, re.IGNORECASE):
             return Check(MONGODB, "fail", f"cannot be reached{where}: {cause}", advice)

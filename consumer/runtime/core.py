@@ -91,7 +91,10 @@ def build_core(
     With a `spool` deliveries go there while MongoDB is away.
     """
     client = mongo.connect(
-        uri, timeout=settings.cxone_store_timeout, pool_size=settings.cxone_threads + 8
+        uri,
+        timeout=settings.cxone_store_timeout,
+        pool_size=settings.cxone_threads + 8,
+        server_api=settings.mongodb_server_api,
     )
     database = mongo.database(client, settings.mongodb_database, stored_format.too_new)
     metrics = Metrics()

@@ -20,7 +20,7 @@ from consumer.runtime.jobs import periodic
 from consumer.runtime.vitals import Vitals
 from consumer.server.server import Server
 from consumer.spool import Spool, directory_in
-from consumer.storage import stored_format
+from consumer.storage import mongo, stored_format
 from consumer.storage.health import Reachability
 from consumer.storage.indexes import create_indexes
 from consumer.storage.retention import apply_retention
@@ -49,6 +49,7 @@ class Service:
         self._spool = Spool(directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes)
         self.core = build_core(settings, uri, spool=self._spool)
         self._reachability = Reachability(self.core.client)
+        self._looked_up = mongo.is_looked_up(uri)
         self._prepared = False
         self._periodic = periodic(settings, self.core, self._spool, self._prepare)
         self.server = Server(self._app(settings), server_options(settings))
@@ -81,6 +82,9 @@ class Service:
 
     def run(self) -> None:
         """Serve until `stop`; everything accepted is answered before this returns."""
+        if self._looked_up:
+            # Once, before anybody waits: the driver cannot bound how long DNS takes.
+            self.core.outage.is_over()
         self._look()
         self.core.refusals.start()
         self._periodic.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pymongo import MongoClient
+from pymongo.server_api import ServerApi
 
 from consumer.storage.ours import DURABLE, Document, Look, OurDatabase
 
@@ -49,19 +50,31 @@ OURS = (
 _GUARDED = frozenset(OURS) - {INSTANCES}
 
 
-def connect(uri: str, *, timeout: float, pool_size: int = 100) -> MongoClient[Document]:
-    """A lazy client that waits at most `timeout` seconds for a server or an answer."""
+def connect(
+    uri: str, *, timeout: float, pool_size: int = 100, server_api: str | None = None
+) -> MongoClient[Document]:
+    """A lazy client that waits at most `timeout` seconds for a server or an answer. `server_api` is
+    the version of the stable API to declare, for servers that require one."""
     milliseconds = int(timeout * 1000)
     return MongoClient(
         uri,
         appname="cxone-consumer",
         tz_aware=True,
+        # Left to the first use, a mongodb+srv:// name is looked up again until DNS knows it.
+        connect=not is_looked_up(uri),
+        server_api=ServerApi(server_api) if server_api else None,
         maxPoolSize=pool_size,
+        minPoolSize=0,
         serverSelectionTimeoutMS=milliseconds,
         connectTimeoutMS=milliseconds,
         timeoutMS=milliseconds,
         retryWrites=True,
     )
+
+
+def is_looked_up(uri: str) -> bool:
+    """Whether DNS must say which servers the URI means."""
+    return uri.startswith("mongodb+srv://")
 
 
 def database(client: MongoClient[Document], name: str, look: Look = lambda _: None) -> OurDatabase:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pymongo.errors import (
+    ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
     NetworkTimeout,
@@ -46,14 +47,22 @@ def translated(collection: str) -> Iterator[None]:
         raise unavailable(error, collection) from error
 
 
-def unavailable(error: PyMongoError, collection: str) -> StoreUnavailable:
+def unavailable(error: PyMongoError, collection: str | None = None) -> StoreUnavailable:
     """The StoreUnavailable of a driver error, free of its text."""
     if isinstance(error, Barred):
         return error.why
     kind = type(error).__name__
     fact = next((text for type_, text in _MEANINGS if isinstance(error, type_)), "MongoDB failed")
+    if is_unknown_to_dns(error):
+        fact = "the name of MongoDB could not be looked up in DNS"
     code = getattr(error, "code", None)
     detail = f"{kind}, code {code}" if isinstance(code, int) else kind
-    return StoreUnavailable(
-        f"{fact} ({detail}) for the collection {collection!r}: check MongoDB and `MONGODB_URI`"
-    )
+    where = f" for the collection {collection!r}" if collection else ""
+    return StoreUnavailable(f"{fact} ({detail}){where}: check MongoDB and `MONGODB_URI`")
+
+
+def is_unknown_to_dns(error: PyMongoError) -> bool:
+    """Whether a mongodb+srv:// name could not be looked up; the driver has one type for that and
+    for settings it does not take."""
+    cause = type(error.__cause__).__module__
+    return isinstance(error, ConfigurationError) and cause.startswith("dns.")

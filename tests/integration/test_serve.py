@@ -164,12 +164,20 @@ def test_missing_settings_are_all_named_with_status_2(tmp_path: Path) -> None:
     assert b"Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://u:pa55word@127.0.0.1:9/",
+        "mongodb://u:pa55word@no-such-host.invalid/",
+        "mongodb+srv://u:pa55word@no-such-host.invalid/",
+    ],
+)
 def test_without_mongodb_deliveries_are_spooled_and_readiness_tells_why(
-    tmp_path: Path,
+    tmp_path: Path, uri: str
 ) -> None:
     given = {
         "CXONE_SHARED_SECRET": SECRET,
-        "MONGODB_URI": "mongodb://127.0.0.1:9/",
+        "MONGODB_URI": uri,
         "CXONE_STORE_TIMEOUT": "300ms",
         "CXONE_SPOOL_AFTER": "300ms",
     }
@@ -186,6 +194,8 @@ def test_without_mongodb_deliveries_are_spooled_and_readiness_tells_why(
     assert ready.status == 200
     assert (reason["mongodb"]["ok"], reason["spool"]["ok"]) == (False, True)
     assert "127.0.0.1:9" not in str(reason)
+    assert "pa55word" not in "".join(running.lines)
+    assert "Traceback" not in "".join(running.lines)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +216,26 @@ def test_exit_status_tells_usage_from_success(
     ended = run(arguments, tmp_path)
 
     assert ended.returncode == status, ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("scheme", ["mongodb", "mongodb+srv"])
+def test_a_name_that_dns_does_not_know_is_exit_status_3(tmp_path: Path, scheme: str) -> None:
+    uri = f"{scheme}://u:pa55word@no-such-host.invalid/"
+
+    ended = run(["dlq", "list"], tmp_path, {"MONGODB_URI": uri, "CXONE_STORE_TIMEOUT": "500ms"})
+
+    assert ended.returncode == 3
+    assert len(ended.stderr.splitlines()) == 1
+    assert b"pa55word" not in ended.stderr
+
+
+def test_a_uri_that_cannot_be_read_is_exit_status_2(tmp_path: Path) -> None:
+    ended = run(["serve"], tmp_path, {"MONGODB_URI": "mongodb://u:pa55@word@h:port/"})
+
+    assert ended.returncode == 2
+    assert b"percent-encoded" in ended.stderr
+    assert b"pa55" not in ended.stderr
     assert b"Traceback" not in ended.stderr
 
 

@@ -18,7 +18,7 @@ UNREACHABLE = [
     ("mongodb://user:pa55word@127.0.0.1:1/", "refused", "127.0.0.1:1"),
     ("mongodb://user:pa55word@no-such-host.invalid/", "DNS", "no-such-host.invalid:27017"),
     ("mongodb://user:pa55word@127.0.0.1:1/?replicaSet=rs0", "refused", "127.0.0.1:1"),
-    ("mongodb://user:pa55word@host:port/", "cannot be read", ""),
+    ("mongodb+srv://user:pa55word@no-such-host.invalid/", "DNS", "no-such-host.invalid"),
 ]
 
 
