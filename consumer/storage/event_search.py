@@ -96,9 +96,7 @@ class EventSearch:
     def _rows(
         self, query: Document, wanted: Wanted, limit: int, hint: list[tuple[str, int]] | None
     ) -> list[Document]:
-        found = self._events.find(query, _ROW).sort(_AT, DESCENDING)
-        if hint:
-            found = found.hint(hint)
+        found = self._events.find(query, _ROW, hint=hint).sort(_AT, DESCENDING)
         return list(found.skip(wanted.skip).limit(limit))
 
     def _runs(self, wanted: Wanted) -> Iterator[Document]:

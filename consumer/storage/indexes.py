@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from consumer.storage.mongo import (
     AUDIT,
@@ -18,7 +23,21 @@ from consumer.storage.mongo import (
     SCHEMA_VERSIONS,
     Document,
 )
+from consumer.storage.ours import SIMPLE, missing, serves
 from consumer.storage.translate import translated
+
+# Seconds. A build reads the whole collection, and nobody waits for it.
+_BUILD_TIMEOUT = 3600.0
+_OF_A_VIEW = 166
+_DIFFERS = "one of yours on the same fields, or of that name, stands in its place: drop that"
+_REFUSALS = {
+    13: "this user is not allowed to make it: grant the role readWrite on the database",
+    20: "the collection is of a kind that takes none",
+    67: "MongoDB takes 64 indexes of a collection at most: drop one of yours",
+    72: "the collection is of a kind that takes none",
+    85: _DIFFERS,
+    86: _DIFFERS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +50,18 @@ class Index:
     # Seconds after which MongoDB deletes a document, counted from its date in the only key.
     expire_after: int | None = None
 
-    def model(self) -> IndexModel:
-        if self.expire_after is None:
-            return IndexModel(list(self.keys))
-        return IndexModel(list(self.keys), expireAfterSeconds=self.expire_after)
+    @property
+    def name(self) -> str:
+        """What MongoDB calls it unless told otherwise."""
+        return "_".join(f"{key}_{direction}" for key, direction in self.keys)
+
+    def model(self, name: str) -> IndexModel:
+        options = {} if self.expire_after is None else {"expireAfterSeconds": self.expire_after}
+        return IndexModel(list(self.keys), name=name, collation=SIMPLE, **options)
+
+    def is_served_by(self, row: Mapping[str, Any]) -> bool:
+        """Whether an index as `listIndexes` has it does what this one is for."""
+        return serves(row, self.keys) and row.get("expireAfterSeconds") == self.expire_after
 
 
 # The backfill names this index in its commands, for MongoDB might take another one.
@@ -129,8 +156,62 @@ INDEXES = (
 )
 
 
-def create_indexes(db: Database[Document]) -> None:
-    """Create what is missing of INDEXES, nothing else; raises StoreUnavailable."""
-    for index in INDEXES:
-        with translated(index.collection):
-            db[index.collection].create_indexes([index.model()])
+def create_indexes(db: Database[Document]) -> list[str]:
+    """Create what is missing of INDEXES, nothing else; says of each that cannot be made why not.
+
+    One of ours that took over the collation of its collection is made anew under another name, and
+    only then dropped. Raises StoreUnavailable.
+    """
+    faults: list[str] = []
+    for name in dict.fromkeys(index.collection for index in INDEXES):
+        with translated(name), pymongo.timeout(_BUILD_TIMEOUT):
+            for index, rows in _missing(db[name]):
+                try:
+                    _create(db[name], index, rows)
+                except OperationFailure as error:
+                    if error.code not in _REFUSALS:
+                        raise
+                    faults.append(f"{_missing_words(index)}: {_REFUSALS[error.code]}")
+    return faults
+
+
+def missing_indexes(db: Database[Document]) -> list[str]:
+    """Which of INDEXES are not there, in words; raises PyMongoError."""
+    names = dict.fromkeys(index.collection for index in INDEXES)
+    return [_missing_words(index) for name in names for index, _ in _missing(db[name])]
+
+
+def _missing_words(index: Index) -> str:
+    return missing(index.collection, index.keys)
+
+
+def _missing(collection: Collection[Document]) -> list[tuple[Index, list[Mapping[str, Any]]]]:
+    """The indexes of ours that a collection lacks, each with those that it has."""
+    try:
+        rows: list[Mapping[str, Any]] = list(collection.list_indexes())
+    except OperationFailure as error:
+        # A view has none; what else is wrong with it is told elsewhere.
+        if error.code != _OF_A_VIEW:
+            raise
+        return []
+    return [
+        (index, rows)
+        for index in INDEXES
+        if index.collection == collection.name and not any(index.is_served_by(row) for row in rows)
+    ]
+
+
+def _create(
+    collection: Collection[Document], index: Index, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    old = next((row for row in rows if row["name"] == index.name), None)
+    taken_over = (
+        old is not None
+        and serves({**old, "collation": None}, index.keys)
+        and bool(old.get("collation"))
+        and old.get("collation") == collection.options().get("collation")
+    )
+    name = f"{index.name}_simple" if taken_over else index.name
+    collection.create_indexes([index.model(name)])
+    if taken_over:
+        collection.drop_index(index.name)

@@ -73,7 +73,7 @@ class LetterSearch:
             return []
         with translated(self._entries.name):
             query = {"$or": [{**wanted.query(), **run} for run in runs]}
-            found = self._entries.find(query, _LEFT_OUT).hint(_BY_REASON)
+            found = self._entries.find(query, _LEFT_OUT, hint=_BY_REASON)
             return list(found.sort("last_seen", DESCENDING).skip(skip).limit(limit))
 
     def one(self, _id: str) -> Entry | None:

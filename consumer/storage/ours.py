@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from time import monotonic
 from typing import Any
 
 from pymongo import MongoClient
+from pymongo.collation import Collation
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
@@ -22,6 +24,11 @@ Document = dict[str, Any]
 # A killed mongod lost 1,431 of 74,601 inserts under the default write concern, none under this one.
 DURABLE = WriteConcern(w="majority", j=True)
 
+SIMPLE = Collation("simple")
+Keys = Sequence[tuple[str, int]]
+# Seconds for which the name of an index is trusted.
+_HINT_KEPT = 15.0
+
 
 class Barred(PyMongoError):
     """A write that was not sent, because this program must not write there: `why` is raised in its
@@ -30,6 +37,19 @@ class Barred(PyMongoError):
     def __init__(self, why: StoreUnavailable) -> None:
         super().__init__(str(why))
         self.why = why
+
+
+def serves(index: Mapping[str, Any], keys: Keys) -> bool:
+    """Whether an index, as `listIndexes` has it, is on these keys and has every document, in the
+    order of its text as it is."""
+    odd = ("collation", "partialFilterExpression", "sparse", "hidden")
+    return list(index["key"].items()) == list(keys) and not any(index.get(name) for name in odd)
+
+
+def missing(collection: str, keys: Keys) -> str:
+    """What to say of an index that is not there."""
+    named = ", ".join(f"{key}: {direction}" for key, direction in keys)
+    return f"the index {{{named}}} of {collection!r} is missing"
 
 
 class OurDatabase(Database[Document]):
@@ -58,6 +78,7 @@ class OurDatabase(Database[Document]):
         self._look = look
         self._guarded = guarded
         self._looking = threading.Lock()
+        self._hints: dict[tuple[str, tuple[tuple[str, int], ...]], tuple[float, str]] = {}
 
     def look_again(self) -> StoreUnavailable | None:
         """What bars this program from writing now; raises PyMongoError where nobody can say."""
@@ -76,12 +97,30 @@ class OurDatabase(Database[Document]):
         if self.bar is not None:
             raise Barred(self.bar)
 
+    def index_name(self, collection: str, keys: Keys) -> str:
+        """The name of the index on these keys that compares text as it is: a hint by the keys alone
+        may mean another one too. Raises Barred where there is none."""
+        at, found = self._hints.get((collection, tuple(keys)), (0.0, None))
+        if found is None or monotonic() > at + _HINT_KEPT:
+            rows = self[collection].list_indexes()
+            found = next((row["name"] for row in rows if serves(row, keys)), None)
+            if found is None:
+                why = "`cxone-consumer doctor` says why, the service makes it again"
+                raise Barred(StoreUnavailable(f"{missing(collection, keys)}: {why}"))
+            self._hints[collection, tuple(keys)] = monotonic(), found
+        return found
+
     def __getitem__(self, name: str) -> OurCollection:
         return OurCollection(self, name)
 
 
 class OurCollection(Collection[Document]):
-    """A collection of ours: it writes only where this program may."""
+    """A collection of ours: it writes only where this program may, and compares text as it is.
+
+    A collection may have been made with a collation, under which `ABC` is `abc` wherever a command
+    says nothing else. Look-ups by `_id` say nothing: our digests are hexadecimal and compare alike,
+    and with another collation than its own the index of `_id` is of no use.
+    """
 
     def with_options(self, *args: Any, **kwargs: Any) -> OurCollection:  # type: ignore[override]
         plain = super().with_options(*args, **kwargs)
@@ -95,39 +134,58 @@ class OurCollection(Collection[Document]):
         )
 
 
-# The methods of the driver that change something.
-_WRITES = (
-    "insert_one",
-    "insert_many",
-    "update_one",
-    "update_many",
-    "replace_one",
-    "delete_one",
-    "delete_many",
-    "find_one_and_update",
-    "find_one_and_replace",
-    "find_one_and_delete",
-    "bulk_write",
-    "create_index",
-    "create_indexes",
-    "drop_index",
+# The methods of the driver that we use: whether they write, and whether they compare by the filter
+# or pipeline that is their argument of this number.
+_METHODS: tuple[tuple[str, bool, int | None], ...] = (
+    ("find", False, 0),
+    ("aggregate", False, 0),
+    ("count_documents", False, 0),
+    ("distinct", False, 1),
+    ("update_one", True, 0),
+    ("update_many", True, 0),
+    ("delete_one", True, 0),
+    ("delete_many", True, 0),
+    ("find_one_and_update", True, 0),
+    # Those in a bulk are by `_id`.
+    ("bulk_write", True, None),
+    ("insert_one", True, None),
+    ("insert_many", True, None),
+    ("create_index", True, None),
+    ("create_indexes", True, None),
+    ("drop_index", True, None),
 )
 
 
-def _permitted(name: str) -> Callable[..., Any]:
+def _ours(name: str, writes: bool, compares: int | None) -> Callable[..., Any]:
     theirs = getattr(Collection, name)
 
     @wraps(theirs)
     def ours(self: OurCollection, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(self.database, OurDatabase):
-            self.database.permit(self.name)
+        database = self.database
+        if isinstance(database, OurDatabase):
+            if writes:
+                database.permit(self.name)
+            if isinstance(kwargs.get("hint"), list | tuple):
+                kwargs["hint"] = database.index_name(self.name, kwargs["hint"])
+        if compares is not None and not _by_id(args[compares] if args[compares:] else None):
+            kwargs.setdefault("collation", SIMPLE)
         return theirs(self, *args, **kwargs)
 
     return ours
 
 
-for _name in _WRITES:
-    setattr(OurCollection, _name, _permitted(_name))
+def _by_id(looked_for: Any) -> bool:
+    """Whether a filter, or the filter that begins a pipeline, names the `_id`s it is about."""
+    if isinstance(looked_for, list):
+        looked_for = looked_for[0].get("$match") if looked_for else None
+    wanted = (looked_for or {}).get("_id")
+    if isinstance(wanted, dict) and any(key.startswith("$") for key in wanted):
+        return list(wanted) == ["$in"]
+    return wanted is not None
+
+
+for _row in _METHODS:
+    setattr(OurCollection, _row[0], _ours(*_row))
 
 
 Look = Callable[[OurDatabase], StoreUnavailable | None]

@@ -9,15 +9,18 @@ from typing import Any
 
 import pymongo
 from pymongo import ASCENDING
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from consumer.errors import SetupError
 from consumer.storage.mongo import AUDIT, DEAD_LETTERS, EVENTS, Document
+from consumer.storage.ours import SIMPLE
 from consumer.storage.translate import translated
 from consumer.timegrid import next_hour
 
 INDEX = "cxone_retention"
+_NAMES = (INDEX, f"{INDEX}_simple")
 _DAY = 86_400
 _UNAUTHORIZED = 13
 _UPDATE_TIMEOUT = 60.0
@@ -55,28 +58,36 @@ def _expire(db: Database[Document], name: str, field: str, days: int, setting: s
     collection, seconds = db[name], days * _DAY
     with translated(name):
         indexes = collection.index_information()
-        ours = indexes.pop(INDEX, None)
-        if ours is None and days:
+        ours = {name: indexes.pop(name) for name in _NAMES if name in indexes}
+        good = next((name for name, index in ours.items() if not index.get("collation")), None)
+        if days and good is None:
             for theirs, index in indexes.items():
                 _check(theirs, index, (field, seconds), f"{name}.{field}", f"{setting}={days}")
             if not _has(indexes, field, seconds):
-                collection.create_index(field, name=INDEX, expireAfterSeconds=seconds)
-        elif ours is not None and not days:
-            collection.drop_index(INDEX)
-        elif ours is not None and ours.get("expireAfterSeconds") != seconds:
-            _change(db, name, field, seconds)
+                # Beside one that took over the collation of its collection.
+                good = next(name for name in _NAMES if name not in ours)
+                _create(collection, good, field, seconds)
+        elif good is not None and days and ours[good].get("expireAfterSeconds") != seconds:
+            _change(db, name, good, field, seconds)
+        for each in ours:
+            if each != good or not days:
+                collection.drop_index(each)
 
 
-def _change(db: Database[Document], name: str, field: str, seconds: int) -> None:
+def _create(collection: Collection[Document], name: str, field: str, seconds: int) -> None:
+    collection.create_index(field, name=name, expireAfterSeconds=seconds, collation=SIMPLE)
+
+
+def _change(db: Database[Document], name: str, index: str, field: str, seconds: int) -> None:
     try:
-        change = {"name": INDEX, "expireAfterSeconds": seconds}
+        change = {"name": index, "expireAfterSeconds": seconds}
         db.command({"collMod": name, "index": change})
     except OperationFailure as error:
         if error.code != _UNAUTHORIZED:
             raise
         # The role readWrite may not change a collection, but make and drop its indexes.
-        db[name].drop_index(INDEX)
-        db[name].create_index(field, name=INDEX, expireAfterSeconds=seconds)
+        db[name].drop_index(index)
+        _create(db[name], index, field, seconds)
 
 
 def _check(name: str, index: Document, wanted: tuple[str, int], where: str, setting: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -17,6 +18,7 @@ from consumer.schema.defaults import fill
 from consumer.schema.paths import RESERVED
 from consumer.storage.documents import encode
 from consumer.storage.fill_pipeline import new_stamp
+from consumer.storage.ours import SIMPLE
 
 # Codes of our own where MongoDB was not even asked, or did not find the document as it was read.
 TOO_LARGE = 10334
@@ -51,8 +53,10 @@ def fill_whole(
             changed = encode(_filled(found, to, schema))
             # A replacement is an update here, for that is not refused for keys with dots or `$`.
             result = events.update_one(
-                {"_id": found["_id"], "$expr": {"$eq": ["$$ROOT", {"$literal": found}]}},
+                {**_place(found), "$expr": {"$eq": ["$$ROOT", {"$literal": found}]}},
                 [{"$replaceWith": {"$literal": changed}}],
+                # For the comparison of the whole.
+                collation=SIMPLE,
             )
         except (DocumentTooLarge, Unstorable):
             refused.append(Refusal(found["_id"], TOO_LARGE))
@@ -63,6 +67,15 @@ def fill_whole(
             if not result.matched_count:
                 refused.append(Refusal(found["_id"], CHANGED))
     return done, refused
+
+
+def _place(found: RawBSONDocument) -> dict[str, Any]:
+    """A filter that finds the document alone, and fast by an index of ours where that of `_id`
+    compares otherwise than the command."""
+    place = {"_id": found["_id"], "_meta.subject": found["_meta"]["subject"]}
+    place["_meta.backfilled_to"] = found["_meta"]["backfilled_to"]
+    ordered = {name: found.get(name) for name in ("schema_version", "processed_at")}
+    return place | {name: at for name, at in ordered.items() if isinstance(at, int | datetime)}
 
 
 def _filled(found: RawBSONDocument, to: int, schema: CompiledSchema) -> dict[str, Any]:

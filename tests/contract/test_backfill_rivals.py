@@ -88,9 +88,9 @@ def test_filling_here_never_overwrites_a_parallel_change(database: Db) -> None:
         def with_options(self, **options: Any) -> Any:
             return database["events"].with_options(**options)
 
-        def update_one(self, *arguments: Any) -> Any:
+        def update_one(self, *arguments: Any, **options: Any) -> Any:
             database["events"].update_one({"_id": "1"}, {"$set": {"a": "by hand"}})
-            return database["events"].update_one(*arguments)
+            return database["events"].update_one(*arguments, **options)
 
     changing: Any = Changing()
     done, refused = fill_whole(changing, ["1"], 1, 2, schema)
