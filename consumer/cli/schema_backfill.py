@@ -63,6 +63,7 @@ def backfill(
 
 def _job(parts: Parts, no_throttle: bool) -> Backfill:
     core = parts.core
+    core.to_write()
     # The service made them when it began; this may be before that.
     create_indexes(core.database)
     configured = backfill_rules(parts.settings)

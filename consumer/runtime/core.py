@@ -43,6 +43,7 @@ from consumer.storage.event_store import EventStore
 from consumer.storage.filled_events import FilledEvents
 from consumer.storage.outage import Outage
 from consumer.storage.schema_registry import SchemaRegistry
+from consumer.storage.translate import translated
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +74,12 @@ class Core:
         """Take over what others changed: schemas, and what may refuse events."""
         self.registry.refresh()
         self.events.refresh()
+
+    def to_write(self) -> None:
+        """Raise FormatTooNew where this program must not write; before a command that may find
+        nothing to write. Raises StoreUnavailable."""
+        with translated(mongo.EVENTS):
+            self.database.permit(mongo.EVENTS)
 
     def close(self) -> None:
         # The driver takes leave of the server, and has no time limit of its own for it.

@@ -180,14 +180,13 @@ class Pipelines(CommandListener):
         pass
 
 
-def test_depths_and_groups_read_no_entry(letters: DeadLetters, database: Db) -> None:
+def test_depths_and_groups_read_no_entry(
+    letters: DeadLetters, database: Db, mongod_uri: str
+) -> None:
     keep(letters, "a", "contract_hold", event_type="t")
     keep(letters, "b", "malformed_json")
     pipelines = Pipelines()
-    host, port = database.client.address or ("", 0)
-    with MongoClient[dict[str, Any]](
-        host, port, directConnection=True, event_listeners=[pipelines]
-    ) as client:
+    with MongoClient[dict[str, Any]](mongod_uri, event_listeners=[pipelines]) as client:
         queue = client[database.name]["dead_letter_queue"]
         depths = DeadLetters(queue).depths()
         Wakes(queue).groups(["contract_hold", "signature_invalid"], OPEN)

@@ -131,15 +131,12 @@ class Finds(CommandListener):
 
 
 @pytest.fixture
-def finds(database: Db) -> Iterator[tuple[EventSearch, Finds]]:
+def finds(database: Db, mongod_uri: str) -> Iterator[tuple[EventSearch, Finds]]:
     create_indexes(database)
     for number in range(60):
         put(database, str(number), number, number, "ab"[number % 2], number % 3 + 1, number % 2 + 2)
     heard = Finds()
-    host, port = database.client.address or ("", 0)
-    with MongoClient[dict[str, Any]](
-        host, port, directConnection=True, event_listeners=[heard]
-    ) as client:
+    with MongoClient[dict[str, Any]](mongod_uri, event_listeners=[heard]) as client:
         yield EventSearch(client[database.name][mongo.EVENTS]), heard
 
 

@@ -98,13 +98,10 @@ class Finds(CommandListener):
 
 
 def test_a_page_sorts_nothing_and_reads_no_more_than_it_shows(
-    search: LetterSearch, database: Db
+    search: LetterSearch, database: Db, mongod_uri: str
 ) -> None:
     heard = Finds()
-    host, port = database.client.address or ("", 0)
-    with MongoClient[dict[str, Any]](
-        host, port, directConnection=True, event_listeners=[heard]
-    ) as client:
+    with MongoClient[dict[str, Any]](mongod_uri, event_listeners=[heard]) as client:
         watched = LetterSearch(client[database.name][mongo.DEAD_LETTERS])
         watched.page(LetterFilter(statuses=UNRESOLVED), PAIRS, 5)
         watched.page(LetterFilter(until=NOON + timedelta(hours=1)), PAIRS, 5)
