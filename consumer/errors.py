@@ -70,7 +70,8 @@ class IdConflict(Held):
 
 
 class ContractHold(Held):
-    """`changes` is what the delivery would change, as plain documents for its dead letter."""
+    """`changes` is what the delivery would change, as plain documents for its dead letter: the
+    first of them, where they are many."""
 
     reason = "contract_hold"
 
@@ -109,16 +110,28 @@ class SchemaMoved(ConsumerError):
 
 
 class StoreUnavailable(ConsumerError):
-    """MongoDB cannot take anything now, or its answer was lost: nothing may be assumed (503)."""
+    """MongoDB cannot take anything now, or its answer was lost: nothing may be assumed (503).
+
+    `away`: the driver itself found it so. Else this one thing could not be done, for a bound of
+    ours or its own sake, and the next may well be.
+    """
 
     reason = "store_unavailable"
     retryable = True
+
+    def __init__(self, message: str, *, away: bool = False) -> None:
+        super().__init__(message)
+        self.away = away
 
 
 class FormatTooNew(StoreUnavailable):
     """A newer version of this program has written there: this one must not (exit 2)."""
 
     reason = "format_too_new"
+
+    def __init__(self, message: str) -> None:
+        # Nothing at all can be stored there, just as if it were away.
+        super().__init__(message, away=True)
 
 
 class SetupError(ConsumerError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Generic
 
 from consumer.fibers import Item, gather
@@ -19,13 +20,15 @@ IN_FLIGHT = 3
 
 class _Waiter(Generic[Item]):
     """One thread with its items. `turn` is held until they are settled, or there is a batch to
-    write."""
+    write. `ends`: when its patience is over, 0 where it waits for ever."""
 
-    __slots__ = ("batch", "items", "size", "turn")
+    __slots__ = ("batch", "ends", "items", "size", "turn")
 
     def __init__(self, items: list[Item]) -> None:
         self.items = items
         self.size = sum(item.size for item in items)
+        patience = left()
+        self.ends = monotonic() + patience if patience >= 0 else 0.0
         self.turn = threading.Lock()
         self.turn.acquire()
         self.batch: list[_Waiter[Item]] | None = None
@@ -36,7 +39,8 @@ class GroupCommit(Generic[Item]):
     own, and no timer.
 
     Who finds a free slot writes at once and alone. Who finds none queues; a writer that is done
-    makes the first in the queue the writer of all that queue. `write` leaves the outcome in the
+    makes one in the queue the writer of all that queue: who has the most time left, but who has no
+    end only among its like, for the others would wait for it. `write` leaves the outcome in the
     items and raises nothing that is expected: what it raises ends that one thread, and its batch
     finds its items as they were.
     """
@@ -110,4 +114,6 @@ class GroupCommit(Generic[Item]):
             if count > MAX_COUNT or size > MAX_BYTES:
                 break
             batch.append(queue.popleft())
+        # Stable: of those that have no end the first is the writer.
+        batch.sort(key=lambda waiter: waiter.ends, reverse=True)
         return batch

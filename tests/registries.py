@@ -41,6 +41,9 @@ class Commands(monitoring.CommandListener):
         self.last: dict[str, Any] = {}
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
+        # A new connection logs in first, with the client's first command or a later one.
+        if event.command_name.startswith("sasl"):
+            return
         self.names.append(event.command_name)
         self.last[event.command_name] = event.command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,11 +12,15 @@ from consumer.schema.diff import changes
 from consumer.schema.evolve import evolve
 from consumer.schema.infer import infer
 from consumer.schema.model import Change, SchemaVersion, shape_of
+from consumer.schema.paths import Path
 from consumer.schema.policy import Contract, Guards, SubjectPolicy
 from consumer.schema.shape import Shape, join, through_maps, walk
 
 # An event id is recorded with the change it caused, but ids have no bound of their own.
 _CAUSE_CHARACTERS = 256
+# Of what a delivery would change its dead letter keeps so many changes, in so many bytes.
+_TOLD = 100
+_TOLD_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,19 @@ def cause(event_id: object) -> str:
     return str(event_id)[:_CAUSE_CHARACTERS]
 
 
+def told(changes: Sequence[Change]) -> list[dict[str, object]]:
+    """The first of the changes as documents, as many as an entry that is held can well keep: what
+    is held is worked out anew from its payload."""
+    found: list[dict[str, object]] = []
+    room = _TOLD_BYTES
+    for change in changes[:_TOLD]:
+        room -= _change_bytes(change)
+        if room < 0:
+            break
+        found.append(change.to_document())
+    return found
+
+
 def is_held(change: Change, contract: Contract) -> bool:
     """Whether the contract holds a change; a map is made by new keys, so it counts as new field."""
     if change.kind in ("field_added", "became_map"):
@@ -126,11 +144,18 @@ def _fit(tree: Shape, found: Shape, limit: int) -> tuple[Shape, bool]:
 
 
 def _has_room(version: SchemaVersion, guards: Guards) -> bool:
-    """Whether the list with its absorbed entries, which keep their positions, stays in bounds."""
+    """Whether the list with its absorbed entries, which keep their positions, and the changes stay
+    in bounds."""
     if len(version.fields) > 2 * guards.paths_per_subject:
         return False
     # In UTF-8 a character takes up to 4 bytes; each segment and entry has BSON around it.
-    size = sum(
-        100 + sum(8 + len(segment.encode()) for segment in field.path) for field in version.fields
-    )
-    return size <= guards.version_bytes
+    size = sum(100 + _path_bytes(field.path) for field in version.fields)
+    return size + sum(map(_change_bytes, version.changes)) <= guards.version_bytes
+
+
+def _change_bytes(change: Change) -> int:
+    return 200 + _path_bytes(change.path) + len(change.caused_by.encode())
+
+
+def _path_bytes(path: Path) -> int:
+    return sum(8 + len(segment.encode()) for segment in path)

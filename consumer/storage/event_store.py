@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
@@ -37,13 +38,15 @@ _OF_THE_DOCUMENT = frozenset({15, 22}) | _TOO_LARGE
 @dataclass(slots=True)
 class _Insert:
     """A document on its way, and what came of it: `refusal` is the server's write error for it,
-    `failure` what kept its whole command from being carried out, or from being known to be."""
+    `failure` what kept its whole command from being carried out, or from being known to be; that
+    `ran` for so many seconds."""
 
     document: RawBSONDocument
     size: int
     settled: bool = False
     refusal: Mapping[str, Any] | None = None
     failure: PyMongoError | None = None
+    ran: float = 0.0
 
 
 class EventStore:
@@ -87,7 +90,7 @@ class EventStore:
             insert.failure = None
             self._insert_one(insert)
         if insert.failure is not None:
-            raise unavailable(insert.failure, "events") from insert.failure
+            raise unavailable(insert.failure, "events", insert.ran) from insert.failure
         if insert.refusal is None:
             return True
         if not _is_duplicate(insert.refusal):
@@ -108,6 +111,7 @@ class EventStore:
             self._insert_many(inserts)
 
     def _insert_one(self, insert: _Insert) -> None:
+        began = monotonic()
         try:
             self._events.insert_one(insert.document)
         except DuplicateKeyError as error:
@@ -126,12 +130,13 @@ class EventStore:
             if getattr(error, "code", None) in _OF_THE_DOCUMENT:
                 insert.refusal = {"code": error.code}  # type: ignore[attr-defined]
             else:
-                insert.failure = error
+                insert.failure, insert.ran = error, monotonic() - began
         insert.settled = True
 
     def _insert_many(self, inserts: Sequence[_Insert]) -> None:
         refusals: Mapping[int, Mapping[str, Any]] = {}
         failure: PyMongoError | None = None
+        began = monotonic()
         try:
             self._events.insert_many([insert.document for insert in inserts], ordered=False)
         except BulkWriteError as error:
@@ -141,8 +146,10 @@ class EventStore:
             failure = error if details["writeConcernErrors"] else None
         except PyMongoError as error:
             failure = error
+        ran = monotonic() - began
         for index, insert in enumerate(inserts):
-            insert.refusal, insert.failure, insert.settled = refusals.get(index), failure, True
+            insert.refusal, insert.failure, insert.ran = refusals.get(index), failure, ran
+            insert.settled = True
 
     def _same_content(self, _id: str, digest: str) -> None:
         with translated("events"):

@@ -23,8 +23,9 @@ _NOBODY: dict[str, Any] = {"_id": ""}
 
 
 class Outage:
-    """A circuit breaker: the first failure opens it, a probe that MongoDB took closes it. It is
-    open as well while the driver, who watches the servers, knows of none that takes writes.
+    """A circuit breaker: the first failure that the driver found opens it, a probe that MongoDB
+    took closes it. It is open as well while the driver, who watches the servers, knows of none that
+    takes writes.
 
     `events` is any collection of ours that takes writes; `bound` is in seconds.
     """
@@ -51,7 +52,9 @@ class Outage:
         return patience(self._bound)
 
     def begin(self, error: StoreUnavailable) -> None:
-        """Take a failure as the begin of an outage."""
+        """Take a failure as the begin of an outage, if it is one that the driver found."""
+        if not error.away:
+            return
         with self._changing:
             if self._begun:
                 return

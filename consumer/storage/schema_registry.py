@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from consumer.errors import ContractHold, SchemaMoved, SetupError, StoreUnavailable
-from consumer.schema.admission import Candidate, Decision, cause
+from consumer.schema.admission import Candidate, Decision, cause, told
 from consumer.schema.compiled import CompiledSchema
 from consumer.schema.count import Check, Gap
 from consumer.schema.draft import Draft, covers
@@ -168,7 +168,7 @@ def _hold(subject: str, changes: tuple[Change, ...]) -> ContractHold:
     return ContractHold(
         f'the contract of schema "{subject}" holds {len(changes)} change(s):'
         " approve them or let the contract evolve",
-        [change.to_document() for change in changes],
+        told(changes),
     )
 
 

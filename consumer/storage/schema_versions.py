@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import islice
+from time import monotonic
 from typing import Any, Literal
 
 from bson import CodecOptions, MaxKey
@@ -15,13 +16,13 @@ from pymongo.errors import (
     ConnectionFailure,
     DuplicateKeyError,
     ExecutionTimeout,
-    PyMongoError,
     WriteConcernError,
 )
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from consumer.patience import had_a_fair_share
 from consumer.schema.model import (
     Change,
     SchemaVersion,
@@ -29,7 +30,7 @@ from consumer.schema.model import (
     from_document,
     is_by_hand,
 )
-from consumer.storage.translate import translated, unavailable
+from consumer.storage.translate import translated
 
 Document = dict[str, Any]
 
@@ -165,14 +166,16 @@ class SchemaVersions:
     def insert(self, version: SchemaVersion) -> Inserted:
         """Insert a version: `ours` once it is durable, `taken` when another has its number,
         `unknown` when that cannot be said: read the head again and compare."""
-        try:
-            self._versions.insert_one(version.to_document())
-        except DuplicateKeyError:
-            return "taken"
-        except _UNKNOWN_OUTCOME:
-            return "unknown"
-        except PyMongoError as error:
-            raise unavailable(error, self._name) from error
+        began = monotonic()
+        with translated(self._name):
+            try:
+                self._versions.insert_one(version.to_document())
+            except DuplicateKeyError:
+                return "taken"
+            except _UNKNOWN_OUTCOME:
+                # Whoever has no time left for another look must know that this call had it.
+                had_a_fair_share(monotonic() - began)
+                return "unknown"
         return "ours"
 
 

@@ -44,13 +44,14 @@ class Tools:
 @dataclass(slots=True)
 class Ticket:
     """A payload that waits for its decision, or for the error that prevented one; `registered` is
-    set for the one whose wait inserted a version."""
+    set for the one whose wait inserted a version, `gone` for one whose patience is over."""
 
     candidate: Candidate
     policy: SubjectPolicy
     decision: Decision | None = None
     registered: SchemaVersion | None = None
     error: StoreUnavailable | None = None
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +93,17 @@ class SubjectSchema:
     def settle(self, ticket: Ticket) -> None:
         """Wait until the ticket is decided on a durable head; raises StoreUnavailable.
 
-        The first waiter decides for all that queue meanwhile and inserts one version for them.
+        The first waiter decides for all that queue meanwhile and inserts one version for them. Who
+        waits in vain for others has learnt nothing of MongoDB.
         """
         # Queue first: whoever registers now takes this ticket along if it still can.
         self._waiting.append(ticket)
         if not self._registering.acquire(timeout=left()):
+            ticket.gone = True
             raise StoreUnavailable(f'others have been registering "{self._subject}" for too long')
         try:
             if ticket.decision is None and ticket.error is None:
-                self._settle_all()
+                self._settle_all(ticket)
         finally:
             self._registering.release()
         if ticket.error is not None:
@@ -147,23 +150,29 @@ class SubjectSchema:
                 unknown.append(made)
             tools.sleep(tools.jitter() * _JITTER)
 
-    def _settle_all(self) -> None:
-        tickets: list[Ticket] = []
+    def _settle_all(self, own: Ticket) -> None:
+        """Decide on `own` with what waits beside it."""
+        others: list[Ticket] = []
         while self._waiting:
-            tickets.append(self._waiting.popleft())
-        # Waiters must not try one after the other what just failed for all of them.
-        failure: StoreUnavailable | None = StoreUnavailable(
-            f'schema "{self._subject}" could not be decided: see the log'
-        )
+            others.append(self._waiting.popleft())
+        others = [ticket for ticket in others if ticket is not own and not ticket.gone]
         try:
-            self._register(tickets)
-            failure = None
-        except StoreUnavailable as error:
-            failure = error
+            self._register([own, *others])
+        except Exception as error:
+            if isinstance(error, StoreUnavailable) and error.away:
+                # Waiters must not try one after the other what just failed for all of them.
+                for ticket in others:
+                    ticket.error = error
+                raise
+            # For the sake of one of them, or for want of time of this one: each goes alone.
+            for ticket in others:
+                ticket.decision = None
+            self._waiting.extendleft(reversed(others))
+            if not others:
+                raise
+            self._register([own])
         finally:
             self._tools.subjects.give_back(self._subject)
-            for ticket in tickets:
-                ticket.error = failure
 
     def _register(self, tickets: list[Ticket]) -> None:
         """Decide, and insert until every decision stands on a durable head."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 
+from bson.errors import BSONError
 from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
@@ -14,11 +16,14 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
     WriteConcernError,
+    WriteError,
     WTimeoutError,
 )
 
 from consumer.errors import StoreUnavailable
+from consumer.patience import had_a_fair_share
 from consumer.storage.ours import Barred
 
 # The first that fits. Texts of the driver and server are left out: they quote addresses with user
@@ -37,18 +42,27 @@ _MEANINGS: tuple[tuple[type[PyMongoError], str], ...] = (
 
 @contextmanager
 def translated(collection: str) -> Iterator[None]:
-    """Raise StoreUnavailable in place of any driver error, naming the collection.
+    """Raise StoreUnavailable in place of any error of the driver or of BSON, naming the collection.
 
     Handle inside what has a meaning of its own there, such as DuplicateKeyError.
     """
+    began = monotonic()
     try:
         yield
     except PyMongoError as error:
-        raise unavailable(error, collection) from error
+        raise unavailable(error, collection, monotonic() - began) from error
+    except BSONError as error:
+        kind = type(error).__name__
+        raise StoreUnavailable(
+            f"BSON cannot hold the document ({kind}) for the collection {collection!r}"
+        ) from error
 
 
-def unavailable(error: PyMongoError, collection: str | None = None) -> StoreUnavailable:
-    """The StoreUnavailable of a driver error, free of its text."""
+def unavailable(
+    error: PyMongoError, collection: str | None = None, ran: float | None = None
+) -> StoreUnavailable:
+    """The StoreUnavailable of a driver error, free of its text. `ran`: the seconds that the call
+    took, where it may have had too few."""
     if isinstance(error, Barred):
         return error.why
     kind = type(error).__name__
@@ -58,7 +72,9 @@ def unavailable(error: PyMongoError, collection: str | None = None) -> StoreUnav
     code = getattr(error, "code", None)
     detail = f"{kind}, code {code}" if isinstance(code, int) else kind
     where = f" for the collection {collection!r}" if collection else ""
-    return StoreUnavailable(f"{fact} ({detail}){where}: check MongoDB and `MONGODB_URI`")
+    return StoreUnavailable(
+        f"{fact} ({detail}){where}: check MongoDB and `MONGODB_URI`", away=_is_away(error, ran)
+    )
 
 
 def is_unknown_to_dns(error: PyMongoError) -> bool:
@@ -66,3 +82,11 @@ def is_unknown_to_dns(error: PyMongoError) -> bool:
     for settings it does not take."""
     cause = type(error.__cause__).__module__
     return isinstance(error, ConfigurationError) and cause.startswith("dns.")
+
+
+def _is_away(error: PyMongoError, ran: float | None) -> bool:
+    """Whether an error says that MongoDB is away: no refusal of one document does, nor a wait for
+    one of our own connections."""
+    if isinstance(error, (WriteError, WaitQueueTimeoutError)):
+        return False
+    return ran is None or not error.timeout or had_a_fair_share(ran)

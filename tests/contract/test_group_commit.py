@@ -98,6 +98,30 @@ def test_all_that_come_during_a_write_share_the_next_one(pool: ThreadPoolExecuto
     assert group.waiting == 0
 
 
+def test_who_has_the_most_time_left_writes_for_the_others(pool: ThreadPoolExecutor) -> None:
+    gate = Gate()
+    group = GroupCommit(gate.write, in_flight=1)
+    futures = [pool.submit(group.settle, Item(0))]
+    eventually(lambda: gate.batches)
+
+    def patiently(item: Item, seconds: float | None) -> None:
+        if seconds is None:
+            group.settle(item)
+        else:
+            with patience(seconds):
+                group.settle(item)
+
+    # Who waits for ever would let those wait who do not, in whatever it asks of MongoDB.
+    for number, seconds in enumerate((None, 60, 90, None), 1):
+        futures.append(pool.submit(patiently, Item(number), seconds))
+        wait_for(group, number)
+    gate.opened.set()
+    for future in futures:
+        future.result(10)
+
+    assert gate.batches == [[0], [3, 2, 1, 4]]
+
+
 def test_as_many_are_in_flight_as_allowed(pool: ThreadPoolExecutor) -> None:
     gate = Gate()
     group = GroupCommit(gate.write, in_flight=2)
@@ -175,16 +199,16 @@ def test_who_loses_patience_with_the_writer_of_a_batch_leaves_it_to_that(
         batches.append([item.name for item in items])
         assert opened[len(batches) - 1].wait(20)
 
-    def impatient() -> None:
-        with patience(0.3):
-            group.settle(Item(2))
+    def settle(number: int, seconds: float) -> None:
+        with patience(seconds):
+            group.settle(Item(number))
 
     group = GroupCommit(write, in_flight=1)
     first = pool.submit(group.settle, Item(0))
     eventually(lambda: batches)
-    writer = pool.submit(group.settle, Item(1))
+    writer = pool.submit(settle, 1, 60)
     wait_for(group, 1)
-    leaving = pool.submit(impatient)
+    leaving = pool.submit(settle, 2, 0.3)
     wait_for(group, 2)
     opened[0].set()
     eventually(lambda: len(batches) == 2)

@@ -32,7 +32,7 @@ def delivery(body: bytes = BODY) -> Delivery:
 
 
 def spool(parts: Spooling, body: bytes = BODY) -> None:
-    parts.outage.begin(StoreUnavailable("an answer that was lost"))
+    parts.outage.begin(StoreUnavailable("an answer that was lost", away=True))
     assert parts.ingest.settle(delivery(body)).status == "spooled"
 
 

@@ -279,7 +279,7 @@ def test_an_outage_is_over_only_when_a_write_is_taken(mongod_uri: str, database:
     client = mongo.connect(mongod_uri, timeout=1)
     try:
         outage = Outage(mongo.database(client, database.name)["events"], 1)
-        outage.begin(StoreUnavailable("gone"))
+        outage.begin(StoreUnavailable("gone", away=True))
         assert outage.is_over()
         assert not outage.known
         assert database["events"].count_documents({}) == 0

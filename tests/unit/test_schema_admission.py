@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
+import bson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.schema.admission import Quota
+from consumer.schema.admission import Candidate, Decision, Quota, cause, decide, told
 from consumer.schema.compiled import compile_schema
-from consumer.schema.model import SchemaVersion, from_document, shape_of
+from consumer.schema.model import Change, SchemaVersion, from_document, shape_of
 from consumer.schema.paths import to_text
 from consumer.schema.policy import Contract, Guards, SubjectPolicy
 from tests.strategies import judge, learn, payloads
@@ -292,3 +294,36 @@ def test_a_version_reads_back_from_its_document(events: list[dict[str, Any]]) ->
 
     assert from_document(version.to_document()) == version
     assert shape_of(from_document(version.to_document())) == shape_of(version)
+
+
+def test_changes_count_in_the_size_of_a_version() -> None:
+    # Keys and an id of the largest that are recorded, in characters of four bytes.
+    payload = {f"{number:04}" + "\U0001f600" * 250: number for number in range(2000)}
+    candidate = Candidate("t", payload, cause("\U0001f600" * 300))
+
+    def decided(bound: int) -> Decision:
+        return decide(
+            None,
+            candidate,
+            number=1,
+            policy=SubjectPolicy(),
+            guards=Guards(version_bytes=bound),
+            quota=Quota(),
+            now=datetime(2026, 1, 1, tzinfo=timezone.utc),
+        )
+
+    # Its fields alone are 2.2 MB.
+    assert decided(6_000_000).guard == "paths_per_subject"
+    fits = decided(8_000_000).next
+    assert fits is not None
+    assert 6_000_000 < len(bson.encode(fits.to_document())) < 8_000_000
+
+
+def test_a_hold_tells_a_bounded_part_of_its_changes() -> None:
+    many = [Change("field_added", (f"field {n}",), None, 2, "event-1") for n in range(5000)]
+    long = [Change("field_added", ("x" * 1000,), None, 2, "event-1") for _ in range(5000)]
+
+    assert told(many[:7]) == [change.to_document() for change in many[:7]]
+    assert told(many) == [change.to_document() for change in many[:100]]
+    assert 20 < len(told(long)) < 30
+    assert len(bson.encode({"changes": told(long)})) < 32 * 1024

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from bson.errors import InvalidDocument
 from pymongo import errors
 
 from consumer.errors import StoreUnavailable
+from consumer.patience import had_a_fair_share, patience
 from consumer.storage.translate import translated
 
 
@@ -35,6 +37,43 @@ def test_each_error_is_told_by_its_meaning_and_without_its_text(
     assert "'events'" in text
     assert "secret" not in text
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("error", "away", "in_a_hurry"),
+    [
+        (errors.ServerSelectionTimeoutError("x"), True, False),
+        (errors.NetworkTimeout("x"), True, False),
+        (errors.ExecutionTimeout("x", 50, {}), True, False),
+        (errors.AutoReconnect("x"), True, True),
+        (errors.NotPrimaryError("x"), True, True),
+        (errors.WriteConcernError("x", 91, {}), True, True),
+        (errors.OperationFailure("x", 13, {}), True, True),
+        (errors.WriteError("x", 121, {}), False, False),
+        (errors.WaitQueueTimeoutError("x"), False, False),
+        (InvalidDocument("x"), False, False),
+        (errors.DocumentTooLarge("x"), False, False),
+    ],
+)
+def test_only_what_the_driver_found_in_a_fair_time_says_that_mongodb_is_away(
+    error: Exception, *, away: bool, in_a_hurry: bool
+) -> None:
+    with pytest.raises(StoreUnavailable) as caught, translated("events"):
+        raise error
+    # Others have used up the time of this block: what is left shows nothing.
+    with patience(3600), pytest.raises(StoreUnavailable) as hurried, translated("events"):
+        raise error
+
+    assert (caught.value.away, hurried.value.away) == (away, in_a_hurry)
+
+
+def test_a_call_had_its_fair_share_where_it_or_one_before_it_had_half_of_the_time() -> None:
+    with patience(10):
+        shares = [had_a_fair_share(seconds) for seconds in (4.9, 5.1, 0.1)]
+    with patience(10):
+        fresh = had_a_fair_share(0.1)
+
+    assert (shares, fresh, had_a_fair_share(0.0)) == ([False, True, True], False, True)
 
 
 def test_what_is_no_driver_error_passes() -> None:
