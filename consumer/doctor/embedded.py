@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from consumer.doctor import lifetimes
 from consumer.doctor.check import Check, Patient
 from consumer.errors import SetupError
-from consumer.storage.embedded import candidates, locate
+from consumer.storage.embedded import candidates, locate, version
 
 NAME = "embedded MongoDB"
 _OWN = "for a MongoDB of your own set MONGODB_URI"
@@ -26,3 +27,7 @@ def examine(patient: Patient) -> Iterator[Check]:
     else:
         finding = f"MONGODB_URI is not set; `serve --embedded` needs none and runs {binary}"
         yield Check(NAME, "ok", finding, _OWN)
+        today = patient.clock().date()
+        old = lifetimes.judge(f"{NAME} version", version(binary), today, embedded=True)
+        if old is not None and old.status != "ok":
+            yield old

@@ -104,19 +104,6 @@ def unreachable(client: MongoClient[dict[str, Any]], error: Exception) -> Check:
     )
 
 
-def version(patient: Patient) -> Iterator[Check]:
-    """MongoDB 5.0 or newer: older ones lack what the writes rely on (DESIGN section 5)."""
-    text = str(_client(patient).server_info()["version"])
-    if judged := re.match(r"(\d+)\.(\d+)", text):
-        new_enough = int(judged[1]) >= 5
-        yield Check(
-            "MongoDB version",
-            "ok" if new_enough else "fail",
-            text,
-            "" if new_enough else "upgrade to MongoDB 5.0 or newer",
-        )
-
-
 def topology(patient: Patient) -> Iterator[Check]:
     yield judge_topology(_client(patient).admin.command("hello"))
 

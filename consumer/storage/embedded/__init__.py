@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumer.storage.embedded.binary import candidates, locate
+from consumer.storage.embedded.binary import candidates, locate, version
 from consumer.storage.embedded.supervisor import EmbeddedMongo
 
-__all__ = ["EmbeddedMongo", "candidates", "locate"]
+__all__ = ["EmbeddedMongo", "candidates", "locate", "version"]

@@ -64,8 +64,9 @@ def _wheel_directories() -> list[Path]:
     return [Path(place) for place in spec.submodule_search_locations]
 
 
-def _fault(binary: Path) -> str | None:
-    """What keeps this mongod from serving us, with its remedy; None when it is good."""
+def version(binary: Path) -> str:
+    """What it says of itself, like `6.0.5`. Raises SetupError with what keeps it from running and
+    the remedy."""
     try:
         done = subprocess.run(  # noqa: S603 - a mongod from PATH or our own extra
             [binary, "--version"],
@@ -75,15 +76,24 @@ def _fault(binary: Path) -> str | None:
             check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        return f"cannot be run ({getattr(error, 'strerror', None) or type(error).__name__})"
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise SetupError(f"cannot be run ({reason})") from error
     if done.returncode:
-        return explain_exit(done.returncode, done.stderr.decode(errors="replace"))
-    found = re.search(rb"v(\d+)\.(\d+)", done.stdout)
+        raise SetupError(explain_exit(done.returncode, done.stderr.decode(errors="replace")))
+    found = re.search(rb"v(\d+\.\d+[.\d]*)", done.stdout)
     if found is None:
-        return "does not tell its version"
-    version = (int(found[1]), int(found[2]))
-    if version < OLDEST:
-        return f"is version {version[0]}.{version[1]}, older than 5.0: update it"
+        raise SetupError("does not tell its version")
+    return found[1].decode()
+
+
+def _fault(binary: Path) -> str | None:
+    """What keeps this mongod from serving us, with its remedy; None when it is good."""
+    try:
+        major, minor = version(binary).split(".")[:2]
+    except SetupError as error:
+        return str(error)
+    if (int(major), int(minor)) < OLDEST:
+        return f"is version {major}.{minor}, older than 5.0: update it"
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,19 @@ def test_checks_are_shown_as_json_or_as_a_table(capsys: pytest.CaptureFixture[st
     assert shown["checks"][1]["advice"] == "do it"
     assert "it is [bold]weak" in table
     assert "1 fault, 0 warnings." in table
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script stands for mongod")
+def test_an_embedded_mongodb_past_its_end_of_life_is_warned_of_before_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "mongod"
+    program.write_text('#!/bin/sh\necho "db version v6.0.5"\n', encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    checks = list(examine(settings_of(cxone_data_dir=str(tmp_path / "data")), None))
+
+    old = next(check for check in checks if check.name == "embedded MongoDB version")
+    assert old.status == "warn"
+    assert "6.0.5: past its end of life (31 July 2025)" in old.finding

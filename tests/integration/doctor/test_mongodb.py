@@ -32,7 +32,8 @@ def test_a_good_mongodb_passes_every_check_and_nothing_is_left(of_database: Pati
 
     by_name = {check.name: check for check in checks}
     assert by_name["MongoDB"].status == "ok"
-    assert by_name["MongoDB version"].status == "ok"
+    # Past its end of life, like the one that the extra `embedded` brings along, or not.
+    assert by_name["MongoDB version"].status in ("ok", "warn")
     assert by_name["MongoDB write"].status in ("ok", "warn")
     assert by_name["MongoDB constraints"].status == "ok"
     assert by_name["refused deliveries"].status == "ok"
