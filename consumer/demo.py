@@ -117,7 +117,8 @@ def _example(core: Core, histories: Mapping[str, list[SchemaVersion]]) -> Exampl
         oldest = {"_meta.subject": head.subject, "schema_version": {"$lt": fillable}}
         while document := core.database[mongo.EVENTS].find_one(oldest, sort=[("processed_at", 1)]):
             if document["_meta"]["backfilled_to"] >= fillable:
-                return Example(document, as_sent(document, head))
+                defaults = core.registry.compiled(head.subject).defaults
+                return Example(document, as_sent(document, head, defaults))
             if monotonic() > give_up_at:
                 break
             sleep(0.1)

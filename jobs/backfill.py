@@ -15,6 +15,7 @@ from consumer.metrics import Metrics
 from consumer.metrics.table import BACKFILL_BACKLOG, BACKFILL_FAILED, BACKFILLED
 from consumer.schema.compiled import CompiledSchema
 from consumer.schema.newer import fillings, newer_than
+from consumer.schema.origin import leaving
 from consumer.storage.backfill_store import Upgraded
 from consumer.storage.schema_registry import SchemaRegistry
 from jobs.backfill_pace import Pace, PaceRules
@@ -31,13 +32,15 @@ _LOG_EVERY = 30.0
 @dataclass(frozen=True, slots=True)
 class Behind:
     """A subject with documents behind: how many, the lowest version they are filled to, the head
-    they will have, how many fields those lack at most, and whether the schema was quiet."""
+    they will have, how many fields those lack at most and of how many that were retired they may
+    hold fillings, and whether the schema was quiet."""
 
     subject: str
     documents: int
     lowest: int
     head: int
     fields: int
+    retired: int
     quiet: bool
 
 
@@ -79,7 +82,8 @@ class Backfill:
 
     def fill(self, found: list[Behind], run: JobRun) -> dict[str, Any]:
         """Fill what `behind` found, as far as it is quiet: how many documents were filled, refused
-        and passed over, and how many remain. Raises StoreUnavailable."""
+        and passed over, how many keep values of retired fields (`left`), and how many remain.
+        Raises StoreUnavailable."""
         due = [work for work in found if work.quiet]
         later = sum(work.documents for work in found if not work.quiet)
         timer = self.parts.timer
@@ -92,12 +96,14 @@ class Backfill:
             total.documents += tally.documents
             total.failed += tally.failed
             total.passed_over += tally.passed_over
+            total.left += tally.left
         remaining = progress.remaining + later
         self.metrics.set(BACKFILL_BACKLOG, remaining)
         return {
             "documents": total.documents,
             "failed": total.failed,
             "passed_over": total.passed_over,
+            "left": total.left,
             "remaining": remaining,
             "seconds": round(timer() - progress.started, 3),
         }
@@ -132,6 +138,7 @@ class Backfill:
                 version=schema.number,
                 documents=tally.documents,
                 failed=tally.failed,
+                left=tally.left,
             )
         return tally
 
@@ -142,7 +149,7 @@ class Backfill:
             version = schema.version
             if version is None:
                 continue
-            newest = self._newest_fillable(subject, schema)
+            newest = self._due(subject, schema)
             lowest = self.parts.store.next_stamp(subject, -1, newest)
             if lowest is None:
                 continue
@@ -152,13 +159,14 @@ class Backfill:
                 lowest=lowest,
                 head=version.number,
                 fields=fillings(newer_than(schema, lowest).root),
+                retired=len(leaving(version, schema.defaults, lowest)),
                 quiet=now - version.created_at >= timedelta(seconds=self.rules.quiet),
             )
 
-    def _newest_fillable(self, subject: str, schema: CompiledSchema) -> int:
+    def _due(self, subject: str, schema: CompiledSchema) -> int:
         """Kept per version, for it walks all fields and is asked every interval."""
         number, newest = self._fillable.get(subject, (0, 0))
         if number != schema.number and schema.version is not None:
-            newest = schema.version.newest_fillable
+            newest = schema.version.due
             self._fillable[subject] = (schema.number, newest)
         return newest

@@ -41,7 +41,7 @@ def _batch(work: Pass, plan: Upgrade, ids: Sequence[Any], failed_before: bool) -
     tried = [_id for _id in ids if entry_of(_id) not in known.pass_over] if known.pass_over else ids
     upgraded = work.parts.store.apply(tried, plan) if tried else Upgraded()
     _keep(work, tried, known, upgraded, plan)
-    work.done(upgraded.documents, upgraded.refused)
+    work.done(upgraded)
     work.tally.passed_over += len(ids) - len(tried)
     return len(ids) - len(tried) + len(upgraded.refused)
 

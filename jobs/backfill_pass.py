@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from consumer.storage.backfill_store import BackfillStore, Upgraded
 from consumer.storage.migration_failures import MigrationFailures
-from consumer.storage.whole_documents import Refusal
 from jobs.backfill_pace import Pace
 
 
@@ -27,11 +26,13 @@ class Parts:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of a subject's documents; `passed_over` were refused before."""
+    """What became of a subject's documents; `passed_over` were refused before, `left` keep what was
+    filled in of retired fields."""
 
     documents: int = 0
     failed: int = 0
     passed_over: int = 0
+    left: int = 0
 
 
 @dataclass(slots=True)
@@ -47,9 +48,10 @@ class Pass:
     tally: Tally = field(default_factory=Tally)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def done(self, documents: int, refused: Sequence[Refusal] = ()) -> None:
+    def done(self, batch: Upgraded) -> None:
         """Count what a batch did, and tell it; several threads may."""
         with self._lock:
-            self.tally.documents += documents
-            self.tally.failed += len(refused)
-            self.told(Upgraded(documents, list(refused)))
+            self.tally.documents += batch.documents
+            self.tally.failed += len(batch.refused)
+            self.tally.left += batch.left
+            self.told(batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from consumer.schema.compiled import CompiledSchema
 from consumer.schema.newer import newer_than
+from consumer.schema.origin import leaving
 from consumer.storage.backfill_store import Upgrade, upgrade
 from jobs.backfill_leftovers import fill_leftovers
 from jobs.backfill_pass import Pass
@@ -24,11 +25,12 @@ def fill_subject(work: Pass, schema: CompiledSchema) -> None:
         return
     stamp = -1
     while not work.stopping():
-        found = work.parts.store.next_stamp(work.subject, stamp, version.newest_fillable)
+        found = work.parts.store.next_stamp(work.subject, stamp, version.due)
         if found is None:
             return
         stamp = found
-        _fill(work, upgrade(newer_than(schema, stamp), stamp, version.number))
+        gone = leaving(version, schema.defaults, stamp)
+        _fill(work, upgrade(newer_than(schema, stamp), stamp, version.number, gone))
 
 
 def _fill(work: Pass, plan: Upgrade) -> None:

@@ -87,8 +87,14 @@ def _show(found: Sequence[Behind]) -> None:
     if not found:
         console().print("No document is behind.")
         return
-    rows = [(each.subject, each.documents, each.lowest, each.head, each.fields) for each in found]
-    columns = ("subject", "documents", "oldest version", "newest version", "fields at most")
+    rows = [
+        (each.subject, each.documents, each.lowest, each.head, each.fields, each.retired or None)
+        for each in found
+    ]
+    columns = (
+        *("subject", "documents", "oldest version", "newest version", "fields at most"),
+        "retired fields",
+    )
     console().print(table(columns, rows, title="Documents that lack fields"))
 
 
@@ -152,6 +158,11 @@ def _bar(total: int) -> Iterator[_Shown]:
 def _tell(result: dict[str, Any]) -> None:
     out = console()
     out.print(f"Filled {result['documents']:,} documents in {result['seconds']:,.1f} s.")
+    if result["left"]:
+        out.print(
+            f"{result['left']:,} keep values of retired fields: they are not those that were filled"
+            " in, or nobody can tell."
+        )
     if result["failed"]:
         out.print(
             f"MongoDB refused {result['failed']:,}: "

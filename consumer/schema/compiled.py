@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from consumer.schema.count import Check, Gap, count
@@ -17,10 +17,12 @@ _FEW = 16
 
 @dataclass(frozen=True, slots=True)
 class CompiledSchema:
-    """A version laid out for checking; without a version nothing is known."""
+    """A version laid out for checking, with the `defaults` that fill it; without a version nothing
+    is known."""
 
     version: SchemaVersion | None
     root: ObjectNode
+    defaults: Defaults = field(default_factory=Defaults)
 
     @property
     def number(self) -> int:
@@ -47,7 +49,8 @@ def compile_schema(
     """Lay out `version`, tracked to paths of `depth` segments."""
     if version is None:
         return CompiledSchema(None, ObjectNode())
-    return CompiledSchema(version, build(version, defaults or Defaults(), depth))
+    filling = defaults or Defaults()
+    return CompiledSchema(version, build(version, filling, depth), filling)
 
 
 def _object(value: dict[str, Any], node: ObjectNode, newest: int, gaps: list[Gap]) -> int:

@@ -108,6 +108,17 @@ class SchemaVersion:
         return max((field.fill_from for field in self.fields if field.is_filled), default=0)
 
     @property
+    def due(self) -> int:
+        """Documents filled to less wait for the backfill: the highest version that added a path
+        which can be filled, or retired one whose fillings they may hold."""
+        retired = (
+            field.retired
+            for field in self.fields
+            if field.retired is not None and field.retired > field.since and is_fillable(field.path)
+        )
+        return max(self.newest_fillable, max(retired, default=0))
+
+    @property
     def newest_added(self) -> int:
         """The highest version that added a path or a type, which payloads can exhibit."""
         return max((max(field.since, *field.types.values(), 0) for field in self.live), default=0)

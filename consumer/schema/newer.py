@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from consumer.schema.compiled import CompiledSchema
 from consumer.schema.trie import Filling, ObjectNode
 
@@ -16,7 +18,7 @@ def newer_than(schema: CompiledSchema, number: int) -> CompiledSchema:
     if schema.version is None:
         return schema
     fill_from = [field.fill_from for field in schema.version.fields]
-    return CompiledSchema(schema.version, _newer(schema.root, fill_from, number))
+    return replace(schema, root=_newer(schema.root, fill_from, number))
 
 
 def fillings(node: ObjectNode) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pymongo
@@ -14,12 +14,14 @@ from pymongo.errors import BulkWriteError, WriteError
 
 from consumer.errors import StoreUnavailable
 from consumer.schema.compiled import CompiledSchema
+from consumer.schema.origin import Leaving
 from consumer.storage.backfill_spans import Span, next_span
-from consumer.storage.fill_pipeline import fill_pipeline
+from consumer.storage.fill_pipeline import MAX_NESTING, fill_pipeline, nesting
 from consumer.storage.fill_plain import PlainFill, fill_plain
 from consumer.storage.indexes import BY_STAMP
+from consumer.storage.take_out_pipeline import take_out_pipeline
 from consumer.storage.translate import translated
-from consumer.storage.whole_documents import Refusal, fill_whole
+from consumer.storage.whole_documents import Refusal, Whole, as_stored, fill_whole
 
 Document = dict[str, Any]
 
@@ -41,8 +43,9 @@ _OF_THE_SERVER = frozenset({6, 7, 64, 89, 91, 112, 189, 246, 262, 9001, 10107, 1
 class Upgrade:
     """How every document that is stamped `stamp` gets to version `to` of its subject.
 
-    `schema` fills just what lies between; `pipeline` does the same in MongoDB, where it can, and
-    `plain` does it faster for most documents.
+    `schema` fills just what lies between, once what is `leaving` is taken out; `pipeline` does the
+    same in MongoDB, where it can, and `plain` does it faster for most documents. `left` is the
+    query for those that will keep something of what is leaving.
     """
 
     stamp: int
@@ -50,22 +53,36 @@ class Upgrade:
     schema: CompiledSchema
     pipeline: list[Document] | None
     plain: PlainFill | None = None
+    leaving: Sequence[Leaving] = ()
+    left: Document | None = None
 
 
 @dataclass(slots=True)
 class Upgraded:
     """What became of a batch; a document in neither was settled by somebody else.
 
-    After a refusal `documents` counts what others settled at the same time, too.
+    After a refusal `documents` counts what others settled at the same time, too. `left` keep
+    something that was filled in of a retired field.
     """
 
     documents: int = 0
     refused: list[Refusal] = field(default_factory=list)
+    left: int = 0
 
 
-def upgrade(schema: CompiledSchema, stamp: int, to: int) -> Upgrade:
+def upgrade(
+    schema: CompiledSchema, stamp: int, to: int, leaving: Sequence[Leaving] = ()
+) -> Upgrade:
     """`schema` must fill only what is newer than `stamp` (`newer_than`)."""
-    return Upgrade(stamp, to, schema, fill_pipeline(schema, to), fill_plain(schema, to))
+    fill = fill_pipeline(schema, to)
+    if not leaving:
+        return Upgrade(stamp, to, schema, fill, fill_plain(schema, to))
+    leaving = [replace(each, values=as_stored(each.values)) for each in leaving]
+    out = take_out_pipeline(leaving)
+    pipeline = [*out.stages, *fill] if out and fill else None
+    if out is None or pipeline is None or nesting(pipeline) > MAX_NESTING:
+        return Upgrade(stamp, to, schema, None, leaving=leaving)
+    return Upgrade(stamp, to, schema, pipeline, leaving=leaving, left=out.left)
 
 
 class BackfillStore:
@@ -104,15 +121,17 @@ class BackfillStore:
             found = self._events.find(_behind(subject, stamp), {"_id": 1}).skip(skip).limit(limit)
             return [document["_id"] for document in found]
 
-    def fill_span(self, span: Span, plan: Upgrade, aside: Sequence[Any] = ()) -> int:
-        """Upgrade the documents of a span but for those `aside`, by `_id`; how many were.
+    def fill_span(self, span: Span, plan: Upgrade, aside: Sequence[Any] = ()) -> Upgraded:
+        """Upgrade the documents of a span but for those `aside`, by `_id`.
 
         The first that is refused ends it, without a word on which: `ids` finds what is left. The
         plan must have a pipeline.
         """
         wanted = {**span.filter, "_id": {"$nin": list(aside)}} if aside else span.filter
-        done = 0
+        done = left = 0
         with _patiently():
+            if plan.left is not None:
+                left = self._events.count_documents({**wanted, **plan.left}, hint=BY_STAMP)
             try:
                 if plan.plain is not None:
                     usual = {**wanted, **plan.plain.like}
@@ -122,9 +141,9 @@ class BackfillStore:
             except WriteError as error:
                 _check(error.code)
                 # What a command did before it ended, it does not tell.
-                left = self._events.count_documents(span.filter, hint=BY_STAMP)
-                done = max(0, span.documents - left)
-        return done
+                behind = self._events.count_documents(span.filter, hint=BY_STAMP)
+                done = max(0, span.documents - behind)
+        return Upgraded(done, left=left)
 
     def _update(self, wanted: Document, update: Any) -> int:
         return self._events.update_many(wanted, update, hint=BY_STAMP).modified_count
@@ -133,17 +152,18 @@ class BackfillStore:
         """Upgrade these documents as far as they still carry the stamp."""
         with _patiently():
             if plan.pipeline is None:
-                done, refused = fill_whole(self._events, ids, plan.stamp, plan.to, plan.schema)
-                return Upgraded(done, refused)
+                whole = Whole(plan.stamp, plan.to, plan.schema, plan.leaving)
+                done, refused, left = fill_whole(self._events, ids, whole)
+                return Upgraded(done, refused, left)
+            wanted = {"_id": {"$in": list(ids)}, _STAMP: plan.stamp}
+            left = self._events.count_documents({**wanted, **plan.left}) if plan.left else 0
             try:
-                result = self._events.update_many(
-                    {"_id": {"$in": list(ids)}, _STAMP: plan.stamp}, plan.pipeline
-                )
+                result = self._events.update_many(wanted, plan.pipeline)
             except WriteError as error:
                 _check(error.code)
                 # One refusal ends the whole command: find out which, and do the others.
-                return self._singly(ids, plan.stamp, plan.pipeline)
-            return Upgraded(result.modified_count)
+                return replace(self._singly(ids, plan.stamp, plan.pipeline), left=left)
+            return Upgraded(result.modified_count, left=left)
 
     def _singly(self, ids: Sequence[Any], stamp: int, pipeline: list[Document]) -> Upgraded:
         # What the command did before it ended, it does not tell.

@@ -20,7 +20,7 @@ Expression = dict[str, Any]
 _PLAIN = re.compile(r"[^.$\0][^.\0]*")
 _ROOT = "$$ROOT"
 # mongod takes commands nested 200 deep, and some levels are around the update.
-_MAX_NESTING = 180
+MAX_NESTING = 180
 
 
 def fill_pipeline(schema: CompiledSchema, to: int) -> list[Expression] | None:
@@ -32,7 +32,7 @@ def fill_pipeline(schema: CompiledSchema, to: int) -> list[Expression] | None:
     """
     stamp = {"_meta": {"$mergeObjects": ["$_meta", {"$literal": new_stamp(schema, to)}]}}
     pipeline = [{"$replaceWith": {"$mergeObjects": [*_parts(schema.root, _ROOT), stamp]}}]
-    return pipeline if _nesting(pipeline) <= _MAX_NESTING else None
+    return pipeline if nesting(pipeline) <= MAX_NESTING else None
 
 
 def new_stamp(schema: CompiledSchema, to: int) -> dict[str, int]:
@@ -84,10 +84,10 @@ def _if_object(node: ObjectNode, place: str, then: Any, otherwise: Any) -> Expre
     return {"$cond": [is_object, then, otherwise]}
 
 
-def _nesting(value: Any) -> int:
+def nesting(value: Any) -> int:
     """How deep arrays and objects lie in each other, encoded ones too."""
     if isinstance(value, Mapping):
-        return 1 + max(map(_nesting, value.values()), default=0)
+        return 1 + max(map(nesting, value.values()), default=0)
     if isinstance(value, list):
-        return 1 + max(map(_nesting, value), default=0)
+        return 1 + max(map(nesting, value), default=0)
     return 0

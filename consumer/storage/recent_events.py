@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from datetime import timezone
 from typing import Any
@@ -12,7 +13,9 @@ from pymongo.collection import Collection
 
 from consumer.schema.defaults import unfill
 from consumer.schema.model import SchemaVersion
+from consumer.schema.origin import filled_in
 from consumer.schema.paths import RESERVED
+from consumer.schema.policy import Defaults
 from consumer.storage.translate import translated
 
 Document = dict[str, Any]
@@ -34,25 +37,22 @@ class RecentEvents:
         codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
         self._events = events.with_options(codec_options=codec)
 
-    def payloads(self, head: SchemaVersion, limit: int) -> Iterator[Document]:
+    def payloads(self, head: SchemaVersion, defaults: Defaults, limit: int) -> Iterator[Document]:
         """What was sent in the newest events of the subject, without what ingest or a backfill
         filled in."""
         with translated(self._events.name):
             found = self._events.find({"_meta.subject": head.subject}).sort(ORDER).limit(limit)
             for document in found:
-                yield as_sent(document, head)
+                yield as_sent(document, head, defaults)
 
 
-def as_sent(document: Document, head: SchemaVersion) -> Document:
-    """The payload of a stored event as it was sent, given a version not older than its own.
-
-    What a backfill added came after the event's version, and `_meta.filled` lists what ingest did.
-    """
-    meta = document.get("_meta", {})
+def as_sent(document: Document, head: SchemaVersion, defaults: Defaults) -> Document:
+    """The payload of a stored event as it was sent, given a version not older than its own; the
+    document stays as it is."""
     payload = {key: value for key, value in document.items() if key not in RESERVED}
-    upto, stamped = meta.get("backfilled_to", 0), document.get("schema_version", 0)
-    later = [n for n, field in enumerate(head.fields) if stamped < field.since <= upto]
-    unfill(payload, [*later, *meta.get("filled", ())], head)
-    for each in meta.get("shadowed", ()):
+    if filled := list(filled_in(document, head, defaults)):
+        payload = copy.deepcopy(payload)
+        unfill(payload, filled, head)
+    for each in document.get("_meta", {}).get("shadowed", ()):
         payload[each["name"]] = each["value"]
     return payload

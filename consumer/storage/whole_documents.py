@@ -15,6 +15,7 @@ from pymongo.errors import DocumentTooLarge, WriteError
 from consumer.errors import Unstorable
 from consumer.schema.compiled import CompiledSchema
 from consumer.schema.defaults import fill
+from consumer.schema.origin import Leaving, remove_fillings
 from consumer.schema.paths import RESERVED
 from consumer.storage.documents import encode
 from consumer.storage.fill_pipeline import new_stamp
@@ -35,22 +36,32 @@ class Refusal:
     code: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """How a document stamped `stamp` gets to version `to`: it loses what is `leaving`, then
+    `schema` fills it."""
+
+    stamp: int
+    to: int
+    schema: CompiledSchema
+    leaving: Sequence[Leaving] = ()
+
+
 def fill_whole(
-    events: Collection[dict[str, Any]],
-    ids: Sequence[Any],
-    stamp: int,
-    to: int,
-    schema: CompiledSchema,
-) -> tuple[int, list[Refusal]]:
-    """Fill the documents that carry `stamp`, each replaced only if it still is what was read.
+    events: Collection[dict[str, Any]], ids: Sequence[Any], plan: Whole
+) -> tuple[int, list[Refusal], int]:
+    """Fill the documents that carry the stamp, each replaced only if it still is what was read; how
+    many were, which not, and how many keep something of what is leaving.
 
     Driver errors other than the refusal of one document pass through.
     """
-    done, refused = 0, []
-    wanted = {"_id": {"$in": list(ids)}, "_meta.backfilled_to": stamp}
+    done, refused, left = 0, [], 0
+    wanted = {"_id": {"$in": list(ids)}, "_meta.backfilled_to": plan.stamp}
     for found in events.with_options(codec_options=_RAW).find(wanted):
+        document = plain(found)
+        stays = remove_fillings(document, plan.leaving) if plan.leaving else 0
         try:
-            changed = encode(_filled(found, to, schema))
+            changed = encode(_filled(document, plan))
             # A replacement is an update here, for that is not refused for keys with dots or `$`.
             result = events.update_one(
                 {**_place(found), "$expr": {"$eq": ["$$ROOT", {"$literal": found}]}},
@@ -64,9 +75,10 @@ def fill_whole(
             refused.append(Refusal(found["_id"], error.code))
         else:
             done += result.matched_count
+            left += bool(stays and result.matched_count)
             if not result.matched_count:
                 refused.append(Refusal(found["_id"], CHANGED))
-    return done, refused
+    return done, refused, left
 
 
 def _place(found: RawBSONDocument) -> dict[str, Any]:
@@ -78,12 +90,17 @@ def _place(found: RawBSONDocument) -> dict[str, Any]:
     return place | {name: at for name, at in ordered.items() if isinstance(at, int | datetime)}
 
 
-def _filled(found: RawBSONDocument, to: int, schema: CompiledSchema) -> dict[str, Any]:
-    document: dict[str, Any] = plain(found)
+def _filled(document: dict[str, Any], plan: Whole) -> dict[str, Any]:
     payload = {key: value for key, value in document.items() if key not in RESERVED}
-    fill(payload, schema.check(payload))
+    fill(payload, plan.schema.check(payload))
     # What was there keeps its place.
-    return {**document, "_meta": {**document["_meta"], **new_stamp(schema, to)}, **payload}
+    stamp = new_stamp(plan.schema, plan.to)
+    return {**document, "_meta": {**document["_meta"], **stamp}, **payload}
+
+
+def as_stored(values: Sequence[Any]) -> list[Any]:
+    """The values as they are read back from MongoDB: large integers are Decimal128."""
+    return list(plain(encode({"values": list(values)}))["values"])
 
 
 def plain(value: Any) -> Any:

@@ -111,7 +111,7 @@ def test_an_entry_that_somebody_discarded_is_left_alone(database: Db) -> None:
 
 
 def test_a_document_that_grew_too_large_is_skipped(database: Db) -> None:
-    policy = SchemaPolicy(subject_policy(defaults={"b": "x" * 2_000_000}))
+    policy = SchemaPolicy(subject_policy(defaults={"b": "x" * 2_000_000}, max_bytes=3_000_000))
     schemas = registry(database, policy)
     store(database, schemas, "large", {"a": "x" * 15_500_000})
     store(database, schemas, "small", {"a": "x"})

@@ -10,7 +10,7 @@ from pymongo.database import Database
 from consumer.schema.newer import newer_than
 from consumer.storage.backfill_store import BackfillStore, upgrade
 from consumer.storage.indexes import BY_STAMP
-from consumer.storage.whole_documents import fill_whole
+from consumer.storage.whole_documents import Whole, fill_whole
 from tests.backfill import (
     Run,
     backfill,
@@ -93,7 +93,7 @@ def test_filling_here_never_overwrites_a_parallel_change(database: Db) -> None:
             return database["events"].update_one(*arguments, **options)
 
     changing: Any = Changing()
-    done, refused = fill_whole(changing, ["1"], 1, 2, schema)
+    done, refused, _ = fill_whole(changing, ["1"], Whole(1, 2, schema))
 
     assert (done, [refusal.code for refusal in refused]) == (0, [0])
     assert payload_part(read(database)["1"]) == {"a": "by hand"}

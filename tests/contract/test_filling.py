@@ -130,7 +130,7 @@ def fill_all(database: Db, schemas: SchemaRegistry, way: str) -> None:
         if way == "by stretches":
             done, last = 0, None
             while (last := found.next_span("s", stamp, last, 100)) is not None:
-                done += found.fill_span(last, plan)
+                done += found.fill_span(last, plan).documents
         elif way == "by ids":
             done = found.apply(ids, plan).documents
         elif way == "one by one":

@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from consumer.schema.policy import SchemaPolicy, subject_policy
+from consumer.schema.policy import Defaults, SchemaPolicy, subject_policy
 from consumer.storage import mongo
 from consumer.storage.indexes import create_indexes
 from consumer.storage.recent_events import ORDER, RecentEvents
@@ -30,7 +30,7 @@ def test_payloads_come_back_as_sent_whatever_ingest_and_backfill_filled(database
     head = schemas.refreshed("s")
     assert head is not None
 
-    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, 100))
+    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, Defaults(), 100))
 
     assert all(each["_meta"]["backfilled_to"] == 4 for each in database["events"].find())
     assert sorted(found, key=lambda each: str(each["id"])) == sent
@@ -44,7 +44,7 @@ def test_typed_defaults_are_taken_out_too(database: Db) -> None:
     head = schemas.refreshed("s")
     assert head is not None
 
-    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, 100))
+    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, policy.of("s").defaults, 100))
 
     assert database["events"].find_one({"id": "2"})["n"] == 0  # type: ignore[index]
     assert {"id": "2"} in found

@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Any
 
 from consumer.schema.model import SchemaVersion
-from consumer.schema.paths import ANY_KEY, ITEM, RESERVED, Path, is_fillable, to_segment, to_text
+from consumer.schema.origin import filled_in
+from consumer.schema.paths import ANY_KEY, ITEM, RESERVED, Path, to_segment, to_text
 from consumer.schema.policy import Defaults
 
 SENT, FILLED, BACKFILLED = "sent", "filled", "backfilled"
@@ -77,25 +78,15 @@ class _Walk:
     def __init__(
         self, document: Mapping[str, Any], head: SchemaVersion | None, defaults: Defaults
     ) -> None:
-        meta = document.get("_meta") or {}
-        stamped, upto = document.get("schema_version", 0), meta.get("backfilled_to", 0)
-        # What a guard kept out of the schema may have been registered since: it was sent, though
-        # its field is newer than the event.
-        self._doubt = bool(meta.get("untracked"))
-        self._defaults = defaults
         self._since: dict[Path, int] = {}
-        self._masks: dict[Path, int] = {}
         self._marks: dict[Path, str] = {}
         if head is None:
             return
-        for field in head.fields:
-            self._since[field.path] = field.since
-            self._masks[field.path] = field.mask
-            if is_fillable(field.path) and stamped < field.since <= upto:
-                self._marks[field.path] = BACKFILLED
-        for position in meta.get("filled") or ():
-            if position < len(head.fields):
-                self._marks[head.fields[position].path] = FILLED
+        self._since = {field.path: field.since for field in head.fields}
+        at_ingest = (document.get("_meta") or {}).get("filled") or ()
+        for position in filled_in(document, head, defaults):
+            mark = FILLED if position in at_ingest else BACKFILLED
+            self._marks[head.fields[position].path] = mark
 
     def rows(
         self,
@@ -107,7 +98,7 @@ class _Walk:
     ) -> Iterator[EventRow]:
         """The rows below a value at `place`, whose field is `known`; `mark`: that of all below."""
         for name, child, seen, at, field in self._children(value, shown, place, known):
-            here = mark or self._mark(at, child)
+            here = mark or self._marks.get(at, SENT)
             yield EventRow(
                 name=name,
                 path=to_text(at),
@@ -134,13 +125,6 @@ class _Walk:
             if field not in self._since and (*known, ANY_KEY) in self._since:
                 field = (*known, ANY_KEY)
             yield to_text((segment,)), item, shown[key], (*place, segment), field
-
-    def _mark(self, place: Path, value: Any) -> str:
-        found = self._marks.get(place, SENT)
-        if found == BACKFILLED and self._doubt:
-            default = self._defaults.value(place, self._masks[place])
-            return BACKFILLED if value in (None, default) else SENT
-        return found
 
 
 def text_of(value: Any) -> str:

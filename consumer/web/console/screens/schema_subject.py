@@ -74,8 +74,8 @@ def export(parts: Parts, request: Request) -> Download:
 
 def _fields(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, Any]:
     version = _version(parts, head, request.query.number("version", head.number, most=10**9))
-    payloads = list(parts.recent_events.payloads(head, LOOKED_AT))
     defaults = parts.schema_policy.of(head.subject).defaults
+    payloads = list(parts.recent_events.payloads(head, defaults, LOOKED_AT))
     return {
         "version": version,
         "looked_at": len(payloads),
