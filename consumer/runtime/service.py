@@ -48,7 +48,7 @@ class Service:
         self._retention = retention(settings)
         self._spool = Spool(directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes)
         self.core = build_core(settings, uri, spool=self._spool)
-        self._reachability = Reachability(self.core.client)
+        self._reachability = Reachability(self.core.database[mongo.INSTANCES])
         self._looked_up = mongo.is_looked_up(uri)
         self._prepared = False
         self._periodic = periodic(settings, self.core, self._spool, self._prepare)
@@ -163,6 +163,8 @@ class Service:
         bar = self.core.database.bar
         if reach.ok and bar is not None:
             return Condition(False, str(bar))
+        if reach.ok and self.core.outage.known:
+            return Condition(False, f"{reach.detail}: deliveries were not taken in time")
         return Condition(reach.ok, reach.detail)
 
     def _spooling(self) -> Condition:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from consumer.errors import SetupError
 from consumer.spool.files import Files
 from consumer.spool.segments import Segment, oldest, remove_orphans, segments
+
+# Seconds for which a stop waits for a write to the disk.
+_SOON = 2.0
 
 
 class Chain:
@@ -49,6 +54,16 @@ class Chain:
     def segments(self) -> list[Segment]:
         """Those there are now; later changes of the list do not touch what is returned."""
         return list(self._segments)
+
+    @contextmanager
+    def changing_soon(self) -> Iterator[bool]:
+        """Hold `changing`, and say so; not where a disk that does not answer keeps it."""
+        held = self.changing.acquire(timeout=_SOON)
+        try:
+            yield held
+        finally:
+            if held:
+                self.changing.release()
 
     def next_number(self) -> int:
         return self._segments[-1].number + 1 if self._segments else 1

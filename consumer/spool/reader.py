@@ -82,7 +82,7 @@ class Reader:
 
     def close(self) -> None:
         """Change nothing on the disk from now on, whatever a drain that goes on does."""
-        with self._chain.changing:
+        with self._chain.changing_soon():
             self._closed = True
 
     def _entries(self) -> Iterator[Entry]:

@@ -10,7 +10,7 @@ from consumer.events import Delivery
 from consumer.spool.chain import Chain
 from consumer.spool.files import Files
 from consumer.spool.reader import Entry, Reader
-from consumer.spool.writer import Writer
+from consumer.spool.writer import PATIENCE, Writer
 
 # Space is freed by whole segments.
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -20,7 +20,7 @@ class Spool:
     """The queue in one directory, owned by this process.
 
     Opening it raises SetupError. Its files take at most `max_bytes`, drained records of a segment
-    that is not empty yet included.
+    that is not empty yet included; `patience` is as of `Writer`.
     """
 
     def __init__(
@@ -30,9 +30,10 @@ class Spool:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         files: Files | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self._chain = Chain(directory, files or Files())
-        self._writer = Writer(self._chain, max_bytes, segment_bytes)
+        self._writer = Writer(self._chain, max_bytes, segment_bytes, patience)
         self._reader = Reader(self._chain, self._writer.retire)
 
     @property

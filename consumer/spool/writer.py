@@ -13,10 +13,15 @@ from consumer.group_commit import GroupCommit
 from consumer.spool.chain import Chain
 from consumer.spool.files import Appender
 from consumer.spool.frames import HEADER_BYTES, MAX_PAYLOAD, frame
+from consumer.spool.hand import Hand
 from consumer.spool.records import encode, micros
 from consumer.spool.segments import Segment, new_segment
 
 log = structlog.get_logger(__name__)
+
+# Seconds that a delivery waits for the disk. Longer than a sync takes on a busy one, and not much
+# longer than senders wait for an answer.
+PATIENCE = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -26,21 +31,24 @@ class _Record:
     micros: int
     payload: bytes
     size: int
-    fault: str | None = "the write to the spool broke off: see the log"
+    fault: str | None = "the disk does not answer"
 
 
 class Writer:
     """The way in, for any number of threads. Opens no file before the first delivery.
 
-    Segments take at most `max_bytes` together; one that has `segment_bytes` gets no more.
+    Segments take at most `max_bytes` together; one that has `segment_bytes` gets no more. Nobody
+    waits for the disk longer than `patience` seconds. What it does not answer for that long may
+    still get there: its sender tries again, and the copy is a duplicate.
     """
 
-    def __init__(self, chain: Chain, max_bytes: int, segment_bytes: int) -> None:
+    def __init__(self, chain: Chain, max_bytes: int, segment_bytes: int, patience: float) -> None:
         self._max_bytes = max_bytes
         self._chain = chain
         self._segment_bytes = segment_bytes
         # One write and one sync at a time; all that come meanwhile share the next ones.
-        self._group: GroupCommit[_Record] = GroupCommit(self._write, in_flight=1)
+        self._hand: Hand[_Record] = Hand(self._write, patience)
+        self._group: GroupCommit[_Record] = GroupCommit(self._in_time, in_flight=1)
         self._active: Segment | None = None
         self._appender: Appender | None = None
         self._fault: str | None = None
@@ -53,6 +61,9 @@ class Writer:
     @property
     def fault(self) -> str | None:
         """Why a delivery would not be kept just now; None where it would, as far as is known."""
+        late = self._hand.late
+        if late is not None:
+            return f"the disk has not answered for {late:.0f} s"
         # The largest delivery decides: a spool that takes only small ones is as good as full.
         if self._chain.size + HEADER_BYTES + MAX_PAYLOAD > self._max_bytes:
             return self._full()
@@ -60,7 +71,9 @@ class Writer:
 
     def recheck(self) -> None:
         """After a failed write, try the disk again."""
-        if self._fault is not None and self._chain.files.takes_writes(self._chain.directory):
+        if self._fault is None or self._hand.late is not None:
+            return
+        if self._chain.files.takes_writes(self._chain.directory):
             log.info("the spool can be written again")
             self._fault = None
 
@@ -80,8 +93,14 @@ class Writer:
             self._let_go()
 
     def close(self) -> None:
-        with self._chain.changing:
-            self._let_go()
+        self._hand.close()
+        with self._chain.changing_soon() as may_change:
+            if may_change:
+                self._let_go()
+
+    def _in_time(self, records: Sequence[_Record]) -> None:
+        if not self._hand.do(records):
+            log.error("the disk of the spool does not answer", deliveries=len(records))
 
     def _write(self, records: Sequence[_Record]) -> None:
         with self._chain.changing:

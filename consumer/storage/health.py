@@ -1,4 +1,4 @@
-"""Ask MongoDB at most once a second whether it would take a write."""
+"""Ask MongoDB at most once a second whether it takes writes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from time import monotonic
 from typing import Any
 
 import pymongo
-from pymongo import MongoClient
+from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
 _FRESH_FOR = 1.0
 _TIMEOUT = 1.0
+# No document of ours has this `_id`.
+_NOBODY: dict[str, Any] = {"_id": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +28,17 @@ class Reach:
 
 
 class Reachability:
-    """The last answer to `hello`, asked anew when it is older than a second.
+    """The last answer to `hello` and to a write that changes nothing, asked anew when they are
+    older than a second.
 
-    One thread asks at a time, so that a flood of probes is not a flood of connections.
+    `collection` is a small one of ours. One thread asks at a time, so that a flood of probes is not
+    a flood of connections.
     """
 
     def __init__(
-        self, client: MongoClient[dict[str, Any]], now: Callable[[], float] = monotonic
+        self, collection: Collection[dict[str, Any]], now: Callable[[], float] = monotonic
     ) -> None:
-        self._client = client
+        self._collection = collection
         self._now = now
         self._asking = threading.Lock()
         self._answer = Reach(False, "not asked yet")
@@ -49,12 +53,20 @@ class Reachability:
             return self._answer
 
     def _ask(self) -> Reach:
+        doing = "no primary answers"
         try:
             with pymongo.timeout(_TIMEOUT):
-                return read_hello(self._client.admin.command("hello"))
+                reach = read_hello(self._collection.database.client.admin.command("hello"))
+                if not reach.ok:
+                    return reach
+                # Writes may be locked or refused where a greeting is answered. One that finds
+                # nothing waits for the locks and the majority like any other.
+                doing = f"{reach.detail}: no write is taken"
+                self._collection.update_one(_NOBODY, {"$unset": {"facts": ""}})
+                return reach
         except PyMongoError as error:
             # The driver's text may hold the URI, so only its kind is shown.
-            return Reach(False, f"no primary answers ({type(error).__name__})")
+            return Reach(False, f"{doing} ({type(error).__name__})")
 
 
 def read_hello(hello: Mapping[str, Any]) -> Reach:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from time import monotonic
@@ -77,7 +76,6 @@ class OurDatabase(Database[Document]):
         self.looked = False
         self._look = look
         self._guarded = guarded
-        self._looking = threading.Lock()
         self._hints: dict[tuple[str, tuple[tuple[str, int], ...]], tuple[float, str]] = {}
 
     def look_again(self) -> StoreUnavailable | None:
@@ -91,9 +89,8 @@ class OurDatabase(Database[Document]):
         if collection not in self._guarded:
             return
         if not self.looked:
-            with self._looking:
-                if not self.looked:
-                    self.look_again()
+            # By each that comes at first: nobody waits for what MongoDB does not say to another.
+            self.look_again()
         if self.bar is not None:
             raise Barred(self.bar)
 

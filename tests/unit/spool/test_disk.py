@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
 from consumer.errors import SetupError, StoreUnavailable
 from consumer.spool import Spool
+from tests.service import eventually
 from tests.spools import MIB, FailingDisk, SlowDisk, delivery, files_of, ids
 
 
 def test_concurrent_deliveries_share_a_sync(reopened: Callable[..., Spool]) -> None:
     disk = SlowDisk()
-    spool = reopened(files=disk)
+    spool = reopened(files=disk, patience=60)
     threads = [threading.Thread(target=spool.append, args=(delivery(n),)) for n in range(40)]
 
     with disk.held:
@@ -29,6 +31,61 @@ def test_concurrent_deliveries_share_a_sync(reopened: Callable[..., Spool]) -> N
 
     assert sorted(ids(spool)) == sorted(f"delivery-{number}" for number in range(40))
     assert disk.syncs == 2
+
+
+def test_a_disk_that_does_not_answer_keeps_nobody_waiting_and_is_used_again(
+    reopened: Callable[..., Spool],
+) -> None:
+    disk = SlowDisk()
+    spool = reopened(files=disk, patience=0.3)
+    refused: list[str] = []
+
+    def append(number: int) -> None:
+        with pytest.raises(StoreUnavailable) as raised:
+            spool.append(delivery(number))
+        refused.append(str(raised.value))
+
+    threads = [threading.Thread(target=append, args=(number,)) for number in range(40)]
+    with disk.held:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        # Whoever comes now does not wait at all, for there is nothing to wait for.
+        began = monotonic()
+        for number in range(100, 200):
+            append(number)
+        took = monotonic() - began
+        fault = spool.fault
+        spool.recheck()
+    eventually(lambda: spool.fault is None)
+
+    assert len(refused) == 140
+    assert all("the disk does not answer" in each for each in refused)
+    assert took < 0.3 * 100 / 2
+    assert fault is not None
+    assert "the disk has not answered" in fault
+    spool.append(delivery(300))
+    kept = ids(spool)
+    # What the disk had when it hung got there after all; nothing else did.
+    assert kept[-1] == "delivery-300"
+    assert set(kept[:-1]) <= {f"delivery-{number}" for number in range(40)}
+    assert disk.syncs == 2
+
+
+def test_a_spool_is_closed_although_its_disk_does_not_answer(
+    reopened: Callable[..., Spool],
+) -> None:
+    disk = SlowDisk()
+    spool = reopened(files=disk, patience=0.1)
+    with disk.held:
+        with pytest.raises(StoreUnavailable):
+            spool.append(delivery(1))
+        began = monotonic()
+        spool.close()
+        took = monotonic() - began
+
+    assert took < 20
 
 
 def test_a_full_spool_refuses_and_takes_again_once_drained(reopened: Callable[..., Spool]) -> None:
