@@ -19,6 +19,7 @@ from consumer.storage.backfill_spans import Span, next_span
 from consumer.storage.fill_pipeline import MAX_NESTING, fill_pipeline, nesting
 from consumer.storage.fill_plain import PlainFill, fill_plain
 from consumer.storage.indexes import BY_STAMP
+from consumer.storage.ours import SIMPLE
 from consumer.storage.take_out_pipeline import take_out_pipeline
 from consumer.storage.translate import translated
 from consumer.storage.whole_documents import Refusal, Whole, as_stored, fill_whole
@@ -152,18 +153,26 @@ class BackfillStore:
         """Upgrade these documents as far as they still carry the stamp."""
         with _patiently():
             if plan.pipeline is None:
-                whole = Whole(plan.stamp, plan.to, plan.schema, plan.leaving)
-                done, refused, left = fill_whole(self._events, ids, whole)
-                return Upgraded(done, refused, left)
+                return self._whole(ids, plan)
             wanted = {"_id": {"$in": list(ids)}, _STAMP: plan.stamp}
-            left = self._events.count_documents({**wanted, **plan.left}) if plan.left else 0
+            left, collation = 0, None
+            if plan.left is not None:
+                # Said here, for a filter by `_id` would say nothing, and keys are compared.
+                collation = SIMPLE
+                left = self._events.count_documents({**wanted, **plan.left}, collation=SIMPLE)
             try:
-                result = self._events.update_many(wanted, plan.pipeline)
+                result = self._events.update_many(wanted, plan.pipeline, collation=collation)
             except WriteError as error:
                 _check(error.code)
                 # One refusal ends the whole command: find out which, and do the others.
-                return replace(self._singly(ids, plan.stamp, plan.pipeline), left=left)
+                if plan.leaving:
+                    return self._whole(ids, plan)
+                return self._singly(ids, plan.stamp, plan.pipeline)
             return Upgraded(result.modified_count, left=left)
+
+    def _whole(self, ids: Sequence[Any], plan: Upgrade) -> Upgraded:
+        whole = Whole(plan.stamp, plan.to, plan.schema, plan.leaving)
+        return Upgraded(*fill_whole(self._events, ids, whole))
 
     def _singly(self, ids: Sequence[Any], stamp: int, pipeline: list[Document]) -> Upgraded:
         # What the command did before it ended, it does not tell.

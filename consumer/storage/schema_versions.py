@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import islice
@@ -162,6 +162,17 @@ class SchemaVersions:
             with translated(self._name):
                 for document in self._versions.find({"_id": {"$in": chunk}}, {"_id": 1}):
                     yield document["_id"]["subject"]
+
+    def rewrite(self, subject: str, change: Callable[[SchemaVersion], Document]) -> int:
+        """Set in each version of a subject what `change` says, by dotted path; how many said
+        something. For the erasing of names alone: nothing else in a version ever changes."""
+        rewritten = 0
+        with translated(self._name):
+            for document in self._versions.find(_of(subject)).sort("_id"):
+                if changed := change(from_document(document)):
+                    self._versions.update_one({"_id": document["_id"]}, {"$set": changed})
+                    rewritten += 1
+        return rewritten
 
     def insert(self, version: SchemaVersion) -> Inserted:
         """Insert a version: `ours` once it is durable, `taken` when another has its number,

@@ -23,9 +23,11 @@ _CAN_TELL = {"$not": ["$_meta.untracked"]}
 @dataclass(frozen=True, slots=True)
 class TakeOut:
     """The first `stages` of an update, which do to a document what `remove_fillings` does; and the
-    query `left` for documents that will keep something which was filled in."""
+    queries for documents in which something was filled in (`held`), and for those that will keep
+    something of it (`left`)."""
 
     stages: list[Expression]
+    held: Expression
     left: Expression
 
 
@@ -61,10 +63,12 @@ def take_out_pipeline(fields: Sequence[Leaving]) -> TakeOut | None:
     }
     # Where nothing is listed, the missing value stays missing.
     unless = {"$cond": [_IS_LISTED, listed, {"$ifNull": ["$_meta.filled", "$$REMOVE"]}]}
-    keeps = [{"$and": [_was_filled(each, sure=False), _holds(each.path, "$$after")]}
-             for each in fields]  # fmt: skip
-    left = {"$let": {"vars": {"after": without}, "in": {"$or": keeps}}}
-    return TakeOut([{"$replaceWith": without}, {"$set": {"_meta.filled": unless}}], {"$expr": left})
+    left = {"$let": {"vars": {"after": without}, "in": _holds_filled(fields, "$$after")}}
+    return TakeOut(
+        [{"$replaceWith": without}, {"$set": {"_meta.filled": unless}}],
+        held={"$expr": _holds_filled(fields, "$$ROOT")},
+        left={"$expr": left},
+    )
 
 
 def _without(node: _Node, here: str) -> Expression:
@@ -112,6 +116,14 @@ def _was_filled(each: Leaving, *, sure: bool) -> Expression:
     if sure:
         later.append({"$gte": [version, each.unsure_below]})
     return {"$or": [at_ingest, {"$and": later}]}
+
+
+def _holds_filled(fields: Sequence[Leaving], here: str) -> Expression:
+    return {
+        "$or": [
+            {"$and": [_was_filled(each, sure=False), _holds(each.path, here)]} for each in fields
+        ]
+    }
 
 
 def _holds(path: Path, here: str) -> Expression:
