@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
 from typing import Any
 
 import structlog
 
 from consumer.errors import ContractHold, Held, MalformedJson, Rejected
 from consumer.events import Delivery
-from consumer.hexdump import hexdump
+from consumer.hexdump import Hidden, hexdump
 from consumer.metrics import Metrics
 from consumer.metrics.table import REJECTED
 from consumer.parsing import EventParser
@@ -17,6 +19,11 @@ from consumer.redaction import Redaction
 from consumer.storage.dead_letters import DeadLetter, DeadLetters
 
 log = structlog.get_logger(__name__)
+
+# Bodies that may wait for their masks; of more the log shows no bytes.
+_WAITING = 8
+# What is read of each; where it breaks further back, the log shows nothing but punctuation.
+_MASKED_BYTES = 16 * 1024
 
 
 class Rejections:
@@ -37,6 +44,9 @@ class Rejections:
         self._metrics = metrics
         self._hex_bytes = hex_bytes
         self._redaction = redaction
+        # Masking takes milliseconds, which the sender shall not wait for.
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="masking")
+        self._room = Semaphore(_WAITING)
 
     def keep(self, delivery: Delivery, error: Rejected | Held) -> None:
         """Keep a delivery for the reason of `error`; raises StoreUnavailable."""
@@ -53,18 +63,37 @@ class Rejections:
             )
         )
         self._metrics.count(REJECTED, reason=error.reason)
-        fields: dict[str, Any] = {"error": str(error)}
-        if isinstance(error, MalformedJson) and self._hex_bytes:
-            fields["hex"] = self._hex(delivery.body, error.position, event_type)
-        log.warning(
-            "dead letter",
-            delivery=delivery.id,
-            subject=event_type,
-            reason=error.reason,
-            bytes=len(delivery.body),
-            **fields,
-        )
+        fields: dict[str, Any] = {
+            "delivery": delivery.id,
+            "subject": event_type,
+            "reason": error.reason,
+            "bytes": len(delivery.body),
+            "error": str(error),
+        }
+        if not isinstance(error, MalformedJson) or not self._hex_bytes:
+            log.warning("dead letter", **fields)
+        elif not self._redaction:
+            log.warning("dead letter", **fields, hex=self._hex(delivery.body, error.position))
+        elif not self._tell_aside(delivery.body, error.position, fields):
+            log.warning("dead letter", **fields)
 
-    def _hex(self, body: bytes, position: int | None, event_type: str | None) -> str:
-        hidden = self._redaction.body(body, event_type).hidden if self._redaction else None
+    def _tell_aside(self, *told: Any) -> bool:
+        if not self._room.acquire(blocking=False):
+            return False
+        try:
+            self._aside.submit(self._tell_masked, *told)
+        except RuntimeError:
+            # The program is about to end.
+            self._room.release()
+            return False
+        return True
+
+    def _tell_masked(self, body: bytes, position: int | None, fields: dict[str, Any]) -> None:
+        try:
+            hidden = self._redaction.body(body, fields["subject"], _MASKED_BYTES).hidden
+            log.warning("dead letter", **fields, hex=self._hex(body, position, hidden))
+        finally:
+            self._room.release()
+
+    def _hex(self, body: bytes, position: int | None, hidden: Hidden | None = None) -> str:
         return hexdump(body, position, self._hex_bytes, hidden)

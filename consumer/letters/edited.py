@@ -7,10 +7,12 @@ afterwards. It may stand in masked fields alone: moved elsewhere it would come t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from consumer.redaction import MaskedBody, Redaction
+
+Bodies = Callable[[bytes], Sequence[MaskedBody]]
 
 _PLACEHOLDER = re.compile(rb'"\[masked ([1-9][0-9]{0,5})\]"')
 _MARK = b"[masked "
@@ -50,13 +52,9 @@ def editable(body: MaskedBody) -> Editable:
     return Editable(b"".join([*parts, body.raw[at:]]), values)
 
 
-def put_back(
-    text: bytes,
-    values: Mapping[int, bytes],
-    is_masked: Callable[[bytes, int, int], bool],
-) -> bytes:
-    """The edited text with the values in place of their placeholders; raises Misplaced unless
-    `is_masked` says of each that these bytes of the whole body will be masked."""
+def put_back(text: bytes, values: Mapping[int, bytes], bodies: Bodies) -> bytes:
+    """The edited text with the values in place of their placeholders; raises Misplaced unless each
+    will be masked there, in all the `bodies` that the whole one may be."""
     parts: list[bytes] = []
     places: list[tuple[int, int]] = []
     at = length = 0
@@ -70,21 +68,13 @@ def put_back(
         places.append((start, length))
         at = found.end()
     body = b"".join([*parts, text[at:]])
-    if not all(is_masked(body, *place) for place in places):
+    # Masked once, for a body may have thousands of them.
+    if places and not all(each.hides(*place) for each in bodies(body) for place in places):
         raise Misplaced("A masked value may only stand where it is masked: put it back there.")
     return body
 
 
-def masker(
-    masks: Redaction, known: str | None, type_of: Callable[[bytes], str | None]
-) -> Callable[[bytes, int, int], bool]:
-    """Tells whether bytes of a body are masked, both for events of the type that is `known` of the
-    entry and for those of the type that the body has."""
-
-    def is_masked(body: bytes, start: int, end: int) -> bool:
-        return all(
-            any(span.start <= start and end <= span.end for span in masks.body(body, each).spans)
-            for each in {known, type_of(body)}
-        )
-
-    return is_masked
+def masker(masks: Redaction, known: str | None, type_of: Callable[[bytes], str | None]) -> Bodies:
+    """A body as it is masked for events of the type that is `known` of the entry, and for those of
+    the type that the body has."""
+    return lambda body: [masks.body(body, each) for each in {known, type_of(body)}]

@@ -12,6 +12,8 @@ import json
 import re
 from dataclasses import dataclass
 
+import msgspec
+
 from consumer.redaction.masked import MASK, PUNCTUATION, MaskedBody, Span
 from consumer.redaction.paths import Paths, below, inside, met
 
@@ -27,6 +29,10 @@ _BOM = b"\xef\xbb\xbf"
 # A string in which an object or a list of such, or of strings, may be written.
 _IS_JSON = re.compile(r'[ \t\r\n\ufeff]*(?:\{[ \t\r\n]*["}]|\[[ \t\r\n]*["\[{]|")')
 _MAY_OPEN = b'{["\\ \t\r\n\xef'
+# What is read of a body that is no JSON: each piece costs microseconds.
+MOST = 256 * 1024
+# A longer string that is no JSON is not read to find that out.
+_MOST_BROKEN = 16 * 1024
 # JSON in a string in a string and so on; what lies deeper is hidden as a whole.
 _LEVELS = 8
 # Nothing is stored that is deeper than 100; keeping track of more would only cost time.
@@ -35,10 +41,24 @@ _DEPTH = 256
 _BLOT = bytes(byte if byte in PUNCTUATION else ord("*") for byte in range(256))
 
 
-def mask(raw: bytes, paths: Paths) -> MaskedBody:
+def mask(raw: bytes, paths: Paths, most: int = MOST) -> MaskedBody:
     """The body, with what the paths lead to hidden, in JSON in its strings too; null stays visible,
-    for it says nothing of anybody and much to whoever looks for a fault."""
-    return _Scan(raw, paths, 0).run(paths)
+    for it says nothing of anybody and much to whoever looks for a fault.
+
+    Of one that is no JSON about `most` bytes are read, as if it broke behind them.
+    """
+    scan = _Scan(raw, paths, 0)
+    if len(raw) > most and not _is_json(raw):
+        scan.most = most
+    return scan.run(paths)
+
+
+def _is_json(raw: bytes) -> bool:
+    try:
+        msgspec.json.decode(raw.removeprefix(_BOM))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def masked_text(text: str, paths: Paths, whole: Paths, level: int = 0) -> str:
@@ -52,6 +72,8 @@ def masked_text(text: str, paths: Paths, whole: Paths, level: int = 0) -> str:
     if level == _LEVELS:
         return MASK
     raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) > _MOST_BROKEN and not _is_json(raw):
+        return MASK
     body = _Scan(raw, whole, level + 1).run(paths | whole)
     if not body.spans:
         return text
@@ -87,6 +109,7 @@ class _Scan:
         self._raw = raw
         self._whole = whole
         self._level = level
+        self.most = len(raw)
         self._at = len(_BOM) if raw.startswith(_BOM) else 0
         self._spans: list[Span] = []
         self._values: list[tuple[int, int]] = []
@@ -125,6 +148,8 @@ class _Scan:
         self._spans = spans
 
     def _step(self, level: _Level) -> None:
+        if self._at > self.most:
+            raise _Fault
         found = self._piece(self._at)
         mark = found["mark"]
         if mark == (b"}" if level.is_object else b"]") and level.may_end:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from consumer.redaction.body import mask, masked_text
+from consumer.redaction.body import MOST, mask, masked_text
 from consumer.redaction.masked import MASK, MaskedBody
 from consumer.redaction.paths import Paths, below, inside, met, pointer
 from consumer.schema.paths import RESERVED
@@ -27,10 +27,10 @@ class Redaction:
     def __bool__(self) -> bool:
         return bool(self._paths(None))
 
-    def body(self, raw: bytes, subject: str | None = None) -> MaskedBody:
-        """A body as received."""
+    def body(self, raw: bytes, subject: str | None = None, most: int = MOST) -> MaskedBody:
+        """A body as received; of one that is no JSON about `most` bytes are read."""
         paths = self._paths(subject)
-        return mask(raw, paths) if paths else MaskedBody(raw)
+        return mask(raw, paths, most) if paths else MaskedBody(raw)
 
     def value(self, payload: Any, subject: str | None = None) -> Any:
         """A masked copy of a payload that was read."""

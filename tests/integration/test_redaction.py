@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 PERSON = "Wilhelmina"
 PATHS = "customer.name, **.email"
+MEGABYTE = 1_000_000
 BROKEN = b'{"id":"1","type":"t","customer":{"name":"%b","age":7,}}' % PERSON.encode()
 INCOMPLETE = b'{"type":"t","customer":{"name":"%b"},"n":1}' % PERSON.encode()
 # Hex of a part of it, as a dump would show it.
@@ -184,14 +186,38 @@ def test_ids_that_caused_a_version_are_masked_where_ids_are(
     assert not any(PERSON in text for text in hidden)
 
 
+def until_logged(capfd: pytest.CaptureFixture[str], word: str) -> str:
+    """What was logged up to a line with this word, which is written beside the request."""
+    logged, ends = "", time.monotonic() + 30
+    while word not in logged:
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+        logged += "".join(capfd.readouterr())
+    return logged
+
+
+@pytest.mark.parametrize("unit", [b"1,", b'{"name":1},', b'"",'])
+def test_a_malformed_megabyte_costs_its_request_no_time_for_masks(
+    here: Bench, capfd: pytest.CaptureFixture[str], unit: bytes
+) -> None:
+    body = b'{"email":"%b","a":[' % PERSON.encode() + unit * (MEGABYTE // len(unit)) + b"nought"
+    started = time.thread_time()
+
+    assert here.receive(body) == "malformed_json"
+
+    assert time.thread_time() - started < 0.3
+    logged = until_logged(capfd, "malformed_json")
+    assert "** **" in logged
+    assert IN_HEX not in logged
+
+
 def test_the_log_shows_no_masked_byte_of_a_malformed_body(
     here: Bench, capfd: pytest.CaptureFixture[str]
 ) -> None:
     here.receive(BROKEN)
 
-    logged = "".join(capfd.readouterr())
+    logged = until_logged(capfd, "malformed_json")
 
-    assert "malformed_json" in logged
     assert "7b 22 69 64" in logged
     assert IN_HEX not in logged
 
