@@ -6,6 +6,7 @@ import typer
 
 from consumer.cli.schema_approve import approve
 from consumer.cli.schema_backfill import backfill
+from consumer.cli.schema_decide import retire, unmap
 from consumer.cli.schema_diff import diff
 from consumer.cli.schema_explain import explain
 from consumer.cli.schema_export import export
@@ -25,5 +26,7 @@ for _name, _command in (
     ("learn", learn),
     ("approve", approve),
     ("backfill", backfill),
+    ("retire", retire),
+    ("unmap", unmap),
 ):
     app.command(_name)(_command)

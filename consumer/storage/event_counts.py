@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pymongo
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 
+from consumer.schema.origin import Leaving
+from consumer.storage.take_out_pipeline import take_out_pipeline
 from consumer.storage.translate import translated, unavailable
+from consumer.storage.whole_documents import as_stored
 
 
 def documents_by_subject(
@@ -26,6 +31,25 @@ def documents_by_subject(
     try:
         with pymongo.timeout(seconds):
             return {row["_id"]: row["count"] for row in events.aggregate(pipeline)}
+    except PyMongoError as error:
+        if error.timeout and not isinstance(error, ServerSelectionTimeoutError):
+            return None
+        raise unavailable(error, events.name) from error
+
+
+def filled_documents(
+    events: Collection[dict[str, Any]], subject: str, fields: Sequence[Leaving], seconds: float
+) -> tuple[int, int] | None:
+    """How many documents of a subject hold something that was filled in at these fields, and in how
+    many of them it will stay; None when counting takes longer, or they are too many fields."""
+    plan = take_out_pipeline([replace(each, values=as_stored(each.values)) for each in fields])
+    if plan is None:
+        return None
+    try:
+        with pymongo.timeout(seconds):
+            of_subject = {"_meta.subject": subject}
+            held = events.count_documents({**of_subject, **plan.held})
+            return held, events.count_documents({**of_subject, **plan.left}) if held else 0
     except PyMongoError as error:
         if error.timeout and not isinstance(error, ServerSelectionTimeoutError):
             return None

@@ -1,0 +1,177 @@
+"""`schema retire` and `schema unmap`: what people decide of a schema that events made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from consumer.cli.console import console, print_json
+from consumer.cli.schema_changes import document, print_changes
+from consumer.cli.schema_parts import AsJson, Parts, Subject, head_of, opened
+from consumer.clock import utc_now
+from consumer.printable import safe
+from consumer.schema import by_hand
+from consumer.schema.model import Change, SchemaVersion
+from consumer.schema.origin import leaving_of
+from consumer.schema.paths import ANY_KEY, Path, from_text, to_text
+from consumer.storage import mongo, stored_format
+from consumer.storage.event_counts import filled_documents
+
+Text = Annotated[str, typer.Argument(metavar="PATH", help="As `schema show` writes it.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what it would do.")]
+Decide = Callable[[SchemaVersion, Path, datetime], SchemaVersion | None]
+
+# Databases that hold such versions are in this format.
+_FORMAT = 2
+# Counting events is a look aside: it must not keep anybody waiting.
+_COUNT_SECONDS = 10.0
+_SHOWN = 20
+
+
+def retire(
+    ctx: typer.Context,
+    subject: Subject,
+    path: Text,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fill a field, and what lies below it, no longer; the field stays known.
+
+    The backfill takes out of documents what was filled in, where it still is that: never what was
+    sent. `schema show` says of the field that it is retired. Run it again to see what is left.
+    """
+    place = _path(path)
+    with opened(ctx) as parts:
+        told = _decide(parts, subject, place, by_hand.retire, dry_run)
+        retired = {
+            position: field
+            for position, field in enumerate(told.after.fields)
+            if field.path[: len(place)] == place and field.retired is not None
+        }
+        defaults = parts.policy.of(subject).defaults
+        leaving = leaving_of(retired, told.after, defaults, told.after.number)
+        events = parts.core.database[mongo.EVENTS]
+        filled = filled_documents(events, subject, leaving, _COUNT_SECONDS) if leaving else (0, 0)
+    names = [to_text(field.path) for field in retired.values()]
+    facts = {
+        "fields": names,
+        "documents": None if filled is None else filled[0] - filled[1],
+        "left": None if filled is None else filled[1],
+    }
+    if as_json:
+        print_json({**told.document(), **facts})
+        return
+    told.show()
+    out = console()
+    _list(f"{'Would be retired' if dry_run else 'Retired'}", names)
+    if filled is None:
+        out.print(f"How many documents hold a filling takes more than {_COUNT_SECONDS:.0f} s.")
+        return
+    out.print(f"The backfill takes fillings out of {facts['documents']:,} documents.")
+    if filled[1]:
+        out.print(
+            f"{filled[1]:,} keep values: they are not those that were filled in, or nobody can"
+            " tell sent from filled there."
+        )
+
+
+def unmap(
+    ctx: typer.Context,
+    subject: Subject,
+    path: Text,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a map an object again, whose keys are fields, whatever keys come.
+
+    The fields that the map took over are back, and filled in older documents; keys that came only
+    since then are back with the next event that sends them.
+    """
+    with opened(ctx) as parts:
+        told = _decide(parts, subject, _object(_path(path)), by_hand.unmap, dry_run)
+    back = [
+        to_text(now.path)
+        for was, now in zip(told.before.fields, told.after.fields, strict=False)
+        if was.absorbed is not None and now.absorbed is None
+    ]
+    if as_json:
+        print_json({**told.document(), "fields": back})
+        return
+    told.show()
+    _list("Would be back" if dry_run else "Back", back)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The newest version without and with what was decided; `applied`: it is registered by now,
+    `new`: by this command. The same version twice: it was so already."""
+
+    before: SchemaVersion
+    after: SchemaVersion
+    path: Path
+    applied: bool
+    new: bool
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return self.after.changes if self.after is not self.before else ()
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "subject": self.after.subject,
+            "path": to_text(self.path),
+            "version": self.after.number,
+            "changes": [document(change) for change in self.changes],
+            "applied": self.applied,
+            "new": self.new,
+        }
+
+    def show(self) -> None:
+        subject = self.after.subject
+        if not self.changes:
+            console().print(safe(f"{subject}: {to_text(self.path)} is so already."))
+            return
+        would = "" if self.applied else "would be "
+        print_changes(console(), self.changes, f"{subject} {would}version {self.after.number}")
+        if not self.applied:
+            console().print("Nothing was changed: leave out --dry-run to do it.")
+
+
+def _decide(parts: Parts, subject: str, path: Path, decide: Decide, dry_run: bool) -> _Told:
+    """Register what is decided, or say what it would be."""
+    head = head_of(parts.core, subject)
+    made = decide(head, path, utc_now())
+    if made is None:
+        return _Told(head, head, path, applied=True, new=False)
+    if dry_run:
+        return _Told(head, made, path, applied=False, new=False)
+    what = "retire" if decide is by_hand.retire else "unmap"
+    parts.record(f"schema {what}", subject=subject, version=head.number, path=to_text(path))
+    stored_format.require(parts.core.database, _FORMAT)
+    after, new = parts.core.registry.change(subject, lambda head, now: decide(head, path, now))
+    return _Told(head, after, path, applied=True, new=new)
+
+
+def _list(what: str, names: list[str]) -> None:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    if names:
+        console().print(safe(f"{what}: {', '.join(names[:_SHOWN])}{more}."), soft_wrap=True)
+
+
+def _path(text: str) -> Path:
+    try:
+        path = from_text(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="PATH") from error
+    if not path:
+        raise typer.BadParameter("a path has at least one key", param_hint="PATH")
+    return path
+
+
+def _object(path: Path) -> Path:
+    """The object of a map that may be named with its `*`."""
+    return path[:-1] if path[1:] and path[-1] == ANY_KEY else path
