@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -17,6 +17,7 @@ from consumer.schema.compiled import CompiledSchema
 from consumer.schema.newer import fillings, newer_than
 from consumer.schema.origin import leaving
 from consumer.storage.backfill_store import Upgraded
+from consumer.storage.migration_failures import Examined
 from consumer.storage.schema_registry import SchemaRegistry
 from jobs.backfill_pace import Pace, PaceRules
 from jobs.backfill_pass import Parts, Pass, Tally
@@ -27,13 +28,16 @@ from jobs.run import JobRun
 log = structlog.get_logger(__name__)
 
 _LOG_EVERY = 30.0
+# Documents may come so much later than they say; others are noticed after a day.
+_LATE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
     """A subject with documents behind: how many, the lowest version they are filled to, the head
     they will have, how many fields those lack at most and of how many that were retired they may
-    hold fillings, and whether the schema was quiet."""
+    hold fillings, and whether the schema was quiet. `refused`: all of them were refused, and
+    nothing has changed since."""
 
     subject: str
     documents: int
@@ -42,6 +46,7 @@ class Behind:
     fields: int
     retired: int
     quiet: bool
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +83,17 @@ class Backfill:
 
     def __call__(self, run: JobRun) -> dict[str, Any]:
         """Fill all that is behind of subjects that are quiet; what is left comes next time."""
-        return self.fill(self.behind(), run)
+        found = self.behind()
+        self.parts.failures.end_others({work.subject for work in found}, self.parts.clock())
+        return self.fill(found, run)
 
     def fill(self, found: list[Behind], run: JobRun) -> dict[str, Any]:
         """Fill what `behind` found, as far as it is quiet: how many documents were filled, refused
         and passed over, how many keep values of retired fields (`left`), and how many remain.
         Raises StoreUnavailable."""
-        due = [work for work in found if work.quiet]
-        later = sum(work.documents for work in found if not work.quiet)
+        due = [work for work in found if work.quiet and not work.refused]
+        refused = sum(work.documents for work in found if work.refused)
+        later = sum(work.documents for work in found if not (work.quiet or work.refused))
         timer = self.parts.timer
         progress = Progress(sum(work.documents for work in due), timer())
         total = Tally()
@@ -94,15 +102,16 @@ class Backfill:
                 break
             tally = self._subject(work, run, progress, later)
             total.documents += tally.documents
+            total.unfilled += tally.unfilled
             total.failed += tally.failed
-            total.passed_over += tally.passed_over
             total.left += tally.left
-        remaining = progress.remaining + later
+        remaining = progress.remaining + later + refused
         self.metrics.set(BACKFILL_BACKLOG, remaining)
         return {
             "documents": total.documents,
+            "unfilled": total.unfilled,
             "failed": total.failed,
-            "passed_over": total.passed_over,
+            "passed_over": refused,
             "left": total.left,
             "remaining": remaining,
             "seconds": round(timer() - progress.started, 3),
@@ -122,9 +131,12 @@ class Backfill:
 
         schema = self.registry.compiled(work.subject)
         pace = Pace(self.rules.pace, self.parts.sleep)
-        subject = Pass(work.subject, self.parts, pace, run.stopping, told, self.rules.retry_refused)
+        subject = Pass(work.subject, self.parts, pace, run.stopping, told)
+        # Both from before: what changes meanwhile is to be noticed.
+        began, constraints = self.parts.clock(), self.parts.store.constraints().digest
         try:
-            fill_subject(subject, schema)
+            if fill_subject(subject, schema):
+                self._note(subject, schema, began, constraints)
         except StoreUnavailable:
             raise
         except ConsumerError as error:
@@ -141,6 +153,26 @@ class Backfill:
                 left=tally.left,
             )
         return tally
+
+    def _note(self, work: Pass, schema: CompiledSchema, began: datetime, constraints: str) -> None:
+        """Remember what was refused, so that it is not tried again while nothing changes."""
+        newest, after = self._due(work.subject, schema), began - _LATE
+        # In this order: what comes in between shows in the second.
+        recent = self.parts.store.behind(work.subject, newest, after)
+        left = self.parts.store.behind(work.subject, newest)
+        known = recent if left == work.causes.documents else -1
+        examined = Examined(schema.number, constraints, began, after, known)
+        self.parts.failures.keep(work.subject, work.causes, examined)
+
+    def _is_refused(self, subject: str, head: int, newest: int) -> bool:
+        """Whether all that is behind was refused, and would be again."""
+        if self.rules.retry_refused:
+            return False
+        constraints, now = self.parts.store.constraints().digest, self.parts.clock()
+        last = self.parts.failures.examined(subject, head, constraints, now)
+        if last is None:
+            return False
+        return self.parts.store.behind(subject, newest, last.after) <= last.recent
 
     def _behind(self, subjects: dict[str, int]) -> Iterator[Behind]:
         now = self.parts.clock()
@@ -161,6 +193,7 @@ class Backfill:
                 fields=fillings(newer_than(schema, lowest).root),
                 retired=len(leaving(version, schema.defaults, lowest)),
                 quiet=now - version.created_at >= timedelta(seconds=self.rules.quiet),
+                refused=self._is_refused(subject, version.number, newest),
             )
 
     def _due(self, subject: str, schema: CompiledSchema) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from consumer.storage.backfill_store import BackfillStore, Upgraded
-from consumer.storage.migration_failures import MigrationFailures
+from consumer.storage.migration_failures import Causes, MigrationFailures
 from jobs.backfill_pace import Pace
 
 
@@ -26,12 +26,12 @@ class Parts:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of a subject's documents; `passed_over` were refused before, `left` keep what was
-    filled in of retired fields."""
+    """What became of a subject's documents; `unfilled` of them were stamped without all of what
+    they lack, `left` keep what was filled in of retired fields."""
 
     documents: int = 0
+    unfilled: int = 0
     failed: int = 0
-    passed_over: int = 0
     left: int = 0
 
 
@@ -44,14 +44,16 @@ class Pass:
     pace: Pace
     stopping: Callable[[], bool]
     told: Callable[[Upgraded], None]
-    retry_refused: bool = False
     tally: Tally = field(default_factory=Tally)
+    causes: Causes = field(default_factory=Causes)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def done(self, batch: Upgraded) -> None:
         """Count what a batch did, and tell it; several threads may."""
         with self._lock:
             self.tally.documents += batch.documents
+            self.tally.unfilled += batch.unfilled
             self.tally.failed += len(batch.refused)
             self.tally.left += batch.left
+            self.causes.add(batch.refused)
             self.told(batch)

@@ -13,17 +13,15 @@ from consumer.errors import MalformedJson
 from consumer.metrics import Metrics
 from consumer.metrics.table import DEAD_LETTERS, DEAD_LETTERS_OLDEST, RETRIES
 from consumer.replay import Replay
-from consumer.storage.conditions import WAITS_FOR, Conditions
+from consumer.storage.conditions import WAITS_FOR, WAKE_PARKED, Conditions
 from consumer.storage.dead_letters import OPEN, UNRESOLVED, DeadLetters
-from consumer.storage.wakes import MIGRATION_FAILED, Wakes
+from consumer.storage.wakes import Wakes
 from jobs.run import JobRun
 
 log = structlog.get_logger(__name__)
 
 _BY = "sweep"
 _PAGE = 500
-# The documents of failed migrations are there already: a backfill tries them, no replay.
-_REPLAYABLE = frozenset(WAITS_FOR) - {MIGRATION_FAILED}
 
 
 class SweepDeadLetters:
@@ -59,18 +57,17 @@ class SweepDeadLetters:
         """Make due once what waits for something that is another now."""
         present = self._conditions.look()
         woken = 0
-        for group in self._wakes.groups(_REPLAYABLE, OPEN):
+        for group in self._wakes.groups(WAITS_FOR, UNRESOLVED):
             if run.stopping():
                 return woken
             world = present.world(group.blocked_by, group.event_type)
             if group.tried_with == world.fingerprint:
                 continue
+            statuses = UNRESOLVED if group.blocked_by in WAKE_PARKED else OPEN
             before = world.since if group.tried_with is None else None
-            woken += self._wakes.make_due(group, OPEN, world.fingerprint, before)
+            woken += self._wakes.make_due(group, statuses, world.fingerprint, before)
             if before is not None:
-                self._wakes.note(group, OPEN, world.fingerprint)
-        world = present.world(MIGRATION_FAILED, None)
-        self._wakes.let_backfill_try(OPEN, world.fingerprint, world.since)
+                self._wakes.note(group, statuses, world.fingerprint)
         return woken
 
     def _try_due(self, run: JobRun) -> Counter[str]:

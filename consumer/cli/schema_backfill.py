@@ -168,5 +168,8 @@ def _tell(result: dict[str, Any]) -> None:
             f"MongoDB refused {result['failed']:,}: "
             "`cxone-consumer dlq list --reason migration_failed` shows why."
         )
-    if result["passed_over"]:
-        out.print(f"{result['passed_over']:,} are left alone: their dead letters were given up.")
+    if result["unfilled"]:
+        out.print(
+            f"{result['unfilled']:,} of them take not all that they lack: an index or the validator"
+            " refuses it."
+        )

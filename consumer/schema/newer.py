@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 
 from consumer.schema.compiled import CompiledSchema
@@ -17,8 +18,29 @@ def newer_than(schema: CompiledSchema, number: int) -> CompiledSchema:
     """
     if schema.version is None:
         return schema
-    fill_from = [field.fill_from for field in schema.version.fields]
-    return replace(schema, root=_newer(schema.root, fill_from, number))
+    newer = [field.fill_from > number for field in schema.version.fields]
+    return replace(schema, root=_reduced(schema.root, newer.__getitem__))
+
+
+def up_to(schema: CompiledSchema, number: int) -> CompiledSchema:
+    """The schema that fills only paths which were there in version `number`."""
+    if schema.version is None:
+        return schema
+    older = [field.fill_from <= number for field in schema.version.fields]
+    return replace(schema, root=_reduced(schema.root, older.__getitem__))
+
+
+def leaving_out(schema: CompiledSchema, positions: Container[int]) -> CompiledSchema:
+    """The schema that leaves out, on purpose, what it fills at these positions."""
+    return replace(schema, root=_reduced(schema.root, lambda _: True, positions))
+
+
+def filled_positions(node: ObjectNode) -> Iterator[int]:
+    """The positions of what the node fills, at and below it."""
+    if node.any_key is None:
+        yield from (filling.position for filling in node.fillings)
+        for below in node.objects.values():
+            yield from filled_positions(below)
 
 
 def fillings(node: ObjectNode) -> int:
@@ -35,24 +57,24 @@ def holds_back(node: ObjectNode) -> bool:
     return bool(node.beyond) or any(map(holds_back, node.objects.values()))
 
 
-def _newer(node: ObjectNode, fill_from: list[int], number: int) -> ObjectNode:
+def _reduced(
+    node: ObjectNode, stays: Callable[[int], bool], without: Container[int] = ()
+) -> ObjectNode:
     if node.any_key is not None:
         # Nothing is ever filled in a map.
         return node
-    objects = {key: _newer(child, fill_from, number) for key, child in node.objects.items()}
-    beyond = {key: n for key, n in node.beyond.items() if fill_from[n] > number}
-    left = [
-        Filling(filling.key, filling.position, filling.value, objects.get(filling.key))
-        for filling in node.fillings
-        if fill_from[filling.position] > number
-    ]
-    return ObjectNode(
-        keys=node.keys,
+    objects = {key: _reduced(child, stays, without) for key, child in node.objects.items()}
+    beyond = {key: position for key, position in node.beyond.items() if stays(position)}
+    left: list[Filling] = []
+    for filling in node.fillings:
+        if filling.position in without:
+            beyond[filling.key] = filling.position
+        elif stays(filling.position):
+            left.append(replace(filling, node=objects.get(filling.key)))
+    return replace(
+        node,
         objects=objects,
-        arrays=node.arrays,
         expected=len(node.keys) if left or beyond else 0,
         fillings=left,
         beyond=beyond,
-        entries=node.entries,
-        opaque=node.opaque,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import pymongo
@@ -16,6 +17,7 @@ from consumer.errors import StoreUnavailable
 from consumer.schema.compiled import CompiledSchema
 from consumer.schema.origin import Leaving
 from consumer.storage.backfill_spans import Span, next_span
+from consumer.storage.constraints import Constraints, read_constraints
 from consumer.storage.fill_pipeline import MAX_NESTING, fill_pipeline, nesting
 from consumer.storage.fill_plain import PlainFill, fill_plain
 from consumer.storage.indexes import BY_STAMP
@@ -62,13 +64,15 @@ class Upgrade:
 class Upgraded:
     """What became of a batch; a document in neither was settled by somebody else.
 
-    After a refusal `documents` counts what others settled at the same time, too. `left` keep
-    something that was filled in of a retired field.
+    After a refusal `documents` counts what others settled at the same time, too. `unfilled` of
+    them refused what was to be filled in, and were stamped without; `left` keep something that was
+    filled in of a retired field.
     """
 
     documents: int = 0
     refused: list[Refusal] = field(default_factory=list)
     left: int = 0
+    unfilled: int = 0
 
 
 def upgrade(
@@ -93,11 +97,14 @@ class BackfillStore:
     def __init__(self, events: Collection[Document]) -> None:
         self._events = events
 
-    def behind(self, subject: str, below: int) -> int:
+    def behind(self, subject: str, below: int, after: datetime | None = None) -> int:
         """How many documents are filled to less than version `below`, of which COUNTED are
-        counted at most."""
+        counted at most; those only that were processed `after` a time."""
+        wanted = _behind(subject, {"$lt": below})
+        if after is not None:
+            wanted["processed_at"] = {"$gt": after}
         with _patiently():
-            return self._events.count_documents(_behind(subject, {"$lt": below}), limit=COUNTED)
+            return self._events.count_documents(wanted, limit=COUNTED, hint=BY_STAMP)
 
     def next_stamp(self, subject: str, after: int, below: int) -> int | None:
         """The lowest version between the two, exclusive, that documents are filled to."""
@@ -174,6 +181,11 @@ class BackfillStore:
         whole = Whole(plan.stamp, plan.to, plan.schema, plan.leaving)
         return Upgraded(*fill_whole(self._events, ids, whole))
 
+    def constraints(self) -> Constraints:
+        """What may refuse a document now."""
+        with _patiently():
+            return read_constraints(self._events)
+
     def _singly(self, ids: Sequence[Any], stamp: int, pipeline: list[Document]) -> Upgraded:
         # What the command did before it ended, it does not tell.
         left = self._events.count_documents({"_id": {"$in": list(ids)}, _STAMP: stamp})
@@ -189,7 +201,8 @@ class BackfillStore:
                     raise
                 for refused in details["writeErrors"]:
                     _check(refused["code"])
-                    upgraded.refused.append(Refusal(chunk[refused["index"]], refused["code"]))
+                    document_id = chunk[refused["index"]]
+                    upgraded.refused.append(Refusal(document_id, refused["code"], refused))
                 upgraded.documents += details["nModified"]
             else:
                 upgraded.documents += result.modified_count

@@ -32,8 +32,11 @@ WAITS_FOR: dict[str, tuple[str, ...]] = {
     "id_conflict": (SETTINGS,),
     "contract_hold": (SETTINGS, SCHEMA),
     "constraint_violation": (SETTINGS, CONSTRAINTS),
-    "migration_failed": (SETTINGS, CONSTRAINTS),
+    # Among those of before there are refusals by an index.
+    "store_error": (CONSTRAINTS,),
 }
+# These wake though their attempts are used up: what changed was out of their reach.
+WAKE_PARKED = frozenset({"constraint_violation", "store_error"})
 # For so long after a change other processes may still work as before it, and keep deliveries that
 # would pass now.
 _OVERLAP = timedelta(minutes=10)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bson import json_util
-from pymongo.collection import Collection
+from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import OperationFailure
 
-from consumer.schema.paths import Path, to_key
+from consumer.schema.model import Field
+from consumer.schema.paths import RESERVED, Path, to_key
 from consumer.storage.translate import translated
 
 Document = Mapping[str, Any]
 
 DUPLICATE_KEY = 11000
 VALIDATION = 121
+# The driver's own measure, and those of the server for an insert and an update.
+TOO_LARGE = 10334
+SIZES = frozenset({TOO_LARGE, 17419, 17420})
 _NOT_AUTHORIZED = 13
 _HASHED, _PARALLEL = 16766, 171
 _LANGUAGE = frozenset({17261, 17262})
@@ -26,16 +32,28 @@ _OF_A_CONSTRAINT = frozenset({DUPLICATE_KEY, VALIDATION, _PARALLEL, 201})
 _ASSERTIONS = 12_000
 # Assertions and states of the server above that say nothing of the document.
 _OF_THE_SERVER = frozenset({13388, 13435, 13436, 46841, 50768, 91331})
+_NO_CONSTRAINT = SIZES | _OF_THE_SERVER
+# Positions in `fields` to leave out: some, or all that there are and will be.
+Positions = frozenset[int] | range
+NOTHING: Positions = frozenset()
+EVERYTHING: Positions = range(sys.maxsize)
 # Words of `$jsonSchema` that are no fields, and those of a refusal that quote values.
 _WORDS = frozenset({"bsonType", "type", "enum", "description", "title", "items", "pattern"})
 _VALUES = frozenset({"consideredValue", "consideredValues"})
+
+
+def both(one: Positions, other: Positions) -> Positions:
+    """The positions that are in either."""
+    if isinstance(one, frozenset) and isinstance(other, frozenset):
+        return one | other
+    return EVERYTHING
 
 
 def is_constraint(code: object) -> bool:
     """Whether an index or the validator refused one document, by the code of its write error."""
     if not isinstance(code, int):
         return False
-    return code in _OF_A_CONSTRAINT or (code > _ASSERTIONS and code not in _OF_THE_SERVER)
+    return code in _OF_A_CONSTRAINT or (code > _ASSERTIONS and code not in _NO_CONSTRAINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +93,11 @@ class Constraints:
             *sorted(json_util.dumps(dict(index)) for index in self.indexes),
         )
 
+    @property
+    def digest(self) -> str:
+        """The fingerprint in a few characters."""
+        return hashlib.sha256(json_util.dumps(self.fingerprint).encode()).hexdigest()[:16]
+
     def explain(self, refusal: Document) -> bool:
         """Whether there is one among these that can have refused a document."""
         if refusal.get("code") == VALIDATION:
@@ -99,22 +122,38 @@ class Constraints:
             paths = {path for path in paths if _is_named(path, refusal)} or paths
         return (Blame(frozenset(paths), sure=bool(indexes)),)
 
-    def sentence(self, refusal: Document) -> str:
-        """What refused a document, by name; never in the server's words, which quote values."""
+    def culprit(self, refusal: Document) -> str:
+        """What refused a document, by name: `the validator`, `the unique index email_1 on email`;
+        never in the server's words, which quote values."""
         code = refusal.get("code")
         if code == VALIDATION:
-            what = "the validator"
-        else:
-            kind = "the unique index" if code == DUPLICATE_KEY else "the index"
-            named = [str(index["name"]) for index in self._of(refusal)]
-            names = named or list(filter(None, [_index_name(refusal)]))
-            keys = ", ".join(dict(refusal.get("keyPattern") or {}))
-            what = f"{kind} {' or '.join(names)}" if names else kind.replace("the", "an", 1)
-            what += f" on {keys}" if keys else ""
+            return "the validator"
+        if not is_constraint(code):
+            return "the bound on the size of a document" if code in SIZES else "MongoDB"
+        kind = "the unique index" if code == DUPLICATE_KEY else "the index"
+        named = [str(index["name"]) for index in self._of(refusal)]
+        names = named or list(filter(None, [_index_name(refusal)]))
+        keys = ", ".join(dict(refusal.get("keyPattern") or {}))
+        what = f"{kind} {' or '.join(names)}" if names else kind.replace("the", "an", 1)
+        return f"{what} on {keys}" if keys else what
+
+    def sentence(self, refusal: Document) -> str:
+        """That a document was refused, by what, and what to do."""
         return (
-            f"{what} of the collection `events` refused the document (code {code}):"
-            " `cxone-consumer doctor` lists what can refuse events"
+            f"{self.culprit(refusal)} of the collection `events` refused the document (code"
+            f" {refusal.get('code')}): `cxone-consumer doctor` lists what can refuse events"
         )
+
+    def to_leave_out(
+        self, refusal: Document, positions: Collection[int], fields: Sequence[Field]
+    ) -> Positions | None:
+        """Which of the filled `positions` in `fields` to do without next: those that are blamed,
+        else all; None where the filling has surely not caused the refusal."""
+        blames = self.blames(refusal)
+        for blame in blames:
+            if some := frozenset(p for p in positions if blame.touches(fields[p].path)):
+                return some
+        return None if blames[-1].sure or not positions else EVERYTHING
 
     def _of(self, refusal: Document) -> list[Document]:
         """The indexes that can have refused it."""
@@ -134,7 +173,7 @@ class Constraints:
         return [index for index in self.indexes if not set(kinds).isdisjoint(_kinds(index))]
 
 
-def read_constraints(events: Collection[dict[str, Any]]) -> Constraints:
+def read_constraints(events: MongoCollection[dict[str, Any]]) -> Constraints:
     """What may refuse an event now; nothing where we may not look. Raises StoreUnavailable."""
     with translated(events.name):
         try:
@@ -152,7 +191,9 @@ def can_refuse(index: Document) -> bool:
     cannot hold, or for two arrays in one document."""
     if list(index["key"]) == ["_id"]:
         return False
-    return bool(index.get("unique")) or len(index["key"]) > 1 or bool(_kinds(index) - {"1"})
+    # Those on our own fields never hold arrays.
+    theirs = [name for name in index["key"] if name.partition(".")[0] not in RESERVED]
+    return bool(index.get("unique")) or len(theirs) > 1 or bool(_kinds(index) - {"1"})
 
 
 def _kinds(index: Document) -> set[str]:

@@ -26,13 +26,11 @@ from consumer.errors import (
     Unstorable,
 )
 from consumer.group_commit import IN_FLIGHT, GroupCommit
-from consumer.storage.constraints import DUPLICATE_KEY, Constraints, is_constraint
+from consumer.storage.constraints import DUPLICATE_KEY, SIZES, TOO_LARGE, Constraints, is_constraint
 from consumer.storage.translate import translated, unavailable
 
-_TOO_LARGE_FOR_THE_DRIVER = 10334
-_TOO_LARGE = frozenset({17419, 17420, _TOO_LARGE_FOR_THE_DRIVER})
 # Refusals of the whole command for one document in it: nested too deep (15), or no BSON (22).
-_OF_THE_DOCUMENT = frozenset({15, 22}) | _TOO_LARGE
+_OF_THE_DOCUMENT = frozenset({15, 22}) | SIZES
 
 
 @dataclass(slots=True)
@@ -125,7 +123,7 @@ class EventStore:
         except WriteError as error:
             insert.refusal = error.details or {"code": error.code}
         except DocumentTooLarge:
-            insert.refusal = {"code": _TOO_LARGE_FOR_THE_DRIVER}
+            insert.refusal = {"code": TOO_LARGE}
         except PyMongoError as error:
             if getattr(error, "code", None) in _OF_THE_DOCUMENT:
                 insert.refusal = {"code": error.code}  # type: ignore[attr-defined]
@@ -175,7 +173,7 @@ def _keys(refusal: Mapping[str, Any]) -> dict[str, Any]:
 def _meaning(refusal: Mapping[str, Any]) -> ConsumerError:
     """What a write error says of its document; never in the server's words, which quote values."""
     code = refusal.get("code")
-    if code in _TOO_LARGE:
+    if code in SIZES:
         return Unstorable("the document is larger than MongoDB takes")
     if is_constraint(code):
         return ConstraintViolation(Constraints().sentence(refusal), refusal)

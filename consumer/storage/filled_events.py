@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from time import monotonic
@@ -14,15 +13,11 @@ from consumer.errors import ConstraintViolation, Unstorable
 from consumer.events import Event
 from consumer.schema.defaults import Checked, Filled, fill, take_out
 from consumer.schema.model import SchemaVersion
-from consumer.storage.constraints import Constraints
+from consumer.storage.constraints import EVERYTHING, NOTHING, Constraints, Positions, both
 from consumer.storage.event_store import EventStore
 
 log = structlog.get_logger(__name__)
 
-# Positions to leave out: some, or all that there are and will be.
-Positions = frozenset[int] | range
-NOTHING: Positions = frozenset()
-EVERYTHING: Positions = range(sys.maxsize)
 # What several constraints refuse loses what each of them blames, one after the other.
 _ROUNDS = 4
 # Seconds for which what may refuse an event is taken to be what it was when somebody looked.
@@ -114,15 +109,12 @@ class FilledEvents:
         constraints = self._constraints
         if self._clock() - self._looked > _FRESH or not constraints.explain(error.refusal):
             constraints = self._look_again()
-        blames = constraints.blames(error.refusal)
-        version = self._head(subject) if filled.positions else None
-        if version is not None and isinstance(without, frozenset) and rounds <= _ROUNDS:
-            for blame in blames:
-                blamed = (p for p in filled.positions if blame.touches(version.fields[p].path))
-                if more := frozenset(blamed):
-                    return without | more
-        if filled.positions and not blames[-1].sure:
-            return EVERYTHING
+        version = self._head(subject)
+        if version is not None and filled.positions:
+            fields = version.fields
+            more = constraints.to_leave_out(error.refusal, filled.positions, fields)
+            if more is not None:
+                return both(without, more) if rounds < _ROUNDS else EVERYTHING
         raise ConstraintViolation(constraints.sentence(error.refusal), error.refusal) from None
 
     def _look_again(self) -> Constraints:
@@ -139,9 +131,8 @@ class FilledEvents:
                 # Others may refuse it by now, or none.
                 return
             before = self._without.get(subject, NOTHING)
-            if isinstance(before, frozenset) and isinstance(without, frozenset):
-                without = before | without
-            elif before is EVERYTHING:
+            without = both(before, without)
+            if without == before:
                 return
             self._without = {**self._without, subject: without}
         log.warning(

@@ -1,170 +1,205 @@
-"""Keep the documents that a backfill could not rewrite as dead letters, one entry each."""
+"""Keep what a backfill could not rewrite as dead letters: one for each subject and cause."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-import bson
 from bson.binary import Binary
 from pymongo import UpdateOne
-from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError
+from pymongo.collection import Collection as MongoCollection
 
-from consumer.retry_rules import DISCARDED, PARKED, PENDING_INSPECTION, RESOLVED
-from consumer.storage.dead_letters import OPEN, entry_id
+from consumer.retry_rules import PENDING_INSPECTION, RESOLVED
+from consumer.storage.dead_letters import UNRESOLVED, entry_id
 from consumer.storage.translate import translated
-from consumer.storage.whole_documents import Refusal
+from consumer.storage.whole_documents import CHANGED, Refusal
 
 REASON = "migration_failed"
-# A cause may have gone meanwhile, and nobody thought of the entry.
+# A cause may have gone meanwhile, and nobody noticed.
 AGAIN_AFTER = timedelta(days=1)
 
-_GIVEN_UP = frozenset({DISCARDED, PARKED})
 _COLLECTION = "dead_letter_queue"
-_MEANINGS = {
-    0: "it changed while it was being filled",
-    121: "the validator of the collection refused it",
-    11000: "a unique index refused it",
-    **dict.fromkeys((10334, 17280, 17419, 17420), "it would be larger than MongoDB takes"),
-}
+_NAMED = 20
+# Entries of before: one for each document.
+_OF_ONE = {"document_id": {"$exists": True}}
+
+
+@dataclass(slots=True)
+class Cause:
+    """Who refuses, with which code; how many `documents`, and the `_id`s of some."""
+
+    culprit: str
+    code: int | None
+    documents: int = 0
+    ids: list[Any] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Causes:
+    """The causes of all refusals of a pass over the documents of a subject."""
+
+    of: dict[tuple[str, int | None], Cause] = field(default_factory=dict)
+
+    @property
+    def documents(self) -> int:
+        return sum(cause.documents for cause in self.of.values())
+
+    def add(self, refusals: Iterable[Refusal]) -> None:
+        """Count the refusals, but for documents that only changed meanwhile."""
+        for refusal in refusals:
+            if refusal.code == CHANGED:
+                continue
+            key = (refusal.culprit, refusal.code)
+            cause = self.of.setdefault(key, Cause(*key))
+            cause.documents += 1
+            if len(cause.ids) < _NAMED:
+                cause.ids.append(refusal.document_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """Entries about the documents asked for, by entry: those to `pass_over`, and those `open`."""
+class Examined:
+    """A pass over all documents of a subject that were behind version `to`: under which
+    `constraints`, and `when`. From `after` on `recent` documents stayed behind; -1: nobody knows,
+    for others came meanwhile."""
 
-    pass_over: frozenset[str] = frozenset()
-    open: frozenset[str] = frozenset()
-
-
-def entry_of(document_id: Any) -> str:
-    """The `_id` of the entry about the document with this `_id`."""
-    return entry_id(REASON, _digest(document_id))
+    to: int
+    constraints: str
+    when: datetime
+    after: datetime
+    recent: int
 
 
 class MigrationFailures:
     """Entries with the reason `migration_failed`; every method raises StoreUnavailable.
 
-    `document_id` and `code` say what MongoDB refused and why, `to_version` what it should become.
-    The document itself stands unharmed in `events`, so `original_payload` is empty.
+    The documents themselves stand unharmed in `events`, so `original_payload` is empty.
     """
 
     def __init__(
-        self, entries: Collection[dict[str, Any]], retention: timedelta = timedelta(days=30)
+        self, entries: MongoCollection[dict[str, Any]], retention: timedelta = timedelta(days=30)
     ) -> None:
         """`retention`: how long resolved entries are kept."""
         self._entries = entries
         self._retention = retention
 
-    def documents(self, subject: str, limit: int) -> list[Any]:
-        """The `_id`s of documents that could not be rewritten so far, or that somebody gave up."""
-        wanted = {
-            "blocked_by": REASON,
-            "status": {"$in": [*OPEN, *_GIVEN_UP]},
-            "event_type": subject,
+    def named(self, subject: str) -> list[Any]:
+        """The `_id`s of documents that are named in entries of the subject."""
+        with translated(_COLLECTION):
+            found = self._entries.find(_open(subject), {"document_ids": 1})
+            return [_id for entry in found for _id in entry.get("document_ids", ())]
+
+    def examined(self, subject: str, to: int, constraints: str, now: datetime) -> Examined | None:
+        """The last pass, where it tells how the next would end: nothing has changed since."""
+        fields = dict.fromkeys(("to_version", "constraints", "last_seen", "after", "recent"), 1)
+        wanted = {"reason": REASON, "event_type": subject, "status": {"$ne": RESOLVED}}
+        with translated(_COLLECTION):
+            entries = list(self._entries.find({**wanted, "documents": {"$exists": True}}, fields))
+        for entry in entries:
+            same = (entry["to_version"], entry["constraints"]) == (to, constraints)
+            if not same or now - entry["last_seen"] >= AGAIN_AFTER or entry["recent"] < 0:
+                return None
+        if not entries:
+            return None
+        last = entries[0]
+        return Examined(to, constraints, last["last_seen"], last["after"], last["recent"])
+
+    def keep(self, subject: str, causes: Causes, examined: Examined) -> None:
+        """Keep an entry for each cause of a pass, and end all others of the subject."""
+        ids = []
+        updates: list[UpdateOne] = []
+        for cause in causes.of.values():
+            _id = _entry_of(subject, cause)
+            ids.append(_id)
+            # One that had ended is open again, and must not expire; one that somebody discarded
+            # is what somebody knows of.
+            again = {
+                "$set": {"status": PENDING_INSPECTION},
+                "$unset": {"ended_at": "", "expires_at": ""},
+            }
+            updates.append(UpdateOne({"_id": _id, "status": RESOLVED}, again))
+            updates.append(_update(_id, subject, cause, examined))
+        with translated(_COLLECTION):
+            if updates:
+                self._entries.bulk_write(updates)
+        self._end({**_open(subject), **_OF_ONE}, "folded", examined.when)
+        self._end({**_open(subject), "_id": {"$nin": ids}}, "filled", examined.when)
+
+    def end_others(self, behind: Collection[str], now: datetime) -> None:
+        """End the entries of subjects of which no document is behind any more."""
+        with translated(_COLLECTION):
+            for subject in self._entries.distinct("event_type", _open()):
+                if subject not in behind:
+                    self._end(_open(subject), "filled", now)
+
+    def _end(self, wanted: dict[str, Any], result: str, now: datetime) -> None:
+        ended = {
+            "status": RESOLVED,
+            "next_retry_at": None,
+            "ended_at": now,
+            "expires_at": now + self._retention,
         }
-        with translated(_COLLECTION):
-            found = self._entries.find(wanted, {"document_id": 1}).limit(limit)
-            return [entry["document_id"] for entry in found]
-
-    def known(self, ids: Iterable[Any], to: int, now: datetime, again: bool = False) -> Known:
-        """What is known of these documents. One is passed over whose entry is discarded or parked,
-        or, unless it is to be tried `again`, that was refused for version `to` within AGAIN_AFTER.
-        """
-        wanted = {"_id": {"$in": [entry_of(_id) for _id in ids]}}
-        fields = {"status": 1, "to_version": 1, "last_seen": 1}
-        pass_over, still_open = set(), set()
-        with translated(_COLLECTION):
-            for entry in self._entries.find(wanted, fields):
-                if entry["status"] in _GIVEN_UP:
-                    pass_over.add(entry["_id"])
-                elif entry["status"] in OPEN:
-                    still_open.add(entry["_id"])
-                    if (
-                        not again
-                        and entry["to_version"] == to
-                        and now - entry["last_seen"] < AGAIN_AFTER
-                    ):
-                        pass_over.add(entry["_id"])
-        return Known(frozenset(pass_over), frozenset(still_open))
-
-    def keep(self, refusals: Sequence[Refusal], subject: str, to: int, now: datetime) -> None:
-        """Keep or count an entry for each refusal."""
-        updates = [_update(refusal, subject, to, now) for refusal in refusals]
-        with translated(_COLLECTION):
-            try:
-                self._entries.bulk_write(updates, ordered=False)
-            except BulkWriteError as error:
-                if any(row["code"] != 11000 for row in (error.details or {})["writeErrors"]):
-                    raise
-                # Another process inserted the same entry just now: this one only counts.
-                self._entries.bulk_write(updates, ordered=False)
-
-    def resolve(self, entries: Iterable[str], now: datetime) -> None:
-        """End entries whose documents are filled by now."""
-        attempt = {"at": now, "by": "backfill", "result": "filled"}
+        attempt = {"at": now, "by": "backfill", "result": result}
         with translated(_COLLECTION):
             self._entries.update_many(
-                {"_id": {"$in": list(entries)}, "status": {"$in": list(OPEN)}},
-                {
-                    "$set": {
-                        "status": RESOLVED,
-                        "next_retry_at": None,
-                        "ended_at": now,
-                        "expires_at": now + self._retention,
-                    },
-                    "$push": {"history": attempt},
-                    "$inc": {"retry_count": 1},
-                },
+                wanted,
+                {"$set": ended, "$push": {"history": attempt}, "$inc": {"retry_count": 1}},
             )
 
 
-def _update(refusal: Refusal, subject: str, to: int, now: datetime) -> UpdateOne:
-    meaning = _MEANINGS.get(refusal.code or 0, "MongoDB refused it")
+def _open(subject: str | None = None) -> dict[str, Any]:
+    wanted = {"blocked_by": REASON, "status": {"$in": list(UNRESOLVED)}}
+    return wanted if subject is None else {**wanted, "event_type": subject}
+
+
+def _entry_of(subject: str, cause: Cause) -> str:
+    text = json.dumps([subject, cause.culprit, cause.code])
+    return entry_id(REASON, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _update(_id: str, subject: str, cause: Cause, examined: Examined) -> UpdateOne:
     first = {
-        "timestamp": now,
+        "timestamp": examined.when,
         "original_payload": Binary(b""),
-        "digest": _digest(refusal.document_id),
+        "digest": hashlib.sha256(_id.encode()).hexdigest(),
         "delivery_id": "",
         "headers": {},
         "reason": REASON,
+        "status": PENDING_INSPECTION,
         "retry_count": 0,
         "next_retry_at": None,
         "blocked_by": REASON,
-        "blocked_at": now,
+        "blocked_at": examined.when,
         "event_id": None,
         "event_type": subject,
         "verdict": None,
         "history": [],
     }
     last = {
-        "status": PENDING_INSPECTION,
         "error_message": (
-            f"document {refusal.document_id!r} could not be filled up to version {to}:"
-            f" {meaning} (code {refusal.code}); remove the cause, then run"
-            " `cxone-consumer schema backfill`"
+            f"{cause.documents} documents could not be brought up to version {examined.to}, not"
+            f" even without what is filled in: {cause.culprit} refuses them (code {cause.code})."
+            " Remove the cause; the backfill tries again when an index or the validator changes,"
+            " after a day, and at `cxone-consumer schema backfill`"
         ),
-        "document_id": refusal.document_id,
-        "code": refusal.code,
-        "to_version": to,
+        "documents": cause.documents,
+        "document_ids": cause.ids,
+        "code": cause.code,
+        "to_version": examined.to,
+        "constraints": examined.constraints,
+        "after": examined.after,
+        "recent": examined.recent,
     }
     return UpdateOne(
-        {"_id": entry_of(refusal.document_id)},
+        {"_id": _id},
         {
             "$setOnInsert": first,
             "$set": last,
-            "$max": {"last_seen": now},
+            "$max": {"last_seen": examined.when},
             "$inc": {"seen": 1},
-            # An entry that had ended is open again, and must not expire.
-            "$unset": {"ended_at": "", "expires_at": ""},
         },
         upsert=True,
     )
-
-
-def _digest(document_id: Any) -> str:
-    return hashlib.sha256(bson.encode({"_id": document_id})).hexdigest()

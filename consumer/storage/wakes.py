@@ -9,6 +9,7 @@ from typing import Any
 
 from pymongo.collection import Collection as MongoCollection
 
+from consumer.retry_rules import HELD, PARKED
 from consumer.storage.translate import translated
 
 Entry = dict[str, Any]
@@ -55,28 +56,16 @@ class Wakes:
         self, group: Group, statuses: Sequence[str], world: str, before: datetime | None = None
     ) -> int:
         """Let the sweep try these entries once under `world`: all, or those blocked before a time.
-        How many."""
+        Parked ones are held then. How many."""
         wanted = _of(group, statuses)
         if before is not None:
             wanted["blocked_at"] = {"$lt": before}
-        return self._set(wanted, {"tried_with": world, "next_retry_at": "$$NOW"})
+        awake = {"$cond": [{"$eq": ["$status", PARKED]}, HELD, "$status"]}
+        return self._set(wanted, {"tried_with": world, "next_retry_at": "$$NOW", "status": awake})
 
     def note(self, group: Group, statuses: Sequence[str], world: str) -> int:
         """Remember that these came under `world`, so that they need not be tried. How many."""
         return self._set(_of(group, statuses), {"tried_with": world})
-
-    def let_backfill_try(self, statuses: Sequence[str], world: str, before: datetime) -> int:
-        """Let the next backfill take up the documents it could not rewrite under other conditions,
-        and before a time: it passes over what it failed at for its version. How many."""
-        wanted = {
-            "reason": MIGRATION_FAILED,
-            "status": {"$in": list(statuses)},
-            "$or": [
-                {"tried_with": None, "last_seen": {"$lt": before}},
-                {"tried_with": {"$nin": [None, world]}},
-            ],
-        }
-        return self._set(wanted, {"tried_with": world, "to_version": 0})
 
     def _set(self, wanted: Entry, changed: Entry) -> int:
         with translated(self._entries.name):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,12 +17,12 @@ from consumer.schema.compiled import CompiledSchema
 from consumer.schema.defaults import fill
 from consumer.schema.origin import Leaving, remove_fillings
 from consumer.schema.paths import RESERVED
+from consumer.storage.constraints import TOO_LARGE
 from consumer.storage.documents import encode
 from consumer.storage.fill_pipeline import new_stamp
 from consumer.storage.ours import SIMPLE
 
-# Codes of our own where MongoDB was not even asked, or did not find the document as it was read.
-TOO_LARGE = 10334
+# A code of our own where MongoDB did not find the document as it was read.
 CHANGED = 0
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
@@ -30,10 +30,13 @@ _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocumen
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A document that could not be rewritten, and MongoDB's code for why."""
+    """A document that could not be rewritten, and MongoDB's code for why; `error` is its write
+    error, which quotes values, and `culprit` what refused it, once that was looked up."""
 
     document_id: Any
     code: int | None
+    error: Mapping[str, Any] = field(default_factory=dict)
+    culprit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,9 @@ def fill_whole(
                 collation=SIMPLE,
             )
         except (DocumentTooLarge, Unstorable):
-            refused.append(Refusal(found["_id"], TOO_LARGE))
+            refused.append(Refusal(found["_id"], TOO_LARGE, {"code": TOO_LARGE}))
         except WriteError as error:
-            refused.append(Refusal(found["_id"], error.code))
+            refused.append(Refusal(found["_id"], error.code, error.details or {}))
         else:
             done += result.matched_count
             left += bool(stays and result.matched_count)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
 from consumer.storage.indexes import create_indexes
-from consumer.storage.migration_failures import MigrationFailures
-from consumer.storage.whole_documents import Refusal
 from tests.sweeping import Bench, Run, bench
 
 Db = Database[dict[str, Any]]
@@ -36,11 +34,6 @@ def make(mongod_uri: str, database: Db) -> Iterator[Make]:
     yield made
     for each in benches:
         each.core.close()
-
-
-def refuse_everything(database: Db) -> None:
-    """Such an index refuses unknown languages: an error that this program knows nothing of."""
-    database["events"].create_index([("words", "text")], name="words")
 
 
 def test_malformed_body_gets_one_attempt_with_the_safe_repairs(make: Make, database: Db) -> None:
@@ -87,11 +80,13 @@ def test_no_body_is_repaired_where_that_is_forbidden(make: Make, database: Db) -
 
 
 def test_refusal_of_the_store_is_tried_again_with_growing_waits_and_parked_in_the_end(
-    make: Make, database: Db
+    make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuse_everything(database)
     here = make(cxone_retry_attempts="3")
-    assert here.receive(b'{"id":"1","type":"t","words":"w","language":"klingon"}') == "held"
+    here.sweep()
+    # A fault of this program's own, which any refusal of the store that it does not know is like.
+    monkeypatch.setattr("consumer.ingest.layout", None)
+    assert here.receive(BODY) == "held"
     assert here.letter()["status"] == "pending_retry"
 
     waits = []
@@ -109,12 +104,14 @@ def test_refusal_of_the_store_is_tried_again_with_growing_waits_and_parked_in_th
     assert [attempt["result"] for attempt in entry["history"]] == ["store_error"] * 3
 
 
-def test_refusal_of_the_store_that_passes_is_resolved(make: Make, database: Db) -> None:
-    refuse_everything(database)
+def test_refusal_of_the_store_that_passes_is_resolved(
+    make: Make, database: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here = make()
-    here.receive(b'{"id":"1","type":"t","words":"w","language":"klingon"}')
-    here.sweep()
-    database["events"].drop_index("words")
+    with monkeypatch.context() as broken:
+        broken.setattr("consumer.ingest.layout", None)
+        here.receive(BODY)
+        here.sweep()
     here.make_due()
 
     assert here.sweep()["ended"] == {"resolved": 1}
@@ -188,6 +185,64 @@ def test_constraint_violation_is_tried_when_the_validator_takes_it(
     assert here.sweep()["ended"] == {"resolved": 1}
 
 
+@pytest.mark.parametrize("parked", [False, True])
+@pytest.mark.parametrize(
+    ("index", "refused"),
+    [
+        ([("x", "text")], {"x": "w", "language": "klingon"}),
+        ([("x", "2dsphere")], {"x": {"type": "Point", "coordinates": [900, 0]}}),
+        ([("x", "2d")], {"x": [900, 0]}),
+        ([("x", "hashed")], {"x": [1]}),
+        ([("x", 1), ("y", 1)], {"x": [1], "y": [2]}),
+    ],
+)
+def test_constraint_violation_wakes_when_an_index_of_any_kind_is_gone(
+    make: Make, database: Db, index: Any, refused: dict[str, Any], parked: bool
+) -> None:
+    database["events"].create_index(index, name="of the user")
+    here = make()
+    here.sweep()
+    assert here.receive(json.dumps({"id": "1", "type": "t", **refused}).encode()) == "held"
+    assert (here.letter()["reason"], here.letter()["status"]) == ("constraint_violation", "held")
+    assert "of the user" in here.letter()["error_message"]
+    if parked:
+        database["dead_letter_queue"].update_one({}, {"$set": {"status": "parked"}})
+    assert [here.sweep()["tried"] for _ in range(2)] == [0, 0]
+    database["events"].create_index("z")
+    assert here.sweep()["tried"] == 0
+    database["events"].drop_index("of the user")
+
+    assert here.sweep()["ended"] == {"resolved": 1}
+    assert here.sweep()["tried"] == 0
+
+
+@pytest.mark.parametrize("status", ["parked", "pending_retry"])
+def test_what_an_older_program_took_for_a_refusal_of_the_store_is_tried_once(
+    make: Make, database: Db, status: str
+) -> None:
+    here = make()
+    here.receive(b'{"id":"0","type":"t","words":"w","language":"english"}')
+    here.receive(b'{"id":"1","type":"t","words":"w"')
+    # As an older program left it: refused for the language that it filled in.
+    database["dead_letter_queue"].update_one(
+        {},
+        {
+            "$set": {
+                "original_payload": b'{"id":"1","type":"t","words":"w"}',
+                "reason": "store_error",
+                "blocked_by": "store_error",
+                "status": status,
+                "next_retry_at": None,
+                "retry_count": 10,
+            }
+        },
+    )
+    database["events"].create_index([("words", "text")])
+
+    assert here.sweep()["ended"] == {"resolved": 1}
+    assert database["events"].count_documents({"_meta.unfilled": 1}) == 1
+
+
 def test_signature_failure_is_verified_again_when_the_secrets_are_others(
     make: Make, database: Db
 ) -> None:
@@ -254,26 +309,6 @@ def test_missing_fields_is_tried_when_the_field_is_named(make: Make, database: D
     here.sweep()
 
     assert make(cxone_id_field="eventId").sweep()["ended"] == {"resolved": 1}
-
-
-def test_failed_migration_is_left_to_the_next_backfill_when_the_index_is_gone(
-    make: Make, database: Db
-) -> None:
-    database["events"].create_index("n", unique=True, name="n")
-    here = make()
-    here.sweep()
-    failures = MigrationFailures(database["dead_letter_queue"])
-    now = datetime.now(timezone.utc)
-    failures.keep([Refusal("e", 11000)], "t", 2, now)
-    here.sweep()
-    assert failures.known(["e"], 2, now).pass_over
-    database["events"].drop_index("n")
-
-    here.sweep()
-
-    known = failures.known(["e"], 2, now)
-    assert known.open
-    assert not known.pass_over
 
 
 def test_entry_that_another_process_holds_is_passed_over(make: Make, database: Db) -> None:
