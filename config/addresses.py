@@ -34,6 +34,17 @@ def web_address(value: str | None) -> str | None:
     return value.rstrip("/")
 
 
+def proxy_address(value: str) -> str:
+    """`http://[user:password@]host[:port]`, also of one that was written without its scheme; raises
+    ValueError for kinds that we do not speak."""
+    address = value.strip() if "://" in value else f"http://{value.strip()}"
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not HOST.fullmatch(parts.hostname or ""):
+        raise ValueError
+    _ = parts.port  # raises ValueError on one that is none
+    return address.rstrip("/")
+
+
 def networks(value: object) -> object:
     """Addresses and networks: `127.0.0.1,10.0.0.0/8,::1`; a TOML list of them as well."""
     return tuple(ip_network(str(each)) for each in texts(value))

@@ -16,6 +16,7 @@ from config.addresses import (
     host_names,
     listen,
     networks,
+    proxy_address,
     show_networks,
     web_address,
 )
@@ -48,6 +49,10 @@ def filled(value: SecretStr | None) -> SecretStr | None:
     if value is not None and not value.get_secret_value():
         raise ValueError
     return value
+
+
+def proxy(value: SecretStr | None) -> SecretStr | None:
+    return None if value is None else SecretStr(proxy_address(value.get_secret_value()))
 
 
 def path_text(value: str) -> str:
@@ -93,6 +98,7 @@ Seconds = Annotated[
 Choice = BeforeValidator(choice)
 Text = Annotated[str, _ONE_LINE, Kind("one line of at most 256 characters")]
 OptionalText = Annotated[str | None, _ONE_LINE, Kind("one line of at most 256 characters")]
+Words = Annotated[str, Kind("text")]
 _HEADER = Kind("an HTTP header name: letters, digits and !#$%&'*+-.^_`|~")
 Header = Annotated[str, matching(_TOKEN), _HEADER]
 OptionalHeader = Annotated[str | None, matching(_TOKEN), _HEADER]
@@ -143,6 +149,11 @@ Paths = Annotated[
     Kind("field paths like customer.name,participants[].email, at most 200", ",".join),
 ]
 Secret = Annotated[SecretStr | None, AfterValidator(filled), Kind("text, not empty")]
+Proxy = Annotated[
+    SecretStr | None,
+    AfterValidator(proxy),
+    Kind("a URL like http://proxy.example.com:3128, a login as user:password@ before the host"),
+]
 MongoUri = Annotated[
     SecretStr | None,
     AfterValidator(mongodb_uri),

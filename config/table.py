@@ -111,6 +111,12 @@ class Settings(BaseModel, frozen=True):
         ge=1,
         le=3600,
     )
+    cxone_idle_timeout: kinds.Seconds = _row(
+        75.0,
+        "How long a connection stays open without a request; longer than the balancer's.",
+        ge=1,
+        le=3600,
+    )
     cxone_drain_timeout: kinds.Seconds = _row(
         30.0, "How long a stopping service answers what it accepted.", ge=0, le=3600
     )
@@ -248,6 +254,14 @@ class Settings(BaseModel, frozen=True):
     dd_app_key: kinds.Secret = _row(None, "Accepted, never required.", ["DATADOG_APP_KEY"])
     dd_site: kinds.HostName = _row("datadoghq.com", "The Datadog site.")
     dd_url: kinds.OptionalWebAddress = _row(None, "Another intake for metrics and events.")
+    dd_proxy_https: kinds.Proxy = _row(
+        None, "The proxy on the way to Datadog; without it that of HTTPS_PROXY."
+    )
+    # Those of all programs: what we cannot use of them must not stop the start.
+    https_proxy: kinds.Secret = _row(None, "The same for all programs of this machine.")
+    no_proxy: kinds.Words = _row(
+        "", "Hosts, domains and networks that are reached without a proxy; * for all."
+    )
     dd_env: kinds.OptionalText = _row(None, "The tag env.")
     dd_service: kinds.Text = _row("cxone-consumer", "The tag service.")
     dd_version: kinds.OptionalText = _row(

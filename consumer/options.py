@@ -8,10 +8,12 @@ from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 
+from config.addresses import proxy_address
 from config.settings import Settings
 from config.subjects import ALL, SubjectRules
 from consumer.datadog.intake import Account
 from consumer.datadog.points import Common, tags
+from consumer.datadog.proxies import is_exempt
 from consumer.errors import NoMongo, SetupError
 from consumer.ingest import Policy
 from consumer.parsing import EventFields
@@ -24,7 +26,7 @@ from consumer.storage.conditions import Basis
 from consumer.storage.embedded.running import running_uri
 from consumer.storage.event_keys import COLLECTION_SUBJECT
 from consumer.storage.retention import Retention
-from consumer.web.webhook import ROUTE
+from consumer.web.webhook import ROUTES
 
 
 def signature_scheme(settings: Settings) -> SignatureScheme:
@@ -182,8 +184,9 @@ def server_options(settings: Settings) -> ServerOptions:
         listen=settings.cxone_listen,
         threads=settings.cxone_threads,
         max_body_bytes=settings.cxone_max_body_bytes,
-        delivery_path=ROUTE,
+        delivery_paths=ROUTES,
         request_timeout=settings.cxone_request_timeout,
+        idle_timeout=settings.cxone_idle_timeout,
         drain_timeout=settings.cxone_drain_timeout,
         max_connections=settings.cxone_max_connections,
         max_waiting=settings.cxone_max_waiting,
@@ -195,8 +198,26 @@ def datadog_account(settings: Settings) -> Account | None:
     """Where to report; None without an API key."""
     if settings.dd_api_key is None:
         return None
-    url = settings.dd_url or f"https://api.{settings.dd_site}"
-    return Account(url, settings.dd_api_key.get_secret_value())
+    url = datadog_url(settings)
+    key = settings.dd_api_key.get_secret_value()
+    return Account(url, key, proxy=datadog_proxy(settings))
+
+
+def datadog_url(settings: Settings) -> str:
+    """The base of all addresses of Datadog."""
+    return settings.dd_url or f"https://api.{settings.dd_site}"
+
+
+def datadog_proxy(settings: Settings) -> str | None:
+    """The proxy on the way there, if any: what is said for Datadog, else for all programs."""
+    said = settings.dd_proxy_https or settings.https_proxy
+    url = datadog_url(settings)
+    if said is None or not url.startswith("https://") or is_exempt(url, settings.no_proxy):
+        return None
+    try:
+        return proxy_address(said.get_secret_value())
+    except ValueError:
+        return None
 
 
 def report_common(settings: Settings, *, fleet: bool = False) -> Common:

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where to report: the base URL, the API key, and the seconds a request may take."""
+    """Where to report: the base URL, the API key, the seconds a request may take, and the proxy on
+    the way."""
 
     url: str
     key: str = field(repr=False)
     timeout: float = 10.0
+    proxy: str | None = field(default=None, repr=False)
 
 
 class Intake:
@@ -40,7 +42,7 @@ class Intake:
     ) -> None:
         self._account = account
         self._clock = clock
-        self._pool = BoundedPool(account.timeout, now)
+        self._pool = BoundedPool(account.timeout, now, account.proxy)
         self._client: Client | None = None
         self._lock = threading.Lock()
 

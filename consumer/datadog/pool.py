@@ -9,6 +9,8 @@ from typing import Any
 
 import urllib3
 
+from consumer.datadog.proxies import pool_through
+
 # An answer of Datadog is some dozen bytes.
 _MAX_ANSWER = 65_536
 
@@ -31,8 +33,8 @@ class BoundedPool:
     `last` is the answer of the last request, for the client raises on good ones with odd bodies.
     """
 
-    def __init__(self, timeout: float, now: Callable[[], float]) -> None:
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, retries=False)
+    def __init__(self, timeout: float, now: Callable[[], float], proxy: str | None = None) -> None:
+        self._pool = pool_through(proxy, num_pools=1, maxsize=1, retries=False)
         self._timeout = timeout
         self._now = now
         self.last: Answer | None = None

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import urllib3
 
+from consumer.datadog.proxies import pool_through
 from consumer.doctor.check import Check, Patient
+from consumer.options import datadog_proxy, datadog_url
 
 NAME = "Datadog"
 
@@ -16,16 +18,18 @@ def examine(patient: Patient) -> Iterator[Check]:
     if key is None:
         yield Check(NAME, "skip", "DD_API_KEY is not set: metrics go to the log and to /metrics")
         return
-    base = patient.settings.dd_url or f"https://api.{patient.settings.dd_site}"
-    yield validate(base, key.get_secret_value(), patient.timeout)
+    base, proxy = datadog_url(patient.settings), datadog_proxy(patient.settings)
+    yield validate(base, key.get_secret_value(), patient.timeout, proxy)
 
 
-def validate(base: str, key: str, timeout: float) -> Check:
-    """One GET of /api/v1/validate at `base`; a redirect is not followed, for it would carry the
-    key to another host."""
+def validate(base: str, key: str, timeout: float, proxy: str | None = None) -> Check:
+    """One GET of /api/v1/validate at `base`, through the proxy if any; a redirect is not
+    followed, for it would carry the key to another host."""
     where = base.split("://", 1)[-1]
+    if proxy is not None:
+        where += f" through the proxy {proxy.rpartition('@')[2].rpartition('/')[2]}"
     try:
-        with urllib3.PoolManager(timeout=urllib3.Timeout(total=timeout), retries=False) as pool:
+        with pool_through(proxy, timeout=urllib3.Timeout(total=timeout), retries=False) as pool:
             reply = pool.request(
                 "GET",
                 f"{base}/api/v1/validate",
@@ -40,7 +44,8 @@ def validate(base: str, key: str, timeout: float) -> Check:
             NAME,
             "warn",
             f"{where} cannot be reached ({type(error).__name__})",
-            "check DD_SITE or DD_URL, DNS and firewall; events are taken all the same",
+            "check DD_SITE or DD_URL, DD_PROXY_HTTPS, DNS and firewall; events are taken all the"
+            " same",
         )
     if status == 200:
         return Check(NAME, "ok", f"{where} knows the API key")

@@ -24,6 +24,7 @@ class Metric:
 
 
 DELIVERIES = "cxone.dataaction.deliveries"
+UNKNOWN_PATHS = "cxone.dataaction.unknown_paths"
 REJECTED = "cxone.dataaction.rejected"
 DURATION = "cxone.dataaction.request.duration"
 SECRETS = "cxone.dataaction.signature.matched"
@@ -60,6 +61,12 @@ DATADOG_LAST_SUCCESS = "cxone.dataaction.datadog.last_success"
 TABLE = (
     Metric(
         DELIVERIES, "counter", "delivery", "Deliveries answered, by how they ended", ("outcome",)
+    ),
+    Metric(
+        UNKNOWN_PATHS,
+        "counter",
+        "request",
+        "Requests to paths that nobody serves, as of scanners or of a wrong address at CXone",
     ),
     Metric(
         REJECTED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Collection
 from time import monotonic
 from typing import Any
 
@@ -33,7 +34,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     request_timeout = 0.0
     max_waiting = 0
     max_connections = 0
-    delivery_path: str | None = None
+    delivery_paths: Collection[str] | None = None
     others: ThreadedTaskDispatcher
     shedder: ThreadedTaskDispatcher
     room: Room
@@ -62,7 +63,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     def add_task(self, task: Channel) -> None:
         """Queue the request, or have it answered 503 at once when too many wait already."""
         request = task.requests[0]
-        is_delivery = self.delivery_path in (None, request.path)
+        is_delivery = self.delivery_paths is None or request.path in self.delivery_paths
         dispatcher = self.task_dispatcher if is_delivery else self.others
         idle = len(dispatcher.threads) - dispatcher.active_count
         refused = request.error is not None

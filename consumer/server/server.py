@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -47,15 +47,16 @@ _WARN_EVERY = 60.0
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """`listen` is host:port; times in seconds. `request_timeout` runs from a request's first byte
-    to its last, and again for its answer. Requests to `delivery_path` (None: to any) share
+    to its last, and again for its answer. Requests to `delivery_paths` (None: to any) share
     `threads`, many in each. `max_waiting` are whole requests, `max_waiting_bytes` of bodies over
     SMALL_BODY, `max_unsent_bytes` of answers that their senders do not take."""
 
     listen: str
     threads: int
     max_body_bytes: int
-    delivery_path: str | None = None
+    delivery_paths: Collection[str] | None = None
     request_timeout: float = 30.0
+    idle_timeout: float = 75.0
     drain_timeout: float = 30.0
     max_connections: int = 1000
     max_waiting: int = 500
@@ -98,7 +99,7 @@ class Server:
             listener.request_timeout = options.request_timeout
             listener.max_waiting = options.max_waiting
             listener.max_connections = most
-            listener.delivery_path = options.delivery_path
+            listener.delivery_paths = options.delivery_paths
             listener.others = self._others
             listener.shedder = self._shedder
             listener.room = room
@@ -180,7 +181,7 @@ def _adjustments(options: ServerOptions) -> Adjustments:
         inbuf_overflow=limits.max_wire_bytes,
         outbuf_overflow=options.max_unsent_bytes,
         connection_limit=NO_LIMIT,
-        channel_timeout=int(max(options.request_timeout, 1)),
+        channel_timeout=int(max(options.idle_timeout, 1)),
         cleanup_interval=1,
         # Read on while a request is worked on: so the loop need not be woken after each answer.
         channel_request_lookahead=1,

@@ -10,7 +10,8 @@ import falcon
 from consumer.metrics import Metrics
 from consumer.web import errors
 from consumer.web.health import Alive, Exposition, Probe, Ready
-from consumer.web.webhook import ROUTE, Webhook
+from consumer.web.resource import add_route
+from consumer.web.webhook import ROUTES, Webhook
 
 
 def build(
@@ -24,12 +25,12 @@ def build(
     """A WSGI application; `probes` and `keepers` as `health.Ready` takes them."""
     app: falcon.App[Any, Any] = falcon.App()
     routes: tuple[tuple[str, object], ...] = (
-        (ROUTE, webhook),
+        *((route, webhook) for route in ROUTES),
         ("/healthz", Alive()),
         ("/readyz", Ready(probes, keepers)),
         ("/metrics", Exposition(metrics)),
     )
     for path, resource in routes:
-        app.add_route(path, resource)
-    errors.install(app, reject_status=reject_status)
+        add_route(app, path, resource)
+    errors.install(app, reject_status=reject_status, metrics=metrics)
     return app

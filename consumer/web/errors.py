@@ -16,6 +16,8 @@ from consumer.errors import (
     SignatureMissing,
     place_of,
 )
+from consumer.metrics import Metrics
+from consumer.metrics.table import UNKNOWN_PATHS
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +38,21 @@ _STATUS: tuple[tuple[type[ConsumerError], str], ...] = (
 )
 
 
-def install(app: falcon.App[Any, Any], *, reject_status: int) -> None:
-    """Teach `app` our errors. With `reject_status` 202 a rejected event is answered
-    `dead_lettered`, for senders whose circuit breaker counts 4xx."""
+def install(app: falcon.App[Any, Any], *, reject_status: int, metrics: Metrics) -> None:
+    """Teach `app` our errors; requests to paths that nobody serves are counted in `metrics`. With
+    `reject_status` 202 a rejected event is answered `dead_lettered`, for senders whose circuit
+    breaker counts 4xx."""
     app.set_error_serializer(_as_json)
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(ConsumerError, _known)
+
+    def unknown_path(
+        req: falcon.Request, resp: falcon.Response, error: falcon.HTTPRouteNotFound, _params: Any
+    ) -> None:
+        metrics.count(UNKNOWN_PATHS)
+        _answer(req, resp, error)
+
+    app.add_error_handler(falcon.HTTPRouteNotFound, unknown_path)
     if reject_status == 202:
         app.add_error_handler(Rejected, _dead_lettered)
 

@@ -1,10 +1,17 @@
-"""What every resource of ours has in common: methods that it does not have are refused."""
+"""What every resource of ours has in common: HEAD wherever GET, and other methods refused."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import falcon
+
+
+def add_route(app: falcon.App[Any, Any], path: str, resource: Any) -> None:
+    """Add a resource, which answers HEAD as GET; Falcon leaves the body out."""
+    if hasattr(resource, "on_get"):
+        resource.on_head = resource.on_get
+    app.add_route(path, resource)
 
 
 class Resource:
@@ -12,5 +19,5 @@ class Resource:
     they may call, and nobody else asks."""
 
     def on_options(self, _req: falcon.Request, _resp: falcon.Response) -> NoReturn:
-        allowed = [name for name in ("GET", "POST") if hasattr(self, f"on_{name.lower()}")]
+        allowed = [name for name in ("GET", "HEAD", "POST") if hasattr(self, f"on_{name.lower()}")]
         raise falcon.HTTPMethodNotAllowed(allowed)

@@ -20,6 +20,8 @@ from consumer.web.headers import EnvironHeaders
 from consumer.web.resource import Resource
 
 ROUTE = "/webhook/cxone-dataaction"
+# With the slash that proxies and people add.
+ROUTES = (ROUTE, f"{ROUTE}/")
 
 
 class Receiver(Protocol):

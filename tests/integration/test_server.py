@@ -104,6 +104,24 @@ def test_dripping_request_is_closed_at_its_deadline() -> None:
     assert 1.0 <= took < 5
 
 
+def test_an_idle_connection_stays_open_for_its_own_time() -> None:
+    with running(request_timeout=1, idle_timeout=4) as (server, _):
+        connection = http.client.HTTPConnection(*server.address, timeout=30)
+        connection.request("POST", "/", b"a")
+        connection.getresponse().read()
+        began = time.monotonic()
+        time.sleep(2.5)
+        connection.request("POST", "/", b"ab")
+        second = connection.getresponse().read()
+        while server.connections and time.monotonic() - began < 60:
+            time.sleep(0.1)
+        idle = time.monotonic() - began - 2.5
+        connection.close()
+
+    assert second == b"2"
+    assert 3.5 <= idle < 30
+
+
 def test_stop_answers_every_request_that_was_accepted() -> None:
     def slow(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         time.sleep(0.05)
@@ -340,7 +358,7 @@ def test_deliveries_and_all_else_never_wait_for_each_other(stuck: str, free: str
     def ask(address: tuple[str, int], path: str) -> bytes:
         return exchange(address, b"GET %s HTTP/1.0\r\n\r\n" % path.encode(), timeout=10)
 
-    with running(app, threads=2, delivery_path="/delivery") as (server, _):
+    with running(app, threads=2, delivery_paths=("/delivery",)) as (server, _):
         askers = [threading.Thread(target=ask, args=(server.address, stuck)) for _ in range(8)]
         for asker in askers:
             asker.start()

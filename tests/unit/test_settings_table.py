@@ -115,7 +115,11 @@ def test_every_row_is_told_whole(row: Row) -> None:
     assert row.help.endswith((".", "=."))
     assert row.allowed
     assert row.name == row.name.upper()
-    assert row.secret == (row.name.endswith(("SECRET", "_PREVIOUS", "_KEY", "_URI", "_PASSWORD")))
+    assert row.secret == (
+        row.name.endswith(
+            ("SECRET", "_PREVIOUS", "_KEY", "_URI", "_PASSWORD", "_PROXY_HTTPS", "HTTPS_PROXY")
+        )
+    )
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row.name)

@@ -12,6 +12,7 @@ import falcon.testing
 import pytest
 
 from consumer.errors import MalformedJson, SignatureMissing, StoreUnavailable
+from consumer.metrics import Metrics
 from consumer.web import errors
 
 
@@ -52,7 +53,7 @@ def without_collector() -> Iterator[None]:
 )
 def test_what_a_failed_request_held_is_free_at_once(error: Exception, status: str) -> None:
     app: falcon.App[Any, Any] = falcon.App()
-    errors.install(app, reject_status=400)
+    errors.install(app, reject_status=400, metrics=Metrics())
     resource = Failing(error)
     app.add_route("/", resource)
     answer = falcon.testing.StartResponseMock()

@@ -18,6 +18,7 @@ from consumer.web.console.parts import Parts
 from consumer.web.console.session import Sessions, signer
 from consumer.web.console.table import SCREENS
 from consumer.web.console.throttle import Throttle
+from consumer.web.resource import add_route
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ def mount(app: falcon.App[Any, Any], parts: Parts, access: Access) -> None:
             "release": version("cxone-consumer"),
         },
     )
-    app.add_route(f"{ROOT}/login", Login(frame, parts, Throttle()))
-    app.add_route(f"{ROOT}/logout", Logout(frame))
-    app.add_route(f"{ROOT}/static/{{name}}", Static(assets))
+    add_route(app, f"{ROOT}/login", Login(frame, parts, Throttle()))
+    add_route(app, f"{ROOT}/logout", Logout(frame))
+    add_route(app, f"{ROOT}/static/{{name}}", Static(assets))
     for screen in SCREENS:
-        app.add_route(f"{ROOT}{screen.path}", Page(frame, parts, screen))
+        add_route(app, f"{ROOT}{screen.path}", Page(frame, parts, screen))

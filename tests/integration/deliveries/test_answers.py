@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from datetime import datetime, timezone
 from typing import Any
 
@@ -10,7 +11,7 @@ from pymongo.database import Database
 
 from consumer.signature import SignatureScheme, sign
 from consumer.web import canary
-from tests.service import SECRET, UNSIGNED, Client, dead_letters, eventually, running_service
+from tests.service import PATH, SECRET, UNSIGNED, Client, dead_letters, eventually, running_service
 
 Db = Database[dict[str, Any]]
 
@@ -32,6 +33,43 @@ def test_unknown_paths_get_404_as_json_whatever_the_client_accepts(
 
     assert answer.status == 404
     assert answer.json["title"] == "404 Not Found"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_head_is_answered_as_get_without_its_body(client: Client, path: str) -> None:
+    got, head = client.get(path), client.request("HEAD", path, b"", {})
+
+    assert (head.status, head.body) == (got.status, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert int(head.headers["content-length"]) > 0
+
+
+def test_a_head_request_leaves_its_connection_usable(client: Client) -> None:
+    connection = http.client.HTTPConnection(*client.service.server.address, timeout=30)
+    for method in ("HEAD", "GET", "HEAD", "GET"):
+        connection.request(method, "/readyz")
+        answer = connection.getresponse()
+        assert answer.status == 200
+        assert bool(answer.read()) is (method == "GET")
+    connection.close()
+
+
+def test_a_slash_behind_the_path_of_the_webhook_is_taken(client: Client, database: Db) -> None:
+    body = b'{"id":"1","type":"t"}'
+    signed = sign(SignatureScheme(), SECRET.encode(), body, datetime.now(timezone.utc))
+
+    answer = client.request("POST", f"{PATH}/", body, signed)
+
+    assert (answer.status, answer.json["status"]) == (200, "processed")
+    assert database["events"].count_documents({}) == 1
+    assert client.request("POST", f"{PATH}//", body, signed).status == 404
+
+
+def test_requests_to_unknown_paths_are_counted(client: Client) -> None:
+    for method, path in (("GET", "/x"), ("POST", "/webhook"), ("HEAD", "/wp-login.php")):
+        assert client.request(method, path, b"", {}).status == 404
+
+    assert b"\ncxone_dataaction_unknown_paths_total 3.0\n" in client.get("/metrics").body
 
 
 def test_body_over_the_limit_is_413(mongod_uri: str, database: Db) -> None:
