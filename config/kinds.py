@@ -46,9 +46,10 @@ def field_name(value: str) -> str:
 
 
 def filled(value: SecretStr | None) -> SecretStr | None:
-    if value is not None and not value.get_secret_value():
-        raise ValueError
-    return value
+    """A secret that can be seen: blanks and what takes no room are a slip, which all can guess."""
+    if value is None or any(c.isprintable() and not c.isspace() for c in value.get_secret_value()):
+        return value
+    raise ValueError
 
 
 def proxy(value: SecretStr | None) -> SecretStr | None:
@@ -148,7 +149,7 @@ Paths = Annotated[
     BeforeValidator(paths),
     Kind("field paths like customer.name,participants[].email, at most 200", ",".join),
 ]
-Secret = Annotated[SecretStr | None, AfterValidator(filled), Kind("text, not empty")]
+Secret = Annotated[SecretStr | None, AfterValidator(filled), Kind("text, not blank")]
 Proxy = Annotated[
     SecretStr | None,
     AfterValidator(proxy),

@@ -35,6 +35,10 @@ class SignatureScheme:
     tolerance: float = 300.0
 
 
+# Bytes; a shared secret of fewer is found by trying, given one signed body.
+SHORT = 16
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
     """A shared secret under the name that is recorded when it matched: `current` or `previous`."""

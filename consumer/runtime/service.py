@@ -13,12 +13,13 @@ from pymongo.errors import PyMongoError
 from config.settings import Settings
 from consumer.clock import utc_now
 from consumer.errors import SetupError, StoreUnavailable
-from consumer.options import retention, server_options, signature_scheme
+from consumer.options import retention, server_options, shared_secrets, signature_scheme
 from consumer.runtime.collector import calm_collector
 from consumer.runtime.core import build_core
 from consumer.runtime.jobs import periodic
 from consumer.runtime.vitals import Vitals
 from consumer.server.server import Server
+from consumer.signature import SHORT
 from consumer.spool import Spool, directory_in
 from consumer.storage import mongo, stored_format
 from consumer.storage.health import Reachability
@@ -51,6 +52,7 @@ class Service:
         self._reachability = Reachability(self.core.database[mongo.INSTANCES])
         self._looked_up = mongo.is_looked_up(uri)
         self._prepared = False
+        self._short = [each.name for each in shared_secrets(settings) if len(each.key) < SHORT]
         self._periodic = periodic(settings, self.core, self._spool, self._prepare)
         self.server = Server(self._app(settings), server_options(settings))
 
@@ -86,6 +88,8 @@ class Service:
             # Once, before anybody waits: the driver cannot bound how long DNS takes.
             self.core.outage.is_over()
         self._look()
+        for name in self._short:
+            log.warning("a secret is short: `cxone-consumer doctor` says what to do", secret=name)
         self.core.refusals.start()
         self._periodic.start()
         calm_collector()

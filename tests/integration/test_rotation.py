@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
+from structlog.testing import capture_logs
 
 from config import settings as configuration
 from consumer.cli.doctor import examine
@@ -196,3 +197,16 @@ def test_deliveries_refused_before_the_right_secret_was_set_are_recovered_by_dlq
     states = [entry["status"] for entry in dead_letters(database)]
     assert sorted(set(states)) == ["pending_inspection", "resolved"]
     assert states.count("resolved") == 20
+
+
+@pytest.mark.parametrize(("length", "told"), [(15, ["current"]), (16, [])])
+def test_a_short_secret_stops_nobody_and_is_told_at_the_start(
+    mongod_uri: str, database: Db, length: int, told: list[str]
+) -> None:
+    given = {"cxone_shared_secret": "x" * length}
+    with capture_logs() as lines, running_service(mongod_uri, database.name, **given) as client:
+        eventually(lambda: client.get("/healthz").status == 200)
+
+    short = [line for line in lines if str(line["event"]).startswith("a secret is short")]
+    assert [line["secret"] for line in short] == told
+    assert {line["log_level"] for line in short} <= {"warning"}

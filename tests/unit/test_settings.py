@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -248,3 +249,29 @@ def test_a_folder_called_dot_env_is_no_settings_file(
     Path(".env").mkdir()
 
     assert from_process({}).cxone_data_dir == Path("data")
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\n\n", "\u00a0 ", "\u200b", "\ufeff \u2060"])
+@pytest.mark.parametrize(
+    "name",
+    ["CXONE_SHARED_SECRET", "CXONE_SHARED_SECRET_PREVIOUS", "CXONE_CONSOLE_PASSWORD", "DD_API_KEY"],
+)
+def test_a_blank_secret_is_refused_wherever_it_stands(
+    tmp_path: Path, name: str, blank: str
+) -> None:
+    (tmp_path / "held").write_text(blank, encoding="utf-8")
+    (tmp_path / "config.toml").write_text(
+        f"{name.lower()} = {json.dumps(blank)}\n", encoding="utf-8"
+    )
+
+    by_value = faults_of({name: blank})
+    by_file = faults_of({f"{name}_FILE": str(tmp_path / "held")})
+    by_config = faults_of({"CXONE_CONFIG": str(tmp_path / "config.toml")})
+
+    for found in (by_value, by_file, by_config):
+        assert len(found) == 1
+        assert name in found[0].upper()
+
+
+def test_a_short_secret_is_taken(tmp_path: Path) -> None:
+    assert load({}, {"CXONE_SHARED_SECRET": " x "}).cxone_shared_secret is not None
