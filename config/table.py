@@ -230,7 +230,11 @@ class Settings(BaseModel, frozen=True):
         60, "New versions of a subject in an hour.", ge=1, le=1_000_000
     )
     cxone_map_min_children: kinds.Whole = _row(
-        100, "An object with more children of one shape is a map: one * path.", ge=2, le=100_000
+        100,
+        "An object with more children of one shape, of which an event sends less than half, is a"
+        " map: one * path; so is one with five times as many in one event.",
+        ge=2,
+        le=100_000,
     )
     cxone_backfill_interval: kinds.Seconds = _row(
         60.0, "How often older documents are looked for that lack fields.", ge=1, le=86_400

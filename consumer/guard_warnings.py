@@ -26,6 +26,7 @@ _NEXT_STEP = {
     " bound",
     "subjects": "check CXONE_TYPE_FIELD, or raise CXONE_SCHEMA_MAX_SUBJECTS",
     "subject_name": "check CXONE_TYPE_FIELD",
+    "data_key": "nothing to do: an e-mail address or a phone number is no name of a field",
 }
 
 

@@ -22,6 +22,7 @@ KEYS = (
     *("a", "b", "c", "level", "a.b", "$where", "", " ", "0", "12", "é", '"'),
     *("*", "[]", "\\", "\\*", "_id", "_meta", "processed_at", "4711", "4712"),
     *("6f1b9a2e-0d0c-4f57-9a0c-0242ac120002", "6f1b9a2e-0d0c-4f57-9a0c-0242ac120003"),
+    *("user5@example.com", "+15551234567"),
 )
 
 keys = st.sampled_from(KEYS) | st.text(

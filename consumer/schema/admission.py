@@ -10,7 +10,7 @@ from typing import Any
 
 from consumer.schema.diff import changes
 from consumer.schema.evolve import evolve
-from consumer.schema.infer import infer
+from consumer.schema.infer import infer, with_maps
 from consumer.schema.model import Change, SchemaVersion, shape_of
 from consumer.schema.paths import Path
 from consumer.schema.policy import Contract, Guards, SubjectPolicy
@@ -70,15 +70,17 @@ def decide(
     pins = policy.pins.with_objects(head.pinned_objects) if head else policy.pins
     inferred = infer(candidate.payload, tree, pins, guards)
     guard = inferred.guard
+    # An earlier program took data for names: that is no news which a contract could hold.
+    known = with_maps(tree, pins, inferred.shape)
     if head is not None and policy.contract.may_hold:
-        would_be = tuple(changes(tree, inferred.shape, candidate.caused_by))
+        would_be = tuple(changes(known, inferred.shape, candidate.caused_by))
         if any(is_held(change, policy.contract) for change in would_be):
             return Decision(held=would_be)
     if head is None and not quota.subject:
         return Decision(guard="subjects")
-    fitted, cut = _fit(tree, inferred.shape, guards.paths_per_subject)
+    fitted, cut = _fit(known, inferred.shape, guards.paths_per_subject)
     guard = "paths_per_subject" if cut else guard
-    joined = join(through_maps(tree, fitted), fitted)
+    joined = with_maps(join(through_maps(known, fitted), fitted), pins)
     if joined == tree and head is not None:
         return Decision(guard=guard)
     if not quota.version:
@@ -88,7 +90,7 @@ def decide(
         joined,
         subject=candidate.subject,
         number=number,
-        changes=changes(tree, fitted, candidate.caused_by),
+        changes=changes(tree, joined, candidate.caused_by),
         now=now,
     )
     if not _has_room(proposed, guards):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import dropwhile, islice
 from typing import Any
 
-from consumer.schema.count import Check, Gap, count
+from consumer.schema.count import Check, count
+from consumer.schema.maps import is_personal
 from consumer.schema.model import SchemaVersion
-from consumer.schema.policy import Defaults
+from consumer.schema.policy import Defaults, Pins
 from consumer.schema.trie import CONTAINER, Many, ObjectNode, build
 
 # Up to so many values of one path are looked at one by one.
@@ -18,11 +20,13 @@ _FEW = 16
 @dataclass(frozen=True, slots=True)
 class CompiledSchema:
     """A version laid out for checking, with the `defaults` that fill it; without a version nothing
-    is known."""
+    is known. In one that is `due` an object is known by keys that are data: the next event makes
+    it a map."""
 
     version: SchemaVersion | None
     root: ObjectNode
     defaults: Defaults = field(default_factory=Defaults)
+    due: bool = False
 
     @property
     def number(self) -> int:
@@ -31,57 +35,78 @@ class CompiledSchema:
 
     def check(self, payload: dict[str, Any]) -> Check:
         """Walk the payload once. It is known entirely where `unknown` is 0."""
-        gaps: list[Gap] = []
+        found = Check()
         try:
-            newest = _object(payload, self.root, 0 if self.version is None else 1, gaps)
-            # In order of its fields: names would cost a tenth of a small walk.
-            return Check(newest, 0, 0, gaps)
+            found.exhibited = _object(payload, self.root, 0 if self.version is None else 1, found)
         except KeyError:
             # Something is not known, or too deep: count what.
             found = Check(exhibited=1 if self.version else 0)
             count(payload, self.root, found)
-            return found
+        return found
 
 
 def compile_schema(
-    version: SchemaVersion | None, defaults: Defaults | None = None, depth: int = 32
+    version: SchemaVersion | None,
+    defaults: Defaults | None = None,
+    depth: int = 32,
+    pins: Pins | None = None,
 ) -> CompiledSchema:
     """Lay out `version`, tracked to paths of `depth` segments."""
     if version is None:
         return CompiledSchema(None, ObjectNode())
     filling = defaults or Defaults()
-    return CompiledSchema(version, build(version, filling, depth), filling)
+    pinned = (pins or Pins()).with_objects(version.pinned_objects)
+    root, due = build(version, filling, depth, pinned)
+    return CompiledSchema(version, root, filling, due)
 
 
-def _object(value: dict[str, Any], node: ObjectNode, newest: int, gaps: list[Gap]) -> int:
-    """The newest version exhibited; raises KeyError at the first thing that is not known.
+def _object(value: dict[str, Any], node: ObjectNode, newest: int, found: Check) -> int:
+    """The newest version exhibited; raises KeyError at the first thing that could be registered.
 
     The loop is the hot path of the whole program: one comparison for each scalar.
     """
     if node.any_key is not None:
-        return _many(value.values(), node.any_key, newest, gaps)
-    keys = node.keys
-    for key, child in value.items():
-        since = keys[key][type(child)]
-        if since > newest:
-            if since < CONTAINER:
-                newest = since
-                continue
-            if since - CONTAINER > newest:  # noqa: PLR1730 - a call of max costs a tenth
-                newest = since - CONTAINER
-            if type(child) is dict:
-                newest = _object(child, node.objects[key], newest, gaps)
-            elif child:
-                newest = _many(child, node.arrays[key].items, newest, gaps)
-    if len(value) < node.expected:
-        gaps.append((value, node))
-    return newest
+        return _many(value.values(), node.any_key, newest, found)
+    keys, expected = node.keys, node.expected
+    members: Iterable[tuple[str, Any]] = value.items()
+    while True:
+        try:
+            for key, child in members:
+                since = keys[key][type(child)]
+                if since > newest:
+                    if since < CONTAINER:
+                        newest = since
+                        continue
+                    if since - CONTAINER > newest:  # noqa: PLR1730 - a call of max costs a tenth
+                        newest = since - CONTAINER
+                    if type(child) is dict:
+                        newest = _object(child, node.objects[key], newest, found)
+                    elif child:
+                        newest = _many(child, node.arrays[key].items, newest, found)
+        except KeyError:
+            # Addresses and phone numbers come with each event: the walk goes on behind them.
+            if not node.named or key in keys or not is_personal(key):
+                raise
+            found.data_keys += 1
+            members = _behind(key, members)
+            expected += 1
+        else:
+            if len(value) < expected:
+                found.gaps.append((value, node))
+            return newest
 
 
-def _many(values: Collection[Any], many: Many, newest: int, gaps: list[Gap]) -> int:
+def _behind(key: str, members: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """What comes after a key; an iterator has just given it."""
+    if isinstance(members, Iterator):
+        return members
+    return islice(dropwhile(lambda member: member[0] is not key, members), 1, None)
+
+
+def _many(values: Collection[Any], many: Many, newest: int, found: Check) -> int:
     """The same for values that share one path."""
     if len(values) > _FEW:
-        return _very_many(values, many, newest, gaps)
+        return _very_many(values, many, newest, found)
     types = many.types
     for child in values:
         since = types[type(child)]
@@ -92,13 +117,13 @@ def _many(values: Collection[Any], many: Many, newest: int, gaps: list[Gap]) -> 
             if since - CONTAINER > newest:  # noqa: PLR1730 - a call of max costs a tenth
                 newest = since - CONTAINER
             if type(child) is dict and many.objects is not None:
-                newest = _object(child, many.objects, newest, gaps)
+                newest = _object(child, many.objects, newest, found)
             elif child and many.arrays is not None:
-                newest = _many(child, many.arrays.items, newest, gaps)
+                newest = _many(child, many.arrays.items, newest, found)
     return newest
 
 
-def _very_many(values: Collection[Any], many: Many, newest: int, gaps: list[Gap]) -> int:
+def _very_many(values: Collection[Any], many: Many, newest: int, found: Check) -> int:
     """Type by type, for the types of a long list are found faster than its values are visited."""
     types = many.types
     for kind in set(map(type, values)):
@@ -109,9 +134,9 @@ def _very_many(values: Collection[Any], many: Many, newest: int, gaps: list[Gap]
         if kind is dict and many.objects is not None:
             for child in values:
                 if type(child) is dict:
-                    newest = _object(child, many.objects, newest, gaps)
+                    newest = _object(child, many.objects, newest, found)
         elif kind is list and many.arrays is not None:
             for child in values:
                 if type(child) is list:
-                    newest = _many(child, many.arrays.items, newest, gaps)
+                    newest = _many(child, many.arrays.items, newest, found)
     return newest

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import takewhile
 from typing import Any
 
 import msgspec
 
+from consumer.schema.maps import is_personal
 from consumer.schema.trie import CONTAINER, ArrayNode, Many, ObjectNode, Types
 
 # An object of the payload that lacks known keys, with the node that knows them.
@@ -17,17 +19,19 @@ class Check(msgspec.Struct):
     """What one walk found. `exhibited` is the highest `since` among the paths and types sent.
 
     `unknown` counts the values whose path or type is not registered, `opaque` the containers below
-    the tracked depth: each counts as one with all it holds. `gaps` refer into the payload.
+    the tracked depth, `data_keys` the keys that are never registered, for they name people: each
+    counts as one with all it holds. `gaps` refer into the payload.
     """
 
     exhibited: int = 0
     unknown: int = 0
     opaque: int = 0
+    data_keys: int = 0
     gaps: list[Gap] = msgspec.field(default_factory=list)
 
     @property
     def untracked(self) -> int:
-        return self.unknown + self.opaque
+        return self.unknown + self.opaque + self.data_keys
 
 
 def count(value: dict[str, Any], node: ObjectNode, found: Check) -> None:
@@ -40,7 +44,14 @@ def count(value: dict[str, Any], node: ObjectNode, found: Check) -> None:
         return
     # Thousands of keys that nobody knows must not be visited one by one.
     known = list(filter(node.keys.__contains__, value))
-    found.unknown += len(value) - len(known)
+    unknown = len(value) - len(known)
+    if unknown and node.named:
+        data = takewhile(is_personal, (key for key in value if key not in node.keys))
+        # At the first name it is clear that there is something to register.
+        personal = sum(1 for _ in data)
+        found.data_keys += personal
+        unknown -= personal
+    found.unknown += unknown
     for key in known:
         _one(value[key], node.keys[key], node.objects.get(key), node.arrays.get(key), found)
     if len(known) < node.expected:

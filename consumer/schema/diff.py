@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import replace
 
-from consumer.schema.jsontypes import ARRAY, INTEGER, NUMBER, join_masks
+from consumer.schema.jsontypes import ARRAY, INTEGER, NUMBER, OBJECT, join_masks
 from consumer.schema.model import Change, SchemaVersion, shape_of
 from consumer.schema.paths import ANY_KEY, ITEM, Path, is_within_maps
 from consumer.schema.shape import Shape, fold, join, through_maps
@@ -58,25 +58,29 @@ def _changes(before: Shape | None, after: Shape, path: Path, caused_by: str) -> 
         mask = was.types if was else None
         if makes_map and segment == ANY_KEY:
             yield Change("became_map", here, mask, child.types, caused_by)
-            kind = _kind(mask, child.types, segment, before) if was else None
+            kind = _kind(was, child, segment, before) if was else None
         else:
-            kind = _kind(mask, child.types, segment, before)
+            kind = _kind(was, child, segment, before)
         if kind:
             yield Change(kind, here, mask, child.types, caused_by)
         yield from _changes(was, child, here, caused_by)
 
 
-def _kind(before: int | None, after: int, segment: str, parent: Shape | None) -> str | None:
-    """The class of a step of one path from a mask to another; None where nothing changed.
+def _kind(was: Shape | None, now: Shape, segment: str, parent: Shape | None) -> str | None:
+    """The class of a step of one path from what was known; None where nothing changed.
 
-    The first item of an array that was known as empty widens it (DESIGN section 6); the fields of
-    such an item are fields like others.
+    The first item of an array that was known as empty widens it; the fields of such an item are
+    fields like others. An array that never had an item may stand for an empty object, and so its
+    first item beside an object is the conflict (DESIGN section 6).
     """
-    if before is None:
-        empty_array = segment == ITEM and parent is not None and bool(parent.types & ARRAY)
-        return "type_widened" if empty_array else "field_added"
+    if was is None:
+        if segment != ITEM or parent is None or not parent.types & ARRAY:
+            return "field_added"
+        return "type_conflict" if parent.types & OBJECT else "type_widened"
+    before, after = was.types, now.types
     if before == after:
         return None
     if before == 0 or (before & INTEGER and after == join_masks(before, NUMBER)):
         return "type_widened"
-    return "type_conflict"
+    is_empty_array = after == ARRAY | OBJECT and ITEM not in now.children
+    return "type_widened" if is_empty_array else "type_conflict"

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumer.schema.jsontypes import OBJECT, join_masks, mask_of
-from consumer.schema.maps import Profile, is_map
+from consumer.schema.maps import Profile, is_due, is_map, is_personal
 from consumer.schema.paths import ANY_KEY, ITEM, Path, is_key, to_segment
 from consumer.schema.policy import Guards, Pins
-from consumer.schema.shape import Shape
+from consumer.schema.shape import Shape, fold
+
+_NOTHING = Shape()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +38,18 @@ def infer(payload: dict[str, Any], known: Shape, pins: Pins, guards: Guards) -> 
     """The shape of `payload` as an addition to the `known` one.
 
     Breadth first in the order sent, so that what a bound leaves out is what lies deepest: at most
-    `paths_per_event` paths of `depth` segments and `path_bytes` bytes.
+    `paths_per_event` paths of `depth` segments and `path_bytes` bytes. Keys that are addresses or
+    phone numbers are left out where they do not make a map.
     """
     root = Shape(OBJECT, {})
     places = deque([_Place((), 0, root, [payload], known)])
     room = guards.paths_per_event
     cut: str | None = None
+    data_key = False
     while places:
         place = places.popleft()
-        groups = _groups(place, pins, guards.map_children)
+        groups, left_out = _groups(place, pins, guards.map_children)
+        data_key = data_key or left_out
         if groups and len(place.path) == guards.depth:
             cut = cut or "depth"
             continue
@@ -60,11 +65,23 @@ def infer(payload: dict[str, Any], known: Shape, pins: Pins, guards: Guards) -> 
             place.shape.children[segment] = shape
             below = place.known.children.get(segment) if place.known else None
             places.append(_Place((*place.path, segment), size, shape, values, below))
-    return Inferred(root, cut)
+    return Inferred(root, cut or ("data_key" if data_key else None))
 
 
-def _groups(place: _Place, pins: Pins, map_children: int) -> dict[str, list[Any]]:
-    """The values one level down, by segment."""
+def with_maps(known: Shape, pins: Pins, found: Shape = _NOTHING, path: Path = ()) -> Shape:
+    """The `known` shape in which objects whose keys, known and `found`, are data are maps."""
+    children = {
+        segment: with_maps(child, pins, found.children.get(segment, _NOTHING), (*path, segment))
+        for segment, child in known.children.items()
+    }
+    keys = set(filter(is_key, children))
+    if keys and is_due(path, keys.union(filter(is_key, found.children)), pins):
+        children = fold(children)
+    return Shape(known.types, children)
+
+
+def _groups(place: _Place, pins: Pins, map_children: int) -> tuple[dict[str, list[Any]], bool]:
+    """The values one level down, by segment, and whether keys that name people were left out."""
     keys: dict[str, list[Any]] = {}
     items: list[Any] = []
     for value in place.values:
@@ -73,30 +90,37 @@ def _groups(place: _Place, pins: Pins, map_children: int) -> dict[str, list[Any]
                 keys.setdefault(to_segment(key), []).append(child)
         elif type(value) is list:
             items.extend(value)
+    left_out = []
     if keys and _is_map(place, keys, pins, map_children):
         keys = {ANY_KEY: [child for values in keys.values() for child in values]}
+    elif place.path not in pins.objects:
+        known = place.known.children if place.known else {}
+        left_out = [key for key in keys if key not in known and is_personal(key)]
+        for key in left_out:
+            del keys[key]
     if items:
         keys[ITEM] = items
-    return keys
+    return keys, bool(left_out)
 
 
 def _is_map(place: _Place, keys: dict[str, list[Any]], pins: Pins, map_children: int) -> bool:
     known = place.known.children if place.known else {}
     if ANY_KEY in known:
         return True
-    segments = keys.keys() | set(filter(is_key, known))
+    before = list(filter(is_key, known))
 
     def profile(segment: str) -> Profile:
         values = keys.get(segment, [])
-        before = known.get(segment)
+        shape = known.get(segment)
         below = {to_segment(key) for value in values if type(value) is dict for key in value}
-        if before is None:
+        if shape is None:
             return _types(values), below
-        return join_masks(before.types, _types(values)), below | before.children.keys()
+        return join_masks(shape.types, _types(values)), below | shape.children.keys()
 
-    return is_map(
-        place.path, segments, lambda: [profile(each) for each in segments], pins, map_children
-    )
+    def profiles() -> list[Profile]:
+        return [profile(each) for each in keys.keys() | set(before)]
+
+    return is_map(place.path, before, keys, profiles, pins=pins, many=map_children)
 
 
 def _types(values: list[Any]) -> int:

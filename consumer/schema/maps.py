@@ -158,22 +158,35 @@ def is_personal(key: str) -> bool:
 
 def is_map(
     path: Path,
-    keys: Collection[str],
+    known: Collection[str],
+    sent: Collection[str],
     profiles: Callable[[], Collection[Profile]],
+    *,
     pins: Pins,
-    more_than: int,
+    many: int,
 ) -> bool:
-    """Whether the object at `path` with these keys (as segments) is a map; `profiles` are made only
-    when they are needed, for keys may come by the ten thousand.
+    """Whether the object at `path` with keys (as segments) that are known and some that are sent
+    just now is a map; `profiles` of them all are made only when they are needed, for keys may come
+    by the ten thousand.
 
     The root never is, for it holds the envelope; a pin decides before all rules. Otherwise all keys
-    look like ids, or there are `more_than` homogeneous children.
+    are data, or a new one makes more than `many` homogeneous children, of which less than half are
+    sent, or more than five times as many: a record is sent whole, and few have so many fields.
     """
     if not path or path in pins.objects:
         return False
+    keys = {*known, *sent}
     if path in pins.maps or are_ids(keys):
         return True
-    return len(keys) > more_than and are_homogeneous(profiles())
+    some = len(keys) > many and 2 * len(sent) < len(keys)
+    is_wide = len(keys) > len(known) and (some or len(sent) > 5 * many)
+    return is_wide and are_homogeneous(profiles())
+
+
+def is_due(path: Path, keys: Collection[str], pins: Pins) -> bool:
+    """Whether the object at `path` that is known by these keys should be a map: an earlier program
+    took them for names."""
+    return bool(path) and path not in pins.objects and are_ids(keys)
 
 
 def are_ids(keys: Collection[str]) -> bool:

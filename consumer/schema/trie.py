@@ -9,10 +9,11 @@ from typing import Any
 
 from consumer.schema.fillable import Fill, fills
 from consumer.schema.jsontypes import PYTHON_TYPES
+from consumer.schema.maps import is_data_key, is_due
 from consumer.schema.model import Field as KnownField
 from consumer.schema.model import SchemaVersion
-from consumer.schema.paths import ANY_KEY, ITEM, Path, to_key
-from consumer.schema.policy import Defaults
+from consumer.schema.paths import ANY_KEY, ITEM, Path, is_key, to_key
+from consumer.schema.policy import Defaults, Pins
 
 # What a value of each Python type exhibits: the version that first knew this. For containers that
 # are to be read CONTAINER is added, so that one comparison tells them from known scalars.
@@ -36,7 +37,8 @@ class ObjectNode:
     below; a map has one `any_key` in their place. `expected` is the number of keys of an object
     without gaps, or 0 where nothing is ever filled; the keys `beyond` the bound, by position, are
     left out when they are absent. One with `entries`, whose keys may be data, stays empty where it
-    is. Opaque nodes are not read."""
+    is. Opaque nodes are not read. Beside names (`named`) keys that are addresses or phone numbers
+    are not registered."""
 
     keys: dict[str, Types] = field(default_factory=dict)
     objects: dict[str, ObjectNode] = field(default_factory=dict)
@@ -47,6 +49,7 @@ class ObjectNode:
     beyond: dict[str, int] = field(default_factory=dict)
     entries: bool = False
     opaque: bool = False
+    named: bool = False
 
 
 @dataclass(slots=True)
@@ -75,8 +78,11 @@ class _Branch:
     children: dict[str, _Branch] = field(default_factory=dict)
 
 
-def build(version: SchemaVersion, defaults: Defaults, depth: int) -> ObjectNode:
-    """The trie of the live fields; containers at `depth` segments are opaque."""
+def build(
+    version: SchemaVersion, defaults: Defaults, depth: int, pins: Pins
+) -> tuple[ObjectNode, bool]:
+    """The trie of the live fields, and whether an object in it is due to become a map; containers
+    at `depth` segments are opaque."""
     root = _Branch()
     for position, known in enumerate(version.fields):
         if known.absorbed is None:
@@ -84,10 +90,11 @@ def build(version: SchemaVersion, defaults: Defaults, depth: int) -> ObjectNode:
             for segment in known.path:
                 branch = branch.children.setdefault(segment, _Branch())
             branch.known, branch.position = known, position
-    return _Builder(fills(version, defaults), depth).object(root, ())
+    builder = _Builder(fills(version, defaults), depth, pins)
+    return builder.object(root, ()), builder.due
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Builder:
     """Makes the nodes of branches.
 
@@ -97,17 +104,25 @@ class _Builder:
 
     fills: Mapping[int, Fill]
     depth: int
+    pins: Pins
+    due: bool = False
     shared: dict[tuple[tuple[type, int], ...], Types] = field(default_factory=dict)
 
-    def object(self, branch: _Branch, path: Path) -> ObjectNode:
+    def object(self, branch: _Branch, path: Path, filled: bool = True) -> ObjectNode:
         if len(path) >= self.depth:
             return ObjectNode(opaque=True)
+        keys = list(filter(is_key, branch.children))
         node = ObjectNode()
+        if is_due(path, keys, self.pins):
+            # What it knows are names of nobody's fields.
+            self.due, filled = True, False
+        elif path not in self.pins.objects:
+            node.named = not path or not all(map(is_data_key, map(to_key, keys)))
         for segment, child in branch.children.items():
             if segment == ITEM or child.known is None:
                 continue
             here = (*path, segment)
-            many = self.many(child, child.known, here)
+            many = self.many(child, child.known, here, filled)
             if segment == ANY_KEY:
                 node.any_key = many
                 continue
@@ -117,7 +132,7 @@ class _Builder:
                 node.objects[key] = many.objects
             if many.arrays is not None:
                 node.arrays[key] = many.arrays
-            fill = self.fills.get(child.position)
+            fill = self.fills.get(child.position) if filled else None
             if fill is not None and fill.beyond:
                 node.beyond[key] = child.position
             elif fill is not None:
@@ -128,16 +143,16 @@ class _Builder:
             node.expected = len(node.keys)
         return node
 
-    def many(self, branch: _Branch, known: KnownField, path: Path) -> Many:
+    def many(self, branch: _Branch, known: KnownField, path: Path, filled: bool) -> Many:
         types = _types(known)
         many = Many(self.shared.setdefault(tuple(types.items()), types))
         if dict in types:
-            many.objects = self.object(branch, path)
+            many.objects = self.object(branch, path, filled)
         if list in types:
             many.arrays = ArrayNode(opaque=len(path) >= self.depth)
             item = branch.children.get(ITEM)
             if item is not None and item.known is not None and not many.arrays.opaque:
-                many.arrays.items = self.many(item, item.known, (*path, ITEM))
+                many.arrays.items = self.many(item, item.known, (*path, ITEM), filled)
         return many
 
 

@@ -64,7 +64,7 @@ class SchemaRegistry(KnownSchemas):
         if held is not None and held.schema.version is not None:
             schema = held.schema
             check = schema.check(payload)
-            if not check.unknown:
+            if not check.unknown and not schema.due:
                 return _admission(schema, check)
             guard = held.trusted_guard(payload)
             if guard is not None:
@@ -178,7 +178,9 @@ def _admission(
     guard: str | None = None,
     registered: SchemaVersion | None = None,
 ) -> Admission:
-    if check.opaque and guard is None:
+    if guard is None and check.data_keys:
+        guard = "data_key"
+    if guard is None and check.opaque:
         guard = "depth"
     return Admission(
         version=schema.number,

@@ -24,6 +24,8 @@ _PATIENCE = 200
 _JITTER = 0.05
 # Guards that shut the whole subject for now; the others are about one event.
 _OF_THE_SUBJECT = frozenset({"paths_per_subject", "versions_per_hour"})
+# What these keep out is known without a look at MongoDB.
+_OF_THE_EVENT = frozenset({None, "depth", "data_key"})
 
 # What a person decides: the version after a head, at a time; None where all is so already.
 Make = Callable[[SchemaVersion, datetime], SchemaVersion | None]
@@ -113,7 +115,9 @@ class SubjectSchema:
         """Make a durable version the head, unless a newer one is."""
         if version.number <= self.schema.number:
             return
-        schema = compile_schema(version, self._policy.defaults, self._tools.guards.depth)
+        schema = compile_schema(
+            version, self._policy.defaults, self._tools.guards.depth, self._policy.pins
+        )
         with self._installing:
             if version.number > self.schema.number:
                 self.schema = schema
@@ -209,7 +213,7 @@ class SubjectSchema:
                 attempts.append(draft)
             tools.sleep(tools.jitter() * _JITTER)
         guards = [ticket.decision.guard for ticket in tickets if ticket.decision]
-        guard = next((guard for guard in guards if guard not in (None, "depth")), None)
+        guard = next((guard for guard in guards if guard not in _OF_THE_EVENT), None)
         self._verdict = _Verdict(guard, quota, now + TRUST) if guard else None
 
     def _decide(

@@ -1,4 +1,5 @@
-"""Measure whether other subjects feel what the guards keep out.
+"""Measure whether other subjects feel what the guards keep out, and what an event costs that has
+addresses for keys.
 
 By hand: `python -m tests.bench.bench_guards`. Beside each flood, and beside as many known events
 with as many values at the same pace, threads ingest events of another subject as fast as they can:
@@ -127,6 +128,30 @@ class Sending:
         return sum(counts) / (time.perf_counter() - begin)
 
 
+def cost(sending: Sending, body: bytes, events: int = 1_500) -> float:
+    """CPU microseconds of ingesting one such event."""
+    begin = time.process_time()
+    for _ in range(events):
+        sending.send(body)
+    return (time.process_time() - begin) / events * 1e6
+
+
+def address_beside_names(sending: Sending) -> None:
+    """Print what an event costs that has an address beside 30 names, and one that has none."""
+    row: Payload = {f"field_{n}": (n, "text", 1.5, None)[n % 4] for n in range(30)}
+    bodies = _encoded(
+        [
+            {"type": "named", **row, "inside": row},
+            {"type": "addressed", **row, "user5@example.com": 1, "inside": {**row, "+15551234": 1}},
+        ]
+    )
+    for body in bodies:
+        sending.send(body)
+    known, addressed = (median(cost(sending, body) for _ in range(_RUNS)) for body in bodies)
+    print(f"CPU of an event with known fields {known:.0f} us;", end=" ")
+    print(f"with two addresses for keys besides {addressed:.0f} us: {addressed / known:.2f}")
+
+
 def main() -> None:
     with (
         machine.mongod(None) as uri,
@@ -136,6 +161,7 @@ def main() -> None:
         logs.configure("info", "json", stream)
         with closing(build_core(load(uri, "bench", Path(directory)), uri)) as core:
             sending = Sending(core)
+            address_beside_names(sending)
             print(f"{'events/s of another subject beside':36}", end="")
             print(f"{'ordinary':>10}{'flood':>10}{'ratio':>8}")
             for flood in all_floods():

@@ -41,6 +41,17 @@ def steps(before: list[dict[str, Any]], payload: dict[str, Any]) -> list[tuple[s
         ({"a": []}, {"a": [None]}, [("type_widened", "a[]")]),
         ({"a": [None]}, {"a": [1]}, [("type_widened", "a[]")]),
         ({"a": "x"}, {"a": [1]}, [("type_conflict", "a"), ("field_added", "a[]")]),
+        ({"a": []}, {"a": {}}, [("type_widened", "a")]),
+        ({"a": {}}, {"a": []}, [("type_widened", "a")]),
+        ({"a": []}, {"a": {"b": 1}}, [("type_widened", "a"), ("field_added", "a.b")]),
+        ({"a": {"b": 1}}, {"a": []}, [("type_widened", "a")]),
+        ({"a": [{}, []]}, {"a": [{}, [1]]}, [("type_conflict", "a[][]")]),
+        ({"a": [{}]}, {"a": [[]]}, [("type_widened", "a[]")]),
+        ({"a": {}}, {"a": [1]}, [("type_conflict", "a"), ("field_added", "a[]")]),
+        ({"a": {}}, {"a": [None]}, [("type_conflict", "a"), ("field_added", "a[]")]),
+        ({"a": [1]}, {"a": {}}, [("type_conflict", "a")]),
+        ({"a": [None]}, {"a": {}}, [("type_conflict", "a")]),
+        ({"a": "x"}, {"a": []}, [("type_conflict", "a")]),
         ({"a": 1}, {"a": 1.5}, [("type_widened", "a")]),
         ({"a": 1.5}, {"a": 12}, []),
         ({"a": 1.0}, {"a": 1}, []),
@@ -57,6 +68,28 @@ def test_a_change_has_its_class(
     before: dict[str, Any], payload: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     assert steps([before], payload) == expected
+
+
+@pytest.mark.parametrize("first", [{"a": []}, {"a": {}}])
+def test_the_first_item_at_a_path_that_knows_object_and_empty_array_is_the_conflict(
+    first: dict[str, Any],
+) -> None:
+    before = [first, {"a": []}, {"a": {}}]
+
+    assert steps(before, {"a": [1]}) == [("type_conflict", "a[]")]
+    assert judge(learn(before), {"a": [1]}, policy=HOLD_CONFLICT).held
+    assert not judge(learn([first]), {"a": before[1]["a"]}, policy=HOLD_CONFLICT).held
+
+
+def test_an_empty_array_beside_a_map_widens_it() -> None:
+    by_address = {"p": {"user5@example.com": {"role": "agent"}}}
+
+    assert steps([by_address], {"p": []}) == [("type_widened", "p")]
+    assert steps([{"p": []}], by_address) == [
+        ("type_widened", "p"),
+        ("became_map", "p.*"),
+        ("field_added", "p.*.role"),
+    ]
 
 
 def test_string_and_number_after_integer_is_one_conflict() -> None:
@@ -197,7 +230,7 @@ def test_absorbed_entries_cannot_grow_a_version_without_end() -> None:
     guards = Guards(paths_per_subject=110, map_children=10)
     head = None
     for n in range(60):
-        for keys in (range(10), range(11)):
+        for keys in (range(10), range(10, 11)):
             decision = judge(head, {f"o{n}": {f"k{k}": 1 for k in keys}}, guards=guards)
             head = decision.next or head
 

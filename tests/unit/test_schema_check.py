@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from consumer.schema.compiled import compile_schema
 from consumer.schema.count import Check, count
 from consumer.schema.jsontypes import NAMES, mask_of
+from consumer.schema.maps import is_personal
 from consumer.schema.model import SchemaVersion
-from consumer.schema.paths import to_segment
+from consumer.schema.paths import to_key, to_segment
 from consumer.schema.policy import Guards
 from tests.strategies import learn, payloads
 
@@ -25,6 +27,8 @@ def naive_exhibited(payload: dict[str, Any], version: SchemaVersion) -> int:
     def look(value: Any, path: tuple[str, ...]) -> None:
         nonlocal newest
         if path:
+            if path not in fields and is_personal(to_key(path[-1])):
+                return
             field = fields[path]
             name = NAMES.get(mask_of(value))
             since = field.types.get(name, field.types.get("number", 0)) if name else field.since
@@ -59,6 +63,7 @@ def test_the_hot_walk_and_its_careful_twin_agree(events: list[dict[str, Any]]) -
         count(event, schema.root, found)
         checked = schema.check(event)
         assert (checked.exhibited, checked.unknown, checked.opaque) == (found.exhibited, 0, 0)
+        assert checked.data_keys == found.data_keys
         sites = [id(value) for value, _ in checked.gaps]
         assert sorted(sites) == sorted(id(value) for value, _ in found.gaps)
 
@@ -121,6 +126,30 @@ def test_known_fields_beside_unknown_ones_are_still_judged() -> None:
     assert check.unknown == 1
     assert check.exhibited == 2
     assert len(check.gaps) == 2
+
+
+BESIDE = {"name": 1, "user5@example.com": {"n": 1}, "o": {"x": 1, "y": {"z": 2}}, "end": "x"}
+
+
+@pytest.mark.parametrize("order", list(permutations(BESIDE)))
+def test_addresses_beside_names_are_passed_over_wherever_they_stand(order: tuple[str, ...]) -> None:
+    known = {**BESIDE, "o": {"x": 1, "y": {"z": 2, "absent": 1}}, "absent": 1}
+    schema = compile_schema(learn([known]))
+    payload = {key: BESIDE[key] for key in order} | {"+15551234567": 1}
+
+    check = schema.check(payload)
+
+    assert (check.unknown, check.data_keys, check.untracked) == (0, 2, 2)
+    assert [value for value, _ in check.gaps] == [{"z": 2}, payload]
+
+
+def test_what_is_new_is_found_beside_and_below_keys_that_are_passed_over() -> None:
+    schema = compile_schema(learn([{"o": {"x": 1}, "a": 1}]))
+
+    assert schema.check({"user5@example.com": 1, "o": {"x": 1, "new": 1}}).unknown == 1
+    assert schema.check({"user5@example.com": 1, "new": 1}).unknown == 1
+    assert schema.check({"user5@example.com": 1, "a": "other"}).unknown == 1
+    assert schema.check({"o": {"user5@example.com": 1, "x": []}}).unknown == 1
 
 
 def nested(levels: int, leaf: Any) -> dict[str, Any]:

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from consumer.schema.compiled import compile_schema
+from consumer.schema.defaults import fill
 from consumer.schema.maps import KEY_PATTERNS, KeyPattern, are_ids, is_data_key, is_personal
+from consumer.schema.model import SchemaVersion
 from consumer.schema.paths import to_text
-from consumer.schema.policy import Guards, SubjectPolicy, subject_policy
-from tests.strategies import OPEN, learn
+from consumer.schema.policy import Contract, Guards, SubjectPolicy, subject_policy
+from tests.strategies import OPEN, judge, learn
 
 
 def texts(payload: dict[str, Any], policy: SubjectPolicy = OPEN) -> list[str]:
@@ -146,6 +149,154 @@ def test_a_wide_record_of_unlike_objects_is_no_map() -> None:
     payload = {"o": {f"part_{n}": {f"own_{n}": 1, f"too_{n}": 1} for n in range(150)}}
 
     assert "o.*" not in texts(payload)
+
+
+ADDRESSES = [f"user{n}@example.com" for n in range(70)]
+
+
+def test_a_map_by_addresses_is_found_at_the_first_key_and_makes_no_further_version() -> None:
+    events = [{"participants": {address: {"role": "agent"}}} for address in ADDRESSES]
+
+    version = learn(events)
+
+    assert version.number == 1
+    assert [to_text(field.path) for field in version.fields] == [
+        "participants",
+        "participants.*",
+        "participants.*.role",
+    ]
+
+
+@pytest.mark.parametrize("name", ["+15551234567", ADDRESSES[0], "4915112345678"])
+def test_beside_names_and_at_the_root_keys_that_name_people_are_not_registered(name: str) -> None:
+    payload = {"id": 1, name: {"x": 1}, "o": {"count": 1, name: 2}, "l": [{"a": 1, name: 3}]}
+
+    decision = judge(learn([payload]), payload)
+
+    assert (decision.next, decision.guard) == (None, "data_key")
+    assert sorted(texts(payload)) == ["id", "l", "l[]", "l[].a", "o", "o.count"]
+
+
+def test_other_data_beside_names_is_registered() -> None:
+    assert texts({"o": {"sub": 1, "https://example.com/roles": 1}}) == [
+        "o",
+        "o.sub",
+        'o."https://example.com/roles"',
+    ]
+
+
+def test_a_pinned_object_has_the_fields_that_its_pin_says_it_has() -> None:
+    assert texts({"o": {ADDRESSES[0]: 1}}, subject_policy(objects=["o"])) == [
+        "o",
+        'o."user0@example.com"',
+    ]
+
+
+def of_an_earlier_program(payload: dict[str, Any]) -> SchemaVersion:
+    """A version that knows every key as a field."""
+    version = learn([payload], policy=subject_policy(objects=["p", "p.q", "l[].m"]))
+    assert not [field for field in version.fields if "*" in field.path]
+    return version
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"p": {ADDRESSES[0]: {"role": "x"}}},
+        {"p": {ADDRESSES[7]: {"role": "x"}}},
+        {"p": {}},
+        {"other": 1},
+        {"p": None},
+    ],
+)
+@pytest.mark.parametrize("policy", [OPEN, SubjectPolicy(contract=Contract(on_new_field="hold"))])
+def test_addresses_that_an_earlier_program_registered_become_a_map_with_the_next_event(
+    payload: dict[str, Any], policy: SubjectPolicy
+) -> None:
+    head = of_an_earlier_program(
+        {"other": 1, "p": {address: {"role": "agent"} for address in ADDRESSES[:3]}}
+    )
+    assert compile_schema(head).due
+
+    decision = judge(head, payload, policy=policy)
+
+    assert decision.next is not None
+    assert [(each.kind, to_text(each.path)) for each in decision.next.changes] == [
+        ("became_map", "p.*")
+    ]
+    assert {to_text(field.path) for field in decision.next.live} == {
+        *("other", "p", "p.*", "p.*.role")
+    }
+    assert not compile_schema(decision.next).due
+    assert judge(decision.next, payload, policy=policy).next is None
+
+
+def test_weak_keys_in_arrays_and_below_new_maps_become_maps_too() -> None:
+    head = of_an_earlier_program(
+        {
+            "p": {ADDRESSES[0]: {"m": {"4711": 1}}, ADDRESSES[1]: {"m": {"4712": 1}}},
+            "l": [{"m": {}}],
+        }
+    )
+
+    decision = judge(head, {"l": [{"m": {"agent-1001": 1}}, {"m": {"agent-1002": 1}}]})
+
+    assert decision.next is not None
+    assert {to_text(field.path) for field in decision.next.live} == {
+        *("l", "l[]", "l[].m", "l[].m.*", "p", "p.*", "p.*.m", "p.*.m.*")
+    }
+
+
+def test_known_addresses_beside_a_name_that_comes_are_no_map() -> None:
+    head = of_an_earlier_program({"p": {ADDRESSES[0]: 1}})
+
+    decision = judge(head, {"p": {"count": 1, ADDRESSES[1]: 1}})
+
+    assert decision.next is not None
+    assert [(each.kind, to_text(each.path)) for each in decision.next.changes] == [
+        ("field_added", "p.count")
+    ]
+    assert decision.guard == "data_key"
+
+
+def test_a_new_address_in_a_map_that_is_due_is_no_news_that_a_contract_holds() -> None:
+    head = of_an_earlier_program({"p": {ADDRESSES[0]: {"role": "x"}}})
+    hold = SubjectPolicy(contract=Contract(on_new_field="hold"))
+
+    assert not judge(head, {"p": {ADDRESSES[1]: {"role": "x"}}}, policy=hold).held
+    assert judge(head, {"p": {ADDRESSES[1]: {"new": "x"}}}, policy=hold).held
+    assert judge(head, {"p": {"count": 1}}, policy=hold).held
+
+
+def test_nothing_is_filled_in_an_object_that_is_due_to_become_a_map() -> None:
+    head = of_an_earlier_program({"p": {ADDRESSES[0]: {"role": "x"}}, "a": {"b": 1}})
+    schema = compile_schema(head)
+    payload: dict[str, Any] = {"p": {ADDRESSES[0]: {}}, "a": {}}
+
+    fill(payload, schema.check(payload))
+
+    assert payload == {"p": {ADDRESSES[0]: {}}, "a": {"b": None}}
+
+
+def test_named_figures_by_the_hundred_remain_fields() -> None:
+    figures = {f"kpi_of_{chr(97 + n % 26)}{chr(97 + n // 26)}": n for n in range(110)}
+    some = dict(list(figures.items())[:40])
+    more = {**figures, "kpi_more": 1}
+
+    version = learn([{"k": figures}, {"k": some, "new": 1}, {"k": more}])
+
+    assert len(version.live) == 113
+
+
+def test_keys_that_keep_coming_make_a_map_of_their_object() -> None:
+    events = [{"k": {f"a_{chr(97 + n)}_{key}": 1 for key in "xyzuvwrst"}} for n in range(12)]
+
+    assert [to_text(field.path) for field in learn(events).live] == ["k", "k.*"]
+
+
+@pytest.mark.parametrize(("keys", "is_map"), [(500, False), (501, True)])
+def test_more_than_500_alike_in_one_payload_are_a_map(keys: int, is_map: bool) -> None:
+    assert ("k.*" in texts({"k": {f"part {n}x": n for n in range(keys)}})) is is_map
 
 
 def test_the_root_is_never_a_map() -> None:

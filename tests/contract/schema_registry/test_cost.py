@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -22,6 +23,25 @@ def test_a_known_payload_costs_no_command(watched: tuple[Versions, Commands]) ->
 
     assert registry.admit("s", {"a": 2}).version == 1
     assert commands.names == []
+
+
+@pytest.mark.parametrize("key", ["user5@example.com", "+15551234567"])
+def test_an_address_beside_names_costs_no_command(
+    watched: tuple[Versions, Commands], key: str
+) -> None:
+    versions, commands = watched
+    registry = SchemaRegistry(versions)
+    first = registry.admit("s", {"a": 1, key: 1, "o": {"b": 1, key: 2}})
+    commands.names.clear()
+
+    later = registry.admit("s", {"a": 2, key: 1, "o": {"b": 1, key.replace("5", "7"): 2}})
+    of_known = list(commands.names)
+    beside_news = registry.admit("s", {"a": 2, key: 1, "new": 1})
+
+    assert (first.version, first.guard, first.untracked) == (1, "data_key", 2)
+    assert of_known == []
+    assert (later.version, later.guard) == (1, "data_key")
+    assert (beside_news.version, beside_news.guard, beside_news.untracked) == (2, "data_key", 1)
 
 
 def test_first_sight_of_a_known_subject_costs_one_read(
@@ -139,7 +159,7 @@ def test_subjects_are_told_in_figures_with_the_fields_that_no_map_absorbed(
     registry.admit("b", {"a": 1})
     clock.move(minutes=1)
     registry.admit("a", {"m": {f"k{n}": 1 for n in range(60)}})
-    registry.admit("a", {"m": {f"x{n}": 1 for n in range(60)}})
+    registry.admit("a", {"m": {f"x{n}": 1 for n in range(59)}})
 
     assert registry.summaries() == [
         SchemaSummary("a", 2, 2, clock.now),

@@ -11,6 +11,7 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 from pymongo.database import Database
+from structlog.testing import capture_logs
 
 from consumer.signature import SignatureScheme, sign
 from tests.service import PATH, SECRET, Client, dead_letters, running_service
@@ -57,6 +58,31 @@ def test_new_field_makes_a_version_and_later_events_without_it_are_filled(
         {"subject": "t", "version": 2},
     ]
     assert {change["caused_by"] for change in versions[1]["changes"]} == {"2"}
+
+
+def test_an_address_as_a_key_is_stored_and_is_never_a_field_of_others(
+    client: Client, database: Db
+) -> None:
+    address, number = "user5@example.com", "+15551234567"
+    sent = {"participants": {address: {"role": "agent"}}, number: "home", "o": {"a": 1, address: 2}}
+
+    with capture_logs() as lines:
+        client.post({"id": "1", "type": "t", **sent})
+        client.post({"id": "2", "type": "t", "participants": {}, "o": {"a": 1}})
+
+    first, second = database["events"].find().sort("id")
+    assert {key: first[key] for key in sent} == sent
+    assert first["_meta"]["untracked"] == 2
+    assert second["participants"] == {}
+    assert second["o"] == {"a": 1}
+    assert not {address, number} & second.keys()
+    assert "untracked" not in second["_meta"]
+    assert client.get("/metrics").body.count(b'untracked_events_total{guard="data_key"} 1.0') == 1
+    assert [line["guard"] for line in lines if line["log_level"] == "warning"] == ["data_key"]
+    versions = list(database["schema_versions"].find())
+    for told in (*versions, *lines):
+        assert address not in str(told)
+        assert number not in str(told)
 
 
 def test_second_delivery_of_an_event_is_stored_once(client: Client, database: Db) -> None:
