@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
 
-from consumer.schema.count import Gap
+from consumer.schema.count import Check, Gap
 from consumer.schema.model import SchemaVersion
 from consumer.schema.paths import is_fillable, to_key
 from consumer.schema.trie import ObjectNode
@@ -46,6 +47,13 @@ def fill(
         _fill(value, node, without, filled)
     filled.positions.sort()
     return filled
+
+
+def lacking(node: ObjectNode) -> dict[str, Any]:
+    """What `fill` adds to an object that has other entries but none that the node fills."""
+    absent: dict[str, Any] = {}
+    fill(absent, Check(gaps=[(absent, replace(node, entries=False))]))
+    return absent
 
 
 def take_out(checked: Checked, filled: Filled) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from consumer.schema.compiled import CompiledSchema
-from consumer.schema.count import Check
-from consumer.schema.defaults import fill
+from consumer.schema.defaults import lacking
 from consumer.schema.newer import fillings, holds_back
 from consumer.schema.paths import is_reserved
 from consumer.schema.trie import ObjectNode
@@ -44,8 +43,7 @@ def new_stamp(schema: CompiledSchema, to: int) -> dict[str, int]:
 def _parts(node: ObjectNode, here: str) -> list[Any]:
     """What to merge for the object at `here`: itself, then what it lacks."""
     parts: list[Any] = [here]
-    absent: dict[str, Any] = {}
-    fill(absent, Check(gaps=[(absent, node)]))
+    absent = lacking(node)
     if absent:
         # Once more itself, so that its own values win; the first one keeps the order of its keys.
         parts += [{"$literal": encode(absent)}, here]

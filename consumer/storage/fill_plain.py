@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consumer.schema.compiled import CompiledSchema
-from consumer.schema.count import Check
-from consumer.schema.defaults import fill
+from consumer.schema.defaults import lacking
 from consumer.schema.newer import fillings
 from consumer.schema.paths import is_reserved
 from consumer.schema.trie import ObjectNode
@@ -60,8 +59,7 @@ def fill_plain(schema: CompiledSchema, to: int) -> PlainFill | None:
 
 
 def _add(node: ObjectNode, here: tuple[str, ...], like: Document, values: Document) -> None:
-    absent: Document = {}
-    fill(absent, Check(gaps=[(absent, node)]))
+    absent = lacking(node)
     for key, value in encode(absent).items():
         place = _place(here, key)
         _require_plain(value)
