@@ -12,10 +12,11 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True)
 class SubjectFigures:
-    """The five figures of one subject (DESIGN section 8). Rates are percent, 0 to 100.
+    """The six figures of one subject (DESIGN section 8). Rates are percent, 0 to 100.
 
-    `producer_adoption_rate` is None when no event came in the last hour, `conforming_rate` when it
-    could not be counted in time; `latest_version` is 0 for the sum of several subjects.
+    `producer_adoption_rate` is None when no event came in the last hour, `conforming_rate` and
+    `unfilled` when they could not be counted in time; the former is of the documents that are not
+    unfilled, and None without any. `latest_version` is 0 for the sum of several subjects.
     """
 
     subject: str
@@ -25,13 +26,14 @@ class SubjectFigures:
     producer_adoption_rate: float | None
     conforming_rate: float | None
     latest_version: int
+    unfilled: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectCounts:
     """What was counted of one subject: documents, those of the latest version, events of the last
-    hour, those of them that exhibit the latest version, and documents that lack a backfill (None:
-    not known)."""
+    hour, those of them that exhibit the latest version, and, where None is not known, documents
+    that lack a backfill but for those that lack something on purpose, and these."""
 
     subject: str
     latest_version: int
@@ -40,6 +42,7 @@ class SubjectCounts:
     recent: int
     recent_latest: int
     backlog: int | None
+    unfilled: int | None = 0
 
 
 def figures(
@@ -62,9 +65,10 @@ def figures(
 
 def _figures(counts: SubjectCounts) -> SubjectFigures:
     conforming = None
-    if counts.backlog is not None:
-        # Backfill and ingest go on while we count, so the backlog may be a little ahead.
-        conforming = max(0, counts.total - counts.backlog)
+    if counts.backlog is not None and counts.unfilled is not None:
+        of = counts.total - counts.unfilled
+        # Backfill and ingest go on while we count, so these may be a little ahead.
+        conforming = _percent(max(0, of - counts.backlog), of) if of > 0 else None
     return SubjectFigures(
         subject=counts.subject,
         total=counts.total,
@@ -73,13 +77,13 @@ def _figures(counts: SubjectCounts) -> SubjectFigures:
         producer_adoption_rate=(
             _percent(counts.recent_latest, counts.recent) if counts.recent else None
         ),
-        conforming_rate=None if conforming is None else _percent(conforming, counts.total),
+        conforming_rate=conforming,
+        unfilled=counts.unfilled,
         latest_version=counts.latest_version,
     )
 
 
 def _sum(counts: list[SubjectCounts]) -> SubjectCounts:
-    backlogs = [each.backlog for each in counts if each.backlog is not None]
     return SubjectCounts(
         subject=OTHER,
         latest_version=0,
@@ -87,8 +91,19 @@ def _sum(counts: list[SubjectCounts]) -> SubjectCounts:
         adopted=sum(each.adopted for each in counts),
         recent=sum(each.recent for each in counts),
         recent_latest=sum(each.recent_latest for each in counts),
-        backlog=sum(backlogs) if len(backlogs) == len(counts) else None,
+        unfilled=_all(each.unfilled for each in counts),
+        backlog=_all(each.backlog for each in counts),
     )
+
+
+def _all(parts: Iterable[int | None]) -> int | None:
+    """The sum, where every part is known."""
+    total = 0
+    for part in parts:
+        if part is None:
+            return None
+        total += part
+    return total
 
 
 def _percent(part: int, whole: int) -> float:

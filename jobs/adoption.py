@@ -23,6 +23,7 @@ GAUGES = {
     names.VERSION_ADOPTION_RATE: "adoption_rate",
     names.VERSION_PRODUCER_RATE: "producer_adoption_rate",
     names.VERSION_CONFORMING_RATE: "conforming_rate",
+    names.VERSION_UNFILLED: "unfilled",
 }
 
 
@@ -69,7 +70,7 @@ class Adoption:
 
 
 def show(metrics: Metrics, figures: list[SubjectFigures]) -> None:
-    """Set the five gauges, and those alone: a subject that is no more leaves no value behind."""
+    """Set the six gauges, and those alone: a subject that is no more leaves no value behind."""
     for name, field in GAUGES.items():
         values = ((each.subject, getattr(each, field)) for each in figures)
         metrics.replace(

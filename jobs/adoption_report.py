@@ -54,10 +54,12 @@ def report(
             newest = max(latest.get(subject, 0), *stamped)
             head = _head(heads, subject, newest)
             fillable = head.newest_fillable if head else 0
-            lacking = book.events.backlog(subject, fillable, bounds.floor or EPOCH)
+            since = bounds.floor or EPOCH
+            unfilled = book.events.unfilled(subject, fillable, since)
+            backlog = book.events.backlog(subject, fillable, since)
             # A version that people made adds nothing that a payload could show.
             shown = head.newest_added if head else newest
-            counts.append(_counts(tally, subject, (newest, shown), lacking))
+            counts.append(_counts(tally, subject, (newest, shown), unfilled, backlog))
     return Report(
         bounds.now,
         figures(counts, busiest),
@@ -77,9 +79,15 @@ def only(report: Report, subject: str) -> Report:
 
 
 def _counts(
-    tally: Tally, subject: str, newest: tuple[int, int], backlog: int | None
+    tally: Tally,
+    subject: str,
+    newest: tuple[int, int],
+    unfilled: tuple[int, int] | None,
+    backlog: int | None,
 ) -> SubjectCounts:
     latest, shown = newest
+    known = unfilled is not None and backlog is not None
+    on_purpose, of_these_behind = unfilled or (0, 0)
     documents, recent = tally.documents[subject], tally.recent[subject]
     return SubjectCounts(
         subject=subject,
@@ -88,7 +96,8 @@ def _counts(
         adopted=documents.get(latest, 0),
         recent=sum(recent.values()),
         recent_latest=recent.get(shown, 0),
-        backlog=backlog,
+        unfilled=on_purpose if unfilled is not None else None,
+        backlog=max(0, (backlog or 0) - of_these_behind) if known else None,
     )
 
 

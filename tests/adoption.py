@@ -112,7 +112,8 @@ def brute_force(
         recent = [each for each in mine if each["processed_at"] >= now - timedelta(hours=1)]
         adopted = sum(each["schema_version"] == head.number for each in mine)
         exhibiting = sum(each["_meta"]["exhibited_version"] == head.number for each in recent)
-        conforming = sum(each["_meta"]["backfilled_to"] >= head.newest_fillable for each in mine)
+        whole = [each for each in mine if "unfilled" not in each["_meta"]]
+        conforming = sum(each["_meta"]["backfilled_to"] >= head.newest_fillable for each in whole)
         figures.append(
             SubjectFigures(
                 subject=subject,
@@ -120,8 +121,9 @@ def brute_force(
                 adopted=adopted,
                 adoption_rate=100 * adopted / len(mine),
                 producer_adoption_rate=100 * exhibiting / len(recent) if recent else None,
-                conforming_rate=100 * conforming / len(mine),
+                conforming_rate=100 * conforming / len(whole) if whole else None,
                 latest_version=head.number,
+                unfilled=len(mine) - len(whole),
             )
         )
     return sorted(figures, key=lambda each: (-each.total, each.subject))

@@ -76,6 +76,7 @@ def _figures(report: Report) -> Any:
             "adoption",
             "producers, last hour",
             "conforming",
+            "unfilled",
         ),
         [
             (
@@ -86,6 +87,7 @@ def _figures(report: Report) -> Any:
                 _percent(each.adoption_rate),
                 _percent(each.producer_adoption_rate),
                 _percent(each.conforming_rate),
+                each.unfilled or None,
             )
             for each in report.figures
         ],

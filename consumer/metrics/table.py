@@ -45,6 +45,7 @@ VERSION_ADOPTED = "cxone.dataaction.schema_version.adopted"
 VERSION_ADOPTION_RATE = "cxone.dataaction.schema_version.adoption_rate"
 VERSION_PRODUCER_RATE = "cxone.dataaction.schema_version.producer_adoption_rate"
 VERSION_CONFORMING_RATE = "cxone.dataaction.schema_version.conforming_rate"
+VERSION_UNFILLED = "cxone.dataaction.schema_version.unfilled"
 SPOOLED = "cxone.dataaction.spool.spooled"
 SPOOL_DRAINED = "cxone.dataaction.spool.drained"
 SPOOL_DAMAGED = "cxone.dataaction.spool.damaged"
@@ -174,7 +175,16 @@ TABLE = (
         VERSION_CONFORMING_RATE,
         "gauge",
         "percent",
-        "Share of documents that have every field up to the newest version that added one",
+        "Share of documents that have every field up to the newest version that added one, of "
+        "those that lack nothing on purpose",
+        ("event_type",),
+        fleet=True,
+    ),
+    Metric(
+        VERSION_UNFILLED,
+        "gauge",
+        "document",
+        "Documents that lack fields on purpose: refused, beyond the bound, or CXONE_DEFAULTS=none",
         ("event_type",),
         fleet=True,
     ),

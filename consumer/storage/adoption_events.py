@@ -12,6 +12,7 @@ from bson import CodecOptions
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
+from consumer.storage.indexes import UNFILLED
 from consumer.storage.mongo import Document
 from consumer.storage.translate import translated, unavailable
 from consumer.timegrid import EPOCH
@@ -71,6 +72,19 @@ class AdoptionEvents:
             cursor = self._events.aggregate(pipeline(start, end, unit), allowDiskUse=True)
             return list(_groups(cursor))
 
+    def unfilled(self, subject: str, fillable: int, since: datetime) -> tuple[int, int] | None:
+        """How many documents from `since` on lack something on purpose, and how many of these lack
+        the backfill to `fillable`; None as `backlog` says."""
+        with pymongo.timeout(_BACKLOG_TIMEOUT):
+            try:
+                for found in self._events.aggregate(unfilled_pipeline(subject, fillable, since)):
+                    return int(found["count"]), int(found["behind"])
+            except PyMongoError as error:
+                if error.timeout:
+                    return None
+                raise unavailable(error, self._name) from error
+        return 0, 0
+
     def backlog(self, subject: str, fillable: int, since: datetime) -> int | None:
         """How many documents from `since` on lack the backfill to `fillable`; None when counting
         them takes too long, as it may just after a version came."""
@@ -120,6 +134,14 @@ def backlog_filter(subject: str, fillable: int, since: datetime) -> Document:
         "schema_version": {"$gte": 1},
         "processed_at": {"$gte": since},
     }
+
+
+def unfilled_pipeline(subject: str, fillable: int, since: datetime) -> list[Document]:
+    """Reads nothing but the index on these fields: a test explains it."""
+    wanted = {"_meta.subject": subject, **UNFILLED, "processed_at": {"$gte": since}}
+    behind = {"$cond": [{"$lt": ["$_meta.backfilled_to", fillable]}, 1, 0]}
+    counted = {"_id": None, "count": {"$sum": 1}, "behind": {"$sum": behind}}
+    return [{"$match": wanted}, {"$group": counted}]
 
 
 def _groups(found: Any) -> Iterator[Group]:

@@ -49,6 +49,8 @@ class Index:
     serves: str
     # Seconds after which MongoDB deletes a document, counted from its date in the only key.
     expire_after: int | None = None
+    # The documents that it holds, where not all.
+    only: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -56,12 +58,20 @@ class Index:
         return "_".join(f"{key}_{direction}" for key, direction in self.keys)
 
     def model(self, name: str) -> IndexModel:
-        options = {} if self.expire_after is None else {"expireAfterSeconds": self.expire_after}
+        options: Document = {}
+        if self.expire_after is not None:
+            options["expireAfterSeconds"] = self.expire_after
+        if self.only is not None:
+            options["partialFilterExpression"] = self.only
         return IndexModel(list(self.keys), name=name, collation=SIMPLE, **options)
 
     def is_served_by(self, row: Mapping[str, Any]) -> bool:
         """Whether an index as `listIndexes` has it does what this one is for."""
-        return serves(row, self.keys) and row.get("expireAfterSeconds") == self.expire_after
+        return (
+            serves({**row, "partialFilterExpression": None}, self.keys)
+            and row.get("partialFilterExpression") == self.only
+            and row.get("expireAfterSeconds") == self.expire_after
+        )
 
 
 # The backfill names this index in its commands, for MongoDB might take another one.
@@ -71,6 +81,9 @@ BY_STAMP = (
     ("schema_version", ASCENDING),
     ("processed_at", ASCENDING),
 )
+
+# Documents that lack something on purpose.
+UNFILLED: Document = {"_meta.unfilled": {"$gt": 0}}
 
 INDEXES = (
     Index(
@@ -87,6 +100,17 @@ INDEXES = (
             ("_meta.exhibited_version", ASCENDING),
         ),
         "events of a span of time, counted by subject and versions",
+    ),
+    Index(
+        EVENTS,
+        (
+            ("_meta.subject", ASCENDING),
+            ("_meta.unfilled", ASCENDING),
+            ("_meta.backfilled_to", ASCENDING),
+            ("processed_at", ASCENDING),
+        ),
+        "documents of a subject that lack something on purpose, how many; to fill them after all",
+        only=UNFILLED,
     ),
     Index(
         EVENTS,
@@ -207,7 +231,7 @@ def _create(
     old = next((row for row in rows if row["name"] == index.name), None)
     taken_over = (
         old is not None
-        and serves({**old, "collation": None}, index.keys)
+        and index.is_served_by({**old, "collation": None})
         and bool(old.get("collation"))
         and old.get("collation") == collection.options().get("collation")
     )

@@ -12,7 +12,7 @@ import pytest
 from config import settings as configuration
 from consumer.events import Delivery
 from consumer.runtime import build_core
-from consumer.storage.adoption_events import backlog_filter, pipeline
+from consumer.storage.adoption_events import backlog_filter, pipeline, unfilled_pipeline
 from consumer.storage.indexes import create_indexes
 from consumer.timegrid import HOUR, hour_of
 from jobs.adoption_report import report
@@ -128,6 +128,25 @@ def test_ingested_events_duplicates_and_evolution_are_counted_as_stored(
     assert sum(each.total for each in expected) == len(set(bodies))
 
 
+def test_documents_that_lack_something_on_purpose_are_a_figure_of_their_own(
+    database: Db,
+) -> None:
+    chance = random.Random(6)
+    registry = registered(database, SUBJECTS)
+    found = documents(chance, spread(chance, 300, NOW - 9 * HOUR, NOW), SUBJECTS)
+    # Those of no registered subject lack nothing, for nothing is known of them.
+    for each in chance.sample([each for each in found if each["schema_version"]], 100):
+        each["_meta"]["unfilled"] = 1
+    database["events"].insert_many(found)
+
+    result = job(database, NOW, registry)(Run())
+
+    expected = brute_force(database, NOW, registry)
+    assert result["figures"] == [vars_of(each) for each in expected]
+    assert all(0 < (each.unfilled or 0) < each.total for each in expected)
+    assert any(0 < (each.conforming_rate or 0) < 100 for each in expected)
+
+
 def test_subjects_beyond_the_busiest_are_one_series(database: Db) -> None:
     subjects = [f"s{n:02d}" for n in range(53)]
     registry = registered(database, subjects, versions=1)
@@ -169,7 +188,10 @@ def test_counts_read_the_indexes_alone(database: Db) -> None:
     create_indexes(database)
     chance = random.Random(8)
     times = spread(chance, 2000, NOW - 99 * HOUR, NOW)
-    database["events"].insert_many(documents(chance, times, SUBJECTS))
+    found = documents(chance, times, SUBJECTS)
+    for each in found[:50]:
+        each["_meta"]["unfilled"] = 1
+    database["events"].insert_many(found)
     live = {"$gte": NOW - 15 * MINUTE}
 
     def executed(stage: Any) -> Any:
@@ -185,6 +207,10 @@ def test_counts_read_the_indexes_alone(database: Db) -> None:
     fillable = [{"$match": backlog_filter("contact.ended", 3, NOW - 9 * HOUR)}, {"$count": "n"}]
     backlog = executed(fillable)
 
+    unfilled = executed(unfilled_pipeline("contact.ended", 3, NOW - 999 * HOUR))
+
+    assert unfilled["totalDocsExamined"] == 0
+    assert 0 < unfilled["totalKeysExamined"] <= 51
     assert count["totalDocsExamined"] == 0
     wanted = database["events"].count_documents({"processed_at": live})
     assert wanted <= count["totalKeysExamined"] <= wanted + 1

@@ -50,6 +50,7 @@ def test_adoption_tells_programs_the_figures_and_who_sends_what(
         "producer_adoption_rate": 100.0,
         "conforming_rate": 25.0,
         "latest_version": 2,
+        "unfilled": 0,
     }
     assert found["versions"] == {
         "contact.created": [{"version": 1, "documents": 3}, {"version": 2, "documents": 1}]

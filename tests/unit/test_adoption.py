@@ -45,6 +45,16 @@ def test_what_is_not_known_has_no_rate() -> None:
     assert (found.producer_adoption_rate, found.conforming_rate) == (None, None)
 
 
+def test_documents_that_lack_something_on_purpose_are_left_out_of_those_that_conform() -> None:
+    (some,) = figures([counts("s", 8, backlog=1, unfilled=4)])
+    (all_of_them,) = figures([counts("s", 8, unfilled=8)])
+    (nobody_knows,) = figures([counts("s", 8, unfilled=None)])
+
+    assert (some.conforming_rate, some.unfilled) == (75.0, 4)
+    assert (all_of_them.conforming_rate, all_of_them.unfilled) == (None, 8)
+    assert (nobody_knows.conforming_rate, nobody_knows.unfilled) == (None, None)
+
+
 def test_a_subject_without_documents_has_no_figures() -> None:
     assert figures([counts("s", 0, recent=0)]) == []
 
@@ -60,13 +70,13 @@ def test_the_rest_is_one_subject_whose_rates_are_those_of_the_sums() -> None:
         [
             counts("small", 1, adopted=1, recent=1, recent_latest=1),
             counts("large", 100),
-            counts("b", 3, recent=3, backlog=2),
+            counts("b", 5, recent=3, backlog=2, unfilled=2),
         ],
         busiest=1,
     )
 
     assert [each.subject for each in found] == ["large", "other"]
-    assert found[1] == SubjectFigures("other", 4, 1, 25.0, 25.0, 50.0, 0)
+    assert found[1] == SubjectFigures("other", 6, 1, 100 / 6, 25.0, 50.0, 0, 2)
 
 
 def test_one_unknown_backlog_makes_that_of_the_rest_unknown() -> None:
