@@ -14,14 +14,18 @@ from config.ratelimit import RateLimit
 from consumer.cli.console import console, error_console, print_json, shown, table
 from consumer.cli.schema_parts import AsJson, Parts, head_of, opened
 from consumer.clock import utc_now
+from consumer.errors import SetupError
 from consumer.printable import safe
 from consumer.runtime.jobs import backfill_rules
 from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore
 from consumer.storage.indexes import create_indexes
 from consumer.storage.migration_failures import MigrationFailures
+from consumer.storage.unfilled_documents import UnfilledDocuments
 from jobs.backfill import Backfill, BackfillRules, Behind
+from jobs.backfill_pace import Pace
 from jobs.backfill_pass import Parts as BackfillParts
+from jobs.backfill_unfilled import fill_unfilled
 
 # Seconds between lines on a run whose output is not a terminal.
 _SAY_EVERY = 10.0
@@ -29,7 +33,15 @@ _SAY_EVERY = 10.0
 
 def backfill(
     ctx: typer.Context,
-    subject: Annotated[str | None, typer.Option(help="Only this event type.")] = None,
+    *,
+    type_: Annotated[
+        str | None, typer.Argument(metavar="[TYPE]", help="Only this event type.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(help="The same.")] = None,
+    unfilled: Annotated[
+        bool,
+        typer.Option("--unfilled", help="Fill what was left out on purpose, as far as it can be."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what is behind.")] = False,
     no_throttle: Annotated[
         bool, typer.Option("--no-throttle", help="As fast as MongoDB can; ingest may feel it.")
@@ -39,13 +51,17 @@ def backfill(
     """Fill what older documents lack, without waiting for the service to do it.
 
     It can be interrupted and run again, and beside the service: each document is filled once. What
-    was refused before is tried again.
+    was refused before is tried again. Documents that say that something was left out on purpose,
+    for it was refused, beyond the bound, or nothing was to be filled, are filled with --unfilled.
 
     Exit status: 0 nothing is left behind, 1 documents were refused or remain.
     """
+    subject = type_ or subject
     with opened(ctx) as parts:
         if subject is not None:
             head_of(parts.core, subject)
+        if unfilled:
+            return _unfilled(parts, subject, dry_run=dry_run, fast=no_throttle, as_json=as_json)
         job = _job(parts, no_throttle)
         found = job.behind(subject)
         if not as_json:
@@ -77,6 +93,39 @@ def _job(parts: Parts, no_throttle: bool) -> Backfill:
         clock=utc_now,
     )
     return Backfill(core.registry, tools, core.metrics, rules)
+
+
+def _unfilled(
+    parts: Parts, subject: str | None, *, dry_run: bool, fast: bool, as_json: bool
+) -> int:
+    """The documents that lack something on purpose."""
+    if parts.settings.cxone_defaults == "none":
+        raise SetupError("CXONE_DEFAULTS=none fills nothing: set it to null or typed first")
+    core = parts.core
+    core.to_write()
+    create_indexes(core.database)
+    documents = UnfilledDocuments(core.database[mongo.EVENTS])
+    found = {name: n for name, n in documents.count().items() if subject in (None, name)}
+    if not as_json:
+        rows = sorted(found.items())
+        title = "Documents that lack fields on purpose"
+        console().print(table(("subject", "documents"), rows, title=title) if rows else "None.")
+    result = None
+    if found and not dry_run:
+        total = sum(found.values())
+        parts.record("schema backfill --unfilled", subject=subject, documents=total)
+        rules = replace(backfill_rules(parts.settings).pace, throttle=not fast)
+        with _bar(total) as run:
+            result = fill_unfilled(documents, core.registry, found, Pace(rules), run)
+    if as_json:
+        print_json({"unfilled": found, "result": result})
+    elif result is not None:
+        console().print(
+            f"Filled {result['documents']:,} documents in {result['seconds']:,.1f} s;"
+            f" {result['unfilled']:,} lack something still, of which {result['refused']:,} refuse"
+            " all of it."
+        )
+    return 1 if result is not None and result["refused"] else 0
 
 
 def _documents(found: Sequence[Behind]) -> int:

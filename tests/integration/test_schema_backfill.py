@@ -124,6 +124,29 @@ def test_programs_get_a_status_that_tells_of_refusals(database: Db, command: Com
     assert letter["documents"] == 2
 
 
+def test_what_was_left_out_on_purpose_is_filled_when_a_person_asks_for_it(
+    database: Db, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXONE_DEFAULTS", "none")
+    two_versions(database)
+    assert command("--no-throttle")[0] == 0
+    assert lacking(database) == 7
+    assert database["events"].count_documents({"_meta.unfilled": 2}) == 7
+    with pytest.raises(SetupError, match="CXONE_DEFAULTS=none"):
+        command("--unfilled")
+    monkeypatch.setenv("CXONE_DEFAULTS", "null")
+    assert "contact.created" in command("--unfilled", "--dry-run")[1]
+
+    status, shown = command("--unfilled", "contact.created", "--json")
+
+    assert (status, lacking(database)) == (0, 0)
+    told = result_of(shown)
+    assert told["unfilled"] == {"contact.created": 7}
+    assert told["result"]["documents"] == 7
+    assert database["audit"].count_documents({}) == 2
+    assert command("--unfilled")[1] == "None.\n"
+
+
 def test_an_unknown_subject_is_an_error_that_says_what_to_do(
     database: Db, command: Command
 ) -> None:
