@@ -131,7 +131,7 @@ class Settings(BaseModel, frozen=True):
     )
     cxone_trusted_proxies: kinds.Networks = _row(
         (IPv4Network("127.0.0.1"), IPv6Network("::1")),
-        "Proxies whose X-Forwarded-For and X-Forwarded-Proto the console believes.",
+        "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.",
     )
     # -- console --------------------------------------------------------------------------------
     cxone_console_password: kinds.Secret = _row(
@@ -162,7 +162,10 @@ class Settings(BaseModel, frozen=True):
         8, "Spooled deliveries handed to MongoDB at the same time.", ge=1, le=64
     )
     cxone_refused_max_count: kinds.Whole = _row(
-        1000, "Deliveries kept whose signature failed; 0 keeps none.", ge=0, le=1_000_000
+        1000,
+        "Deliveries kept whose signature failed, half of them for known senders; 0 keeps none.",
+        ge=0,
+        le=1_000_000,
     )
     cxone_refused_max_bytes: kinds.Size = _row(
         64 * _MIB, "Room for deliveries whose signature failed.", ge=0, le=1 << 40

@@ -29,7 +29,8 @@ class Delivery(msgspec.Struct, frozen=True):
 
     `headers` are looked up without regard to case and iterate over those worth keeping;
     `received_at` is UTC; `verdict` is None until the signature was verified. `key` is the `_id`
-    under which it may be stored already, so that what is set since does not store it twice.
+    under which it may be stored already, so that what is set since does not store it twice; `peer`
+    is who sent it: an address, of IPv6 a /64 network, "" where that is not known.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Delivery(msgspec.Struct, frozen=True):
     received_at: datetime
     verdict: Verdict | None = None
     key: str | None = None
+    peer: str = ""
 
     def verified(self, verdict: Verdict) -> Delivery:
         """The same delivery with its verdict."""

@@ -65,7 +65,8 @@ class Fallback:
 class Ingest:
     """The way of a delivery from its bytes to its outcome.
 
-    `keep` makes a dead letter of what cannot become a document, and returns once it is durable.
+    `keep` makes a dead letter of what cannot become a document, and returns once it is durable;
+    `verified_from` hears of each peer whose delivery is verified.
     Without a `fallback` what MongoDB cannot take ends as StoreUnavailable.
     """
 
@@ -79,6 +80,7 @@ class Ingest:
         keys: EventKeys,
         keep: Callable[[Delivery, Rejected | Held], None],
         refuse: Callable[[Delivery, SignatureError], None],
+        verified_from: Callable[[str], None],
         metrics: Metrics,
         clock: Callable[[], datetime],
         fallback: Fallback | None = None,
@@ -90,6 +92,7 @@ class Ingest:
         self._keys = keys
         self._keep = keep
         self._refuse = refuse
+        self._verified_from = verified_from
         self._metrics = metrics
         self._clock = clock
         self._fallback = fallback
@@ -110,6 +113,7 @@ class Ingest:
             raise
         if verified.verdict is not None:
             self._metrics.count(SECRETS, secret=verified.verdict.secret)
+        self._verified_from(delivery.peer)
         return self.settle(verified)
 
     def verify(self, delivery: Delivery) -> Delivery:

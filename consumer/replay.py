@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from consumer.errors import (
     MalformedJson,
     Rejected,
     SignatureError,
+    SignatureMissing,
     StoreError,
     StoreUnavailable,
     place_of,
@@ -101,7 +102,7 @@ class Replay:
             attempt["repairs"] = list(corrected.repairs)
         try:
             if delivery.verdict is None:
-                delivery = self._ingest.verify(delivery)
+                delivery = self._verified(entry, delivery)
                 details["verdict"] = verdict_document(delivery.verdict)
             processed = self._process(delivery, corrected)
         except (SignatureError, Rejected, Held) as error:
@@ -128,6 +129,19 @@ class Replay:
             return Replayed(False, "erased", "its entry was erased meanwhile", "erased")
         # Whoever took the entry over finds the event stored, by its `_id`.
         return Replayed(True, status, "its entry was taken over by another process")
+
+    def _verified(self, entry: Mapping[str, Any], delivery: Delivery) -> Delivery:
+        """The delivery with the verdict on the first of its entry's signatures that is right;
+        raises the SignatureError of the first of all."""
+        wrong: SignatureError | None = None
+        for signed in signed_copies(entry, delivery):
+            try:
+                verdict = self._ingest.verify(signed).verdict
+            except SignatureError as error:
+                wrong = wrong or error
+            else:
+                return delivery if verdict is None else delivery.verified(verdict)
+        raise wrong or SignatureMissing("no copy of it was signed")
 
     def _process(self, delivery: Delivery, corrected: Corrected | None) -> Processed:
         if corrected is None:
@@ -183,6 +197,14 @@ def stored_delivery(entry: Mapping[str, Any]) -> Delivery:
         received_at=entry["timestamp"],
         verdict=Verdict(verdict["secret"], verdict["verified_at"]) if verdict else None,
     )
+
+
+def signed_copies(entry: Mapping[str, Any], first: Delivery) -> Iterator[Delivery]:
+    """The copies of a refused delivery whose signatures its entry keeps, from the first one on."""
+    yield first
+    for signature in entry.get("signatures") or ():
+        headers, at = Headers(signature["headers"]), signature["received_at"]
+        yield Delivery(first.id, first.body, headers, at)
 
 
 def _kept(error: ConsumerError, corrected: Corrected | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from consumer.server.server import Server
 from consumer.signature import sign
 from consumer.spool import Spool, directory_in
 from consumer.web import app as web_app
+from consumer.web.clients import Clients
 from consumer.web.health import Condition
 from consumer.web.webhook import Webhook
 from jobs.drain_spool import DrainSpool
@@ -115,6 +116,7 @@ class Running:
             clock=utc_now,
             max_body_bytes=parts.settings.cxone_max_body_bytes,
             header_names=frozenset({"x-nice-webhook-signature"}),
+            clients=Clients(()),
         )
         probes = {
             "mongodb": lambda: Condition(not parts.outage.known, ""),

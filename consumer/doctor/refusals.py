@@ -10,9 +10,16 @@ from consumer.doctor.check import Check, Patient
 from consumer.errors import SignatureInvalid, SignatureMissing
 from consumer.storage import mongo
 from consumer.storage.dead_letters import OPEN
+from consumer.storage.refusal_notes import RefusalNotes
 
 NAME = "refused deliveries"
 _MAX_DIAGNOSES = 5
+_DROPPED = {
+    "queue": "that came faster than they are kept",
+    "kept": "for want of room (CXONE_REFUSED_MAX_COUNT, CXONE_REFUSED_MAX_BYTES)",
+    "store": "while MongoDB was away",
+    "fault": "for a fault of this program: see its log",
+}
 
 
 def examine(patient: Patient) -> Iterator[Check]:
@@ -43,6 +50,19 @@ def examine(patient: Patient) -> Iterator[Check]:
     yield from (judge(row) for row in rows[:_MAX_DIAGNOSES])
     if not rows:
         yield Check(NAME, "ok", "none for its signature in the last 24 h")
+    yield from judge_dropped(RefusalNotes(db[mongo.REFUSALS]).dropped(since))
+
+
+def judge_dropped(dropped: Mapping[str, int]) -> Iterator[Check]:
+    """What of the last day was not kept, by the bound that was met."""
+    told = [f"{count:,} {_DROPPED.get(bound, bound)}" for bound, count in sorted(dropped.items())]
+    if told:
+        yield Check(
+            NAME,
+            "warn",
+            f"not kept in the last 24 h: {'; '.join(told)}",
+            "`cxone-consumer dlq discard` what strangers sent, or raise CXONE_REFUSED_MAX_COUNT",
+        )
 
 
 def judge(row: Mapping[str, Any]) -> Check:

@@ -2,6 +2,7 @@
 
 from consumer.refusals.bounds import Bounds
 from consumer.refusals.keeper import Keeper
+from consumer.refusals.peers import KnownPeers
 from consumer.refusals.queue import Refusals
 
-__all__ = ["Bounds", "Keeper", "Refusals"]
+__all__ = ["Bounds", "Keeper", "KnownPeers", "Refusals"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import structlog
 
@@ -15,51 +16,74 @@ from consumer.events import Delivery
 from consumer.metrics import Metrics
 from consumer.metrics.table import REFUSALS_DROPPED
 from consumer.refusals.bounds import Bounds
-from consumer.storage.dead_letters import DeadLetter, DeadLetters
+from consumer.refusals.peers import KnownPeers
+from consumer.refusals.room import Room
+from consumer.storage.dead_letters import DeadLetter, DeadLetters, entry_id
 
 log = structlog.get_logger(__name__)
 
 _REASONS = (SignatureMissing.reason, SignatureInvalid.reason)
 _RECOUNT_EVERY = 60.0
+_RECOUNT_WHEN_FULL = 10.0
+_RECOUNTING_SHARE = 0.05
+# So many go for one that comes: where processes overshot, or for one that is large.
+_MOST_LOSERS = 4
+# Headers that sign nothing. One that signs has less than a hundred bytes.
+_PLAIN = frozenset({"user-agent", "content-type", "content-encoding"})
+_MAX_SIGNATURE = 512
 # At most this share of one core goes into finding out why signatures fail.
 _INVESTIGATING_SHARE = 0.05
 
 
 class Keeper:
-    """For one thread: it holds when to count what is kept anew, and when to investigate again."""
+    """For one thread: it holds who has how much of the room, and when to investigate again."""
 
     def __init__(
         self,
         *,
         dead_letters: DeadLetters,
+        peers: KnownPeers,
         investigate: Callable[[Delivery], Finding | None],
         bounds: Bounds,
         metrics: Metrics,
         warnings: RateLimit,
     ) -> None:
         self._dead_letters = dead_letters
+        self._peers = peers
         self._investigate = investigate
         self._bounds = bounds
         self._metrics = metrics
         self._warnings = warnings
-        self._kept = (0, 0)
+        self._room = Room(0, 0)
+        self._recounted_at = -_RECOUNT_EVERY
         self._recount_at = 0.0
         self._investigate_at = 0.0
 
     def keep(self, delivery: Delivery, error: SignatureError) -> None:
-        """Keep one as a dead letter, or count it where it is known; dropped and counted at the
-        bounds. Raises StoreUnavailable."""
+        """Keep one as a dead letter, or count it where it is known. Where there is no room another
+        goes for it, or it is dropped; either is counted. Raises StoreUnavailable."""
         finding = self._look_into(delivery)
         self._warn(delivery, error, finding)
+        self._recount()
         digest = hashlib.sha256(delivery.body).hexdigest()
-        details = {"diagnosis": finding.advice} if finding else None
-        if self._dead_letters.count_again(error.reason, digest, delivery.received_at, details):
+        _id, at, size = entry_id(error.reason, digest), delivery.received_at, len(delivery.body)
+        known = delivery.peer in self._peers
+        details: dict[str, Any] = {"diagnosis": finding.advice} if finding else {}
+        signature = _signature(delivery)
+        at_first: dict[str, Any] = {"signatures": [signature] if signature else []}
+        # Whoever sent it first, it is worth what a known sender's are.
+        (details if known else at_first)["peer"] = delivery.peer
+        counted = self._dead_letters.count_again(error.reason, digest, at, details)
+        if counted:
+            if signature:
+                self._dead_letters.add_signature(_id, signature, first=known)
+            if known or counted == "reopened":
+                self._take_in(_id, delivery, known=known)
+                self._make_room(0, known=known)
             return
-        count, size = self._footprint()
-        if count >= self._bounds.max_count or size + len(delivery.body) > self._bounds.max_bytes:
+        if not self._make_room(size, known=known):
             self._metrics.count(REFUSALS_DROPPED, bound="kept")
             return
-        self._kept = (count + 1, size + len(delivery.body))
         self._dead_letters.keep(
             DeadLetter(
                 delivery=delivery,
@@ -67,8 +91,32 @@ class Keeper:
                 reason=error.reason,
                 error_message=str(error),
                 details=details,
+                at_first=at_first,
             )
         )
+        self._take_in(_id, delivery, known=known)
+
+    def _take_in(self, _id: str, delivery: Delivery, *, known: bool) -> None:
+        day = delivery.received_at.toordinal()
+        self._room.add(_id, delivery.peer, day, len(delivery.body), known=known)
+
+    def _make_room(self, size: int, *, known: bool) -> bool:
+        """Let others go until there is room for `size` bytes; False where there is none to be
+        had by letting a few go."""
+        room = self._room
+        for _ in range(_MOST_LOSERS):
+            if room.has_room(size):
+                return True
+            loser = room.loser(size, known=known)
+            if loser is None:
+                return False
+            room.remove(loser)
+            if self._dead_letters.claims.drop(loser):
+                self._metrics.count(REFUSALS_DROPPED, bound="kept")
+            else:
+                # Somebody ended it, or another process let it go: there is room not known here.
+                self._recounted_at = -_RECOUNT_EVERY
+        return room.has_room(size)
 
     def _look_into(self, delivery: Delivery) -> Finding | None:
         """What the detective finds, for a sample that keeps its cost a small share of the time."""
@@ -80,12 +128,24 @@ class Keeper:
         self._investigate_at = ended + (ended - started) / _INVESTIGATING_SHARE
         return finding
 
-    def _footprint(self) -> tuple[int, int]:
-        """Entries and bytes kept; counted anew at times, for other processes keep and drop too."""
-        if monotonic() >= self._recount_at:
-            self._kept = self._dead_letters.footprint(_REASONS)
-            self._recount_at = monotonic() + _RECOUNT_EVERY
-        return self._kept
+    def _recount(self) -> None:
+        """Learn anew who has how much, for other processes keep and drop too, and people discard;
+        more often where the room is full, at a bounded share of the time."""
+        began = monotonic()
+        full = not self._room.has_room(0)
+        due = self._recounted_at + (_RECOUNT_WHEN_FULL if full else _RECOUNT_EVERY)
+        if began < max(due, self._recount_at):
+            return
+        self._peers.learn()
+        room = Room(self._bounds.max_count, self._bounds.max_bytes)
+        for row in self._dead_letters.open_ones(_REASONS):
+            peer = row.get("peer", "")
+            known, day = peer in self._peers, row["timestamp"].toordinal()
+            room.add(row["_id"], peer, day, row["size"], known=known)
+        self._room = room
+        self._recounted_at = monotonic()
+        took = self._recounted_at - began
+        self._recount_at = self._recounted_at + took / _RECOUNTING_SHARE
 
     def _warn(self, delivery: Delivery, error: SignatureError, finding: Finding | None) -> None:
         diagnosis = finding.advice if finding else None
@@ -98,3 +158,11 @@ class Keeper:
                 diagnosis=diagnosis or "none found",
                 suppressed=suppressed,
             )
+
+
+def _signature(delivery: Delivery) -> dict[str, Any] | None:
+    """What of a delivery may prove it once the secret is right; None where it is out of measure."""
+    told = {name: value for name, value in delivery.headers.items() if name not in _PLAIN}
+    if sum(len(name) + len(value) for name, value in told.items()) > _MAX_SIGNATURE:
+        return None
+    return {"headers": dict(sorted(told.items())), "received_at": delivery.received_at}

@@ -31,7 +31,7 @@ from consumer.options import (
     schema_policy,
 )
 from consumer.parsing import EventParser
-from consumer.refusals import Bounds, Keeper, Refusals
+from consumer.refusals import Bounds, Keeper, KnownPeers, Refusals
 from consumer.rejections import Rejections
 from consumer.replay import Replay
 from consumer.spool import Spool
@@ -42,6 +42,7 @@ from consumer.storage.event_keys import EventKeys
 from consumer.storage.event_store import EventStore
 from consumer.storage.filled_events import FilledEvents
 from consumer.storage.outage import Outage
+from consumer.storage.refusal_notes import RefusalNotes
 from consumer.storage.schema_registry import SchemaRegistry
 from consumer.storage.translate import translated
 
@@ -69,6 +70,7 @@ class Core:
     replay: Replay
     outage: Outage
     keys: EventKeys
+    peers: KnownPeers
 
     def refresh(self) -> None:
         """Take over what others changed: schemas, and what may refuse events."""
@@ -111,14 +113,16 @@ def build_core(
     outage = Outage(database[mongo.EVENTS], settings.cxone_spool_after)
     registry = SchemaRegistry(database[mongo.SCHEMA_VERSIONS], schema_policy(settings), clock)
     bounds = Bounds(settings.cxone_refused_max_count, settings.cxone_refused_max_bytes)
+    peers = KnownPeers(RefusalNotes(database[mongo.REFUSALS]))
     keeper = Keeper(
         dead_letters=dead_letters,
+        peers=peers,
         investigate=lambda delivery: investigate(delivery, policy.scheme, policy.secrets),
         bounds=bounds,
         metrics=metrics,
         warnings=RateLimit(_WARN_EVERY, clock),
     )
-    refusals = Refusals(keep=keeper.keep, bounds=bounds, metrics=metrics)
+    refusals = Refusals(keep=keeper.keep, peers=peers, bounds=bounds, metrics=metrics)
     parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
     rejections = Rejections(
         parser=parser,
@@ -142,6 +146,7 @@ def build_core(
         keys=keys,
         keep=rejections.keep,
         refuse=refusals.offer,
+        verified_from=peers.verified,
         metrics=metrics,
         clock=clock,
         fallback=Fallback(outage, spool) if spool is not None else None,
@@ -159,6 +164,7 @@ def build_core(
         replay=replay,
         outage=outage,
         keys=keys,
+        peers=peers,
     )
 
 

@@ -30,6 +30,7 @@ from consumer.storage.instances import BEAT_EVERY, Instances, this_process
 from consumer.storage.job_runs import JobRuns
 from consumer.storage.leases import Leases
 from consumer.storage.migration_failures import MigrationFailures
+from consumer.storage.refusal_notes import RefusalNotes
 from consumer.storage.secret_use import SecretUse
 from consumer.storage.wakes import Wakes
 from jobs.adoption import Adoption
@@ -41,6 +42,8 @@ from jobs.backfill_pass import Parts as BackfillParts
 from jobs.drain_spool import DrainSpool
 from jobs.heartbeat import Heartbeat
 from jobs.job import Job
+from jobs.note_refusals import EVERY as NOTE_REFUSALS_EVERY
+from jobs.note_refusals import NoteRefusals
 from jobs.note_secrets import EVERY as NOTE_EVERY
 from jobs.note_secrets import NoteSecrets
 from jobs.record_history import LOOK_EVERY, RecordHistory
@@ -125,12 +128,14 @@ def periodic(
         lambda: {"spool": _spool_facts(spool), **set_up},
     )
     secrets = NoteSecrets(shared_secrets(settings), metrics, SecretUse(database[mongo.SECRET_USE]))
+    refusals = NoteRefusals(core.peers, RefusalNotes(database[mongo.REFUSALS]), metrics, clock)
     history = RecordHistory(metrics, IngestHistory(database), instance.id, clock)
     jobs = (
         Job("prepare_store", _PREPARE_EVERY, prepare),
         Job("refresh_schemas", _REFRESH_EVERY, core.refresh),
         Job("heartbeat", BEAT_EVERY, heartbeat),
         Job("note_secrets", NOTE_EVERY, secrets),
+        Job("note_refusals", NOTE_REFUSALS_EVERY, refusals),
         Job("record_history", LOOK_EVERY, history),
         Job("report_datadog", settings.cxone_report_interval, report),
         Job("announce_versions", settings.cxone_report_interval, announce, exclusive=True),
@@ -147,7 +152,9 @@ def periodic(
     alone = Scheduler(
         (Job("drain_spool", _DRAIN_EVERY, drain),), Runner(instance.id, metrics=metrics)
     )
-    return Periodic(Scheduler(jobs, runner), alone, heartbeat, secrets, history, report, way_out)
+    return Periodic(
+        Scheduler(jobs, runner), alone, heartbeat, secrets, refusals, history, report, way_out
+    )
 
 
 def backfill_rules(settings: Settings) -> BackfillRules:

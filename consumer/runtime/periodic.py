@@ -11,6 +11,7 @@ import pymongo
 from consumer.datadog.outlet import Outlet
 from consumer.errors import StoreUnavailable
 from jobs.heartbeat import Heartbeat
+from jobs.note_refusals import NoteRefusals
 from jobs.note_secrets import NoteSecrets
 from jobs.record_history import RecordHistory
 from jobs.report_datadog import ReportDatadog
@@ -33,6 +34,7 @@ class Periodic:
     drain: Scheduler
     heartbeat: Heartbeat
     secrets: NoteSecrets
+    refusals: NoteRefusals
     history: RecordHistory
     report: ReportDatadog
     outlet: Outlet
@@ -53,4 +55,5 @@ class Periodic:
         with contextlib.suppress(StoreUnavailable), pymongo.timeout(_LAST_WORDS):
             self.history()
             self.secrets()
+            self.refusals()
             self.heartbeat.finish()

@@ -26,6 +26,7 @@ from consumer.storage.health import Reachability
 from consumer.storage.indexes import create_indexes
 from consumer.storage.retention import apply_retention
 from consumer.web import app as web_app
+from consumer.web.clients import Clients
 from consumer.web.health import Condition, Probe
 from consumer.web.webhook import ROUTE, Webhook
 
@@ -145,6 +146,7 @@ class Service:
             clock=utc_now,
             max_body_bytes=settings.cxone_max_body_bytes,
             header_names=frozenset(name.lower() for name in names),
+            clients=Clients(settings.cxone_trusted_proxies),
         )
         probes = self._probes()
         app = web_app.build(

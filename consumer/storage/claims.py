@@ -142,6 +142,13 @@ class Claims:
             )
         return done.matched_count == 1
 
+    def drop(self, _id: str) -> bool:
+        """Delete an entry that waits, to make room; False when it is being tried just now, has
+        ended, or is gone."""
+        wanted = {"_id": _id, "status": {"$nin": [RESOLVED, DISCARDED]}, "$expr": UNCLAIMED}
+        with self._translated():
+            return self._entries.delete_one(wanted).deleted_count == 1
+
     def _ended(self, status: str, at: datetime) -> Entry:
         # Only ended entries have `expires_at`: the TTL index drops nothing else.
         return {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from pymongo.collection import Collection
 
@@ -15,6 +15,7 @@ from consumer.retry_rules import DISCARDED, DUE_AT_FIRST, FIRST_STATUS, PENDING_
 from consumer.storage.claims import ENDED_FIELDS, pushed
 
 Entry = dict[str, Any]
+Counted = Literal["counted", "reopened"]
 
 ENDED = (DISCARDED, RESOLVED)
 _LOOKED_AT = ("status", "ended_at", "resolved_by", "and_copies")
@@ -36,22 +37,24 @@ class Copies:
         wanted = {"_id": _id, "status": {"$nin": ENDED}}
         return self._entries.update_one(wanted, counted(at, changed)).matched_count == 1
 
-    def of_ended(self, _id: str, at: datetime, changed: Entry, reason: str) -> bool:
+    def of_ended(self, _id: str, at: datetime, changed: Entry, reason: str) -> Counted | None:
         """Count a copy of an entry that has ended, and open that again unless its event is stored
-        or it was discarded with its copies; False when there is none, or it changed meanwhile."""
+        or it was discarded with its copies; None when there is none, or it changed meanwhile."""
         wanted = {"_id": _id, "status": {"$in": ENDED}}
         entry = self._entries.find_one(wanted, _LOOKED_AT)
         if entry is None:
-            return False
+            return None
         as_seen = {name: entry.get(name) for name in ("_id", "status", "ended_at")}
+        ended: Counted = "counted"
         if self._stays_ended(entry):
             update = counted(at)
             update["$max"]["expires_at"] = at + self._retention
         else:
+            ended = "reopened"
             update = counted(at, {**changed, **waiting(reason, at), "retry_count": 0})
             update["$unset"] = dict.fromkeys(ENDED_FIELDS, "")
             update["$push"] = pushed({"at": at, "by": "another copy", "result": "reopened"})
-        return self._entries.update_one(as_seen, update).matched_count == 1
+        return ended if self._entries.update_one(as_seen, update).matched_count else None
 
     def _stays_ended(self, entry: Entry) -> bool:
         if entry["status"] == DISCARDED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from consumer.errors import StoreUnavailable
 from consumer.events import Delivery, Verdict
 from consumer.retry_rules import HELD, PARKED, PENDING_INSPECTION, PENDING_RETRY
 from consumer.storage.claims import Claims
-from consumer.storage.copies import ENDED, Copies, counted, waiting
+from consumer.storage.copies import ENDED, Copies, Counted, counted, waiting
 from consumer.storage.documents import storable_id
 from consumer.storage.mongo import EVENTS
 from consumer.storage.translate import translated
@@ -25,13 +25,16 @@ from consumer.storage.translate import translated
 # What the sweep may try, and what a person may.
 OPEN = (PENDING_INSPECTION, PENDING_RETRY, HELD)
 UNRESOLVED = (*OPEN, PARKED)
+# How many distinct signatures of one body are kept with it.
+SIGNATURES = 20
 # Each further try follows a change by another process: an entry that ended, opened or expired.
 _TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One entry to keep. `details` are further fields of it: `changes` of a hold, `diagnosis`."""
+    """One entry to keep. `details` are further fields of it: `changes` of a hold, `diagnosis`;
+    `at_first` those that only its first copy sets."""
 
     delivery: Delivery
     digest: str
@@ -40,6 +43,7 @@ class DeadLetter:
     event_id: str | int | float | None = None
     event_type: str | None = None
     details: Mapping[str, Any] | None = None
+    at_first: Mapping[str, Any] = field(default_factory=dict)
 
 
 def entry_id(reason: str, digest: str) -> str:
@@ -78,6 +82,7 @@ class DeadLetters:
             "event_type": letter.event_type,
             "verdict": verdict,
             "history": [],
+            **letter.at_first,
         }
         changed = {"error_message": letter.error_message, **(letter.details or {})}
         update = {"$setOnInsert": first, **counted(at, changed)}
@@ -97,31 +102,34 @@ class DeadLetters:
 
     def count_again(
         self, reason: str, digest: str, at: datetime, details: Mapping[str, Any] | None = None
-    ) -> bool:
-        """Count another copy of a kept entry without sending its body, as `keep` does; False when
+    ) -> Counted | None:
+        """Count another copy of a kept entry without sending its body, as `keep` does; None when
         there is none."""
         _id, changed = entry_id(reason, digest), dict(details or {})
         with translated("dead_letter_queue"):
-            return self._copies.of_open(_id, at, changed) or self._copies.of_ended(
-                _id, at, changed, reason
-            )
+            if self._copies.of_open(_id, at, changed):
+                return "counted"
+            return self._copies.of_ended(_id, at, changed, reason)
 
-    def footprint(self, reasons: Sequence[str]) -> tuple[int, int]:
-        """How many entries of these reasons are kept, and their body bytes."""
+    def add_signature(self, _id: str, signature: Mapping[str, Any], *, first: bool) -> None:
+        """Keep the signature of another copy with its entry, up to SIGNATURES distinct ones: as the
+        `first`, so that the last has to go, or where there is room."""
+        wanted = {"_id": _id, "signatures.headers": {"$ne": signature["headers"]}}
+        each: dict[str, Any] = {"$each": [dict(signature)], "$slice": SIGNATURES}
+        if first:
+            each["$position"] = 0
+        with translated("dead_letter_queue"):
+            self._entries.update_one(wanted, {"$push": {"signatures": each}})
+
+    def open_ones(self, reasons: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The entries of these reasons that have not ended: `_id`, `peer`, `timestamp`, and `size`
+        of the body in bytes."""
         pipeline: list[dict[str, Any]] = [
-            {"$match": {"reason": {"$in": list(reasons)}}},
-            {
-                "$group": {
-                    "_id": None,
-                    "count": {"$sum": 1},
-                    "bytes": {"$sum": {"$binarySize": "$original_payload"}},
-                }
-            },
+            {"$match": {"reason": {"$in": list(reasons)}, "status": {"$in": list(UNRESOLVED)}}},
+            {"$project": {"peer": 1, "timestamp": 1, "size": {"$binarySize": "$original_payload"}}},
         ]
         with translated("dead_letter_queue"):
-            for row in self._entries.aggregate(pipeline):
-                return int(row["count"]), int(row["bytes"])
-        return 0, 0
+            yield from self._entries.aggregate(pipeline)
 
     def find(self, filters: Mapping[str, Any], limit: int = 0) -> Iterator[dict[str, Any]]:
         """Entries that match, the last seen first; `limit` 0 is all."""

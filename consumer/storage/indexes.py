@@ -20,6 +20,7 @@ from consumer.storage.mongo import (
     INGEST_QUARTERS,
     INSTANCES,
     JOB_RUNS,
+    REFUSALS,
     SCHEMA_VERSIONS,
     Document,
 )
@@ -162,6 +163,12 @@ INDEXES = (
         (("last_seen", ASCENDING),),
         "processes that went without a word, deleted by MongoDB",
         expire_after=3600,
+    ),
+    Index(
+        REFUSALS,
+        (("at", ASCENDING),),
+        "senders whose last verified delivery was a month ago, deleted by MongoDB",
+        expire_after=30 * 86_400,
     ),
     Index(
         INGEST_HISTORY,

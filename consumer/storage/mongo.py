@@ -21,6 +21,7 @@ LEASES = "leases"
 REPORTS = "reports"
 JOB_RUNS = "job_runs"
 INSTANCES = "instances"
+REFUSALS = "refusals"
 SECRET_USE = "secret_use"  # noqa: S105 - a name
 INGEST_HISTORY = "ingest_history"
 INGEST_QUARTERS = "ingest_quarters"
@@ -40,6 +41,7 @@ OURS = (
     JOB_RUNS,
     INSTANCES,
     SECRET_USE,
+    REFUSALS,
     RETRY_CONDITIONS,
     REPORTS,
     AUDIT,

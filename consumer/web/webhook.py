@@ -16,6 +16,7 @@ from consumer.events import Delivery, Outcome
 from consumer.metrics import Metrics
 from consumer.metrics.table import DELIVERIES, DURATION
 from consumer.web import canary
+from consumer.web.clients import Clients
 from consumer.web.headers import EnvironHeaders
 from consumer.web.resource import Resource
 
@@ -43,7 +44,9 @@ class Webhook(Resource):
         clock: Callable[[], datetime],
         max_body_bytes: int,
         header_names: frozenset[str],
+        clients: Clients,
     ) -> None:
+        self._clients = clients
         self._ingest = ingest
         self._metrics = metrics
         self._clock = clock
@@ -62,6 +65,7 @@ class Webhook(Resource):
                 body=self._body(req),
                 headers=EnvironHeaders(req.env, self._header_names),
                 received_at=self._clock(),
+                peer=self._clients.peer(req.env),
             )
             if canary.is_suspect(delivery) and self._answer_canary(delivery, resp):
                 end = "canary"

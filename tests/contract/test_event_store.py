@@ -156,6 +156,7 @@ def test_every_index_of_the_table_serves_its_query(database: Db) -> None:
         ("schema_versions", "created_at"): database["schema_versions"]
         .find()
         .sort("created_at", -1),
+        ("refusals", "at"): database["refusals"].find({"at": past}),
         ("instances", "last_seen"): database["instances"].find({"last_seen": past}),
     }
 

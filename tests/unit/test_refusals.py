@@ -9,7 +9,16 @@ from consumer.clock import utc_now
 from consumer.errors import SignatureInvalid
 from consumer.events import Delivery, Headers
 from consumer.metrics import Metrics
-from consumer.refusals import Bounds, Refusals
+from consumer.refusals import Bounds, KnownPeers, Refusals
+
+
+class Nobody:
+    """A book of senders in which there are none."""
+
+    def add_peers(self, peers: list[str]) -> None: ...
+
+    def peers(self) -> frozenset[str]:
+        return frozenset()
 
 
 class Request:
@@ -35,6 +44,7 @@ def test_what_waits_to_be_kept_holds_no_frames_of_its_request() -> None:
     kept: list[Delivery] = []
     refusals = Refusals(
         keep=lambda delivery, _: kept.append(delivery),
+        peers=KnownPeers(Nobody()),
         bounds=Bounds(10, 1000),
         metrics=Metrics(),
     )
@@ -42,6 +52,6 @@ def test_what_waits_to_be_kept_holds_no_frames_of_its_request() -> None:
     request = refuse(refusals)
     gc.collect()
 
-    assert len(refusals._waiting) == 1
+    assert len(refusals._room) == 1
     assert kept == []
     assert request() is None

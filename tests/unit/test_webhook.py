@@ -11,6 +11,7 @@ from consumer.clock import utc_now
 from consumer.events import Delivery, Outcome
 from consumer.metrics import Metrics
 from consumer.web import app
+from consumer.web.clients import Clients
 from consumer.web.health import Condition
 from consumer.web.webhook import ROUTE, Webhook
 
@@ -42,6 +43,7 @@ def client(receiver: Accepting, ready: bool = True) -> testing.TestClient:
         clock=utc_now,
         max_body_bytes=10,
         header_names=frozenset(),
+        clients=Clients(()),
     )
     built: falcon.App[Any, Any] = app.build(
         webhook=webhook,
