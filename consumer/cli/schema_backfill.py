@@ -35,7 +35,7 @@ def backfill(
     ctx: typer.Context,
     *,
     type_: Annotated[
-        str | None, typer.Argument(metavar="[TYPE]", help="Only this event type.")
+        str | None, typer.Argument(metavar="TYPE", help="Only this event type.")
     ] = None,
     subject: Annotated[str | None, typer.Option(help="The same.")] = None,
     unfilled: Annotated[

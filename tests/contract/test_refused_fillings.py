@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -114,6 +116,31 @@ def test_once_the_constraint_is_gone_everything_is_filled_again(database: Db, na
     intake.take("3", case.sent)
 
     assert "unfilled" not in intake.stored("3")["_meta"]
+
+
+def test_many_at_once_share_their_inserts_and_each_is_stored_once(database: Db) -> None:
+    intake = Intake(database)
+    intake.take("known", CONTACT)
+    database["events"].create_index(ON_EMAIL, unique=True, sparse=True)
+    database["events"].create_index([("order", 1)], unique=True, sparse=True, name="orders")
+    payloads = [{**NAMED, **({"order": 1} if n % 50 == 0 else {})} for n in range(400)]
+
+    def take(number: int) -> str:
+        try:
+            return "new" if intake.take(str(number % 380), payloads[number % 380]) else "known"
+        except ConstraintViolation:
+            return "refused"
+
+    with ThreadPoolExecutor(16) as pool:
+        outcomes = Counter(pool.map(take, range(400)))
+
+    # One of eight has the order alone, and the others of them are refused as often as they come.
+    assert outcomes["refused"] + outcomes["known"] + outcomes["new"] == 400
+    assert outcomes["new"] == 380 - 7
+    stored = list(database["events"].find({"_id": {"$ne": "known"}}))
+    assert len({document["_id"] for document in stored}) == len(stored) == 380 - 7
+    assert sum(document["customer"].get("email", "") is None for document in stored) == 1
+    assert sum("unfilled" in document["_meta"] for document in stored) == 380 - 7 - 1
 
 
 def test_a_process_without_refusals_never_looks_at_the_constraints(database: Db) -> None:
