@@ -24,6 +24,8 @@ _NEXT_STEP = {
     " CXONE_SCHEMA_MAX_PATHS",
     "versions_per_hour": "later events register them; CXONE_SCHEMA_MAX_VERSIONS_PER_HOUR is the"
     " bound",
+    "hole": "versions were lost, as with a restored backup: go on behind them with"
+    " `cxone-consumer schema renumber`",
     "subjects": "check CXONE_TYPE_FIELD, or raise CXONE_SCHEMA_MAX_SUBJECTS",
     "subject_name": "check CXONE_TYPE_FIELD",
     "data_key": "nothing to do: an e-mail address or a phone number is no name of a field",

@@ -6,7 +6,7 @@ import typer
 
 from consumer.cli.schema_approve import approve
 from consumer.cli.schema_backfill import backfill
-from consumer.cli.schema_decide import retire, unmap
+from consumer.cli.schema_decide import renumber, retire, unmap
 from consumer.cli.schema_diff import diff
 from consumer.cli.schema_explain import explain
 from consumer.cli.schema_export import export
@@ -28,5 +28,6 @@ for _name, _command in (
     ("backfill", backfill),
     ("retire", retire),
     ("unmap", unmap),
+    ("renumber", renumber),
 ):
     app.command(_name)(_command)

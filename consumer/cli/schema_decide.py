@@ -1,4 +1,4 @@
-"""`schema retire` and `schema unmap`: what people decide of a schema that events made."""
+"""`schema retire`, `unmap` and `renumber`: what people decide of a schema that events made."""
 
 from __future__ import annotations
 
@@ -103,6 +103,36 @@ def unmap(
         return
     told.show()
     _list("Would be back" if dry_run else "Back", back)
+
+
+def renumber(
+    ctx: typer.Context, subject: Subject, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Go on behind versions that were lost, as where a backup was restored beside newer events.
+
+    Documents know versions that are gone. Their numbers are taken by copies of the newest version
+    that is left, so that no number is ever used for something else; new fields are registered again
+    from then on.
+    """
+    with opened(ctx) as parts:
+        registry = parts.core.registry
+        hole = registry.hole(subject)
+        if hole is None:
+            head_of(parts.core, subject)
+        made = None
+        if hole is not None and not dry_run:
+            parts.record("schema renumber", subject=subject, version=hole.head, seen=hole.seen)
+            stored_format.require(parts.core.database, _FORMAT)
+            made = registry.renumber(subject)
+    if as_json:
+        known = {"head": hole.head, "seen": hole.seen} if hole else {"head": None, "seen": None}
+        print_json({"subject": subject, **known, "version": made.number if made else None})
+    elif hole is None:
+        console().print(safe(f"{subject}: no version was lost."))
+    elif made is None:
+        console().print(safe(hole.sentence(subject)), soft_wrap=True)
+    else:
+        console().print(safe(f"{subject} goes on with version {made.number}."))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from consumer.spool import Spool
 from consumer.storage import mongo, stored_format
 from consumer.storage.constraints import read_constraints
 from consumer.storage.dead_letters import DeadLetters
+from consumer.storage.document_stamps import DocumentStamps
 from consumer.storage.event_keys import EventKeys
 from consumer.storage.event_store import EventStore
 from consumer.storage.filled_events import FilledEvents
@@ -111,7 +112,12 @@ def build_core(
     policy = ingest_policy(settings)
     dead_letters = DeadLetters(database[mongo.DEAD_LETTERS], dead_letter_retention(settings))
     outage = Outage(database[mongo.EVENTS], settings.cxone_spool_after)
-    registry = SchemaRegistry(database[mongo.SCHEMA_VERSIONS], schema_policy(settings), clock)
+    registry = SchemaRegistry(
+        database[mongo.SCHEMA_VERSIONS],
+        schema_policy(settings),
+        clock,
+        stamps=DocumentStamps(database[mongo.EVENTS]),
+    )
     bounds = Bounds(settings.cxone_refused_max_count, settings.cxone_refused_max_bytes)
     peers = KnownPeers(RefusalNotes(database[mongo.REFUSALS]))
     keeper = Keeper(

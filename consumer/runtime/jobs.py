@@ -56,6 +56,8 @@ from jobs.sweep_dead_letters import SweepDeadLetters
 # are stamped with an older one.
 _REFRESH_EVERY = 10.0
 _PREPARE_EVERY = 15.0
+# Seconds between looks for versions that were lost: a backup may be restored at any time.
+_HOLES_EVERY = 3600.0
 # What MongoDB could not take waits that long after it is back, at most.
 _DRAIN_EVERY = 1.0
 
@@ -133,6 +135,7 @@ def periodic(
     jobs = (
         Job("prepare_store", _PREPARE_EVERY, prepare),
         Job("refresh_schemas", _REFRESH_EVERY, core.refresh),
+        Job("look_for_holes", _HOLES_EVERY, core.registry.look_for_holes),
         Job("heartbeat", BEAT_EVERY, heartbeat),
         Job("note_secrets", NOTE_EVERY, secrets),
         Job("note_refusals", NOTE_REFUSALS_EVERY, refusals),

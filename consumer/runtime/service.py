@@ -14,6 +14,7 @@ from config.settings import Settings
 from consumer.clock import utc_now
 from consumer.errors import SetupError, StoreUnavailable
 from consumer.options import retention, server_options, shared_secrets, signature_scheme
+from consumer.printable import safe
 from consumer.runtime.collector import calm_collector
 from consumer.runtime.core import build_core
 from consumer.runtime.jobs import periodic
@@ -38,6 +39,8 @@ _STOP_TIMEOUT = 5.0
 _STOP_AWAY = 1.0
 # Seconds for a look at what bars us from writing: the first delivery waits for it.
 _LOOK = 2.0
+# Schemas that /readyz tells something of.
+_NAMED = 3
 
 
 class Service:
@@ -120,6 +123,7 @@ class Service:
             self.core.keys.settle()
             stored_format.record(self.core.database)
             create_indexes(self.core.database)
+            self.core.registry.look_for_holes()
             apply_retention(self.core.database, self._retention)
         except (StoreUnavailable, SetupError) as error:
             log.warning("MongoDB is not ready", error=str(error))
@@ -178,11 +182,18 @@ class Service:
         waiting = f"{self._spool.depth} waiting"
         return Condition(fault is None, waiting if fault is None else f"{waiting}; {fault}")
 
+    def _schemas(self) -> Condition:
+        holes = self.core.registry.holes
+        named = [hole.sentence(subject) for subject, hole in sorted(holes.items())[:_NAMED]]
+        more = f"; {len(holes) - _NAMED} more" if len(holes) > _NAMED else ""
+        return Condition(not holes, safe("; ".join(named) + more) or "no version was lost")
+
     def _probes(self) -> dict[str, Probe]:
         periodic = self._periodic
         return {
             "mongodb": self._mongodb,
             "spool": self._spooling,
+            "schemas": self._schemas,
             "scheduler": lambda: Condition(
                 periodic.scheduler.running, "running" if periodic.scheduler.running else "stopped"
             ),

@@ -15,6 +15,9 @@ from consumer.errors import SetupError
 from consumer.schema.model import Change, Field, SchemaVersion
 from consumer.schema.paths import ANY_KEY, ERASED, Path, is_key, to_key, to_text
 
+# What is written in the place of fields that were lost is bounded, whatever documents say.
+_MOST_EMPTY = 1000
+
 
 def retire(head: SchemaVersion, path: Path, now: datetime) -> SchemaVersion | None:
     """Fill the field no longer, nor what lies below it; it stays known."""
@@ -76,6 +79,23 @@ def erase_names(
         if now_ is not was
     ]
     return _next(head, fields, changes, now)
+
+
+def renumbered(
+    head: SchemaVersion, last: int, positions: int, now: datetime
+) -> SchemaVersion | None:
+    """The next copy of the head on the way to version `last`, past numbers that were lost; None
+    where that is reached. The lost versions had as many `positions` in `fields`: those of fields
+    that were lost are left empty, one at least, for documents refer to them.
+    """
+    if head.number >= last:
+        return None
+    fields = head.fields
+    empty = Field((ERASED,), last, {}, absorbed=last, erased=last)
+    if empty not in fields:
+        lost = min(max(1, positions - len(fields)), _MOST_EMPTY)
+        fields = (*fields, *[empty] * lost)
+    return SchemaVersion(head.subject, head.number + 1, fields, (), now)
 
 
 def erased(field: Field, is_name: Callable[[str], bool], number: int) -> Field:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +16,29 @@ from consumer.clock import utc_now
 from consumer.schema.compiled import CompiledSchema, compile_schema
 from consumer.schema.model import SchemaVersion
 from consumer.schema.policy import SchemaPolicy
+from consumer.storage.document_stamps import DocumentStamps
 from consumer.storage.schema_subjects import SubjectList
 from consumer.storage.schema_versions import SchemaSummary, SchemaVersions, Step
 from consumer.storage.subject_schema import SubjectSchema, Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A subject ends with version `head`, and its documents know version `seen`."""
+
+    head: int
+    seen: int
+
+    def finding(self, subject: str) -> str:
+        return (
+            f'schema "{subject}" ends with version {self.head}, but documents know version'
+            f" {self.seen}, as after a restored backup: its new fields are not registered"
+        )
+
+    def sentence(self, subject: str) -> str:
+        """The finding and what to do."""
+        todo = f"until `cxone-consumer schema renumber {subject}` goes on behind that"
+        return f"{self.finding(subject)} {todo}"
 
 
 class KnownSchemas:
@@ -31,12 +52,17 @@ class KnownSchemas:
         clock: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
+        *,
+        stamps: DocumentStamps | None = None,
     ) -> None:
+        """`stamps` tells of versions that were lost; without it nobody looks for them."""
         self._policy = policy or SchemaPolicy()
         self._versions = SchemaVersions(collection)
         self._listed = SubjectList(self._versions, self._policy.guards.subjects, clock)
         self._tools = Tools(self._versions, self._listed, self._policy.guards, clock, sleep, jitter)
         self._nothing = compile_schema(None)
+        self._stamps = stamps
+        self._seen: Mapping[str, int] = {}
         self._mutex = threading.Lock()
         self._subjects: dict[str, SubjectSchema] = {}
 
@@ -83,12 +109,41 @@ class KnownSchemas:
         """Every subject with its newest version in figures, by name, from MongoDB."""
         return self._versions.summaries()
 
+    def look_for_holes(self) -> None:
+        """Find the subjects whose documents know versions beyond their newest: those were lost, and
+        their numbers must not be used again. Raises StoreUnavailable."""
+        if self._stamps is not None:
+            # Documents first: a version is durable before any document is stamped with it.
+            seen = self._stamps.newest()
+            newest = self._versions.subjects()
+            self._seen = {name: at for name, at in seen.items() if at > newest.get(name, 0)}
+            for subject in self._seen:
+                self.refreshed(subject)
+
+    def hole(self, subject: str) -> Hole | None:
+        """The hole of a subject as MongoDB shows it now; raises StoreUnavailable."""
+        seen = self._stamps.newest_of(subject) if self._stamps else 0
+        head = self.refreshed(subject)
+        number = head.number if head else 0
+        return Hole(number, seen) if seen > number else None
+
+    @property
+    def holes(self) -> dict[str, Hole]:
+        """The holes that are known here and not closed since."""
+        found = {name: Hole(self._number(name), seen) for name, seen in self._seen.items()}
+        return {name: hole for name, hole in found.items() if hole.seen > hole.head}
+
     def refresh(self) -> None:
         """Take over what other processes registered for the subjects known here: index look-ups,
         and one read for each subject that has moved."""
         known = {name: held.schema.number for name, held in list(self._subjects.items())}
-        for subject in list(self._versions.advanced(known)):
+        lost = [name for name in self._seen if name not in known]
+        for subject in [*self._versions.advanced(known), *lost]:
             self.refreshed(subject)
+
+    def _number(self, subject: str) -> int:
+        held = self._subjects.get(subject)
+        return held.schema.number if held else 0
 
     def _subject(self, subject: str) -> SubjectSchema:
         held = self._subjects.get(subject)

@@ -10,6 +10,7 @@ import msgspec
 
 from consumer.errors import ContractHold, SchemaMoved, SetupError, StoreUnavailable
 from consumer.schema.admission import Candidate, Decision, cause, told
+from consumer.schema.by_hand import renumbered
 from consumer.schema.compiled import CompiledSchema
 from consumer.schema.count import Check, Gap
 from consumer.schema.draft import Draft, covers
@@ -23,6 +24,9 @@ from consumer.storage.subject_schema import (
     quota_of,
     stored_time,
 )
+
+# More versions than anybody loses: each of them is copied.
+_MOST_LOST = 10_000
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -66,7 +70,9 @@ class SchemaRegistry(KnownSchemas):
             check = schema.check(payload)
             if not check.unknown and not schema.due:
                 return _admission(schema, check)
-            guard = held.trusted_guard(payload)
+            # The next number stands in documents already, for other fields.
+            lost = self._seen.get(subject, 0) > schema.number
+            guard = "hole" if lost else held.trusted_guard(payload)
             if guard is not None:
                 return _admission(schema, check, guard)
         elif guard := self._keeps_out(subject):
@@ -81,7 +87,7 @@ class SchemaRegistry(KnownSchemas):
         `by_hand`: a person decides what it takes in, so the bound on versions an hour, which is
         there for floods, does not count.
         """
-        head = self.refreshed(subject)
+        hole, head = self.hole(subject), self.refreshed(subject)
         now = self._tools.clock()
         quota = quota_of(self._tools, head, now)
         return Draft(
@@ -92,7 +98,7 @@ class SchemaRegistry(KnownSchemas):
             guards=self._policy.guards,
             quota=replace(quota, version=True) if by_hand else quota,
             now=stored_time(now),
-            closed=None if head else self._too_long(subject),
+            closed="hole" if hole else None if head else self._too_long(subject),
         )
 
     def register(self, draft: Draft) -> SchemaVersion | None:
@@ -128,14 +134,46 @@ class SchemaRegistry(KnownSchemas):
         Raises SetupError for a subject without a schema and what `make` raises, StoreUnavailable
         when nothing can be said.
         """
+        if hole := self.hole(subject):
+            raise SetupError(hole.sentence(subject))
         if self.refreshed(subject) is None:
             raise SetupError(f'no schema "{subject}": `cxone-consumer schema list` shows all')
         return self._subject(subject).register_by_hand(make)
+
+    def renumber(self, subject: str) -> SchemaVersion | None:
+        """Go on behind the highest number that documents know: with copies of the head, one for
+        each number that was lost, so that none is ever used again. The last of them; None where
+        nothing was lost.
+
+        Raises SetupError for a number that no subject ever had, and StoreUnavailable.
+        """
+        hole = self.hole(subject)
+        if hole is None or self._stamps is None:
+            return None
+        if hole.seen - hole.head > _MOST_LOST:
+            raise SetupError(
+                f"documents of {subject!r} know version {hole.seen}: no schema had so many, look"
+                " which documents say so"
+            )
+        last = hole.seen + 1
+        lost = self._stamps.most_positions(subject, hole.head)
+        if not hole.head:
+            # Of an answer that was lost, or of somebody else's version, the loop reads the end.
+            nothing = SchemaVersion(subject, 0, (), (), stored_time(self._tools.clock()))
+            self._versions.insert(renumbered(nothing, last, lost, nothing.created_at) or nothing)
+        more = True
+        while more:
+            head, more = self._subject(subject).register_by_hand(
+                lambda head, now: renumbered(head, last, lost, now)
+            )
+        return head
 
     def _keeps_out(self, subject: str) -> str | None:
         """The guard that keeps out a subject without a head here, as far as that is known."""
         if guard := self._too_long(subject):
             return guard
+        if subject in self._seen:
+            return "hole"
         return "subjects" if self._listed.keeps_out(subject) else None
 
     def _too_long(self, subject: str) -> str | None:

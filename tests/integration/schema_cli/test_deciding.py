@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pymongo import MongoClient
+from pymongo.database import Database
+
 from consumer.clock import utc_now
+from consumer.doctor import schemas
+from tests.doctoring import patient, settings_of
 from tests.schema_shell import Document, Shell, event, post
-from tests.service import Client, eventually
+from tests.service import Client, eventually, running_service
 
 IDS = [f"6f1b9a2e-0d0c-4f57-9a0c-0242ac12000{n}" for n in range(3)]
 
@@ -135,3 +140,42 @@ def test_a_process_that_does_not_know_retired_fields_keeps_them_from_being_made(
     assert (status, "old one" in err) == (1, True)
     assert shell.json("list")["subjects"][0]["version"] == 1
     assert shell("retire", "contact.created", "a", "--dry-run")[0] == 0
+
+
+def test_lost_versions_are_named_everywhere_and_gone_behind(
+    mongod_uri: str, database: Database[Document], shell: Shell
+) -> None:
+    with running_service(mongod_uri, database.name) as service:
+        post(service, *(event(n, "evolving", **{f"f{n}": n}) for n in range(4)))
+    shell("backfill")
+    # A backup of the versions is restored beside newer events.
+    database["schema_versions"].delete_many({"_id.version": {"$gt": 2}})
+
+    with running_service(mongod_uri, database.name) as service:
+        eventually(lambda: not service.get("/readyz").json["schemas"]["ok"], 60)
+        ready = service.get("/readyz")
+        assert post(service, event(10, "evolving", new=1)) == [(200, 2)]
+        stored = documents(shell)["e10"]
+        assert (stored["new"], stored["_meta"]["untracked"]) == (1, 1)
+        named = 'schema "evolving" ends with version 2, but documents know version 4'
+        assert ready.status == 200
+        assert named in ready.json["schemas"]["detail"]
+        settings = settings_of(mongodb_uri=mongod_uri, mongodb_database=database.name)
+        with MongoClient[Document](mongod_uri) as client:
+            found = list(schemas.examine(patient(settings=settings, client=client)))
+        assert [(check.status, named in check.finding) for check in found] == [("fail", True)]
+        assert "schema renumber evolving" in found[0].advice
+
+        assert shell.json("renumber", "evolving", "--dry-run") == {
+            "subject": "evolving", "head": 2, "seen": 4, "version": None,
+        }  # fmt: skip
+        assert "renumber" in shell("retire", "evolving", "f0")[2]
+        assert shell.json("renumber", "evolving")["version"] == 5
+        eventually(lambda: service.get("/readyz").json["schemas"]["ok"], 60)
+        assert post(service, event(11, "evolving", new=1)) == [(200, 6)]
+
+    numbers = [each["_id"]["version"] for each in database["schema_versions"].find().sort("_id")]
+    assert numbers == [1, 2, 3, 4, 5, 6]
+    assert shell.json("renumber", "evolving") == {
+        "subject": "evolving", "head": None, "seen": None, "version": None,
+    }  # fmt: skip

@@ -1,0 +1,28 @@
+"""Find schemas that lost versions which documents know, as where a backup was restored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from consumer.doctor.check import Check, Patient
+from consumer.printable import safe
+from consumer.storage import mongo
+from consumer.storage.document_stamps import DocumentStamps
+from consumer.storage.schema_registry import SchemaRegistry
+
+NAME = "schema versions"
+_MAX_SHOWN = 20
+
+
+def examine(patient: Patient) -> Iterator[Check]:
+    if patient.client is None:
+        return
+    db = mongo.database(patient.client, patient.settings.mongodb_database)
+    registry = SchemaRegistry(db[mongo.SCHEMA_VERSIONS], stamps=DocumentStamps(db[mongo.EVENTS]))
+    registry.look_for_holes()
+    holes = sorted(registry.holes.items())
+    for subject, hole in holes[:_MAX_SHOWN]:
+        advice = f"`cxone-consumer schema renumber {subject}` goes on behind them"
+        yield Check(NAME, "fail", safe(hole.finding(subject)), safe(advice))
+    if not holes:
+        yield Check(NAME, "ok", "documents know no version that was lost")
