@@ -30,6 +30,11 @@ class Stay:
 
     entry_id: str
     because: str
+    path: Path | None = None
+
+    def told(self, shown: Callable[[Path], Path]) -> str:
+        """Why, with the path that it is about as it may be `shown`."""
+        return self.because if self.path is None else f"{to_text(shown(self.path))} {self.because}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Approval:
             else:
                 left += 1
                 if len(stays) < LISTED:
-                    stays.append(Stay(entry["_id"], because))
+                    stays.append(Stay(entry["_id"], *because))
         return Plan(draft, asked, replays, left, tuple(entries), tuple(stays), held)
 
     def register(self, plan: Plan) -> SchemaVersion | None:
@@ -138,22 +143,23 @@ def _because(
     draft: Draft,
     paths: tuple[Path, ...],
     held: dict[Path, int],
-) -> str | None:
-    """Why a held event stays; None when the approval lets it in, and then `draft` takes it in."""
+) -> tuple[str] | tuple[str, Path] | None:
+    """Why a held event stays, and the path that this is about; None when the approval lets it in,
+    and then `draft` takes it in."""
     if isinstance(event, str):
-        return event
+        return (event,)
     waits_for = {change.path for change in known.held(known.judge(event.payload))}
     for path in waits_for:
         held[path] = held.get(path, 0) + 1
     others = sorted(path for path in waits_for if paths and not _within(path, paths))
     if others:
-        return f"{to_text(others[0])} is not among the approved paths"
+        return "is not among the approved paths", others[0]
     # Also when nothing holds it any more: then its replay would register this in any case.
     before = draft.version
     guard = draft.approve(event.payload, event.id).guard
     if guard is not None and draft.judge(event.payload).held:
         draft.version = before
-        return f"the guard {guard} leaves no room for it"
+        return (f"the guard {guard} leaves no room for it",)
     return None
 
 

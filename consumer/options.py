@@ -113,7 +113,8 @@ def redaction(settings: Settings) -> Redaction:
     of_all = [subjects.pop(ALL, frozenset()), _paths(settings.cxone_redact, "CXONE_REDACT")]
     if settings.cxone_schema_scope == "collection":
         of_all.append(subjects.get(COLLECTION_SUBJECT, frozenset()))
-    return Redaction(frozenset().union(*of_all), subjects, settings.cxone_id_field)
+    together = COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None
+    return Redaction(frozenset().union(*of_all), subjects, settings.cxone_id_field, together)
 
 
 def _paths(texts: Collection[str], where: str) -> Paths:

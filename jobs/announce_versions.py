@@ -13,6 +13,7 @@ import structlog
 from consumer.datadog.notices import notice
 from consumer.datadog.outlet import Outlet
 from consumer.datadog.points import Common
+from consumer.redaction import Redaction
 from consumer.schema.model import SchemaVersion
 from consumer.storage.announcements import Announcements, Watermark
 from jobs.run import JobRun
@@ -37,12 +38,14 @@ class AnnounceVersions:
         announcements: Announcements,
         outlet: Outlet,
         common: Common,
+        masks: Redaction,
         clock: Callable[[], datetime],
     ) -> None:
         self._newest = newest
         self._announcements = announcements
         self._outlet = outlet
         self._common = common
+        self._masks = masks
         self._clock = clock
 
     def __call__(self, run: JobRun) -> dict[str, Any]:
@@ -81,7 +84,8 @@ class AnnounceVersions:
         fresh = [version for version in versions if version.created_at > now - _TELLABLE]
         if not fresh:
             return mark, True
-        reply = self._outlet.post(notice(fresh, self._common), run.stopping, _SECONDS_AN_EVENT)
+        event = notice(fresh, self._common, self._masks)
+        reply = self._outlet.post(event, run.stopping, _SECONDS_AN_EVENT)
         if reply.meaning in ("accepted", "bad", "too_large"):
             if reply.meaning != "accepted":
                 log.warning("Datadog refused an event", subject=versions[-1].subject)

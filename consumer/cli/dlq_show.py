@@ -30,6 +30,7 @@ from consumer.letters.views import (
 )
 from consumer.printable import safe
 from consumer.redaction import MaskedBody, Redaction
+from consumer.redaction.changes import masked_documents
 from consumer.storage.dead_letters import UNRESOLVED
 
 _SHOWN_BYTES = 4096
@@ -71,9 +72,9 @@ def show(
     out.print(table(("field", "value"), rows, title=f"Dead letter {entry['_id']}"))
     for attempt in entry["history"]:
         out.print(safe(_attempt(attempt)), soft_wrap=True)
-    for change in entry.get("changes") or []:
+    for change in _changes(entry.get("changes") or [], entry, masks):
         out.print(safe(f"held for: {change_text(change)}"), soft_wrap=True)
-    for change in found.changes:
+    for change in _changes(found.changes, entry, masks):
         word = "would be held for" if found.held else "would change"
         out.print(safe(f"{word}: {change_text(change)}"), soft_wrap=True)
     if entry["status"] in UNRESOLVED:
@@ -86,9 +87,8 @@ def show(
 
 
 def _changes(changes: Iterable[Entry], entry: Entry, masks: Redaction) -> list[Entry]:
-    """Changes as stored, without the id of the event that causes them where ids are masked."""
-    kind = entry.get("event_type")
-    return [{**each, "caused_by": masks.event_id(each.get("caused_by"), kind)} for each in changes]
+    """Changes as stored, without what is masked."""
+    return masked_documents(changes, masks, entry.get("event_type"))
 
 
 def _advice(found: Diagnosis, entry_id: str) -> str:

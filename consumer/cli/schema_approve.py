@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.schema_changes import document, print_changes
 from consumer.cli.schema_parts import AsJson, Subject, Yes, confirmed, head_of, opened
 from consumer.printable import safe
+from consumer.redaction import Redaction
 from consumer.redaction.changes import masked
 from consumer.schema.model import Change
 from consumer.schema.paths import Path, from_text, to_text
@@ -47,15 +49,15 @@ def approve(
         plan = approval.plan(subject, paths)
         changes = masked(plan.draft.changes, parts.hidden, subject)
         if not as_json:
-            _show(plan, changes)
+            _show(plan, changes, parts.hidden)
         wanted = not plan.is_empty and confirmed("Register and replay?", yes)
         if wanted:
-            parts.record("schema approve", **_deed(plan))
+            parts.record("schema approve", **_deed(plan, changes))
         done, results = _carry_out(approval, plan) if wanted else (None, [])
     stays = [result for result in results if not result["resolved"]]
     if as_json:
         told = {"applied": wanted, "registered": done, "results": results}
-        print_json({**_document(plan, changes), **told})
+        print_json({**_document(plan, changes, parts.hidden), **told})
     elif wanted:
         _tell(plan, done, results)
     elif not plan.is_empty:
@@ -70,8 +72,8 @@ def _paths(texts: list[str]) -> list[Path]:
         raise typer.BadParameter(str(error), param_hint="--path") from error
 
 
-def _deed(plan: Plan) -> dict[str, object]:
-    changed = [to_text(change.path) for change in plan.draft.changes]
+def _deed(plan: Plan, changes: Sequence[Change]) -> dict[str, object]:
+    changed = [to_text(change.path) for change in changes]
     return {
         "subject": plan.draft.subject,
         "version": plan.draft.at,
@@ -103,7 +105,20 @@ def _carry_out(approval: Approval, plan: Plan) -> tuple[int | None, list[dict[st
     return version.number if version else None, results
 
 
-def _show(plan: Plan, changes: Sequence[Change]) -> None:
+def _held(plan: Plan, masks: Redaction) -> dict[str, int]:
+    """How many deliveries each held path keeps waiting."""
+    counts: Counter[str] = Counter()
+    for path, count in sorted(plan.held.items()):
+        counts[to_text(masks.path(path, plan.draft.subject))] += count
+    return counts
+
+
+def _stays(plan: Plan, masks: Redaction) -> list[tuple[str, str]]:
+    shown = partial(masks.path, subject=plan.draft.subject)
+    return [(stay.entry_id, stay.told(shown)) for stay in plan.stays]
+
+
+def _show(plan: Plan, changes: Sequence[Change], masks: Redaction) -> None:
     out = console()
     subject = plan.draft.subject
     if plan.draft.is_new:
@@ -116,13 +131,13 @@ def _show(plan: Plan, changes: Sequence[Change]) -> None:
     else:
         out.print(safe(f"Nothing to approve for {subject}."))
     if plan.left:
-        stays = [(stay.entry_id, stay.because) for stay in plan.stays[:_SHOWN]]
+        stays = _stays(plan, masks)[:_SHOWN]
         title = f"Stay held: {plan.left:,}"
         out.print(table(("dead letter", "because"), stays, title=title))
         if plan.left > len(stays):
             out.print(f"and {plan.left - len(stays):,} more")
     if plan.paths and plan.left:
-        waits = [(to_text(path), count) for path, count in sorted(plan.held.items())]
+        waits = list(_held(plan, masks).items())
         out.print(table(("held path", "deliveries"), waits, title="What can be approved"))
 
 
@@ -139,7 +154,7 @@ def _tell(plan: Plan, version: int | None, results: list[dict[str, Any]]) -> Non
         out.print(table(("dead letter", "reason", "error"), stays[:_SHOWN], title="Stay"))
 
 
-def _document(plan: Plan, changes: Sequence[Change]) -> dict[str, Any]:
+def _document(plan: Plan, changes: Sequence[Change], masks: Redaction) -> dict[str, Any]:
     return {
         "subject": plan.draft.subject,
         "at": plan.draft.at,
@@ -147,6 +162,6 @@ def _document(plan: Plan, changes: Sequence[Change]) -> dict[str, Any]:
         "replays": plan.replays,
         "entries": list(plan.entries),
         "left": plan.left,
-        "stays": [{"id": stay.entry_id, "because": stay.because} for stay in plan.stays],
-        "held_paths": {to_text(path): count for path, count in sorted(plan.held.items())},
+        "stays": [{"id": _id, "because": because} for _id, because in _stays(plan, masks)],
+        "held_paths": _held(plan, masks),
     }

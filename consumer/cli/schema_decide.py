@@ -14,6 +14,8 @@ from consumer.cli.schema_changes import document, print_changes
 from consumer.cli.schema_parts import AsJson, Parts, Subject, head_of, opened
 from consumer.clock import utc_now
 from consumer.printable import safe
+from consumer.redaction import Redaction
+from consumer.redaction.changes import masked
 from consumer.schema import by_hand
 from consumer.schema.model import Change, SchemaVersion
 from consumer.schema.origin import leaving_of
@@ -56,7 +58,7 @@ def retire(
         leaving = leaving_of(retired, told.after, defaults, told.after.number)
         events = parts.core.database[mongo.EVENTS]
         filled = filled_documents(events, subject, leaving, _COUNT_SECONDS) if leaving else (0, 0)
-    names = [to_text(field.path) for field in retired.values()]
+    names = [to_text(parts.hidden.path(field.path, subject)) for field in retired.values()]
     facts = {
         "fields": names,
         "documents": None if filled is None else filled[0] - filled[1],
@@ -94,7 +96,7 @@ def unmap(
     with opened(ctx) as parts:
         told = _decide(parts, subject, _object(_path(path)), by_hand.unmap, dry_run)
     back = [
-        to_text(now.path)
+        to_text(parts.hidden.path(now.path, subject))
         for was, now in zip(told.before.fields, told.after.fields, strict=False)
         if was.absorbed is not None and now.absorbed is None
     ]
@@ -143,17 +145,24 @@ class _Told:
     before: SchemaVersion
     after: SchemaVersion
     path: Path
+    masks: Redaction
     applied: bool
     new: bool
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        return self.after.changes if self.after is not self.before else ()
+        if self.after is self.before:
+            return ()
+        return masked(self.after.changes, self.masks, self.after.subject)
+
+    @property
+    def place(self) -> str:
+        return to_text(self.masks.path(self.path, self.after.subject))
 
     def document(self) -> dict[str, Any]:
         return {
             "subject": self.after.subject,
-            "path": to_text(self.path),
+            "path": self.place,
             "version": self.after.number,
             "changes": [document(change) for change in self.changes],
             "applied": self.applied,
@@ -163,7 +172,7 @@ class _Told:
     def show(self) -> None:
         subject = self.after.subject
         if not self.changes:
-            console().print(safe(f"{subject}: {to_text(self.path)} is so already."))
+            console().print(safe(f"{subject}: {self.place} is so already."))
             return
         would = "" if self.applied else "would be "
         print_changes(console(), self.changes, f"{subject} {would}version {self.after.number}")
@@ -176,14 +185,15 @@ def _decide(parts: Parts, subject: str, path: Path, decide: Decide, dry_run: boo
     head = head_of(parts.core, subject)
     made = decide(head, path, utc_now())
     if made is None:
-        return _Told(head, head, path, applied=True, new=False)
+        return _Told(head, head, path, parts.hidden, applied=True, new=False)
     if dry_run:
-        return _Told(head, made, path, applied=False, new=False)
+        return _Told(head, made, path, parts.hidden, applied=False, new=False)
+    shown = to_text(parts.hidden.path(path, subject))
     what = "retire" if decide is by_hand.retire else "unmap"
-    parts.record(f"schema {what}", subject=subject, version=head.number, path=to_text(path))
+    parts.record(f"schema {what}", subject=subject, version=head.number, path=shown)
     stored_format.require(parts.core.database, _FORMAT)
     after, new = parts.core.registry.change(subject, lambda head, now: decide(head, path, now))
-    return _Told(head, after, path, applied=True, new=new)
+    return _Told(head, after, path, parts.hidden, applied=True, new=new)
 
 
 def _list(what: str, names: list[str]) -> None:

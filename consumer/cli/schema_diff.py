@@ -49,7 +49,7 @@ def diff(
             replace(step, changes=masked(step.changes, masks, subject))
             for step in parts.core.registry.steps(subject, older, newer)
         ]
-    changes = compare(before, after)
+    changes = masked(compare(before, after), masks, subject)
     if as_json:
         print_json(
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,8 @@ from consumer.cli.console import console, print_json
 from consumer.cli.schema_changes import document, path_texts, print_changes
 from consumer.cli.schema_parts import AsJson, opened
 from consumer.printable import safe
+from consumer.redaction import Redaction
+from consumer.redaction.changes import masked
 from consumer.trial import Trial, Trials
 
 _SHOWN = 50
@@ -34,12 +37,21 @@ def explain(
     bodies = read_bodies([file])
     with opened(ctx) as parts:
         trials = Trials(parts.core.registry, parts.parser, parts.one_subject)
-        results = [trials.deliver(body) for body in bodies]
+        results = [_masked(trials.deliver(body), parts.hidden) for body in bodies]
     if as_json:
         print_json([{"body": n, **_document(each)} for n, each in enumerate(results, start=1)])
     else:
         _show(results)
     return 0 if all(each.end == "stored" for each in results) else 1
+
+
+def _masked(trial: Trial, masks: Redaction) -> Trial:
+    return replace(
+        trial,
+        event_id=masks.event_id(trial.event_id, trial.subject),
+        changes=masked(trial.changes, masks, trial.subject),
+        held=masked(trial.held, masks, trial.subject),
+    )
 
 
 def _show(results: list[Trial]) -> None:

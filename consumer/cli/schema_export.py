@@ -13,6 +13,7 @@ from consumer.cli.console import error_console, print_json
 from consumer.cli.schema_parts import Number, Subject, opened, version_of
 from consumer.errors import SetupError
 from consumer.printable import safe
+from consumer.redaction.changes import without_hidden
 from consumer.schema.export import json_schema, mongo_validator
 from consumer.schema.paths import to_text
 
@@ -45,7 +46,9 @@ def export(
     that holds others too.
     """
     with opened(ctx) as parts:
-        version = version_of(parts.core, subject, number)
+        whole = version_of(parts.core, subject, number)
+        version = without_hidden(whole, parts.hidden)
+        hidden = len(whole.live) - len(version.live)
     defaults = parts.policy.of(subject).defaults
     left_out: list[str] = []
     if form is Format.MONGODB:
@@ -54,6 +57,8 @@ def export(
     else:
         schema = json_schema(version, defaults)
     err = error_console()
+    if hidden:
+        err.print(f"left out, for CXONE_REDACT hides their names: {hidden:,} fields")
     for path in left_out:
         err.print(safe(f"left out, for a validator cannot speak of it: {path}"), soft_wrap=True)
     if out_file is not None:

@@ -13,6 +13,8 @@ from consumer.cli.schema_parts import AsJson, Yes, confirmed, opened
 from consumer.errors import Rejected, SetupError
 from consumer.learning import Learning
 from consumer.printable import safe
+from consumer.redaction import Redaction
+from consumer.redaction.changes import masked
 
 _SHOWN = 20
 
@@ -43,7 +45,7 @@ def learn(
             _refuse(faults)
         _check_room(learning, parts.core.registry.subjects(), parts.policy.guards.subjects)
         if not as_json:
-            _show(learning)
+            _show(learning, parts.hidden)
         wanted = learning.is_new and confirmed("Register this?", yes)
         if wanted:
             subjects = [name for name, draft in learning.drafts.items() if draft.is_new]
@@ -56,7 +58,10 @@ def learn(
                     {
                         "subject": subject,
                         "at": draft.at,
-                        "changes": [document(change) for change in draft.changes],
+                        "changes": [
+                            document(change)
+                            for change in masked(draft.changes, parts.hidden, subject)
+                        ],
                         "guards": sorted(learning.guards.get(subject, ())),
                         "registered": registered.get(subject),
                     }
@@ -93,12 +98,12 @@ def _check_room(learning: Learning, known: dict[str, int], limit: int) -> None:
         )
 
 
-def _show(learning: Learning) -> None:
+def _show(learning: Learning, masks: Redaction) -> None:
     out = console()
     for subject, draft in learning.drafts.items():
         if draft.is_new:
             title = f"Would become version {draft.at + 1} of {subject}"
-            print_changes(out, draft.changes, title)
+            print_changes(out, masked(draft.changes, masks, subject), title)
         else:
             out.print(safe(f"{subject}: nothing new."))
         for guard in sorted(learning.guards.get(subject, ())):

@@ -25,7 +25,7 @@ def show(
     facts = _facts(parts, version)
     defaults = parts.policy.of(subject).defaults
     if as_json:
-        print_json({**facts, "fields": field_documents(version, defaults)})
+        print_json({**facts, "fields": field_documents(version, defaults, parts.hidden)})
         return
     out = console()
     guards = facts["guards"]
@@ -43,7 +43,7 @@ def show(
         ("versions an hour", f"at most {guards['versions_per_hour']}"),
     ]
     out.print(table(("", ""), [row for row in rows if row[1] is not None]))
-    out.print(tree(version, defaults))
+    out.print(tree(version, defaults, parts.hidden))
 
 
 def _facts(parts: Parts, version: SchemaVersion) -> dict[str, Any]:
@@ -53,7 +53,11 @@ def _facts(parts: Parts, version: SchemaVersion) -> dict[str, Any]:
         "version": version.number,
         "created_at": version.created_at,
         "newest_fillable": version.newest_fillable,
-        "maps": [to_text(field.path) for field in version.live if field.path[-1] == ANY_KEY],
+        "maps": [
+            to_text(parts.hidden.path(field.path, version.subject))
+            for field in version.live
+            if field.path[-1] == ANY_KEY
+        ],
         "contract": asdict(policy.contract),
         "defaults": _kind(policy.defaults),
         "beyond_the_bound": 0 if policy.defaults.nothing else _beyond(version, policy.defaults),

@@ -9,6 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from consumer.printable import safe
+from consumer.redaction import Redaction
 from consumer.schema.fillable import Fill, fills
 from consumer.schema.model import Field, SchemaVersion
 from consumer.schema.paths import ANY_KEY, Path, to_text
@@ -19,7 +20,7 @@ BEYOND = "beyond the bound"
 _SHOWN_CHARACTERS = 60
 
 
-def tree(version: SchemaVersion, defaults: Defaults) -> Tree:
+def tree(version: SchemaVersion, defaults: Defaults, masks: Redaction) -> Tree:
     """The live fields, each under its parent, in the order they were found."""
     filling = fills(version, defaults)
     root = Tree(Text(safe(f"{version.subject}, version {version.number}"), style="bold"))
@@ -27,18 +28,26 @@ def tree(version: SchemaVersion, defaults: Defaults) -> Tree:
     live = [numbered for numbered in enumerate(version.fields) if numbered[1].absorbed is None]
     # A parent stands before its children nearly always; not after a map was made above it.
     for position, field in sorted(live, key=lambda numbered: len(numbered[1].path)):
-        label = _label(field, filling.get(position), defaults)
+        name = to_text(masks.path(field.path, version.subject)[-1:])
+        label = _label(name, field, filling.get(position), defaults)
         places[field.path] = places[field.path[:-1]].add(label)
     return root
 
 
-def field_documents(version: SchemaVersion, defaults: Defaults) -> list[dict[str, Any]]:
+def field_documents(
+    version: SchemaVersion, defaults: Defaults, masks: Redaction
+) -> list[dict[str, Any]]:
     """The fields for programs; `default` and `default_from` only where one is ever filled: the
     latter is `mapping`, `typed`, `null`, or says why nothing is filled after all."""
     filling = fills(version, defaults)
     documents: list[dict[str, Any]] = []
     for position, field in enumerate(version.fields):
-        document: dict[str, Any] = {**field.to_document(), "text": to_text(field.path)}
+        path = masks.path(field.path, version.subject)
+        document: dict[str, Any] = {
+            **field.to_document(),
+            "path": list(path),
+            "text": to_text(path),
+        }
         if (fill := filling.get(position)) is not None:
             document["default"] = None if fill.beyond else fill.value
             document["default_from"] = _source(field, fill, defaults)
@@ -60,8 +69,8 @@ def unmatched(version: SchemaVersion, defaults: Defaults) -> list[Path]:
     return [path for path in defaults.values if path not in known]
 
 
-def _label(field: Field, fill: Fill | None, defaults: Defaults) -> Text:
-    label = Text(safe(to_text(field.path[-1:])), style="bold")
+def _label(name: str, field: Field, fill: Fill | None, defaults: Defaults) -> Text:
+    label = Text(safe(name), style="bold")
     label.append(f"  {_types(field)}", style="not bold cyan")
     label.append(f"  since {field.since}", style="not bold")
     if field.path[-1] == ANY_KEY:

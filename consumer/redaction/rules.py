@@ -9,7 +9,8 @@ from typing import Any
 from consumer.redaction.body import MOST, mask, masked_text
 from consumer.redaction.masked import MASK, MaskedBody
 from consumer.redaction.paths import Paths, below, inside, met, pointer
-from consumer.schema.paths import RESERVED
+from consumer.schema.maps import is_personal
+from consumer.schema.paths import ANY_KEY, RESERVED, Path, is_key, to_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Redaction:
     subjects: Mapping[str, Paths] = field(default_factory=dict)
     # Where the event id stands: a key, or a JSON Pointer. It is shown in more places than payloads.
     id_field: str = "id"
+    # The one subject of all types, where they evolve together: what any of them hides is hidden.
+    together: str | None = None
 
     def __bool__(self) -> bool:
         return bool(self._paths(None))
@@ -67,8 +70,27 @@ class Redaction:
                 return None if event_id is None else MASK
         return event_id
 
+    def path(self, path: Path, subject: str | None = None) -> Path:
+        """The path of a field, without the keys below a value that is hidden: they are part of it;
+        nor those that name a person, wherever they stand."""
+        paths = self._paths(subject)
+        if not paths:
+            return path
+        shown = []
+        for segment in path:
+            if not is_key(segment):
+                shown.append(segment)
+                paths = below(paths, ANY_KEY) if segment == ANY_KEY and not met(paths) else paths
+                continue
+            key = to_key(segment)
+            is_data = met(paths) or (ANY_KEY,) in paths or is_personal(key)
+            shown.append(MASK if is_data else segment)
+            if not met(paths):
+                paths = below(paths, key)
+        return tuple(shown)
+
     def _paths(self, subject: str | None) -> Paths:
-        if subject is None:
+        if subject is None or subject == self.together:
             return self.general.union(*self.subjects.values())
         return self.general | self.subjects.get(subject, frozenset())
 

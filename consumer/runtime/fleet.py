@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
@@ -51,7 +52,7 @@ def masks_of_all(settings: Settings, processes: Iterable[Document]) -> Redaction
         for each in rules.get("subjects", ()):
             subject = str(each["subject"])
             subjects[subject] = subjects.get(subject, frozenset()) | _paths(each["paths"])
-    return Redaction(frozenset(general), subjects, found.id_field)
+    return replace(found, general=frozenset(general), subjects=subjects)
 
 
 def differences(settings: Settings, processes: Iterable[Document]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from consumer.datadog.outlet import outlet
 from consumer.options import (
     datadog_account,
     dead_letter_retention,
+    redaction,
     report_common,
     retry_basis,
     shared_secrets,
@@ -85,6 +86,7 @@ def periodic(
         announcements=Announcements(database[mongo.REPORTS], database[mongo.SCHEMA_VERSIONS]),
         outlet=way_out,
         common=fleet,
+        masks=redaction(settings),
         clock=clock,
     )
     drain = DrainSpool(

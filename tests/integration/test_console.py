@@ -153,6 +153,45 @@ def test_a_deed_needs_the_token_of_its_session(visitor: Visitor) -> None:
     assert visitor.get("").status == 303
 
 
+@pytest.mark.parametrize("hides", [False, True])
+def test_names_below_masked_fields_are_on_no_page(
+    mongod_uri: str, database: Database[dict[str, object]], hides: bool
+) -> None:
+    bodies = [
+        b'{"id":"1","type":"t","n":1}',
+        b'{"id":"2","type":"t","seats":{"Wilhelmina":{"n":1}}}',
+    ]
+    with visiting(mongod_uri, database.name) as before:
+        assert [before.post_webhook(body).status for body in bodies] == [200, 200]
+    settings = {"cxone_on_new_field": "hold", **({"cxone_redact": "seats"} if hides else {})}
+    with visiting(mongod_uri, database.name, **settings) as visitor:
+        held = b'{"id":"3","type":"t","seats":{"Wilhelmina":{"x":1}},"new":1}'
+        assert visitor.post_webhook(held).status == 202
+        visitor.log_in()
+        (letter,) = database["dead_letter_queue"].find()
+        pages = {
+            path: visitor.get(path).body.decode()
+            for path in (
+                "",
+                "/schemas/subject?name=t",
+                "/schemas/subject?name=t&tab=versions",
+                "/schemas/subject?name=t&tab=compare",
+                "/schemas/held?name=t",
+                "/schemas/export?name=t",
+                "/schemas/export?name=t&format=mongodb",
+                f"/dead-letters/one?id={letter['_id']}",
+            )
+        }
+        form = {"name": "t", "at": "2", "csrf": visitor.csrf()}
+        form["changes"] = re.findall(r'"changes" value="(\w+)"', pages["/schemas/held?name=t"])[0]
+        assert visitor.post("/schemas/held", form).status == 303
+        pages["/audit"] = visitor.get("/audit").body.decode()
+
+    shown = [path for path, page in pages.items() if "Wilhelmina" in page]
+    assert shown == ([] if hides else list(pages))
+    assert all("seats" in page for page in pages.values())
+
+
 def test_nothing_is_approved_without_the_token_of_the_session_or_for_another_site(
     visitor: Visitor, database: Database[dict[str, object]]
 ) -> None:

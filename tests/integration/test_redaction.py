@@ -186,6 +186,57 @@ def test_ids_that_caused_a_version_are_masked_where_ids_are(
     assert not any(PERSON in text for text in hidden)
 
 
+IN_OBJECT = b'{"id":"%d","type":"t","seats":{"%b":{"n":1}},"n":%b}'
+
+
+@pytest.fixture
+def named(mongod_uri: str, database: Db, here: Bench) -> str:
+    """A person's name below `seats` in two versions, in a map, and in a held delivery; its id."""
+    here.receive(b'{"id":"1","type":"t","n":1}')
+    here.receive(IN_OBJECT % (2, PERSON.encode(), b"1"))
+    here.receive(b'{"id":"3","type":"t","seats":{"%b":{"%b":1}}}' % (2 * (PERSON.encode(),)))
+    hold = bench(mongod_uri, database, cxone_on_new_field="hold")
+    hold.receive(b'{"id":"4","type":"t","seats":{"%b2":1},"new":1}' % PERSON.encode())
+    hold.core.close()
+    return str(here.letter()["_id"])
+
+
+def told(command: Command, entry_id: str, sample: Path) -> dict[str, str]:
+    """What each command says that shows names of fields, on both streams."""
+    lines = [
+        ["schema", "list"],
+        ["schema", "show", "t"],
+        ["schema", "diff", "t", "0..3"],
+        ["schema", "diff", "t", "0..3", "--net"],
+        ["schema", "explain", str(sample)],
+        ["schema", "learn", str(sample)],
+        ["schema", "approve", "t"],
+        ["schema", "approve", "t", "--path", "n"],
+        ["schema", "retire", "t", "seats", "--dry-run"],
+        ["dlq", "show", entry_id],
+    ]
+    calls = [*lines, *([*line, "--json"] for line in lines), ["schema", "export", "t", "--json"]]
+    calls.append(["schema", "export", "t", "--format", "mongodb"])
+    return {" ".join(call): "".join(command(*call)[1:]) for call in calls}
+
+
+def test_names_below_masked_fields_are_shown_nowhere(
+    named: str, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CXONE_ON_NEW_FIELD", "hold")
+    sample = tmp_path / "sample.json"
+    sample.write_bytes(IN_OBJECT % (5, PERSON.encode() + b"3", b'{"x":1}'))
+    open_to_all = told(command, named, sample)
+    monkeypatch.setenv("CXONE_REDACT", "seats")
+
+    hidden = told(command, named, sample)
+
+    silent = [call for call, text in open_to_all.items() if PERSON not in text]
+    assert silent == ["schema list", "schema list --json"]
+    assert {call: text for call, text in hidden.items() if PERSON in text} == {}
+    assert all("seats" in text for call, text in hidden.items() if call not in silent)
+
+
 def until_logged(capfd: pytest.CaptureFixture[str], word: str) -> str:
     """What was logged up to a line with this word, which is written beside the request."""
     logged, ends = "", time.monotonic() + 30

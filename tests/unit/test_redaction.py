@@ -14,6 +14,7 @@ from consumer.errors import SetupError
 from consumer.hexdump import hexdump
 from consumer.options import redaction
 from consumer.redaction import MASK, Redaction, read_paths
+from consumer.schema.paths import from_text, to_text
 
 RULES = Redaction(read_paths(["name", "customer.email", "**.phone", "calls[].ip", "tags.*.owner"]))
 SECRET = "Wilhelmina"
@@ -145,6 +146,43 @@ def test_large_hostile_bodies_are_given_up_where_they_cannot_be_read(
 
     assert masked.fault is not None
     assert masked.fault < 3000
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("customer.email", "customer.email"),
+        ("customer.email.work", 'customer.email."********"'),
+        ("a.b[].phone.x[].y", 'a.b[].phone."********"[]."********"'),
+        ("calls[].ip.v4", 'calls[].ip."********"'),
+        ("CUSTOMER.EMAIL.work", 'CUSTOMER.EMAIL."********"'),
+        ("tags.*.owner.x", 'tags.*.owner."********"'),
+        ("tags.blue.owner", "tags.blue.owner"),
+        ("name.*.x", 'name.*."********"'),
+        ('o."user5@example.com".role', 'o."********".role'),
+        ("o.other", "o.other"),
+    ],
+)
+def test_names_below_what_is_hidden_are_hidden_and_those_of_people(path: str, shown: str) -> None:
+    assert to_text(RULES.path(from_text(path), "t")) == shown
+
+
+def test_entries_that_a_star_hides_are_hidden_with_their_keys() -> None:
+    rules = Redaction(read_paths(["seats.*"]))
+
+    assert to_text(rules.path(("seats", "Ann", "n"))) == 'seats."********"."********"'
+    assert rules.path(("other", "Ann")) == ("other", "Ann")
+
+
+def test_without_rules_every_name_is_shown() -> None:
+    assert Redaction().path(("o", "user5@example.com")) == ("o", "user5@example.com")
+
+
+def test_where_all_types_are_one_subject_it_hides_what_any_of_them_does() -> None:
+    rules = Redaction(subjects={"t": read_paths(["customer"])}, together="events")
+
+    assert rules.path(("customer", "name"), "events") == ("customer", MASK)
+    assert rules.path(("customer", "name"), "other") == ("customer", "name")
 
 
 def test_stored_documents_are_masked_with_what_they_keep_aside() -> None:

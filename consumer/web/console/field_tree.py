@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from consumer.redaction import Redaction
 from consumer.schema.fillable import Fill, fills
 from consumer.schema.model import Field, SchemaVersion
 from consumer.schema.paths import ANY_KEY, Path, to_text
@@ -33,7 +34,11 @@ class FieldRow:
 
 
 def field_rows(
-    version: SchemaVersion, defaults: Defaults, sent: Mapping[Path, int], looked_at: int
+    version: SchemaVersion,
+    defaults: Defaults,
+    sent: Mapping[Path, int],
+    looked_at: int,
+    masks: Redaction,
 ) -> list[FieldRow]:
     """The live fields, children under their parents in the order they were found."""
     children: dict[Path, list[Field]] = {}
@@ -42,7 +47,12 @@ def field_rows(
     filling = fills(version, defaults)
     filled = {version.fields[position].path: fill for position, fill in filling.items()}
     return [
-        _row(field, filled.get(field.path), sent[field.path] / looked_at if looked_at else None)
+        _row(
+            field,
+            masks.path(field.path, version.subject),
+            filled.get(field.path),
+            sent[field.path] / looked_at if looked_at else None,
+        )
         for field in _walk(children, ())
     ]
 
@@ -53,11 +63,11 @@ def _walk(children: Mapping[Path, list[Field]], parent: Path) -> Iterator[Field]
         yield from _walk(children, field.path)
 
 
-def _row(field: Field, fill: Fill | None, sent: float | None) -> FieldRow:
+def _row(field: Field, shown: Path, fill: Fill | None, sent: float | None) -> FieldRow:
     types = sorted(field.types.items(), key=lambda item: item[1])
     return FieldRow(
-        name=to_text(field.path[-1:]),
-        path=to_text(field.path),
+        name=to_text(shown[-1:]),
+        path=to_text(shown),
         depth=min(len(field.path) - 1, 8),
         types=tuple((name, since if since > field.since else None) for name, since in types),
         since=field.since,

@@ -78,7 +78,7 @@ def test_with_paths_only_deliveries_whose_held_changes_are_all_approved_are_repl
     plan, resolved = house.approve(paths=("agent",))
 
     assert (plan.replays, plan.left, resolved) == (1, 2, [True])
-    assert [stay.because for stay in plan.stays] == ["a is not among the approved paths"] * 2
+    assert [stay.told(tuple) for stay in plan.stays] == ["a is not among the approved paths"] * 2
     assert statuses(database) == {"one": "resolved", "two": "held", "three": "held"}
     plan, _ = house.approve(paths=("a", "agent.team"))
     assert plan.left == 0
@@ -140,7 +140,7 @@ def test_an_entry_that_is_read_differently_now_stays(
     plan = after_restart.approval.plan(S)
 
     assert (plan.is_empty, plan.left) == (True, 3)
-    assert "kind" in plan.stays[0].because
+    assert "kind" in plan.stays[0].told(tuple)
 
 
 def test_a_delivery_that_was_corrected_and_is_held_now_is_approved_as_corrected(

@@ -14,6 +14,7 @@ import pytest
 from consumer.clock import utc_now
 from consumer.datadog.logged import LogSender
 from consumer.errors import StoreUnavailable
+from consumer.redaction import Redaction, read_paths
 from consumer.schema.jsontypes import INTEGER, STRING
 from consumer.schema.model import Change, SchemaVersion
 from consumer.storage.announcements import Announcements
@@ -52,6 +53,7 @@ class Announcing:
             announcements=Announcements(self.database["reports"], self.database["schema_versions"]),
             outlet=self.bench.sender,
             common=COMMON,
+            masks=Redaction(read_paths(["participants"])),
             clock=lambda: self.now,
         )
 
@@ -84,6 +86,21 @@ def test_new_versions_of_a_subject_are_one_event_with_path_types_and_class(
     assert "2: type_conflict wait integer → integer or string" in event["text"]
     assert event["alert_type"] == "warning"
     assert "event_type:contact.created" in event["tags"]
+
+
+def test_names_below_what_is_masked_are_not_sent(announcing: Announcing) -> None:
+    mentions = ("participants", "user5@example.com", "role")
+    announcing.register("t", 1, Change("field_added", mentions, None, STRING, "event"))
+    announcing.database["reports"].insert_one(
+        {"_id": "announced_versions", "told": [], "revision": 1, "fence": 1}
+    )
+
+    announcing.job()(Run())
+
+    (event,) = announcing.events
+    assert "1: field_added participants." in event["text"]
+    assert "user5" not in event["text"]
+    assert "role" not in event["text"]
 
 
 def test_event_is_not_repeated_by_the_next_run_a_restart_or_another_process(

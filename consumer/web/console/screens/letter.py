@@ -18,6 +18,7 @@ from consumer.letters.views import (
     raw,
 )
 from consumer.redaction import MaskedBody
+from consumer.redaction.changes import masked_documents
 from consumer.repairs import TABLE, repair
 from consumer.replay import Replayed
 from consumer.retry_rules import DISCARDED
@@ -53,7 +54,14 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
         "may_retry": may_retry(entry),
         "now_says": found,
         "steps": _STEPS,
-        "changes": [change_text(each) for each in found.changes or entry.get("changes") or ()],
+        "changes": [
+            change_text(each)
+            for each in masked_documents(
+                found.changes or entry.get("changes") or (),
+                parts.redaction,
+                entry.get("event_type"),
+            )
+        ],
         "repaired": repaired(parts, entry, found) if is_open else None,
         "size": len(body.raw),
         "masked": len(body.spans),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from consumer.overview import JobState, Letters, Overview
+from consumer.redaction.changes import masked
 from consumer.retry_rules import DISCARDED, RESOLVED
 from consumer.web.console.job_view import job_rows
 from consumer.web.console.parts import Parts
@@ -29,7 +31,10 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
         "letters_age": max((each.oldest_age for each in letters), default=None),
         "spool": spools(overview),
         "backfill": backfill(overview),
-        "news": parts.registry.latest(_NEWS),
+        "news": [
+            replace(step, changes=masked(step.changes, parts.redaction, step.subject))
+            for step in parts.registry.latest(_NEWS)
+        ],
         "conditions": {name: probe() for name, probe in parts.probes.items()},
         "jobs": job_rows(overview),
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from time import monotonic
@@ -46,11 +48,21 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
         "brings": masked(plan.draft.changes, parts.redaction, head.subject) if plan else (),
         "changes": _signature(plan) if plan else "",
         "chosen": {to_text(path) for path in asked},
-        "paths": sorted((to_text(path), count) for path, count in plan.held.items())
+        "paths": _choices(parts, plan) if plan else [],
+        "stays": [(stay.entry_id, stay.told(_shown(parts, plan))) for stay in plan.stays[:_SHOWN]]
         if plan
         else [],
-        "stays": plan.stays[:_SHOWN] if plan else (),
     }
+
+
+def _shown(parts: Parts, plan: Plan) -> Callable[[Path], Path]:
+    return partial(parts.redaction.path, subject=plan.draft.subject)
+
+
+def _choices(parts: Parts, plan: Plan) -> list[tuple[str, int]]:
+    """The held paths that may be chosen, for nothing hides their names, and how many wait."""
+    shown = _shown(parts, plan)
+    return sorted((to_text(at), count) for at, count in plan.held.items() if shown(at) == at)
 
 
 def act(parts: Parts, request: Request) -> Done:
@@ -65,7 +77,7 @@ def act(parts: Parts, request: Request) -> Done:
         return Done(where, "Other changes are held by now: look again.", "bad")
     if plan.is_empty:
         return Done(where, "There is nothing to approve.", "info")
-    request.record("schema approve", **_deed(plan))
+    request.record("schema approve", **_deed(parts, plan))
     try:
         version = parts.approval.register(plan)
     except SchemaMoved as error:
@@ -105,8 +117,9 @@ def _signature(plan: Plan) -> str:
     return sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def _deed(plan: Plan) -> dict[str, object]:
-    changed = (to_text(change.path) for change in plan.draft.changes)
+def _deed(parts: Parts, plan: Plan) -> dict[str, object]:
+    shown = _shown(parts, plan)
+    changed = (to_text(shown(change.path)) for change in plan.draft.changes)
     return {
         "subject": plan.draft.subject,
         "version": plan.draft.at,

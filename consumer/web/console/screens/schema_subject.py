@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from consumer.redaction.changes import masked
+from consumer.redaction.changes import masked, without_hidden
 from consumer.schema.diff import diff
 from consumer.schema.export import json_schema, mongo_validator
 from consumer.schema.model import SchemaVersion
@@ -63,6 +63,7 @@ def export(parts: Parts, request: Request) -> Download:
     version = _version(parts, head, request.query.number("version", head.number, most=10**9))
     defaults = parts.schema_policy.of(head.subject).defaults
     is_validator = request.query.get("format") == "mongodb"
+    version = without_hidden(version, parts.redaction)
     schema = mongo_validator(version, defaults).schema if is_validator else None
     document = json_schema(version, defaults) if schema is None else schema
     kind = "validator" if is_validator else "schema"
@@ -79,7 +80,9 @@ def _fields(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, An
     return {
         "version": version,
         "looked_at": len(payloads),
-        "fields": field_rows(version, defaults, presence(version, payloads), len(payloads)),
+        "fields": field_rows(
+            version, defaults, presence(version, payloads), len(payloads), parts.redaction
+        ),
     }
 
 
@@ -106,7 +109,9 @@ def _compare(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, A
     return {
         "older": older,
         "newer": newer,
-        "changes": diff(before, after) if older != newer else [],
+        "changes": masked(diff(before, after), parts.redaction, head.subject)
+        if older != newer
+        else (),
         "caused": caused,
     }
 
