@@ -17,6 +17,7 @@ Status = Literal["ok", "warn", "fail", "skip"]
 
 SETTINGS = "settings"
 MONGODB = "MongoDB"
+RIGHTS = "MongoDB rights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,11 @@ def _not_allowed(name: str, error: OperationFailure) -> Check:
 
 
 def exit_status(checks: Iterable[Check]) -> int:
-    """0 without faults, 2 when the settings are wrong, 3 when MongoDB cannot be reached, else 1."""
+    """0 without faults, 2 when the settings are wrong, 3 when MongoDB cannot be reached or refuses
+    us, else 1."""
     failed = {check.name for check in checks if check.status == "fail"}
     if SETTINGS in failed:
         return 2
-    if MONGODB in failed:
+    if failed & {MONGODB, RIGHTS}:
         return 3
     return 1 if failed else 0

@@ -11,7 +11,7 @@ import pymongo
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
-from consumer.doctor.check import Check, Patient
+from consumer.doctor.check import RIGHTS, Check, Patient
 from consumer.storage import mongo
 
 # Ours alone, made and dropped here, so that no event is touched.
@@ -70,18 +70,17 @@ def _privileges(db: Database[dict[str, Any]]) -> list[Mapping[str, Any]] | None:
 
 
 def _listed(database: str, missing: Mapping[str, Collection[str]] | None) -> Check:
-    name = "MongoDB rights"
     if missing is None:
         return Check(
-            name, "ok", "MONGODB_URI names no user, or the server does not list its rights"
+            RIGHTS, "ok", "MONGODB_URI names no user, or the server does not list its rights"
         )
     if not missing:
-        return Check(name, "ok", f"all that is needed in {database}")
+        return Check(RIGHTS, "ok", f"all that is needed in {database}")
     lacking: dict[str, list[str]] = {}
     for where, what in missing.items():
         lacking.setdefault(", ".join(what), []).append(where)
     finding = "; ".join(f"missing {what} in {', '.join(where)}" for what, where in lacking.items())
-    return Check(name, "fail", finding, f"grant the role readWrite on {database}")
+    return Check(RIGHTS, "fail", finding, f"grant the role readWrite on {database}")
 
 
 def _durable_write(

@@ -16,7 +16,7 @@ from consumer.doctor import (
     secret_use,
     way,
 )
-from consumer.doctor.check import MONGODB, Row
+from consumer.doctor.check import MONGODB, RIGHTS, Row
 
 ROWS = (
     Row(secret.NAME, secret.examine),
@@ -28,7 +28,7 @@ ROWS = (
     Row("MongoDB topology", mongodb.topology, needs_mongodb=True),
     Row("MongoDB clock", mongodb.clock, needs_mongodb=True),
     Row("stored format", mongodb.stored, needs_mongodb=True),
-    Row("MongoDB rights", rights.examine, needs_mongodb=True),
+    Row(RIGHTS, rights.examine, needs_mongodb=True),
     Row(constraints.NAME, constraints.examine, needs_mongodb=True),
     Row(schemas.NAME, schemas.examine, needs_mongodb=True),
     Row(secret_use.NAME, secret_use.examine, needs_mongodb=True),

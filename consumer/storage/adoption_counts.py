@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-import pymongo
 from bson import CodecOptions, MaxKey
 from pymongo import UpdateOne
 from pymongo.database import Database
@@ -16,10 +15,10 @@ from pymongo.errors import BulkWriteError
 from consumer.errors import ConsumerError
 from consumer.storage.adoption_events import Group
 from consumer.storage.mongo import ADOPTION_COUNTS, Document
+from consumer.storage.patience import soon, unhurried
 from consumer.storage.translate import translated
 from consumer.timegrid import hour_of
 
-_TIMEOUT = 60.0
 _DUPLICATE_KEY = 11000
 
 
@@ -68,7 +67,7 @@ class AdoptionCounts:
         ]
         if not operations:
             return
-        with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
+        with translated(ADOPTION_COUNTS), soon(self._counts):
             try:
                 self._counts.bulk_write(operations, ordered=False)
             except BulkWriteError as error:
@@ -82,7 +81,7 @@ class AdoptionCounts:
         """What was counted of the hours from `start` to before `end`, in their order."""
         upper: Document = {"g": generation, "hour": MaxKey() if end is None else end}
         span = {"$gte": {"g": generation, "hour": start}, "$lt": upper}
-        with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
+        with translated(ADOPTION_COUNTS), unhurried():
             yield from map(_hour_count, self._counts.find({"_id": span}).sort("_id"))
 
     def of(self, generation: int, subject: str, hours: Iterable[datetime]) -> Iterator[HourCount]:
@@ -90,18 +89,18 @@ class AdoptionCounts:
         keys = ({"g": generation, "hour": hour, "subject": subject} for hour in hours)
         spans = [{"_id": {"$gte": key, "$lt": {**key, "version": MaxKey()}}} for key in keys]
         if spans:
-            with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
+            with translated(ADOPTION_COUNTS), unhurried():
                 yield from map(_hour_count, self._counts.find({"$or": spans}))
 
     def forget(self, generation: int, before: datetime) -> None:
         """Delete the counts of the hours before `before`."""
         span = {"$gte": {"g": generation}, "$lt": {"g": generation, "hour": before}}
-        with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
+        with translated(ADOPTION_COUNTS), unhurried():
             self._counts.delete_many({"_id": span})
 
     def discard(self, start: int, end: int) -> None:
         """Delete the generations from `start` to before `end`."""
-        with translated(ADOPTION_COUNTS), pymongo.timeout(_TIMEOUT):
+        with translated(ADOPTION_COUNTS), unhurried():
             self._counts.delete_many({"_id": {"$gte": {"g": start}, "$lt": {"g": end}}})
 
 

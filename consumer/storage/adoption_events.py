@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-import pymongo
 from bson import CodecOptions
 from pymongo.collection import Collection
-from pymongo.errors import PyMongoError
+from pymongo.errors import ExecutionTimeout
 
 from consumer.storage.indexes import UNFILLED
 from consumer.storage.mongo import Document
-from consumer.storage.translate import translated, unavailable
+from consumer.storage.patience import unhurried
+from consumer.storage.translate import translated
 from consumer.timegrid import EPOCH
 
 Unit = Literal["slice", "hour"]
 
-# Seconds. Requests wait a few only, but the first count after months may read millions of keys.
-_COUNT_TIMEOUT = 600.0
-_BACKLOG_TIMEOUT = 20.0
+# Milliseconds. Requests wait less, but the first count after months may read millions of keys.
+_COUNT_TIMEOUT = 600_000
+_BACKLOG_TIMEOUT = 20_000
 _BINS: dict[Unit, Document] = {
     "slice": {"unit": "minute", "binSize": 5},
     "hour": {"unit": "hour"},
@@ -53,11 +53,12 @@ class AdoptionEvents:
 
     def first(self, start: datetime = EPOCH) -> datetime | None:
         """When the first event from `start` on was processed."""
-        with translated(self._name), pymongo.timeout(_COUNT_TIMEOUT):
+        with translated(self._name), unhurried():
             found = self._events.find_one(
                 {"processed_at": {"$gte": start}},
                 {"processed_at": 1, "_id": 0},
                 sort=[("processed_at", 1)],
+                max_time_ms=_COUNT_TIMEOUT,
             )
         if found is None:
             return None
@@ -68,36 +69,37 @@ class AdoptionEvents:
     def count(self, start: datetime, end: datetime | None, unit: Unit) -> list[Group]:
         """Documents with `start` <= processed_at < `end`; without an end also those that a fast
         clock stamped later than now."""
-        with translated(self._name), pymongo.timeout(_COUNT_TIMEOUT):
-            cursor = self._events.aggregate(pipeline(start, end, unit), allowDiskUse=True)
+        with translated(self._name), unhurried():
+            cursor = self._events.aggregate(
+                pipeline(start, end, unit), allowDiskUse=True, maxTimeMS=_COUNT_TIMEOUT
+            )
             return list(_groups(cursor))
 
     def unfilled(self, subject: str, fillable: int, since: datetime) -> tuple[int, int] | None:
         """How many documents from `since` on lack something on purpose, and how many of these lack
         the backfill to `fillable`; None as `backlog` says."""
-        with pymongo.timeout(_BACKLOG_TIMEOUT):
+        with translated(self._name), unhurried():
             try:
-                for found in self._events.aggregate(unfilled_pipeline(subject, fillable, since)):
+                for found in self._events.aggregate(
+                    unfilled_pipeline(subject, fillable, since), maxTimeMS=_BACKLOG_TIMEOUT
+                ):
                     return int(found["count"]), int(found["behind"])
-            except PyMongoError as error:
-                if error.timeout:
-                    return None
-                raise unavailable(error, self._name) from error
+            except ExecutionTimeout:
+                return None
         return 0, 0
 
     def backlog(self, subject: str, fillable: int, since: datetime) -> int | None:
         """How many documents from `since` on lack the backfill to `fillable`; None when counting
         them takes too long, as it may just after a version came."""
-        with pymongo.timeout(_BACKLOG_TIMEOUT):
+        with translated(self._name), unhurried():
             try:
                 for found in self._events.aggregate(
-                    [{"$match": backlog_filter(subject, fillable, since)}, {"$count": "count"}]
+                    [{"$match": backlog_filter(subject, fillable, since)}, {"$count": "count"}],
+                    maxTimeMS=_BACKLOG_TIMEOUT,
                 ):
                     return int(found["count"])
-            except PyMongoError as error:
-                if error.timeout:
-                    return None
-                raise unavailable(error, self._name) from error
+            except ExecutionTimeout:
+                return None
         return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-import pymongo
 from bson import CodecOptions
 from pymongo import ReturnDocument
 from pymongo.database import Database
@@ -13,10 +12,10 @@ from pymongo.errors import DuplicateKeyError
 
 from consumer.storage.adoption_counts import Superseded
 from consumer.storage.mongo import ADOPTION_STATE, Document
+from consumer.storage.patience import soon
 from consumer.storage.translate import translated
 
 _CURRENT = "current"
-_TIMEOUT = 60.0
 _ATTEMPTS = 3
 
 
@@ -42,7 +41,7 @@ class AdoptionState:
     def current(self) -> State | None:
         """The state of the generation in use; None before the first count."""
         for _ in range(_ATTEMPTS):
-            with translated(ADOPTION_STATE), pymongo.timeout(_TIMEOUT):
+            with translated(ADOPTION_STATE), soon(self._states):
                 pointer = self._states.find_one({"_id": _CURRENT})
                 if pointer is None:
                     return None
@@ -60,7 +59,7 @@ class AdoptionState:
         """
         state = self.current()
         if state is None:
-            with translated(ADOPTION_STATE), pymongo.timeout(_TIMEOUT):
+            with translated(ADOPTION_STATE), soon(self._states):
                 first = State(1, begin, begin, begin, 0)
                 self._states.update_one({"_id": 1}, {"$setOnInsert": _fields(first)}, upsert=True)
                 self._states.update_one(
@@ -89,7 +88,7 @@ class AdoptionState:
     def begin(self, begin: datetime) -> tuple[State, int]:
         """A generation beyond all others, not in use yet, and the one in use (0: none)."""
         while True:
-            with translated(ADOPTION_STATE), pymongo.timeout(_TIMEOUT):
+            with translated(ADOPTION_STATE), soon(self._states):
                 pointer = self._states.find_one({"_id": _CURRENT}) or {"generation": 0}
                 last = self._states.find_one({"_id": {"$type": "number"}}, sort=[("_id", -1)])
                 state = State(last["_id"] + 1 if last else 1, begin, begin, begin, 0)
@@ -101,7 +100,7 @@ class AdoptionState:
 
     def use(self, state: State) -> None:
         """Make a generation the one in use. Raises Superseded when a later rebuild removed it."""
-        with translated(ADOPTION_STATE), pymongo.timeout(_TIMEOUT):
+        with translated(ADOPTION_STATE), soon(self._states):
             if self._states.find_one({"_id": state.generation}) is None:
                 raise _superseded()
             try:
@@ -116,11 +115,11 @@ class AdoptionState:
     def discard(self, start: int, end: int) -> None:
         """Forget the generations from `start` to before `end`: whoever still counts in one of them
         is superseded."""
-        with translated(ADOPTION_STATE), pymongo.timeout(_TIMEOUT):
+        with translated(ADOPTION_STATE), soon(self._states):
             self._states.delete_many({"_id": {"$gte": start, "$lt": end}})
 
     def _set(self, filters: Document, fields: Document) -> State:
-        with translated(ADOPTION_STATE), pymongo.timeout(_TIMEOUT):
+        with translated(ADOPTION_STATE), soon(self._states):
             found = self._states.find_one_and_update(
                 filters, {"$set": fields}, return_document=ReturnDocument.AFTER
             )

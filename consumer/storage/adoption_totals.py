@@ -7,20 +7,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-import pymongo
 from bson import CodecOptions
 from pymongo import UpdateOne
 from pymongo.database import Database
 
 from consumer.storage.adoption_counts import HourCount
 from consumer.storage.mongo import ADOPTION_TOTALS, Document
+from consumer.storage.patience import soon, unhurried
 from consumer.storage.translate import translated
 from consumer.timegrid import EPOCH
 
 # Subject and version.
 Key = tuple[str, int]
-
-_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class AdoptionTotals:
 
     def all(self, generation: int) -> dict[Key, Total]:
         """The sums by subject and version."""
-        with translated(ADOPTION_TOTALS), pymongo.timeout(_TIMEOUT):
+        with translated(ADOPTION_TOTALS), unhurried():
             return {
                 (found["_id"]["subject"], found["_id"]["version"]): Total(
                     int(found["count"]), found.get("added", NEVER), found.get("dropped", NEVER)
@@ -64,7 +62,7 @@ class AdoptionTotals:
 
     def discard(self, start: int, end: int) -> None:
         """Delete the generations from `start` to before `end`."""
-        with translated(ADOPTION_TOTALS), pymongo.timeout(_TIMEOUT):
+        with translated(ADOPTION_TOTALS), unhurried():
             self._totals.delete_many({"_id": _generations(start, end)})
 
     def _move(
@@ -85,7 +83,7 @@ class AdoptionTotals:
             for (hour, subject, version), amount in sums.items()
         ]
         if operations:
-            with translated(ADOPTION_TOTALS), pymongo.timeout(_TIMEOUT):
+            with translated(ADOPTION_TOTALS), soon(self._totals):
                 self._totals.bulk_write(operations, ordered=True)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import pymongo
 from pymongo import ASCENDING, UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, WriteError
@@ -22,6 +21,7 @@ from consumer.storage.fill_pipeline import MAX_NESTING, fill_pipeline, nesting
 from consumer.storage.fill_plain import PlainFill, fill_plain
 from consumer.storage.indexes import BY_STAMP
 from consumer.storage.ours import SIMPLE
+from consumer.storage.patience import soon, unhurried
 from consumer.storage.take_out_pipeline import take_out_pipeline
 from consumer.storage.translate import translated
 from consumer.storage.whole_documents import Refusal, Whole, as_stored, fill_whole
@@ -29,11 +29,8 @@ from consumer.storage.whole_documents import Refusal, Whole, as_stored, fill_who
 Document = dict[str, Any]
 
 COUNTED = 10_000_000
+_COUNT_TIMEOUT = 60_000  # milliseconds
 
-# Nobody waits for an answer to these, so they may take longer than a request: a batch on a slow
-# disk, or a look that passes over the index entries of what was filled within the last minutes,
-# which MongoDB keeps for older readers.
-_PATIENCE = 60.0
 _STAMP = "_meta.backfilled_to"
 _STAMPED = {_STAMP: 1, "_id": 0}
 # One command each, so that the updates of large schemas stay small together.
@@ -97,18 +94,27 @@ class BackfillStore:
     def __init__(self, events: Collection[Document]) -> None:
         self._events = events
 
+    @contextmanager
+    def _patiently(self) -> Iterator[None]:
+        # A batch on a slow disk may take a while, and a look that passes over the index entries of
+        # what was filled within the last minutes, which MongoDB keeps for older readers.
+        with translated("events"), soon(self._events):
+            yield
+
     def behind(self, subject: str, below: int, after: datetime | None = None) -> int:
         """How many documents are filled to less than version `below`, of which COUNTED are
         counted at most; those only that were processed `after` a time."""
         wanted = _behind(subject, {"$lt": below})
         if after is not None:
             wanted["processed_at"] = {"$gt": after}
-        with _patiently():
-            return self._events.count_documents(wanted, limit=COUNTED, hint=BY_STAMP)
+        with translated("events"), unhurried():
+            return self._events.count_documents(
+                wanted, limit=COUNTED, hint=BY_STAMP, maxTimeMS=_COUNT_TIMEOUT
+            )
 
     def next_stamp(self, subject: str, after: int, below: int) -> int | None:
         """The lowest version between the two, exclusive, that documents are filled to."""
-        with _patiently():
+        with self._patiently():
             found = self._events.find_one(
                 _behind(subject, {"$gt": after, "$lt": below}), _STAMPED, sort=[(_STAMP, ASCENDING)]
             )
@@ -119,13 +125,13 @@ class BackfillStore:
 
         Not all documents are in spans: those that are not, `ids` finds.
         """
-        with _patiently():
+        with self._patiently():
             return next_span(self._events, subject, stamp, last, size)
 
     def ids(self, subject: str, stamp: int, skip: int, limit: int) -> list[Any]:
         """The `_id`s of documents with this stamp, in the order of the index; `skip` passes over
         those that were seen and stay."""
-        with _patiently():
+        with self._patiently():
             found = self._events.find(_behind(subject, stamp), {"_id": 1}).skip(skip).limit(limit)
             return [document["_id"] for document in found]
 
@@ -137,7 +143,7 @@ class BackfillStore:
         """
         wanted = {**span.filter, "_id": {"$nin": list(aside)}} if aside else span.filter
         done = left = 0
-        with _patiently():
+        with self._patiently():
             if plan.left is not None:
                 left = self._events.count_documents({**wanted, **plan.left}, hint=BY_STAMP)
             try:
@@ -158,7 +164,7 @@ class BackfillStore:
 
     def apply(self, ids: Sequence[Any], plan: Upgrade) -> Upgraded:
         """Upgrade these documents as far as they still carry the stamp."""
-        with _patiently():
+        with self._patiently():
             if plan.pipeline is None:
                 return self._whole(ids, plan)
             wanted = {"_id": {"$in": list(ids)}, _STAMP: plan.stamp}
@@ -183,7 +189,7 @@ class BackfillStore:
 
     def constraints(self) -> Constraints:
         """What may refuse a document now."""
-        with _patiently():
+        with self._patiently():
             return read_constraints(self._events)
 
     def _singly(self, ids: Sequence[Any], stamp: int, pipeline: list[Document]) -> Upgraded:
@@ -207,12 +213,6 @@ class BackfillStore:
             else:
                 upgraded.documents += result.modified_count
         return upgraded
-
-
-@contextmanager
-def _patiently() -> Iterator[None]:
-    with translated("events"), pymongo.timeout(_PATIENCE):
-        yield
 
 
 def _behind(subject: str, stamp: Any) -> Document:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import pymongo
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
@@ -18,6 +17,7 @@ from pymongo.database import Database
 from consumer.readings import said, said_by
 from consumer.storage.claims import LEASE, UNCLAIMED
 from consumer.storage.mongo import DEAD_LETTERS, EVENTS, Document
+from consumer.storage.patience import soon, unhurried
 from consumer.storage.person_query import Person, payload_of, query
 from consumer.storage.translate import translated
 from consumer.storage.whole_documents import plain
@@ -27,9 +27,6 @@ MOST = 100_000
 # So many dead letters that stay are named.
 NAMED = 20
 _BATCH = 500
-# Seconds. A search may have to read everything there is.
-_SEARCH_TIMEOUT = 3600.0
-_DELETE_TIMEOUT = 60.0
 # Between two looks at dead letters that are being tried. A claim that nobody ends is over after
 # LEASE; an attempt that goes on all the same takes its event back.
 _LOOK_EVERY = 0.25
@@ -127,12 +124,12 @@ class Erasing:
         that a deep search reads."""
         found = Found()
         started = time.monotonic()
-        with translated(EVENTS), pymongo.timeout(_SEARCH_TIMEOUT):
+        with translated(EVENTS), unhurried():
             self._find_events(person, reach, found, on_read)
         found.seconds = time.monotonic() - started
-        with translated(DEAD_LETTERS), pymongo.timeout(_SEARCH_TIMEOUT):
+        with translated(DEAD_LETTERS), unhurried():
             became = self._find_letters(person, reach, found)
-        with translated(EVENTS), pymongo.timeout(_SEARCH_TIMEOUT):
+        with translated(EVENTS), unhurried():
             # What only a deep search would find: a dead letter leads to it.
             for batch in _batches(list(became - set(found.events))):
                 for document in self._documents({"_id": {"$in": list(batch)}}):
@@ -150,7 +147,7 @@ class Erasing:
             while True:
                 tried = {} if waited > _PATIENCE else {"$expr": UNCLAIMED}
                 gone += _delete(self._letters, {**wanted, **tried})
-                with translated(DEAD_LETTERS), pymongo.timeout(_DELETE_TIMEOUT):
+                with translated(DEAD_LETTERS), soon(self._letters):
                     if not tried or self._letters.find_one(wanted, {"_id": 1}) is None:
                         break
                 self._sleep(_LOOK_EVERY)
@@ -261,7 +258,7 @@ class Erasing:
 
 
 def _delete(collection: Collection[Document], wanted: Document) -> int:
-    with translated(collection.name), pymongo.timeout(_DELETE_TIMEOUT):
+    with translated(collection.name), soon(collection):
         return collection.delete_many(wanted).deleted_count
 
 

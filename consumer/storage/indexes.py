@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pymongo
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -25,10 +24,9 @@ from consumer.storage.mongo import (
     Document,
 )
 from consumer.storage.ours import SIMPLE, missing, serves
+from consumer.storage.patience import unhurried
 from consumer.storage.translate import translated
 
-# Seconds. A build reads the whole collection, and nobody waits for it.
-_BUILD_TIMEOUT = 3600.0
 _OF_A_VIEW = 166
 _DIFFERS = "one of yours on the same fields, or of that name, stands in its place: drop that"
 _REFUSALS = {
@@ -195,7 +193,7 @@ def create_indexes(db: Database[Document]) -> list[str]:
     """
     faults: list[str] = []
     for name in dict.fromkeys(index.collection for index in INDEXES):
-        with translated(name), pymongo.timeout(_BUILD_TIMEOUT):
+        with translated(name), unhurried():  # a build reads the whole collection
             for index, rows in _missing(db[name]):
                 try:
                     _create(db[name], index, rows)

@@ -51,6 +51,9 @@ OURS = (
 # A process that must not write still says that it lives.
 _GUARDED = frozenset(OURS) - {INSTANCES}
 
+# Milliseconds.
+_LOOK_EVERY = 3000
+
 
 def connect(
     uri: str, *, timeout: float, pool_size: int = 100, server_api: str | None = None
@@ -70,6 +73,8 @@ def connect(
         serverSelectionTimeoutMS=milliseconds,
         connectTimeoutMS=milliseconds,
         timeoutMS=milliseconds,
+        # How soon it is seen that a server fell silent; see `unhurried`.
+        heartbeatFrequencyMS=_LOOK_EVERY,
         retryWrites=True,
     )
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-import pymongo
 from pymongo.collection import Collection
 
 from consumer.schema.by_hand import erase_names, without_names
@@ -17,6 +16,7 @@ from consumer.schema.policy import Defaults
 from consumer.storage import stored_format
 from consumer.storage.mongo import EVENTS, SCHEMA_VERSIONS, OurDatabase
 from consumer.storage.ours import SIMPLE
+from consumer.storage.patience import soon, unhurried
 from consumer.storage.schema_registry import SchemaRegistry
 from consumer.storage.schema_versions import SchemaVersions
 from consumer.storage.take_out_pipeline import MOST, TakeOut, take_out_pipeline
@@ -30,9 +30,6 @@ Fits = Callable[[str], bool]
 # The format of databases whose versions may hold erased names.
 _FORMAT = 2
 _BATCH = 500
-# Seconds. A search may have to read every document of the subject.
-_SEARCH_TIMEOUT = 3600.0
-_WRITE_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +144,11 @@ def _take_out(
     documents = left = 0
     for plan in _plans(leaving_of(gone, head, defaults, head.number)):
         of_subject = {"_meta.subject": head.subject}
-        with translated(EVENTS), pymongo.timeout(_SEARCH_TIMEOUT):
+        with translated(EVENTS), unhurried():
             holders = (each["_id"] for each in events.find({**of_subject, **plan.held}, {"_id": 1}))
             while batch := list(islice(holders, _BATCH)):
                 wanted = {"_id": {"$in": batch}, **of_subject}
-                with pymongo.timeout(_WRITE_TIMEOUT):
+                with soon(events):
                     # Said here, for a filter by `_id` would say nothing, and keys are compared.
                     left += events.count_documents({**wanted, **plan.left}, collation=SIMPLE)
                     done = events.update_many(wanted, plan.stages, collation=SIMPLE)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import pymongo
 from pymongo import ASCENDING
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -16,6 +15,7 @@ from pymongo.errors import OperationFailure
 from consumer.errors import SetupError
 from consumer.storage.mongo import AUDIT, DEAD_LETTERS, EVENTS, Document
 from consumer.storage.ours import SIMPLE
+from consumer.storage.patience import unhurried
 from consumer.storage.translate import translated
 from consumer.timegrid import next_hour
 
@@ -23,7 +23,6 @@ INDEX = "cxone_retention"
 _NAMES = (INDEX, f"{INDEX}_simple")
 _DAY = 86_400
 _UNAUTHORIZED = 13
-_UPDATE_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,5 +120,5 @@ def _redate(db: Database[Document], kept: timedelta) -> None:
         "ended_at": {"$type": "date"},
         "$expr": {"$ne": ["$expires_at", due]},
     }
-    with translated(DEAD_LETTERS), pymongo.timeout(_UPDATE_TIMEOUT):
+    with translated(DEAD_LETTERS), unhurried():
         db[DEAD_LETTERS].update_many(wanted, [{"$set": {"expires_at": due}}])

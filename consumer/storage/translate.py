@@ -39,6 +39,13 @@ _MEANINGS: tuple[tuple[type[PyMongoError], str], ...] = (
     (OperationFailure, "MongoDB refused the operation"),
 )
 
+# Error codes of the server.
+_REFUSALS = {
+    13: "the user of `MONGODB_URI` lacks the right",
+    18: "MongoDB refuses the user or password of `MONGODB_URI`",
+    8000: "MongoDB refuses the user or password of `MONGODB_URI`",
+}
+
 
 @contextmanager
 def translated(collection: str) -> Iterator[None]:
@@ -70,6 +77,8 @@ def unavailable(
     if is_unknown_to_dns(error):
         fact = "the name of MongoDB could not be looked up in DNS"
     code = getattr(error, "code", None)
+    if isinstance(code, int):
+        fact = _REFUSALS.get(code, fact)
     detail = f"{kind}, code {code}" if isinstance(code, int) else kind
     where = f" for the collection {collection!r}" if collection else ""
     return StoreUnavailable(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pymongo
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
@@ -22,12 +21,12 @@ from consumer.storage.constraints import NOTHING, Constraints, Positions, both, 
 from consumer.storage.documents import encode
 from consumer.storage.indexes import UNFILLED
 from consumer.storage.ours import SIMPLE
+from consumer.storage.patience import soon, unhurried
 from consumer.storage.translate import translated
 from consumer.storage.whole_documents import plain
 
 Document = dict[str, Any]
 
-_PATIENCE = 60.0
 # What several constraints refuse loses what each of them blames, one after the other.
 _ROUNDS = 4
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
@@ -59,7 +58,7 @@ class UnfilledDocuments:
     def count(self) -> dict[str, int]:
         """How many there are, by subject."""
         counted = {"_id": "$_meta.subject", "count": {"$sum": 1}}
-        with translated("events"), pymongo.timeout(_PATIENCE):
+        with translated("events"), unhurried():
             found = self._events.aggregate(
                 [{"$match": {"_meta.subject": {"$gte": ""}, **UNFILLED}}, {"$group": counted}]
             )
@@ -70,7 +69,7 @@ class UnfilledDocuments:
     ) -> Refilled | None:
         """Fill the next documents of the subject, but for the first `skip`, which stay as they are;
         None when there are no more."""
-        with translated("events"), pymongo.timeout(_PATIENCE):
+        with translated("events"), soon(self._events):
             raw = self._events.with_options(codec_options=_RAW)
             wanted = {"_meta.subject": subject, **UNFILLED}
             found = list(raw.find(wanted).sort(_ORDER).skip(skip).limit(limit))

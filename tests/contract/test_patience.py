@@ -1,0 +1,77 @@
+"""What may take long ends soon all the same where MongoDB falls silent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pymongo.errors import PyMongoError
+
+from consumer.storage import mongo
+from consumer.storage.patience import soon, unhurried, within
+from tests.conftest import MongodFactory
+
+TIMEOUT = 1.0
+# A server that works on this for seconds answers nobody meanwhile who waits for it.
+SLOW: dict[str, Any] = {"$where": "sleep(3000) || true"}
+
+
+@pytest.fixture
+def events(mongod_uri: str) -> Iterator[mongo.OurDatabase]:
+    with mongo.connect(mongod_uri, timeout=TIMEOUT) as client:
+        database = mongo.database(client, "patience")
+        database["events"].insert_one({})
+        yield database
+        client.drop_database("patience")
+
+
+def test_what_is_unhurried_may_take_longer_than_other_calls(events: mongo.OurDatabase) -> None:
+    with unhurried():
+        assert events["events"].find_one(SLOW)
+    with pytest.raises(PyMongoError):
+        events["events"].find_one(SLOW)
+
+
+def test_a_batch_has_longer_than_other_calls_and_yet_an_end(events: mongo.OurDatabase) -> None:
+    began = time.monotonic()
+    with pytest.raises(PyMongoError) as raised, soon(events["events"]):
+        events["events"].find_one(SLOW)
+
+    assert raised.value.timeout
+    assert TIMEOUT < time.monotonic() - began < TIMEOUT + 10
+
+
+def test_a_bound_from_outside_holds_for_what_is_unhurried(events: mongo.OurDatabase) -> None:
+    with pytest.raises(PyMongoError) as raised, within(0.5), unhurried():
+        events["events"].find_one(SLOW)
+
+    assert raised.value.timeout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_server_that_falls_silent_ends_what_is_unhurried(mongod_factory: MongodFactory) -> None:
+    server = mongod_factory(cache_gb=0.25)
+
+    def freeze() -> None:
+        if sys.platform != "win32":
+            os.kill(server.pid, signal.SIGSTOP)
+
+    with mongo.connect(server.uri, timeout=TIMEOUT) as client:
+        database = mongo.database(client, "patience")
+        database["events"].insert_one({})
+        later = threading.Timer(1.0, freeze)
+        later.start()
+        began = time.monotonic()
+        with pytest.raises(PyMongoError), unhurried():
+            database["events"].find_one({"$where": "sleep(600000) || true"})
+        elapsed = time.monotonic() - began
+        later.join()
+
+    print(f"ended {elapsed - 1:.1f} s after it froze")
+    assert elapsed < 1 + TIMEOUT + 10
