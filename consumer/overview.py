@@ -18,6 +18,7 @@ from consumer.storage.instances import SILENT_AFTER, Instances
 from consumer.storage.job_runs import JobRuns
 from consumer.storage.leases import Leases
 from consumer.storage.schema_registry import SchemaRegistry
+from consumer.storage.soundness import all_faults
 from consumer.storage.translate import translated
 
 Document = dict[str, Any]
@@ -27,12 +28,14 @@ DATADOG_JOB = "report_datadog"
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The MongoDB that answered; `documents` is estimated from its metadata."""
+    """The MongoDB that answered; `documents` is estimated from its metadata. `faults` say what is
+    wrong with our collections."""
 
     topology: str
     version: str
     database: str
     documents: int
+    faults: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ def gather(
             version=client.server_info()["version"],
             database=database.name,
             documents=database[mongo.EVENTS].estimated_document_count(),
+            faults=tuple(all_faults(database)),
         )
     processes = tuple(_process(row) for row in Instances(database[mongo.INSTANCES]).all())
     runs = JobRuns(database[mongo.JOB_RUNS]).last()

@@ -77,6 +77,7 @@ def parts(overview: Overview) -> Iterator[Any]:
         f"MongoDB {store.version}, {store.topology}; database {store.database},"
         f" about {store.documents:,} event(s)"
     )
+    yield from map(safe, store.faults)
     yield from _instances(overview)
     yield from _jobs(overview)
     yield from _dead_letters(overview)

@@ -9,10 +9,15 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from consumer.doctor.check import Check, Patient
-from consumer.storage import mongo
+from consumer.storage import mongo, soundness
+from consumer.storage.indexes import missing_indexes
 
 NAME = "MongoDB constraints"
 _HELD = "deliveries it refuses are held as dead letters `constraint_violation`"
+_MISSING = (
+    "start the service, which makes it; what keeps it from that is in its log and in `status`"
+)
+_FOREIGN = "remove them, or let them be: nothing here reads them"
 _MAX_SHOWN = 20
 
 
@@ -26,6 +31,11 @@ def examine(patient: Patient) -> Iterator[Check]:
     for name, info in kinds.items():
         if info.get("type", "collection") == "collection":
             faults.extend(judge_indexes(name, db[name].list_indexes()))
+    faults.extend(
+        Check(NAME, "fail" if why else "warn", finding, why or _MISSING)
+        for finding, why in missing_indexes(db)
+    )
+    faults.extend(Check(NAME, "warn", each, _FOREIGN) for each in soundness.foreign_documents(db))
     yield from faults[:_MAX_SHOWN]
     if not faults:
         yield Check(NAME, "ok", "no unique index or validator of others on our collections")
@@ -36,20 +46,9 @@ def examine(patient: Patient) -> Iterator[Check]:
 def judge_collection(info: Mapping[str, Any]) -> Iterator[Check]:
     """What a row of `listCollections` says against keeping events in it."""
     name, options = info["name"], info.get("options", {})
-    if info.get("type", "collection") != "collection":
-        yield Check(
-            NAME,
-            "fail",
-            f"{name} is a {info['type']}, not a plain collection",
-            "rename or drop it, or set another MONGODB_DATABASE",
-        )
-    if options.get("capped"):
-        yield Check(
-            NAME,
-            "fail",
-            f"{name} is capped: MongoDB drops its oldest documents",
-            "copy it into a plain collection of that name",
-        )
+    if fault := soundness.kind_fault(info):
+        finding, _, advice = fault.partition(": ")
+        yield Check(NAME, "fail", finding, advice)
     if options.get("validator") and options.get("validationAction", "error") == "error":
         yield Check(
             NAME,

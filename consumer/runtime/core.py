@@ -35,7 +35,7 @@ from consumer.refusals import Bounds, Keeper, KnownPeers, Refusals
 from consumer.rejections import Rejections
 from consumer.replay import Replay
 from consumer.spool import Spool
-from consumer.storage import mongo, stored_format
+from consumer.storage import mongo, soundness
 from consumer.storage.constraints import read_constraints
 from consumer.storage.dead_letters import DeadLetters
 from consumer.storage.document_stamps import DocumentStamps
@@ -106,7 +106,7 @@ def build_core(
         pool_size=settings.cxone_threads + 8,
         server_api=settings.mongodb_server_api,
     )
-    database = mongo.database(client, settings.mongodb_database, stored_format.too_new)
+    database = mongo.database(client, settings.mongodb_database, soundness.look)
     metrics = Metrics()
     metrics.set(BUILD, 1, version=version("cxone-consumer"))
     policy = ingest_policy(settings)

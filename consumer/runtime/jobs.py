@@ -49,6 +49,7 @@ from jobs.note_secrets import EVERY as NOTE_EVERY
 from jobs.note_secrets import NoteSecrets
 from jobs.record_history import LOOK_EVERY, RecordHistory
 from jobs.report_datadog import ReportDatadog
+from jobs.run import JobFunction, JobRun
 from jobs.runner import Runner
 from jobs.scheduler import Scheduler
 from jobs.sweep_dead_letters import SweepDeadLetters
@@ -67,7 +68,7 @@ def periodic(
     settings: Settings,
     core: Core,
     spool: Spool,
-    prepare: Callable[[], None],
+    prepare: JobFunction,
     clock: Callable[[], datetime] = utc_now,
 ) -> Periodic:
     """All jobs of one process; `prepare` readies MongoDB, tried until it succeeds."""
@@ -143,10 +144,29 @@ def periodic(
         Job("note_refusals", NOTE_REFUSALS_EVERY, refusals),
         Job("record_history", LOOK_EVERY, history),
         Job("report_datadog", settings.cxone_report_interval, report),
-        Job("announce_versions", settings.cxone_report_interval, announce, exclusive=True),
-        Job("adoption", settings.cxone_adoption_interval, adoption, exclusive=True),
+        Job(
+            "announce_versions",
+            settings.cxone_report_interval,
+            _telling(database, announce, mongo.REPORTS),
+            exclusive=True,
+        ),
+        Job(
+            "adoption",
+            settings.cxone_adoption_interval,
+            _telling(
+                database,
+                adoption,
+                *(mongo.ADOPTION_COUNTS, mongo.ADOPTION_TOTALS, mongo.ADOPTION_STATE),
+            ),
+            exclusive=True,
+        ),
         Job("backfill", settings.cxone_backfill_interval, backfill, exclusive=True),
-        Job("sweep_dead_letters", settings.cxone_sweep_interval, sweep, exclusive=True),
+        Job(
+            "sweep_dead_letters",
+            settings.cxone_sweep_interval,
+            _telling(database, sweep, mongo.RETRY_CONDITIONS),
+            exclusive=True,
+        ),
     )
     runner = Runner(
         instance.id,
@@ -160,6 +180,18 @@ def periodic(
     return Periodic(
         Scheduler(jobs, runner), alone, heartbeat, secrets, refusals, history, report, way_out
     )
+
+
+def _telling(database: mongo.OurDatabase, job: JobFunction, *collections: str) -> JobFunction:
+    """The job, whose result also says what is wrong with its collections."""
+
+    def told(run: JobRun) -> dict[str, Any]:
+        result = job(run)
+        faults = database.standing.faults
+        found = [faults[name] for name in collections if name in faults]
+        return {**result, "fault": "; ".join(found)} if found else result
+
+    return told
 
 
 def backfill_rules(settings: Settings) -> BackfillRules:

@@ -30,6 +30,7 @@ from consumer.web import app as web_app
 from consumer.web.clients import Clients
 from consumer.web.health import Condition, Probe
 from consumer.web.webhook import ROUTE, Webhook
+from jobs.run import JobRun
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,8 @@ class Service:
         self._looked_up = mongo.is_looked_up(uri)
         self._prepared = False
         self._short = [each.name for each in shared_secrets(settings) if len(each.key) < SHORT]
+        self._missing: list[str] = []
+        self._last_told: list[str] = []
         self._periodic = periodic(settings, self.core, self._spool, self._prepare)
         self.server = Server(self._app(settings), server_options(settings))
 
@@ -113,25 +116,56 @@ class Service:
         """Ask `run` to end; callable from a signal handler."""
         self.server.stop()
 
-    def _prepare(self) -> None:
-        """Create indexes. MongoDB may be away while we start: deliveries are then spooled, and the
-        job that calls this tries again."""
-        if not self._look() or self._prepared:
-            return
-        try:
+    def _prepare(self, _run: JobRun) -> dict[str, str]:
+        """Create indexes, now and when they are gone; the result, or the SetupError, names what is
+        wrong with our collections when that is no longer what it was.
+
+        MongoDB may be away while we start: deliveries are then spooled, and the job that calls this
+        tries again.
+        """
+        faults: list[str] = []
+        if self._look():
+            try:
+                faults = self._make_ready()
+            except (StoreUnavailable, SetupError) as error:
+                log.warning("MongoDB is not ready", error=str(error))
+                return {}
+        elif self.core.database.bar is None:
+            return {}
+        self._missing = faults
+        return self._told(self._faults())
+
+    def _make_ready(self) -> list[str]:
+        """Record what holds for ever, and make what is missing; the indexes that cannot be made."""
+        database = self.core.database
+        if not self._prepared:
             # Before what comes stores anything in a database that has no documents yet.
             self.core.keys.settle()
-            stored_format.record(self.core.database)
-            create_indexes(self.core.database)
+            stored_format.record(database)
+        faults = create_indexes(database)
+        if not self._prepared:
             self.core.registry.look_for_holes()
-            apply_retention(self.core.database, self._retention)
-        except (StoreUnavailable, SetupError) as error:
-            log.warning("MongoDB is not ready", error=str(error))
-            return
-        self._prepared = True
-        reach = self._reachability.check()
-        if reach.alone:
-            log.warning("one machine alone holds the data", mongodb=reach.detail)
+            apply_retention(database, self._retention)
+            self._prepared = True
+            reach = self._reachability.check()
+            if reach.alone:
+                log.warning("one machine alone holds the data", mongodb=reach.detail)
+        return faults
+
+    def _faults(self) -> list[str]:
+        """What is wrong with our collections, as far as is known."""
+        standing = self.core.database.standing
+        bar = [str(standing.bar)] if standing.bar is not None else []
+        others = [fault for fault in standing.faults.values() if fault not in "".join(bar)]
+        return [*bar, *others, *self._missing]
+
+    def _told(self, faults: list[str]) -> dict[str, str]:
+        before, self._last_told = self._last_told, faults
+        if faults == before:
+            return {}
+        if faults:
+            raise SetupError("; ".join(faults))
+        return {"mended": "; ".join(before)}
 
     def _look(self) -> bool:
         """Look what bars us from writing, before the first delivery and ever after: what is barred
@@ -169,10 +203,10 @@ class Service:
         return app
 
     def _mongodb(self) -> Condition:
-        reach = self._reachability.check()
-        bar = self.core.database.bar
-        if reach.ok and bar is not None:
-            return Condition(False, str(bar))
+        reach, faults = self._reachability.check(), self._faults()
+        # It is asked by a write to `instances`, which may be what is wrong.
+        if faults and (reach.ok or mongo.INSTANCES in self.core.database.standing.faults):
+            return Condition(False, "; ".join(faults), keeps=self.core.database.bar is None)
         if reach.ok and self.core.outage.known:
             return Condition(False, f"{reach.detail}: deliveries were not taken in time")
         return Condition(reach.ok, reach.detail)

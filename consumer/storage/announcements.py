@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bson import MaxKey
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
@@ -85,7 +84,7 @@ class Announcements:
             beyond = {
                 "_id": {
                     "$gt": {"subject": subject, "version": known.get(subject, 0)},
-                    "$lt": {"subject": subject, "version": MaxKey()},
+                    "$lte": {"subject": subject, "version": number},
                 }
             }
             with translated(self._versions.name):

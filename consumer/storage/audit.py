@@ -28,5 +28,5 @@ class Audit:
     def deeds(self, limit: int, skip: int = 0) -> list[dict[str, Any]]:
         """Deeds, the last one first: `who`, `what`, `at` and what else was recorded."""
         with translated(self._deeds.name):
-            found = self._deeds.find().sort("at", DESCENDING)
+            found = self._deeds.find({"at": {"$type": "date"}}).sort("at", DESCENDING)
             return list(found.skip(skip).limit(limit))

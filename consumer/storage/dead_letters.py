@@ -51,6 +51,10 @@ def entry_id(reason: str, digest: str) -> str:
     return hashlib.sha256(f"{reason} {digest}".encode("ascii")).hexdigest()[:24]
 
 
+# Whoever can write to MongoDB can put any document there: every entry of ours has a reason.
+OURS: dict[str, Any] = {"reason": {"$gte": ""}}
+
+
 class DeadLetters:
     """The `dead_letter_queue` collection under `w=majority, j=true`; raises StoreUnavailable."""
 
@@ -134,13 +138,14 @@ class DeadLetters:
     def find(self, filters: Mapping[str, Any], limit: int = 0) -> Iterator[dict[str, Any]]:
         """Entries that match, the last seen first; `limit` 0 is all."""
         with translated("dead_letter_queue"):
-            yield from self._entries.find(dict(filters)).sort("last_seen", DESCENDING).limit(limit)
+            found = self._entries.find({**OURS, **filters})
+            yield from found.sort("last_seen", DESCENDING).limit(limit)
 
     def depths(self) -> list[tuple[str, str, int, datetime]]:
         """Per reason and status: how many, and when the oldest came; reads an index alone."""
         pipeline: list[dict[str, Any]] = [
             # An index serves a grouping only where there is a condition or an order on it.
-            {"$match": {"reason": {"$gte": ""}}},
+            {"$match": OURS},
             {
                 "$group": {
                     "_id": {"reason": "$reason", "status": "$status"},
@@ -159,7 +164,7 @@ class DeadLetters:
         """Ids and reasons of the entries that match, the oldest first."""
         with translated("dead_letter_queue"):
             # Ordered here: the server would sort whole entries, bodies and all.
-            found = list(self._entries.find(dict(filters), {"reason": 1, "timestamp": 1}))
+            found = list(self._entries.find({**OURS, **filters}, {"reason": 1, "timestamp": 1}))
         found.sort(key=lambda entry: (entry["timestamp"], entry["_id"]))
         return [(entry["_id"], entry["reason"]) for entry in found]
 
@@ -167,12 +172,12 @@ class DeadLetters:
         """Up to two entries whose `_id` begins with `prefix` (hex): two mean it is ambiguous."""
         with translated("dead_letter_queue"):
             bounds = {"$gte": prefix, "$lt": prefix + "g"}
-            return list(self._entries.find({"_id": bounds}).limit(2))
+            return list(self._entries.find({"_id": bounds, **OURS}).limit(2))
 
     def summary(self, filters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Per reason and status: `count`, `seen`, `oldest` and `newest`; the most first."""
         pipeline: list[dict[str, Any]] = [
-            {"$match": dict(filters or {})},
+            {"$match": {**OURS, **(filters or {})}},
             {
                 "$group": {
                     "_id": {"reason": "$reason", "status": "$status"},

@@ -28,11 +28,12 @@ from consumer.storage.patience import unhurried
 from consumer.storage.translate import translated
 
 _OF_A_VIEW = 166
+_MOST_INDEXES = 64
 _DIFFERS = "one of yours on the same fields, or of that name, stands in its place: drop that"
 _REFUSALS = {
     13: "this user is not allowed to make it: grant the role readWrite on the database",
     20: "the collection is of a kind that takes none",
-    67: "MongoDB takes 64 indexes of a collection at most: drop one of yours",
+    67: f"MongoDB takes {_MOST_INDEXES} indexes of a collection at most: drop one of yours",
     72: "the collection is of a kind that takes none",
     85: _DIFFERS,
     86: _DIFFERS,
@@ -204,10 +205,25 @@ def create_indexes(db: Database[Document]) -> list[str]:
     return faults
 
 
-def missing_indexes(db: Database[Document]) -> list[str]:
-    """Which of INDEXES are not there, in words; raises PyMongoError."""
+def missing_indexes(db: Database[Document]) -> list[tuple[str, str]]:
+    """Which of INDEXES the collections that there are lack, in words, each with what keeps us from
+    making it ("": nothing that can be seen). Raises PyMongoError."""
     names = dict.fromkeys(index.collection for index in INDEXES)
-    return [_missing_words(index) for name in names for index, _ in _missing(db[name])]
+    return [
+        (_missing_words(index), _in_its_way(index, rows))
+        for name in names
+        for index, rows in _missing(db[name])
+        # There is no collection without the index of `_id`.
+        if rows
+    ]
+
+
+def _in_its_way(index: Index, rows: Sequence[Mapping[str, Any]]) -> str:
+    if len(rows) >= _MOST_INDEXES:
+        return _REFUSALS[67]
+    alike = (row for row in rows if not row.get("collation"))
+    taken = any(list(row["key"].items()) == list(index.keys) for row in alike)
+    return _DIFFERS if taken else ""
 
 
 def _missing_words(index: Index) -> str:

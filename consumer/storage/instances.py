@@ -87,6 +87,7 @@ class Instances:
         the server's clock)."""
         silent = {"$divide": [{"$subtract": ["$$NOW", "$last_seen"]}, 1000]}
         pipeline: list[Document] = [
+            {"$match": {"started_at": {"$type": "date"}, "host": {"$type": "string"}}},
             {"$sort": {"started_at": 1, "_id": 1}},
             {"$set": {"silent": silent}},
         ]

@@ -104,6 +104,7 @@ class JobRuns:
     def last(self) -> list[Document]:
         """The last run of every series, by job and instance; reads one index entry a series."""
         pipeline: list[Document] = [
+            {"$match": {"series": {"$gte": ""}}},
             {"$sort": {"series": 1, "started_at": DESCENDING}},
             {"$group": {"_id": "$series", "run": {"$first": "$$ROOT"}}},
             {"$replaceRoot": {"newRoot": "$run"}},

@@ -114,6 +114,7 @@ class Leases:
         `acquired_at`, `due_at` and `succeeded_at`, where they are known."""
         held = {"$gt": ["$expires_at", "$$NOW"]}
         pipeline: list[Document] = [
+            {"$match": {"fence": {"$type": "number"}}},
             {"$sort": {"_id": 1}},
             {
                 "$project": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pymongo import MongoClient
 from pymongo.server_api import ServerApi
 
-from consumer.storage.ours import DURABLE, Document, Look, OurDatabase
+from consumer.storage.ours import DURABLE, Document, Look, OurDatabase, Standing
 
 # What is passed on beside the names.
 __all__ = ["DURABLE", "Document", "OurDatabase"]
@@ -84,7 +84,9 @@ def is_looked_up(uri: str) -> bool:
     return uri.startswith("mongodb+srv://")
 
 
-def database(client: MongoClient[Document], name: str, look: Look = lambda _: None) -> OurDatabase:
+def database(
+    client: MongoClient[Document], name: str, look: Look = lambda _: Standing()
+) -> OurDatabase:
     """The database under our own concerns, whatever the URI says; `look` reads what keeps this
-    program from writing there."""
+    program from writing there, and what else is wrong with it."""
     return OurDatabase(client, name, look, _GUARDED)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import wraps
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from pymongo import MongoClient
 from pymongo.collation import Collation
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -51,11 +52,20 @@ def missing(collection: str, keys: Keys) -> str:
     return f"the index {{{named}}} of {collection!r} is missing"
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was found when somebody looked: `bar` is why nothing may be written, `faults` say by
+    collection what is wrong with it."""
+
+    bar: StoreUnavailable | None = None
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
 class OurDatabase(Database[Document]):
     """The database under our own concerns, whatever the URI says.
 
-    `look` reads what keeps this program from writing there, if anything. It is asked before the
-    first write to a collection of `guarded`, and whenever `look_again` is called.
+    `look` reads what keeps this program from writing there, and what else is wrong with it. It is
+    asked before the first write to a collection of `guarded`, and by `look_again`.
     """
 
     def __init__(
@@ -72,17 +82,22 @@ class OurDatabase(Database[Document]):
             read_concern=ReadConcern("majority"),
             read_preference=ReadPreference.PRIMARY,
         )
-        self.bar: StoreUnavailable | None = None
+        self.standing = Standing()
         self.looked = False
         self._look = look
         self._guarded = guarded
         self._hints: dict[tuple[str, tuple[tuple[str, int], ...]], tuple[float, str]] = {}
 
+    @property
+    def bar(self) -> StoreUnavailable | None:
+        """What bars this program from writing, as far as is known."""
+        return self.standing.bar
+
     def look_again(self) -> StoreUnavailable | None:
         """What bars this program from writing now; raises PyMongoError where nobody can say."""
-        bar = self._look(self)
-        self.bar, self.looked = bar, True
-        return bar
+        self.standing = self._look(self)
+        self.looked = True
+        return self.bar
 
     def permit(self, collection: str) -> None:
         """Raise Barred where this program must not write to a collection."""
@@ -158,15 +173,20 @@ def _ours(name: str, writes: bool, compares: int | None) -> Callable[..., Any]:
 
     @wraps(theirs)
     def ours(self: OurCollection, *args: Any, **kwargs: Any) -> Any:
-        database = self.database
-        if isinstance(database, OurDatabase):
-            if writes:
-                database.permit(self.name)
-            if isinstance(kwargs.get("hint"), list | tuple):
-                kwargs["hint"] = database.index_name(self.name, kwargs["hint"])
+        database = cast(OurDatabase, self.database)
+        if writes:
+            database.permit(self.name)
+        if isinstance(kwargs.get("hint"), list | tuple):
+            kwargs["hint"] = database.index_name(self.name, kwargs["hint"])
         if compares is not None and not _by_id(args[compares] if args[compares:] else None):
             kwargs.setdefault("collation", SIMPLE)
-        return theirs(self, *args, **kwargs)
+        try:
+            return theirs(self, *args, **kwargs)
+        except OperationFailure as error:
+            fault = database.standing.faults.get(self.name)
+            if fault is None or isinstance(error, DuplicateKeyError):
+                raise
+            raise Barred(StoreUnavailable(fault)) from error
 
     return ours
 
@@ -185,4 +205,4 @@ for _row in _METHODS:
     setattr(OurCollection, _row[0], _ours(*_row))
 
 
-Look = Callable[[OurDatabase], StoreUnavailable | None]
+Look = Callable[[OurDatabase], Standing]

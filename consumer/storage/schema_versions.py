@@ -9,7 +9,7 @@ from itertools import islice
 from time import monotonic
 from typing import Any, Literal
 
-from bson import CodecOptions, MaxKey
+from bson import CodecOptions
 from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.errors import (
@@ -60,6 +60,15 @@ Inserted = Literal["ours", "taken", "unknown"]
 _CHUNK = 500
 # What a Step is read from: no fields.
 _STEP = {"changes": 1, "created_at": 1}
+# Whoever can write to MongoDB can put any document there: those of ours have this.
+_OURS: Document = {
+    "created_at": {"$type": "date"},
+    "_id.subject": {"$type": "string"},
+    "_id.version": {"$type": "number"},
+    "changes": {"$type": "array"},
+}
+# More than any number, and less than what is none.
+_BEYOND = 2**63 - 1
 # After these the insert may still have happened.
 _UNKNOWN_OUTCOME = (ConnectionFailure, ExecutionTimeout, WriteConcernError)
 
@@ -105,7 +114,7 @@ class SchemaVersions:
     def latest(self, limit: int) -> list[Step]:
         """What the newest versions of all subjects changed, the last one first."""
         with translated(self._name):
-            found = self._versions.find({}, _STEP).sort("created_at", DESCENDING)
+            found = self._versions.find(_OURS, _STEP).sort("created_at", DESCENDING)
             return list(map(_step, found.limit(limit)))
 
     def created_at(self, subject: str, number: int) -> datetime | None:
@@ -134,7 +143,9 @@ class SchemaVersions:
         newest: dict[str, int] = {}
         with translated(self._name):
             for document in self._versions.find({}, {"_id": 1}).sort("_id").hint("_id_"):
-                newest[document["_id"]["subject"]] = int(document["_id"]["version"])
+                match document["_id"]:
+                    case {"subject": str(subject), "version": int(number)}:
+                        newest[subject] = number
         return newest
 
     def summaries(self) -> list[SchemaSummary]:
@@ -207,7 +218,7 @@ def _of(subject: str, after: int = 0) -> Document:
     return {
         "_id": {
             "$gt": _id(subject, after),
-            "$lt": {"subject": subject, "version": MaxKey()},
+            "$lt": _id(subject, _BEYOND),
         }
     }
 

@@ -14,10 +14,16 @@ from consumer.web.resource import Resource
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How one part is. `detail` is for an operator: no secret, no payload value."""
+    """How one part is. `detail` is for an operator: no secret, no payload value. `keeps`: whether
+    it would keep a delivery, where that is not the same."""
 
     ok: bool
     detail: str
+    keeps: bool | None = None
+
+    @property
+    def would_keep(self) -> bool:
+        return self.ok if self.keeps is None else self.keeps
 
 
 Probe = Callable[[], Condition]
@@ -25,7 +31,7 @@ Probe = Callable[[], Condition]
 
 def kept(probes: Mapping[str, Probe], keepers: tuple[str, ...]) -> bool:
     """Whether a delivery would be kept durably: one of the `keepers` is well."""
-    return any(probes[name]().ok for name in keepers)
+    return any(probes[name]().would_keep for name in keepers)
 
 
 class Alive(Resource):
@@ -47,7 +53,7 @@ class Ready(Resource):
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         conditions = {name: probe() for name, probe in self._probes.items()}
-        ready = any(conditions[name].ok for name in self._keepers)
+        ready = any(conditions[name].would_keep for name in self._keepers)
         body: dict[str, object] = {
             name: {"ok": condition.ok, "detail": condition.detail}
             for name, condition in conditions.items()

@@ -1,0 +1,118 @@
+"""Find what is wrong with our collections: their kind, their collation, documents not ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pymongo
+from pymongo.database import Database
+from pymongo.errors import OperationFailure, PyMongoError
+
+from consumer.errors import StoreUnavailable
+from consumer.storage import mongo, stored_format
+from consumer.storage.indexes import missing_indexes
+from consumer.storage.mongo import Document, OurDatabase
+from consumer.storage.ours import Standing
+
+# Without these as they should be no delivery can be stored.
+_NEEDED = (mongo.EVENTS, mongo.SCHEMA_VERSIONS, mongo.DEAD_LETTERS, mongo.DATABASE_FORMAT)
+_UNAUTHORIZED = 13
+_KINDS = {"timeseries": "a time-series collection", "view": "a view"}
+
+# By collection, what documents of ours never are; each is answered by an index or by few documents.
+_FOREIGN: dict[str, Document] = {
+    mongo.EVENTS: {"_meta.subject": None},
+    mongo.SCHEMA_VERSIONS: {
+        "$nor": [
+            {
+                "_id.subject": {"$type": "string"},
+                "_id.version": {"$type": "number"},
+                "fields": {"$type": "array"},
+                "changes": {"$type": "array"},
+                "created_at": {"$type": "date"},
+            }
+        ]
+    },
+    mongo.DEAD_LETTERS: {"reason": None},
+    mongo.ADOPTION_COUNTS: {"_id": {"$not": {"$type": "object"}}},
+    mongo.ADOPTION_TOTALS: {"_id": {"$not": {"$type": "object"}}},
+    mongo.LEASES: {"fence": None},
+    mongo.JOB_RUNS: {"series": None},
+    mongo.INSTANCES: {"last_seen": None},
+    mongo.AUDIT: {"at": None},
+    mongo.INGEST_HISTORY: {"at": None},
+    mongo.INGEST_QUARTERS: {"at": None},
+}
+_SHOWN = 3
+_LONGEST = 60
+# Seconds for a look at one collection: it is a look aside.
+_PATIENCE = 2.0
+
+
+def look(db: OurDatabase) -> Standing:
+    """What bars this program from writing, and what is wrong with collections; raises PyMongoError.
+
+    Two reads.
+    """
+    faults = kind_faults(db)
+    bad = [faults[name] for name in _NEEDED if name in faults]
+    bar = stored_format.too_new(db)
+    return Standing(bar or (StoreUnavailable("; ".join(bad)) if bad else None), faults)
+
+
+def kind_faults(db: Database[Document]) -> dict[str, str]:
+    """By collection, why it is not one that we can rely on; raises PyMongoError."""
+    try:
+        found = list(db.list_collections(filter={"name": {"$in": list(mongo.OURS)}}))
+    except OperationFailure as error:
+        if error.code != _UNAUTHORIZED:
+            raise
+        return {}
+    faults = ((info["name"], kind_fault(info)) for info in found)
+    return {name: fault for name, fault in faults if fault}
+
+
+def kind_fault(info: Mapping[str, Any]) -> str | None:
+    """What is wrong with the kind of a collection, as `listCollections` has it, and what to do."""
+    name, kind = info["name"], info.get("type", "collection")
+    options = info.get("options", {})
+    elsewhere = "rename or drop it, or set another MONGODB_DATABASE"
+    if kind != "collection":
+        return f"{name} is {_KINDS.get(kind, kind)}, not a plain collection: {elsewhere}"
+    if options.get("capped"):
+        return (
+            f"{name} is capped, MongoDB drops its oldest documents: copy it into a plain collection"
+            " of that name"
+        )
+    if options.get("collation") and name != mongo.EVENTS:
+        return (
+            f"{name} was made with a collation, under which different names are one: copy it into a"
+            " plain collection of that name"
+        )
+    return None
+
+
+def foreign_documents(db: Database[Document]) -> Iterator[str]:
+    """Of each collection that has documents which we never write, a sentence that names some by
+    `_id`; as far as that is found out soon. Raises PyMongoError where MongoDB is away."""
+    for name, others in _FOREIGN.items():
+        try:
+            with pymongo.timeout(_PATIENCE):
+                rows = list(db[name].find(others, {"_id": 1}).limit(_SHOWN + 1))
+        except OperationFailure:
+            continue
+        except PyMongoError as error:
+            if not error.timeout:
+                raise
+            continue
+        if rows:
+            named = ", ".join(repr(row["_id"])[:_LONGEST] for row in rows[:_SHOWN])
+            more = ", …" if len(rows) > _SHOWN else ""
+            yield f"documents in {name} that are not ours are left alone: {named}{more}"
+
+
+def all_faults(db: Database[Document]) -> list[str]:
+    """Everything that is wrong with our collections, in sentences; raises PyMongoError."""
+    missing = [": ".join(filter(None, each)) for each in missing_indexes(db)]
+    return [*kind_faults(db).values(), *missing, *foreign_documents(db)]
