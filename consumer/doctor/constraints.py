@@ -13,6 +13,8 @@ from consumer.storage import mongo, soundness
 from consumer.storage.indexes import missing_indexes
 
 NAME = "MongoDB constraints"
+INDEXES = "MongoDB indexes"
+DOCUMENTS = "MongoDB documents"
 _HELD = "deliveries it refuses are held as dead letters `constraint_violation`"
 _MISSING = (
     "start the service, which makes it; what keeps it from that is in its log and in `status`"
@@ -31,11 +33,6 @@ def examine(patient: Patient) -> Iterator[Check]:
     for name, info in kinds.items():
         if info.get("type", "collection") == "collection":
             faults.extend(judge_indexes(name, db[name].list_indexes()))
-    faults.extend(
-        Check(NAME, "fail" if why else "warn", finding, why or _MISSING)
-        for finding, why in missing_indexes(db)
-    )
-    faults.extend(Check(NAME, "warn", each, _FOREIGN) for each in soundness.foreign_documents(db))
     yield from faults[:_MAX_SHOWN]
     if not faults:
         yield Check(NAME, "ok", "no unique index or validator of others on our collections")
@@ -43,11 +40,36 @@ def examine(patient: Patient) -> Iterator[Check]:
         yield from _sharding(db)
 
 
+def indexes(patient: Patient) -> Iterator[Check]:
+    """Those of ours: there, or what keeps them from being made."""
+    if patient.client is None:
+        return
+    missing = missing_indexes(mongo.database(patient.client, patient.settings.mongodb_database))
+    yield from (Check(INDEXES, "fail", finding, why) for finding, why in missing if why)
+    waiting = [finding for finding, why in missing if not why]
+    if waiting:
+        more = f", and {len(waiting) - 1} more" if waiting[1:] else ""
+        yield Check(INDEXES, "warn", waiting[0] + more, "start the service, which makes them")
+    if not missing:
+        yield Check(INDEXES, "ok", "all there")
+
+
+def documents(patient: Patient) -> Iterator[Check]:
+    """Documents in our collections that we never wrote."""
+    if patient.client is None:
+        return
+    db = mongo.database(patient.client, patient.settings.mongodb_database)
+    found = list(soundness.foreign_documents(db))
+    yield from (Check(DOCUMENTS, "warn", each, _FOREIGN) for each in found)
+    if not found:
+        yield Check(DOCUMENTS, "ok", "none that others put into our collections")
+
+
 def judge_collection(info: Mapping[str, Any]) -> Iterator[Check]:
     """What a row of `listCollections` says against keeping events in it."""
     name, options = info["name"], info.get("options", {})
     if fault := soundness.kind_fault(info):
-        finding, _, advice = fault.partition(": ")
+        finding, _, advice = fault.rpartition(": ")
         yield Check(NAME, "fail", finding, advice)
     if options.get("validator") and options.get("validationAction", "error") == "error":
         yield Check(

@@ -31,6 +31,8 @@ ROWS = (
     Row(RIGHTS, rights.examine, needs_mongodb=True),
     Row(constraints.NAME, constraints.examine, needs_mongodb=True),
     Row(schemas.NAME, schemas.examine, needs_mongodb=True),
+    Row(constraints.INDEXES, constraints.indexes, needs_mongodb=True),
+    Row(constraints.DOCUMENTS, constraints.documents, needs_mongodb=True),
     Row(secret_use.NAME, secret_use.examine, needs_mongodb=True),
     Row(refusals.NAME, refusals.examine, needs_mongodb=True),
     Row(datadog.NAME, datadog.examine),

@@ -82,7 +82,7 @@ def kind_fault(info: Mapping[str, Any]) -> str | None:
         return f"{name} is {_KINDS.get(kind, kind)}, not a plain collection: {elsewhere}"
     if options.get("capped"):
         return (
-            f"{name} is capped, MongoDB drops its oldest documents: copy it into a plain collection"
+            f"{name} is capped: MongoDB drops its oldest documents: copy it into a plain collection"
             " of that name"
         )
     if options.get("collation") and name != mongo.EVENTS:

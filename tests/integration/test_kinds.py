@@ -13,6 +13,7 @@ import pytest
 from pymongo.database import Database
 
 from consumer.storage import mongo
+from tests.integration.test_console import Visitor
 from tests.processes import run
 from tests.service import SECRET, Answer, Client, eventually, running_service
 
@@ -28,6 +29,7 @@ BOTH = "events", "a collation"
 KINDS = [(name, kind) for name in NEEDED for kind in WRONG if (name, kind) != BOTH]
 OTHERS = [name for name in mongo.OURS if name not in NEEDED]
 PASSWORD = "a long one to get in"
+PAGES = ("", "/schemas", "/adoption", "/events", "/dead-letters", "/jobs", "/audit")
 
 
 def event(number: int) -> dict[str, Any]:
@@ -48,6 +50,13 @@ def command(arguments: list[str], uri: str, database: Db, cwd: Path) -> tuple[in
 def doctor(uri: str, database: Db, cwd: Path) -> list[str]:
     _, out, _ = command(["doctor", "--json"], uri, database, cwd)
     return [f"{c['status']} {c['finding']}" for c in json.loads(out)["checks"]]
+
+
+def pages(client: Client) -> dict[str, Answer]:
+    """The pages of the console; the answer to the login alone where nobody gets in."""
+    visitor = Visitor(client)
+    login = visitor.log_in(PASSWORD)
+    return {path: visitor.get(path) for path in PAGES} if login.status == 303 else {"": login}
 
 
 def said(client: Client) -> Answer:
@@ -96,6 +105,7 @@ def test_any_other_collection_of_the_wrong_kind_is_named_and_keeps_no_delivery_o
         checks = doctor(mongod_uri, database, tmp_path)
         shown = command(["status"], mongod_uri, database, tmp_path)
         written = command(["dlq", "retry", "--all"], mongod_uri, database, tmp_path)
+        seen = pages(client)
 
     assert {each.status for each in answers} == {200}
     assert refused.status == 400
@@ -107,6 +117,9 @@ def test_any_other_collection_of_the_wrong_kind_is_named_and_keeps_no_delivery_o
     assert kind in shown[1]
     assert shown[0] == 0, shown[2]
     assert "Traceback" not in shown[2] + written[2]
+    # A page that cannot be made says which collection is wrong; the others are as ever.
+    for path, page in seen.items():
+        assert page.status == 200 or kind in page.body.decode(), (path, page.body.decode())
 
 
 def foreign() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -140,6 +153,7 @@ def test_documents_of_others_are_named_and_break_nothing(
         ["dlq", "retry", "--all"],
     )
 
+    quick["cxone_console_password"] = PASSWORD
     with running_service(mongod_uri, database.name, **quick) as client:
         answers = [client.post(event(1)), client.post({**event(2), "more": 1})]
         refused = client.post({"id": "no type"})
@@ -147,7 +161,9 @@ def test_documents_of_others_are_named_and_break_nothing(
         eventually(lambda: len(succeeded(database)) == 4, 60)
         checks = doctor(mongod_uri, database, tmp_path)
         ended = [command(each, mongod_uri, database, tmp_path) for each in commands]
+        seen = pages(client)
 
+    assert {path: page.status for path, page in seen.items()} == dict.fromkeys(PAGES, 200)
     assert [each.status for each in answers] == [200, 200]
     assert refused.status == 400
     for arguments, (status, _, err) in zip(commands, ended, strict=True):
