@@ -206,7 +206,8 @@ class Service:
         reach, faults = self._reachability.check(), self._faults()
         # It is asked by a write to `instances`, which may be what is wrong.
         if faults and (reach.ok or mongo.INSTANCES in self.core.database.standing.faults):
-            return Condition(False, "; ".join(faults), keeps=self.core.database.bar is None)
+            keeps = self.core.database.bar is None and not self.core.outage.known
+            return Condition(False, "; ".join(faults), keeps)
         if reach.ok and self.core.outage.known:
             return Condition(False, f"{reach.detail}: deliveries were not taken in time")
         return Condition(reach.ok, reach.detail)
