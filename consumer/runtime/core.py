@@ -42,6 +42,7 @@ from consumer.storage.document_stamps import DocumentStamps
 from consumer.storage.event_keys import EventKeys
 from consumer.storage.event_store import EventStore
 from consumer.storage.filled_events import FilledEvents
+from consumer.storage.key_holders import free_key
 from consumer.storage.outage import Outage
 from consumer.storage.refusal_notes import RefusalNotes
 from consumer.storage.schema_registry import SchemaRegistry
@@ -138,10 +139,12 @@ def build_core(
         redaction=redaction(settings),
     )
     keys = EventKeys(database, settings.cxone_schema_scope, settings.cxone_dedupe)
+    stored = database[mongo.EVENTS]
     events = FilledEvents(
-        EventStore(database[mongo.EVENTS], settings.cxone_dedupe == "id"),
-        registry.head,
-        lambda: read_constraints(database[mongo.EVENTS]),
+        EventStore(stored, settings.cxone_dedupe == "id"),
+        compiled=registry.compiled,
+        look=lambda: read_constraints(stored),
+        free=lambda known, refusal: free_key(stored, known, refusal, registry.compiled),
         fills=settings.cxone_defaults != "none",
     )
     ingest = Ingest(

@@ -70,10 +70,12 @@ class Blame:
         if self.keys and to_key(path[-1]) in self.keys:
             return True
         text = ".".join(map(to_key, path))
-        return any(
-            text == each or text.startswith(f"{each}.") or each.startswith(f"{text}.")
-            for each in self.paths
-        )
+        return self.is_about(path) or any(each.startswith(f"{text}.") for each in self.paths)
+
+    def is_about(self, path: Path) -> bool:
+        """Whether one of its paths is this one, or above it."""
+        text = ".".join(map(to_key, path))
+        return any(text == each or text.startswith(f"{each}.") for each in self.paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,11 @@ class Constraints:
         elif code == _PARALLEL:
             paths = {path for path in paths if _is_named(path, refusal)} or paths
         return (Blame(frozenset(paths), sure=bool(indexes)),)
+
+    def unique(self, refusal: Document) -> Document | None:
+        """The unique index that refused a document, where it was one and is known."""
+        found = self._of(refusal) if refusal.get("code") == DUPLICATE_KEY else []
+        return found[0] if len(found) == 1 else None
 
     def culprit(self, refusal: Document) -> str:
         """What refused a document, by name: `the validator`, `the unique index email_1 on email`;

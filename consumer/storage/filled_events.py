@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 import structlog
@@ -11,8 +11,8 @@ from bson.raw_bson import RawBSONDocument
 
 from consumer.errors import ConstraintViolation, Unstorable
 from consumer.events import Event
+from consumer.schema.compiled import CompiledSchema
 from consumer.schema.defaults import Checked, Filled, fill, take_out
-from consumer.schema.model import SchemaVersion
 from consumer.storage.constraints import EVERYTHING, NOTHING, Constraints, Positions, both
 from consumer.storage.event_store import EventStore
 
@@ -28,21 +28,25 @@ class FilledEvents:
     """Appends events filled. What a refusal blames is left out, of this event and, once that
     helped, of all of its subject until the constraints are others.
 
-    `head` gives a subject's newest version known here, `look` reads the constraints from MongoDB.
+    `compiled` gives a subject's newest schema known here, `look` reads the constraints from
+    MongoDB, `free` takes filling out of a document that holds the key of an event (`free_key`).
     Where it `fills` nothing, each document says that something may have been left out.
     """
 
     def __init__(
         self,
         events: EventStore,
-        head: Callable[[str], SchemaVersion | None],
+        *,
+        compiled: Callable[[str], CompiledSchema],
         look: Callable[[], Constraints],
+        free: Callable[[Constraints, Mapping[str, object]], bool],
         fills: bool = True,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._events = events
-        self._head = head
+        self._compiled = compiled
         self._look = look
+        self._free = free
         self._fills = fills
         self._clock = clock
         self._mutex = threading.Lock()
@@ -109,12 +113,14 @@ class FilledEvents:
         constraints = self._constraints
         if self._clock() - self._looked > _FRESH or not constraints.explain(error.refusal):
             constraints = self._look_again()
-        version = self._head(subject)
+        version = self._compiled(subject).version
         if version is not None and filled.positions:
             fields = version.fields
             more = constraints.to_leave_out(error.refusal, filled.positions, fields)
             if more is not None:
                 return both(without, more) if rounds < _ROUNDS else EVERYTHING
+        if rounds < _ROUNDS and self._free(constraints, error.refusal):
+            return without
         raise ConstraintViolation(constraints.sentence(error.refusal), error.refusal) from None
 
     def _look_again(self) -> Constraints:

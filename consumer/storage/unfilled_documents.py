@@ -20,10 +20,9 @@ from consumer.schema.paths import RESERVED
 from consumer.storage.constraints import NOTHING, Constraints, Positions, both, read_constraints
 from consumer.storage.documents import encode
 from consumer.storage.indexes import UNFILLED
-from consumer.storage.ours import SIMPLE
 from consumer.storage.patience import soon, unhurried
 from consumer.storage.translate import translated
-from consumer.storage.whole_documents import plain
+from consumer.storage.whole_documents import plain, replaced
 
 Document = dict[str, Any]
 
@@ -96,7 +95,7 @@ class UnfilledDocuments:
                 # Nothing is left to fill; what is beyond the bound is no refusal.
                 return Refilled(staying=1, refused=int(bool(without)))
             try:
-                matched = self._replace(found, changed)
+                matched = replaced(self._events, found, encode(changed))
             except (DocumentTooLarge, Unstorable):
                 return Refilled(staying=1, refused=1)
             except WriteError as error:
@@ -106,21 +105,8 @@ class UnfilledDocuments:
                 without = both(without, more)
                 continue
             # One that changed meanwhile comes again with the next run.
-            return Refilled(documents=matched, staying=int(filled.left_out or not matched))
+            return Refilled(documents=int(matched), staying=int(filled.left_out or not matched))
         return Refilled(staying=1, refused=1)
-
-    def _replace(self, found: RawBSONDocument, changed: Document) -> int:
-        result = self._events.update_one(
-            {
-                "_id": found["_id"],
-                "_meta.subject": found["_meta"]["subject"],
-                "_meta.backfilled_to": found["_meta"]["backfilled_to"],
-                "$expr": {"$eq": ["$$ROOT", {"$literal": found}]},
-            },
-            [{"$replaceWith": {"$literal": encode(changed)}}],
-            collation=SIMPLE,
-        )
-        return result.matched_count
 
 
 def _filled(

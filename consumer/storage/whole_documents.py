@@ -64,24 +64,32 @@ def fill_whole(
         document = plain(found)
         stays = remove_fillings(document, plan.leaving) if plan.leaving else 0
         try:
-            changed = encode(_filled(document, plan))
-            # A replacement is an update here, for that is not refused for keys with dots or `$`.
-            result = events.update_one(
-                {**_place(found), "$expr": {"$eq": ["$$ROOT", {"$literal": found}]}},
-                [{"$replaceWith": {"$literal": changed}}],
-                # For the comparison of the whole.
-                collation=SIMPLE,
-            )
+            matched = replaced(events, found, encode(_filled(document, plan)))
         except (DocumentTooLarge, Unstorable):
             refused.append(Refusal(found["_id"], TOO_LARGE, {"code": TOO_LARGE}))
         except WriteError as error:
             refused.append(Refusal(found["_id"], error.code, error.details or {}))
         else:
-            done += result.matched_count
-            left += bool(stays and result.matched_count)
-            if not result.matched_count:
+            done += matched
+            left += bool(stays and matched)
+            if not matched:
                 refused.append(Refusal(found["_id"], CHANGED))
     return done, refused, left
+
+
+def replaced(
+    events: Collection[dict[str, Any]], found: RawBSONDocument, changed: RawBSONDocument
+) -> bool:
+    """Replace a document if it still is what was found; whether it was. Driver errors pass
+    through."""
+    # A replacement is an update here, for that is not refused for keys with dots or `$`.
+    result = events.update_one(
+        {**_place(found), "$expr": {"$eq": ["$$ROOT", {"$literal": found}]}},
+        [{"$replaceWith": {"$literal": changed}}],
+        # For the comparison of the whole.
+        collation=SIMPLE,
+    )
+    return bool(result.matched_count)
 
 
 def _place(found: RawBSONDocument) -> dict[str, Any]:

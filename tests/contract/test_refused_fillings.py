@@ -18,8 +18,10 @@ from consumer.storage.constraints import Constraints, read_constraints
 from consumer.storage.documents import Stamp, encode, layout
 from consumer.storage.event_store import EventStore
 from consumer.storage.filled_events import FilledEvents
+from consumer.storage.key_holders import free_key
+from consumer.storage.recent_events import as_sent
 from consumer.storage.schema_registry import SchemaRegistry
-from tests.backfill import LONG_AGO, payload_part, registry
+from tests.backfill import LONG_AGO, Run, backfill, payload_part, registry
 from tests.refusing import CASES, CONTACT, NAMED, ON_EMAIL, WITHOUT_EMAIL, Case
 
 Document = dict[str, Any]
@@ -34,11 +36,16 @@ class Intake:
         self.schemas: SchemaRegistry = registry(database, policy)
         self.looks = 0
         events = EventStore(database["events"], conflicts_matter=False)
-        self.events = FilledEvents(events, self.schemas.head, self._look)
+        self.events = FilledEvents(
+            events, compiled=self.schemas.compiled, look=self._look, free=self._free
+        )
 
     def _look(self) -> Constraints:
         self.looks += 1
         return read_constraints(self.database["events"])
+
+    def _free(self, constraints: Constraints, refusal: Any) -> bool:
+        return free_key(self.database["events"], constraints, refusal, self.schemas.compiled)
 
     def take(self, _id: str, payload: Document) -> bool:
         payload = copy.deepcopy(payload)
@@ -155,6 +162,47 @@ def test_a_process_without_refusals_never_looks_at_the_constraints(database: Db)
         "customer": {"name": "A", "email": None},
         "note": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("typed", "index", "known", "lacks", "sends"),
+    [
+        (False, ON_EMAIL, CONTACT, NAMED, {"customer": {"email": None}}),
+        (True, [("n", 1)], {"n": 7, "a": 1}, {"a": 2}, {"n": 0}),
+        (True, [("n", 1), ("s", 1)], {"n": 7, "s": "x"}, {"n": 1}, {"n": 1, "s": ""}),
+        (True, [("o.n", 1)], {"o": {"n": 7}, "a": 1}, {"a": 2}, {"o": {"n": 0}}),
+    ],
+)
+@pytest.mark.parametrize("by_backfill", [False, True])
+def test_a_key_that_was_only_filled_in_is_free_for_who_sends_it(
+    database: Db,
+    typed: bool,
+    index: Any,
+    known: Document,
+    lacks: Document,
+    sends: Document,
+    by_backfill: bool,
+) -> None:
+    intake = Intake(database, SchemaPolicy(subject_policy(typed=typed)))
+    steps = [("known", known), ("filled", lacks)]
+    for _id, payload in reversed(steps) if by_backfill else steps:
+        intake.take(_id, payload)
+    backfill(database, intake.schemas)(Run())
+    database["events"].create_index(index, unique=True, sparse=True)
+    held = intake.stored("filled")
+
+    assert intake.take("sent", sends)
+
+    holder = intake.stored("filled")
+    assert holder["_meta"]["unfilled"] == held["_meta"]["backfilled_to"]
+    head = intake.schemas.compiled("s")
+    assert head.version is not None
+    assert as_sent(holder, head.version, head.defaults) == lacks
+    assert payload_part(holder) != payload_part(held)
+    # Who sends it once more is refused, for this one was sent with it.
+    with pytest.raises(ConstraintViolation):
+        intake.take("again", {**sends, "other": 1})
+    assert as_sent(intake.stored("sent"), head.version, head.defaults) == sends
 
 
 def test_what_several_constraints_refuse_loses_what_each_of_them_blames(database: Db) -> None:
