@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -26,8 +26,6 @@ _REASONS = (SignatureMissing.reason, SignatureInvalid.reason)
 _RECOUNT_EVERY = 60.0
 _RECOUNT_WHEN_FULL = 10.0
 _RECOUNTING_SHARE = 0.05
-# So many go for one that comes: where processes overshot, or for one that is large.
-_MOST_LOSERS = 4
 # Headers that sign nothing. One that signs has less than a hundred bytes.
 _PLAIN = frozenset({"user-agent", "content-type", "content-encoding"})
 _MAX_SIGNATURE = 512
@@ -77,11 +75,13 @@ class Keeper:
         if counted:
             if signature:
                 self._dead_letters.add_signature(_id, signature, first=known)
-            if known or counted == "reopened":
+            if counted == "reopened" or (known and _id in self._room):
                 self._take_in(_id, delivery, known=known)
-                self._make_room(0, known=known)
+                self._drop(self._room.trim(known=known))
             return
-        if not self._make_room(size, known=known):
+        has_room, losers = self._room.make(size, known=known)
+        self._drop(losers)
+        if not has_room:
             self._metrics.count(REFUSALS_DROPPED, bound="kept")
             return
         self._dead_letters.keep(
@@ -100,23 +100,13 @@ class Keeper:
         day = delivery.received_at.toordinal()
         self._room.add(_id, delivery.peer, day, len(delivery.body), known=known)
 
-    def _make_room(self, size: int, *, known: bool) -> bool:
-        """Let others go until there is room for `size` bytes; False where there is none to be
-        had by letting a few go."""
-        room = self._room
-        for _ in range(_MOST_LOSERS):
-            if room.has_room(size):
-                return True
-            loser = room.loser(size, known=known)
-            if loser is None:
-                return False
-            room.remove(loser)
+    def _drop(self, losers: Sequence[str]) -> None:
+        for loser in losers:
             if self._dead_letters.claims.drop(loser):
                 self._metrics.count(REFUSALS_DROPPED, bound="kept")
             else:
                 # Somebody ended it, or another process let it go: there is room not known here.
                 self._recounted_at = -_RECOUNT_EVERY
-        return room.has_room(size)
 
     def _look_into(self, delivery: Delivery) -> Finding | None:
         """What the detective finds, for a sample that keeps its cost a small share of the time."""
@@ -132,8 +122,8 @@ class Keeper:
         """Learn anew who has how much, for other processes keep and drop too, and people discard;
         more often where the room is full, at a bounded share of the time."""
         began = monotonic()
-        full = not self._room.has_room(0)
-        due = self._recounted_at + (_RECOUNT_WHEN_FULL if full else _RECOUNT_EVERY)
+        every = _RECOUNT_WHEN_FULL if self._room.is_full else _RECOUNT_EVERY
+        due = self._recounted_at + every
         if began < max(due, self._recount_at):
             return
         self._peers.learn()

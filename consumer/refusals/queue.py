@@ -22,8 +22,6 @@ log = structlog.get_logger(__name__)
 
 # A flood of forged deliveries must not become a flood of writes.
 _KEPT_A_SECOND = 200
-# So many go for one that comes, where that is large.
-_MOST_LOSERS = 4
 
 
 class Refusals:
@@ -94,17 +92,12 @@ class Refusals:
         self._metrics.count(REFUSALS_DROPPED, bound="queue")
 
     def _make_room(self, size: int, *, known: bool) -> bool:
-        for _ in range(_MOST_LOSERS):
-            if self._room.has_room(size):
-                return True
-            loser = self._room.loser(size, known=known)
-            if loser is None:
-                return False
-            self._room.remove(loser)
+        has_room, losers = self._room.make(size, known=known)
+        for loser in losers:
             for waiting in self._waiting.values():
                 waiting.pop(loser, None)
             self._metrics.count(REFUSALS_DROPPED, bound="queue")
-        return self._room.has_room(size)
+        return has_room
 
     def _run(self) -> None:
         # Until the book is read everybody is a stranger; without MongoDB that stays so.

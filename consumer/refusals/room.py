@@ -12,6 +12,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+# So many go for one that comes: where processes overshot, or for one that is large.
+_FEW = 4
+
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -83,6 +86,9 @@ class Room:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, _id: str) -> bool:
+        return _id in self._entries
+
     @property
     def size(self) -> int:
         return sum(half.size for half in self._halves.values())
@@ -122,15 +128,38 @@ class Room:
         if not half.peers[entry.day]:
             del half.peers[entry.day]
 
-    def has_room(self, size: int) -> bool:
-        """Whether one more entry of `size` bytes stays within the bounds."""
-        return len(self) < self._max_count and self.size + size <= self._max_size
+    def make(self, size: int, *, known: bool) -> tuple[bool, list[str]]:
+        """Whether there is room for one more of `size` bytes, of a peer that is `known` or a
+        stranger, and who went for it: a few at most, and nobody in vain."""
+        average = self.size / max(1, len(self))
+        if size > self._max_size or self.size + size - self._max_size > _FEW * average:
+            return False, []
+        return self._let_go(1, size, known=known)
 
-    def loser(self, size: int, *, known: bool) -> str | None:
-        """The entry that goes for one of `size` bytes of a peer that is `known`, or a stranger;
-        None where that has to go itself."""
-        if not self._max_count or size > self._max_size:
-            return None
+    def trim(self, *, known: bool) -> list[str]:
+        """Who goes, a few at most, where there are more than there is room for."""
+        return self._let_go(0, 0, known=known)[1]
+
+    def _let_go(self, more: int, size: int, *, known: bool) -> tuple[bool, list[str]]:
+        losers: list[str] = []
+        while not self._fits(more, size):
+            loser = self.loser(known=known)
+            if loser is None or len(losers) == _FEW:
+                return False, losers
+            self.remove(loser)
+            losers.append(loser)
+        return True, losers
+
+    def _fits(self, more: int, size: int) -> bool:
+        return len(self) + more <= self._max_count and self.size + size <= self._max_size
+
+    @property
+    def is_full(self) -> bool:
+        return not self._fits(1, 0)
+
+    def loser(self, *, known: bool) -> str | None:
+        """The entry that goes for one of a peer that is `known`, or a stranger; None where that has
+        to go itself."""
         half = max(self._halves.values(), key=self._share)
         if self._share(half) <= 0.5:
             half = self._halves[known]
@@ -141,4 +170,4 @@ class Room:
         return ids[self._choose(len(ids))]
 
     def _share(self, half: _Half) -> float:
-        return max(half.count / self._max_count, half.size / max(1, self._max_size))
+        return max(half.count / max(1, self._max_count), half.size / max(1, self._max_size))

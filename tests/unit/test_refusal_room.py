@@ -20,17 +20,10 @@ def offer(
     here: Room, name: str, peer: str, *, day: int = 0, size: int = 1, known: bool = False
 ) -> list[str]:
     """Take it in if there is room, or others go for it; who went."""
-    losers = []
-    for _ in range(4):
-        if here.has_room(size):
-            here.add(name, peer, day, size, known=known)
-            break
-        loser = here.loser(size, known=known)
-        if loser is None:
-            losers.append(name)
-            break
-        here.remove(loser)
-        losers.append(loser)
+    has_room, losers = here.make(size, known=known)
+    if not has_room:
+        return [*losers, name]
+    here.add(name, peer, day, size, known=known)
     return losers
 
 
@@ -88,7 +81,23 @@ def test_bytes_are_bounded_as_entries_are() -> None:
     assert len(offer(here, "next", "b", size=100)) == 1
     assert here.size == 1000
     assert offer(here, "larger than all", "b", size=1001) == ["larger than all"]
+    assert offer(here, "larger than what a few have", "b", size=401) == [
+        "larger than what a few have"
+    ]
     assert offer(room(0), "any", "a") == ["any"]
+
+
+def test_what_is_full_loses_nothing_until_there_is_more_than_fits() -> None:
+    here = room(3)
+    for n in range(3):
+        offer(here, f"{n}", "a")
+
+    within = here.trim(known=True)
+    here.add("3", "b", 0, 1, known=True)
+
+    assert within == []
+    assert len(here.trim(known=True)) == 1
+    assert len(here) == 3
 
 
 def test_the_peer_with_most_of_the_fullest_day_loses_whatever_came_and_went() -> None:
@@ -103,7 +112,7 @@ def test_the_peer_with_most_of_the_fullest_day_loses_whatever_came_and_went() ->
         here.add(str(number), peer, day, 1, known=False)
         kept[str(number)] = (day, peer)
 
-        loser = here.loser(1, known=False)
+        loser = here.loser(known=False)
         assert loser is not None
         days = Counter(day for day, _ in kept.values())
         fullest = [day for day, count in days.items() if count == max(days.values())]

@@ -14,10 +14,11 @@ from consumer.clock import utc_now
 from consumer.doctor.refusals import judge_dropped
 from consumer.signature import SignatureScheme, sign
 from consumer.storage.refusal_notes import RefusalNotes
-from tests.service import SECRET, Client, dead_letters, running_service
+from tests.service import SECRET, Client, dead_letters, eventually, running_service
 
 Db = Database[dict[str, Any]]
 
+SWEPT = {"job": "sweep_dead_letters", "outcome": "succeeded"}
 KNOWN = "203.0.113.5"
 
 
@@ -41,9 +42,13 @@ def settle(client: Client) -> None:
 def flood(mongod_uri: str, database: Db, room: int, known: int, others: int, peers: int) -> None:
     """A known sender and so many strangers beside it, each half of the known one's at a time."""
     with (
-        running_service(mongod_uri, database.name, cxone_refused_max_count=str(room)) as client,
+        running_service(
+            mongod_uri, database.name, cxone_refused_max_count=str(room), cxone_sweep_interval="1h"
+        ) as client,
         ThreadPoolExecutor(8) as pool,
     ):
+        # What the sweep tries just now stays, whoever came.
+        eventually(lambda: database["job_runs"].count_documents(SWEPT), 60)
         first = b'{"id":"0","type":"t"}'
         assert client.post(first, sent_from(KNOWN, signed(first))).status == 200
 
@@ -140,3 +145,20 @@ def test_an_entry_keeps_no_endless_headers_as_signatures(client: Client, databas
     assert [each["headers"] for each in entry["signatures"]] == [
         {"x-nice-webhook-signature": f"{2:044}"}
     ]
+
+
+def test_copies_of_what_is_kept_or_has_ended_take_no_room(mongod_uri: str, database: Db) -> None:
+    first = b'{"id":"0","type":"t"}'
+    with running_service(mongod_uri, database.name, cxone_refused_max_count="4") as client:
+        assert client.post(first, sent_from(KNOWN, signed(first))).status == 200
+        for number in range(4):
+            client.post({"id": str(number)}, sent_from(KNOWN, forged(number)))
+        settle(client)
+        gone = dead_letters(database)[0]
+        claims = client.service.core.dead_letters.claims
+        claims.discard(gone["_id"], "a test", "a flood", utc_now(), and_copies=True)
+        for number in (0, 1, 2, 3) * 3:
+            client.post({"id": str(number)}, sent_from(KNOWN, forged(number)))
+        settle(client)
+
+    assert [entry["seen"] for entry in dead_letters(database)] == [4] * 4
