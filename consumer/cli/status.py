@@ -37,12 +37,16 @@ def status(
         return
     with open_core(settings) as core:
         overview = gather(core.client, core.database, core.registry, core.dead_letters)
+        contradictions = core.registry.contradictions()
     if as_json:
-        print_json(as_plain(overview))
+        told = [{"finding": each.finding, "remedy": each.remedy} for each in contradictions]
+        print_json({**as_plain(overview), "contradictions": told})
         return
     out = console()
     for part in parts(overview):
         out.print(part)
+    for each in contradictions[:_MOST_SUBJECTS]:
+        out.print(safe(f"{each.finding}: `{each.remedy}`"), soft_wrap=True)
 
 
 def as_plain(overview: Overview) -> dict[str, Any]:

@@ -1,16 +1,19 @@
-"""Find schemas that lost versions which documents know, as where a backup was restored."""
+"""Find schemas that lost versions which documents know, as where a backup was restored, and those
+that say other than the settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from consumer.doctor.check import Check, Patient
+from consumer.options import schema_policy
 from consumer.printable import safe
 from consumer.storage import mongo
 from consumer.storage.document_stamps import DocumentStamps
 from consumer.storage.schema_registry import SchemaRegistry
 
 NAME = "schema versions"
+PINS = "schema pins"
 _MAX_SHOWN = 20
 
 
@@ -18,7 +21,11 @@ def examine(patient: Patient) -> Iterator[Check]:
     if patient.client is None:
         return
     db = mongo.database(patient.client, patient.settings.mongodb_database)
-    registry = SchemaRegistry(db[mongo.SCHEMA_VERSIONS], stamps=DocumentStamps(db[mongo.EVENTS]))
+    registry = SchemaRegistry(
+        db[mongo.SCHEMA_VERSIONS],
+        schema_policy(patient.settings),
+        stamps=DocumentStamps(db[mongo.EVENTS]),
+    )
     registry.look_for_holes()
     holes = sorted(registry.holes.items())
     for subject, hole in holes[:_MAX_SHOWN]:
@@ -26,3 +33,12 @@ def examine(patient: Patient) -> Iterator[Check]:
         yield Check(NAME, "fail", safe(hole.finding(subject)), safe(advice))
     if not holes:
         yield Check(NAME, "ok", "documents know no version that was lost")
+    yield from _pins(registry)
+
+
+def _pins(registry: SchemaRegistry) -> Iterator[Check]:
+    found = registry.contradictions()
+    for each in found[:_MAX_SHOWN]:
+        yield Check(PINS, "warn", safe(each.finding), safe(f"`{each.remedy}`"))
+    if not found:
+        yield Check(PINS, "ok", "no object that the settings pin is a map")

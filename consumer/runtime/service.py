@@ -147,6 +147,7 @@ class Service:
             self.core.registry.look_for_holes()
             apply_retention(database, self._retention)
             self._prepared = True
+            self._tell_contradictions()
             reach = self._reachability.check()
             if reach.alone:
                 log.warning("one machine alone holds the data", mongodb=reach.detail)
@@ -166,6 +167,17 @@ class Service:
         if faults:
             raise SetupError("; ".join(faults))
         return {"mended": "; ".join(before)}
+
+    def _tell_contradictions(self) -> None:
+        """One line for all pins that the database contradicts: it decides, until a person does."""
+        with suppress(StoreUnavailable):
+            if found := self.core.registry.contradictions():
+                more = f", and {len(found) - 1:,} more: `doctor`" if found[1:] else ""
+                log.warning(
+                    "the settings pin an object that is a map",
+                    finding=safe(found[0].finding),
+                    next_step=safe(found[0].remedy + more),
+                )
 
     def _look(self) -> bool:
         """Look what bars us from writing, before the first delivery and ever after: what is barred

@@ -10,7 +10,7 @@ from typing import Any
 
 from consumer.schema import jsontypes
 from consumer.schema.jsontypes import OBJECT
-from consumer.schema.paths import Path, is_fillable
+from consumer.schema.paths import ANY_KEY, Path, is_fillable
 from consumer.schema.shape import Shape
 
 # The classes of changes that people make: they add no path and no type, whatever was sent.
@@ -127,6 +127,11 @@ class SchemaVersion:
     def pinned_objects(self) -> frozenset[Path]:
         """The objects that people pinned against becoming maps."""
         return frozenset(field.path for field in self.live if field.pinned is not None)
+
+    @property
+    def maps(self) -> frozenset[Path]:
+        """The objects that are maps."""
+        return frozenset(field.path[:-1] for field in self.live if field.path[-1] == ANY_KEY)
 
     def to_document(self) -> dict[str, Any]:
         """The document of the collection `schema_versions`."""

@@ -57,6 +57,10 @@ class Pins:
     objects: frozenset[Path] = frozenset()
     maps: frozenset[Path] = frozenset()
 
+    def undone_by(self, maps: frozenset[Path]) -> list[Path]:
+        """The objects that stand here and are maps all the same."""
+        return sorted(self.objects & maps)
+
     def with_objects(self, objects: frozenset[Path]) -> Pins:
         """These pins and further objects."""
         return Pins(self.objects | objects, self.maps) if objects else self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from pymongo.collection import Collection
 from consumer.clock import utc_now
 from consumer.schema.compiled import CompiledSchema, compile_schema
 from consumer.schema.model import SchemaVersion
+from consumer.schema.paths import Path, to_text
 from consumer.schema.policy import SchemaPolicy
 from consumer.storage.document_stamps import DocumentStamps
 from consumer.storage.schema_subjects import SubjectList
@@ -39,6 +41,25 @@ class Hole:
         """The finding and what to do."""
         todo = f"until `cxone-consumer schema renumber {subject}` goes on behind that"
         return f"{self.finding(subject)} {todo}"
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """An object that the settings pin, and that is a map in the schema of a subject."""
+
+    subject: str
+    path: Path
+
+    @property
+    def finding(self) -> str:
+        where = f'[subjects."{self.subject}"]'
+        return f'{where} objects has "{to_text(self.path)}", but that is a map in the database'
+
+    @property
+    def remedy(self) -> str:
+        """The command that undoes the map."""
+        named = f"{shlex.quote(self.subject)} {shlex.quote(to_text(self.path))}"
+        return f"cxone-consumer schema unmap {named}"
 
 
 class KnownSchemas:
@@ -132,6 +153,18 @@ class KnownSchemas:
         """The holes that are known here and not closed since."""
         found = {name: Hole(self._number(name), seen) for name, seen in self._seen.items()}
         return {name: hole for name, hole in found.items() if hole.seen > hole.head}
+
+    def contradictions(self) -> list[Contradiction]:
+        """The objects pinned by the settings that are maps in MongoDB: pins make none undone."""
+        names = [name for name, policy in self._policy.subjects.items() if policy.pins.objects]
+        if self._policy.general.pins.objects:
+            names = list(self.subjects())
+        heads = filter(None, map(self.head, names))
+        return [
+            Contradiction(head.subject, path)
+            for head in heads
+            for path in self._policy.of(head.subject).pins.undone_by(head.maps)
+        ]
 
     def refresh(self) -> None:
         """Take over what other processes registered for the subjects known here: index look-ups,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
-from pymongo.errors import WriteError
+from pymongo.errors import OperationFailure, WriteError
 
 from consumer.schema.paths import is_reserved
 from tests.schema_shell import Document, Shell, event, post
@@ -52,7 +53,14 @@ def test_the_exported_validator_is_taken_by_mongodb_and_by_all_that_is_stored(
     status, out, err = shell("export", "evolving", "--format", "mongodb")
     found = shell.json("export", "evolving", "--format", "mongodb")
 
-    shell.database.command("collMod", "events", validator=json.loads(out))
+    while True:
+        try:
+            shell.database.command("collMod", "events", validator=json.loads(out))
+            break
+        except OperationFailure as error:
+            # The service that has just started may still be making its indexes.
+            assert error.code == 12587
+            time.sleep(0.05)
     for document in shell.database["events"].find():
         shell.database["events"].replace_one({"_id": document["_id"]}, document)
     with pytest.raises(WriteError):
