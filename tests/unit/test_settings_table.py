@@ -75,6 +75,8 @@ def test_values_are_read_from_text(name: str, text: str, value: object) -> None:
         ("cxone_listen", "[::g]:8080"),
         ("cxone_listen", "localhost:65536"),
         ("cxone_listen", "local host:80"),
+        ("cxone_signature_header", "X_Nice_Signature"),
+        ("cxone_timestamp_header", "x-time_stamp"),
         ("cxone_signature_header", "X Nice"),
         ("cxone_signature_header", "X-Nice:"),
         ("cxone_signature_header", "X-Nicé"),
