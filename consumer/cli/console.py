@@ -20,6 +20,8 @@ from consumer.printable import safe
 
 # A pipe or a file has no width; rich would fold at 80 columns what grep should find on one line.
 _REDIRECTED_WIDTH = 1000
+# Characters of a cell: a value from outside can be as long as a delivery, and tables have many.
+_MOST_VALUE = 1000
 
 
 def console() -> Console:
@@ -42,9 +44,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
         numeric = bool(cells) and all(isinstance(row[index], int | float) for row in cells)
         grid.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        grid.add_row(*(Text(shown(value)) for value in row))
+        grid.add_row(*(Text(_cut(shown(value))) for value in row))
     # Rich would fold a title to the width of its table.
     return Group(Text(safe(title), style="bold"), grid) if title else Group(grid)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_VALUE else f"{text[:_MOST_VALUE]}\u2026"
 
 
 def shown(value: object) -> str:

@@ -21,6 +21,7 @@ from consumer.runtime.core import Core
 from consumer.storage import mongo
 from consumer.storage.adoption_history import AdoptionHistory
 from consumer.storage.audit import Audit
+from consumer.storage.ended_sessions import EndedSessions
 from consumer.storage.event_keys import COLLECTION_SUBJECT
 from consumer.storage.event_search import EventSearch
 from consumer.storage.held_letters import HeldLetters
@@ -92,6 +93,7 @@ def add_console(
         traffic=TrafficBoard(IngestHistory(database)),
         job_runs=JobRuns(database[mongo.JOB_RUNS]),
         audit=Audit(database[mongo.AUDIT]),
+        ended_sessions=EndedSessions(database[mongo.ENDED_SESSIONS]),
     )
     mount(app, parts, access)
     sys.setswitchinterval(_SWITCH)

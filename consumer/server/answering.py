@@ -102,6 +102,13 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
             self._wake_the_loop()
         self.last_activity = time()
 
+    def _tell(self, error: Exception) -> None:
+        # Whoever found a fault can repeat it.
+        kind, place = type(error).__name__, place_of(error)
+        suppressed = self.server.warnings.allow(f"{kind} {place}")
+        if suppressed is not None:
+            log.error("fault in an answer", error=kind, place=place, suppressed=suppressed)
+
     def _answered(self, task: Task) -> bool:
         try:
             task.service()
@@ -109,7 +116,7 @@ class AnsweringChannel(HTTPChannel):  # type: ignore[misc]
             return False
         except Exception as error:
             # Falcon answers whatever our code raises, so half an answer may be on the wire.
-            log.error("fault in an answer", error=type(error).__name__, place=place_of(error))  # noqa: TRY400
+            self._tell(error)
             return False
         return True
 

@@ -10,6 +10,8 @@ import structlog
 from waitress.channel import HTTPChannel
 from waitress.task import ThreadedTaskDispatcher
 
+from config.ratelimit import RateLimit
+from consumer.clock import utc_now
 from consumer.errors import place_of
 from consumer.fibers import Fibers
 from consumer.group_commit import MAX_BYTES
@@ -26,6 +28,8 @@ _STUCK = 0.005
 # and the time that each may take to be stored is running.
 _PATIENCE = 0.005
 _COMING = -1
+# Seconds between two lines about the same fault.
+_TELL_EVERY = 60.0
 
 
 class Crew(ThreadedTaskDispatcher):  # type: ignore[misc]
@@ -43,6 +47,7 @@ class Crew(ThreadedTaskDispatcher):  # type: ignore[misc]
         self._taker: int | None = None
         self._asleep = 0
         self._taken_at = 0.0
+        self._told = RateLimit(_TELL_EVERY, utc_now)
 
     def add_task(self, task: HTTPChannel) -> None:
         with self.lock:
@@ -67,7 +72,7 @@ class Crew(ThreadedTaskDispatcher):  # type: ignore[misc]
             task = self._take()
             if task is not None:
                 began = began if fibers.aside else self._taken_at
-                fibers.start(partial(_serve, task))
+                fibers.start(partial(_serve, task, self._told))
                 if not _is_enough(fibers, began):
                     continue
             if fibers.aside:
@@ -125,10 +130,13 @@ def _is_enough(fibers: Fibers, began: float) -> bool:
     return fibers.aside >= BATCH or fibers.size >= MAX_BYTES or monotonic() - began > _PATIENCE
 
 
-def _serve(task: HTTPChannel) -> None:
+def _serve(task: HTTPChannel, told: RateLimit) -> None:
     try:
         task.service()
     except Exception as error:
         # The channel answers every fault of the application; this one is the server's own.
-        log.error("fault in a connection", error=type(error).__name__, place=place_of(error))  # noqa: TRY400
+        kind, place = type(error).__name__, place_of(error)
+        suppressed = told.allow(f"{kind} {place}")
+        if suppressed is not None:
+            log.error("fault in a connection", error=kind, place=place, suppressed=suppressed)  # noqa: TRY400
         task.cancel()

@@ -25,9 +25,20 @@ _BY_SUBJECT = [
     ("schema_version", ASCENDING),
     (_AT, ASCENDING),
 ]
-_ROW = {
-    "_meta.subject": 1,
-    "_meta.key": 1,
+# Characters that a row has of a text from outside.
+_MOST_TEXT = 300
+
+
+def shortened(path: str) -> Document:
+    """The expression for a value of which a text is cut; an absent one stays absent."""
+    begin = {"$substrCP": [path, 0, _MOST_TEXT]}
+    return {"$cond": [{"$eq": [{"$type": path}, "string"]}, begin, path]}
+
+
+_ROW: Document = {
+    "_meta.subject": shortened("$_meta.subject"),
+    # An id may be nearly as long as its event.
+    "_meta.key": shortened("$_meta.key"),
     "_meta.exhibited_version": 1,
     "schema_version": 1,
     _AT: 1,

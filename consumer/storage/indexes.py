@@ -14,6 +14,7 @@ from pymongo.errors import OperationFailure
 from consumer.storage.mongo import (
     AUDIT,
     DEAD_LETTERS,
+    ENDED_SESSIONS,
     EVENTS,
     INGEST_HISTORY,
     INGEST_QUARTERS,
@@ -157,6 +158,12 @@ INDEXES = (
     Index(JOB_RUNS, (("expires_at", ASCENDING),), "old runs, deleted by MongoDB", expire_after=0),
     Index(SCHEMA_VERSIONS, (("created_at", DESCENDING),), "the newest versions of all subjects"),
     Index(AUDIT, (("at", DESCENDING),), "what people did, the last deed first"),
+    Index(
+        ENDED_SESSIONS,
+        (("expires_at", ASCENDING),),
+        "sessions that were ended and are over, deleted by MongoDB",
+        expire_after=0,
+    ),
     Index(
         INSTANCES,
         (("last_seen", ASCENDING),),

@@ -10,6 +10,7 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
 
+from consumer.storage.event_search import shortened
 from consumer.storage.translate import translated
 
 Entry = dict[str, Any]
@@ -20,8 +21,13 @@ _BY_REASON = [
     ("last_seen", ASCENDING),
     ("timestamp", ASCENDING),
 ]
-# What a list does not show; bodies are large.
-_LEFT_OUT = {"original_payload": 0, "edited_payload": 0, "headers": 0, "history": 0, "changes": 0}
+# What a list shows. Ids and types come from outside, and may be nearly as long as a body.
+_PLAIN = ("reason", "status", "seen", "last_seen", "next_retry_at")
+_SHORTENED = ("event_id", "event_type", "error_message", "diagnosis")
+_ROW: Entry = {
+    **dict.fromkeys(_PLAIN, 1),
+    **{name: shortened(f"${name}") for name in _SHORTENED},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class LetterSearch:
             return []
         with translated(self._entries.name):
             query = {"$or": [{**wanted.query(), **run} for run in runs]}
-            found = self._entries.find(query, _LEFT_OUT, hint=_BY_REASON)
+            found = self._entries.find(query, _ROW, hint=_BY_REASON)
             return list(found.sort("last_seen", DESCENDING).skip(skip).limit(limit))
 
     def one(self, _id: str) -> Entry | None:

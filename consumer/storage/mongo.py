@@ -17,6 +17,7 @@ SCHEMA_VERSIONS = "schema_versions"
 DEAD_LETTERS = "dead_letter_queue"
 RETRY_CONDITIONS = "retry_conditions"
 AUDIT = "audit"
+ENDED_SESSIONS = "ended_sessions"
 LEASES = "leases"
 REPORTS = "reports"
 JOB_RUNS = "job_runs"
@@ -45,6 +46,7 @@ OURS = (
     RETRY_CONDITIONS,
     REPORTS,
     AUDIT,
+    ENDED_SESSIONS,
     INGEST_HISTORY,
     INGEST_QUARTERS,
 )

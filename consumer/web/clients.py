@@ -28,29 +28,37 @@ class Clients:
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
         return self._peer(environ.get("REMOTE_ADDR", ""), forwarded[-_MAX_FORWARDED:])
 
+    def client(self, environ: Mapping[str, Any]) -> Address | None:
+        """The address of a WSGI request's client; None where it has none."""
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+        return self._client(environ.get("REMOTE_ADDR", ""), forwarded[-_MAX_FORWARDED:])
+
+    def trusts(self, address: Address | None) -> bool:
+        """Whether it is that of a proxy which is believed."""
+        return address is not None and any(
+            address in network for network in self._proxies if network.version == address.version
+        )
+
     def _find(self, remote: str, forwarded: str) -> str:
+        client = self._client(remote, forwarded)
+        if client is None or client.version == 4:
+            return "" if client is None else str(client)
+        return str(IPv6Network((client, _PEER_BITS), strict=False))
+
+    def _client(self, remote: str, forwarded: str) -> Address | None:
         client = address_of(remote)
-        if client is None:
-            return ""
         # From the right: what stands further left, anybody could have written.
         for told in reversed(forwarded.split(",")):
             before = address_of(told)
-            if before is None or not self._trusts(client):
+            if before is None or not self.trusts(client):
                 break
             client = before
-        if client.version == 4:
-            return str(client)
-        return str(IPv6Network((client, _PEER_BITS), strict=False))
-
-    def _trusts(self, address: Address) -> bool:
-        return any(
-            address in network for network in self._proxies if network.version == address.version
-        )
+        return client
 
 
 def address_of(text: str) -> Address | None:
     """The address in a text, which may have brackets and a port; None where it has none."""
-    text = text.strip()
+    text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

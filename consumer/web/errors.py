@@ -8,6 +8,8 @@ import falcon
 import msgspec
 import structlog
 
+from config.ratelimit import RateLimit
+from consumer.clock import utc_now
 from consumer.errors import (
     ConsumerError,
     MalformedJson,
@@ -23,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 # Seconds a sender should wait before it tries again; one, for some give up after few tries.
 RETRY_AFTER = 1
+# Seconds between two lines about the same fault.
+_TELL_EVERY = 60.0
+_MOST_PATH = 200
 
 # What the sender reads first; for the others the error's own text says it best.
 _TITLES: dict[type[ConsumerError], str] = {
@@ -43,7 +48,23 @@ def install(app: falcon.App[Any, Any], *, reject_status: int, metrics: Metrics) 
     `reject_status` 202 a rejected event is answered `dead_lettered`, for senders whose circuit
     breaker counts 4xx."""
     app.set_error_serializer(_as_json)
-    app.add_error_handler(Exception, _unexpected)
+    told = RateLimit(_TELL_EVERY, utc_now)
+
+    def unexpected(
+        req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]
+    ) -> None:
+        # Answered as what the sender can act on: try again. It is logged whole.
+        kind, place = type(error).__name__, place_of(error)
+        suppressed = told.allow(f"{kind} {place}")
+        if suppressed is not None:
+            path = req.path[:_MOST_PATH]
+            log.error("fault in request", path=path, error=kind, place=place, suppressed=suppressed)
+        unavailable = falcon.HTTPServiceUnavailable(
+            title="Service temporarily unavailable", retry_after=RETRY_AFTER
+        )
+        _answer(req, resp, unavailable)
+
+    app.add_error_handler(Exception, unexpected)
     app.add_error_handler(ConsumerError, _known)
 
     def unknown_path(
@@ -80,17 +101,6 @@ def _dead_lettered(
 ) -> None:
     resp.status = falcon.HTTP_202
     resp.data = b'{"status":"dead_lettered"}'
-
-
-def _unexpected(
-    req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]
-) -> None:
-    """Answer a fault of ours as what the sender can act on: try again. It is logged whole."""
-    log.error("fault in request", path=req.path, error=type(error).__name__, place=place_of(error))
-    unavailable = falcon.HTTPServiceUnavailable(
-        title="Service temporarily unavailable", retry_after=RETRY_AFTER
-    )
-    _answer(req, resp, unavailable)
 
 
 def _answer(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:

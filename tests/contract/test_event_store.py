@@ -157,6 +157,7 @@ def test_every_index_of_the_table_serves_its_query(database: Db) -> None:
         .find()
         .sort("created_at", -1),
         ("refusals", "at"): database["refusals"].find({"at": past}),
+        ("ended_sessions", "expires_at"): database["ended_sessions"].find({"expires_at": past}),
         ("instances", "last_seen"): database["instances"].find({"last_seen": past}),
     }
 

@@ -51,6 +51,15 @@ def test_redirected_table_does_not_fold_long_values() -> None:
     assert text.count(value) == 2
 
 
+def test_a_cell_is_bounded_however_long_its_value_is() -> None:
+    grid = table(("id", "n"), [("<" * 900_000, 1)] * 50)
+
+    text = _written(lambda: console().print(grid))
+
+    assert text.count("<") == 50 * 1000
+    assert text.count("\u2026") == 50
+
+
 def test_redirected_output_has_no_escape_sequences() -> None:
     grid = table(("a",), [(1,)], title="T")
 

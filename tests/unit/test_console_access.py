@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from consumer.web.clients import Clients
 from consumer.web.console.forms import inside
 from consumer.web.console.origin import Origins
 from consumer.web.console.session import Sessions, clean_name
 from consumer.web.console.throttle import Throttle
 
 ORIGINS = Origins(
-    (ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("::1")),
+    Clients((ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("::1"))),
     frozenset({"console.example.com"}),
 )
 
@@ -136,6 +137,37 @@ def test_the_right_password_gives_the_tries_back() -> None:
     assert throttle.take("192.0.2.1") is None
 
 
+def test_who_guesses_from_many_places_does_not_lock_out_who_knew_the_password() -> None:
+    throttle = Throttle(Clock())
+    throttle.take("192.0.2.1")
+    throttle.forgive("192.0.2.1")
+
+    guesses = [throttle.take(f"10.0.{n}.1") for n in range(100)]
+
+    assert guesses.count(None) == 50
+    assert throttle.take("203.0.113.9") is not None
+    assert throttle.take("192.0.2.1") is None
+    assert throttle.take("203.0.113.9", knew=True) is None
+
+
+def test_who_knew_the_password_has_no_more_tries_of_their_own() -> None:
+    throttle = Throttle(Clock())
+    throttle.forgive("192.0.2.1")
+
+    taken = [throttle.take("192.0.2.1", knew=True) for _ in range(10)]
+
+    assert taken.count(None) == 5
+
+
+def test_the_throttle_remembers_a_bounded_number_of_those_who_knew_it() -> None:
+    throttle = Throttle(Clock())
+
+    for n in range(3000):
+        throttle.forgive(f"10.{n // 256}.{n % 256}.1")
+
+    assert len(throttle._knew) == 1000
+
+
 def test_the_throttle_remembers_a_bounded_number_of_clients() -> None:
     clock = Clock()
     throttle = Throttle(clock)
@@ -158,13 +190,45 @@ def environ(**given: str) -> dict[str, Any]:
         ("192.0.2.7", "192.0.2.7"),
         ("6.6.6.6, 192.0.2.7", "192.0.2.7"),
         ("192.0.2.7, 10.1.2.3", "192.0.2.7"),
-        ("10.1.2.3", "127.0.0.1"),
+        ("10.1.2.3", "10.1.2.3"),
+        ("1.2.3.4:5678", "1.2.3.4"),
+        ("6.6.6.6:1, 192.0.2.7:50123", "192.0.2.7"),
+        ("192.0.2.7:1, 10.1.2.3:2", "192.0.2.7"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ('"[2001:db8::1]:443"', "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("[::ffff:192.0.2.7]:5", "192.0.2.7"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("192.0.2.7, unknown", "127.0.0.1"),
+        ("192.0.2.7, _hidden:80", "127.0.0.1"),
+        (",,", "127.0.0.1"),
     ],
 )
 def test_the_client_is_the_last_address_that_no_trusted_proxy_has(
     forwarded: str, client: str
 ) -> None:
     assert ORIGINS.of(environ(HTTP_X_FORWARDED_FOR=forwarded)).client == client
+
+
+def test_a_guesser_behind_a_proxy_that_tells_ports_is_one_client() -> None:
+    throttle = Throttle(Clock())
+
+    taken = [
+        throttle.take(ORIGINS.of(environ(HTTP_X_FORWARDED_FOR=f"192.0.2.7:{port}")).client)
+        for port in range(50_000, 50_010)
+    ]
+    other = throttle.take(ORIGINS.of(environ(HTTP_X_FORWARDED_FOR="192.0.2.8:50000")).client)
+
+    assert taken.count(None) == 5
+    assert other is None
+
+
+def test_a_proxy_whose_address_is_written_as_of_ipv6_is_trusted_as_well() -> None:
+    told = environ(REMOTE_ADDR="::ffff:127.0.0.1", HTTP_X_FORWARDED_FOR="192.0.2.7:1")
+
+    assert ORIGINS.of(told).client == "192.0.2.7"
 
 
 def test_forwarded_headers_of_somebody_else_are_not_believed() -> None:
@@ -211,6 +275,9 @@ def test_only_addresses_localhost_and_names_of_the_settings_are_hosts_of_ours(
         ({"HTTP_ORIGIN": "http://localhost"}, True),
         ({"HTTP_ORIGIN": "null"}, True),
         ({"HTTP_ORIGIN": "http://evil.example"}, False),
+        ({"HTTP_ORIGIN": "http://["}, False),
+        ({"HTTP_ORIGIN": "//%5b"}, False),
+        ({"HTTP_ORIGIN": "http://localhost]"}, False),
         ({"HTTP_SEC_FETCH_SITE": "same-origin"}, True),
         ({"HTTP_SEC_FETCH_SITE": "cross-site"}, False),
         ({"HTTP_SEC_FETCH_SITE": "same-site"}, False),

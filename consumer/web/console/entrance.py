@@ -44,7 +44,7 @@ class Login:
         if not self._frame.origins.is_own(req.env):
             raise Foreign
         where, name = inside(sent.get("next", "")), clean_name(sent.get("name", ""))
-        wait = self._throttle.take(origin.client)
+        wait = self._throttle.take(origin.client, knew=self._frame.knew(req))
         if wait is not None:
             seconds = int(wait) + 1
             resp.set_header("Retry-After", str(seconds))
@@ -90,7 +90,10 @@ class Logout:
         token = form(req, FORM_BYTES).get("csrf", "")
         if session is not None and not self._frame.sessions.allows(session, token):
             raise Foreign
+        # Also where MongoDB is away and cannot tell the other processes.
         self._frame.forget(resp, COOKIE)
+        if session is not None:
+            self._frame.ended.end(session.id, session.ends_at)
         self._frame.go(resp, f"{ROOT}/login")
 
 

@@ -22,6 +22,8 @@ MARKS = {
 }
 _MOST_ROWS = 1000
 _MOST_VALUE = 300
+# A key can be nearly as long as its event, and stands in the path of all below.
+_MOST_NAME = 200
 _MOST_JSON = 64 * 1024
 _KINDS: Mapping[type, str] = {
     bool: "boolean", str: "string", dict: "object", list: "array", float: "number",
@@ -101,7 +103,7 @@ class _Walk:
             here = mark or self._marks.get(at, SENT)
             yield EventRow(
                 name=name,
-                path=to_text(at),
+                path=to_text(tuple(segment[:_MOST_NAME] for segment in at)),
                 depth=min(len(at) - 1, 8),
                 kind="null" if child is None else _KINDS.get(type(child), "integer"),
                 value=text_of(seen),
@@ -124,7 +126,7 @@ class _Walk:
             field = (*known, segment)
             if field not in self._since and (*known, ANY_KEY) in self._since:
                 field = (*known, ANY_KEY)
-            yield to_text((segment,)), item, shown[key], (*place, segment), field
+            yield to_text((segment[:_MOST_NAME],)), item, shown[key], (*place, segment), field
 
 
 def text_of(value: Any) -> str:

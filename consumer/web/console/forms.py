@@ -10,9 +10,14 @@ from consumer.web.console.answers import Invalid
 from consumer.web.console.frame import ROOT
 from consumer.web.console.request import Fields
 
+# What pages show of it stands in each of their links.
+_MOST_QUERY = 4096
+
 
 def query(req: falcon.Request) -> Fields:
     """The fields behind the question mark; raises Invalid."""
+    if len(req.query_string) > _MOST_QUERY:
+        raise Invalid(f"The address is longer than {_MOST_QUERY:,} characters.")
     try:
         return Fields.parse(req.query_string)
     except ValueError as error:
@@ -32,9 +37,12 @@ def form(req: falcon.Request, most: int) -> Fields:
 
 def inside(where: str) -> str:
     """A path of the console to go on to; anything else becomes its first screen."""
-    if not where.isprintable() or "\\" in where:
+    if len(where) > _MOST_QUERY or not where.isprintable() or "\\" in where:
         return ROOT
-    parts = urlsplit(where)
+    try:
+        parts = urlsplit(where)
+    except ValueError:
+        return ROOT
     is_inside = parts.path == ROOT or parts.path.startswith(f"{ROOT}/")
     if parts.scheme or parts.netloc or not is_inside or parts.path.startswith(f"{ROOT}/log"):
         return ROOT

@@ -12,7 +12,10 @@ import falcon
 import structlog
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from config.ratelimit import RateLimit
 from consumer.errors import place_of
+from consumer.storage.ended_sessions import EndedSessions
+from consumer.storage.patience import within
 from consumer.web.console import problems
 from consumer.web.console.answers import Done
 from consumer.web.console.origin import Origin, Origins
@@ -27,7 +30,8 @@ _SAID = "cxone_console_said"
 # How long what a deed said may wait for the page that shows it, in seconds.
 _SAID_FOR = 60
 _MOST_SAID = 500
-# How long a page waits for others to be made, in seconds.
+_MOST_PATH = 200
+# How long a page waits for others to be made, and to know whose it is, in seconds.
 _PATIENCE = 2.0
 # Everything from here, nothing inline, nowhere to send a form to but here.
 _POLICY = (
@@ -55,6 +59,8 @@ class Frame:
     origins: Origins
     notes: URLSafeTimedSerializer
     slots: threading.BoundedSemaphore
+    ended: EndedSessions
+    faults: RateLimit
     base: dict[str, Any] = field(default_factory=dict)
 
     def answer(
@@ -75,8 +81,17 @@ class Frame:
             self._tell(req, resp, error)
 
     def session(self, req: falcon.Request) -> Session | None:
-        """Who is logged in."""
-        return self.sessions.read(req.cookies.get(COOKIE))
+        """Who is logged in; raises StoreUnavailable."""
+        session = self.sessions.read(req.cookies.get(COOKIE))
+        if session is None:
+            return None
+        with within(_PATIENCE):
+            return None if self.ended.has(session.id) else session
+
+    def knew(self, req: falcon.Request) -> bool:
+        """Whether the browser brings a session that was opened here and is not over; its owner may
+        have ended it."""
+        return self.sessions.read(req.cookies.get(COOKIE)) is not None
 
     def html(self, resp: falcon.Response, text: str, status: str = falcon.HTTP_200) -> None:
         """Answer with a page, or a part of one."""
@@ -151,6 +166,14 @@ class Frame:
         if problem is None:
             # Never its text: it may quote a payload.
             kind, place = type(error).__name__, place_of(error)
-            log.error("fault in console", path=req.path, error=kind, place=place)
+            suppressed = self.faults.allow(f"{kind} {place}")
+            if suppressed is not None:
+                log.error(
+                    "fault in console",
+                    path=req.path[:_MOST_PATH],
+                    error=kind,
+                    place=place,
+                    suppressed=suppressed,
+                )
             problem = problems.FAULT
         self.show(resp, "problem.html", {"problem": problem}, problem.status)

@@ -9,9 +9,11 @@ from typing import Any
 
 import falcon
 
+from config.ratelimit import RateLimit
+from consumer.web.clients import Clients, Network
 from consumer.web.console.entrance import Login, Logout, Static
 from consumer.web.console.frame import ROOT, Frame
-from consumer.web.console.origin import Network, Origins
+from consumer.web.console.origin import Origins
 from consumer.web.console.page import Page
 from consumer.web.console.pages import Assets, Pages
 from consumer.web.console.parts import Parts
@@ -19,6 +21,9 @@ from consumer.web.console.session import Sessions, signer
 from consumer.web.console.table import SCREENS
 from consumer.web.console.throttle import Throttle
 from consumer.web.resource import add_route
+
+# Seconds between two lines about the same fault.
+_TELL_EVERY = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +46,11 @@ def mount(app: falcon.App[Any, Any], parts: Parts, access: Access) -> None:
     frame = Frame(
         pages=Pages(assets),
         sessions=sessions,
-        origins=Origins(access.proxies, frozenset(access.hosts)),
+        origins=Origins(Clients(access.proxies), frozenset(access.hosts)),
         notes=signer(sessions.derived("notes")),
         slots=threading.BoundedSemaphore(access.threads),
+        ended=parts.ended_sessions,
+        faults=RateLimit(_TELL_EVERY, parts.clock),
         base={
             "screens": [screen for screen in SCREENS if screen.nav],
             "root": ROOT,

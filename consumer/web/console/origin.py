@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-Network = IPv4Network | IPv6Network
+from consumer.web.clients import Clients, address_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """`proxies` are believed what they say of their clients; `hosts` are names of ours."""
+    """`hosts` are names of ours."""
 
-    proxies: Collection[Network]
+    clients: Clients
     hosts: Collection[str]
 
     def of(self, environ: Mapping[str, Any]) -> Origin:
@@ -32,13 +32,11 @@ class Origins:
         peer = str(environ.get("REMOTE_ADDR", ""))
         secure = environ.get("wsgi.url_scheme") == "https"
         host = _name(str(environ.get("HTTP_HOST", "")))
-        if not self._trusts(peer):
-            return Origin(peer, secure, host)
-        told = str(environ.get("HTTP_X_FORWARDED_FOR", "")).replace(" ", "").split(",")
-        # From the right: what stands further left, anybody could have written.
-        client = next((each for each in reversed(told) if each and not self._trusts(each)), peer)
-        scheme = str(environ.get("HTTP_X_FORWARDED_PROTO", "")).rpartition(",")[2].strip().lower()
-        return Origin(client[:64], secure or scheme == "https", host)
+        client = self.clients.client(environ)
+        if self.clients.trusts(address_of(peer)):
+            told = str(environ.get("HTTP_X_FORWARDED_PROTO", ""))
+            secure = secure or told.rpartition(",")[2].strip().lower() == "https"
+        return Origin(peer if client is None else str(client), secure, host)
 
     def knows(self, origin: Origin) -> bool:
         """Whether the host is ours: an address, `localhost`, or a name of the settings.
@@ -55,13 +53,12 @@ class Origins:
             return False
         told = str(environ.get("HTTP_ORIGIN", "null"))
         # Our own forms say "null" too, for our referrer policy keeps the origin from everybody.
-        return told == "null" or urlsplit(told).netloc == str(environ.get("HTTP_HOST", ""))
-
-    def _trusts(self, address: str) -> bool:
-        if not _is_address(address):
+        if told == "null":
+            return True
+        try:
+            return urlsplit(told).netloc == str(environ.get("HTTP_HOST", ""))
+        except ValueError:
             return False
-        found = ip_address(address)
-        return any(found in network for network in self.proxies if network.version == found.version)
 
 
 def _name(host: str) -> str:

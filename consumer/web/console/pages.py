@@ -10,12 +10,16 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.filters import do_urlencode
+from markupsafe import Markup
 
 from consumer import human
 from consumer.schema.paths import to_text
 from consumer.web.console.schema_words import change_text, kind_words, types_text
 
 _PACKAGE = "consumer.web.console"
+# Characters of a value on a page.
+_MOST_VALUE = 1000
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -55,6 +59,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            finalize=bounded,
         )
         self._environment.filters.update(
             number=number,
@@ -67,6 +72,8 @@ class Pages:
             kind=kind_words,
             path=to_text,
             types=types_text,
+            whole=Whole,
+            urlencode=lambda value: Whole(do_urlencode(str(value)[:_MOST_VALUE])),
         )
         self._environment.globals["asset"] = assets.url
         # Here rather than imported by each template: blocks see nothing of what theirs imports.
@@ -77,6 +84,24 @@ class Pages:
 
     def render(self, template: str, values: Mapping[str, Any]) -> str:
         return self._environment.get_template(template).render(values)
+
+
+class Whole(str):
+    """Text that a page shows whole, however long: bounded where it is made."""
+
+    __slots__ = ()
+
+
+def bounded(value: Any) -> Any:
+    """What a page shows of any other text: a value can be as long as a delivery, and a page has
+    many."""
+    if (
+        isinstance(value, str)
+        and len(value) > _MOST_VALUE
+        and not isinstance(value, Markup | Whole)
+    ):
+        return f"{value[:_MOST_VALUE]}\u2026"
+    return value
 
 
 def number(value: float | None) -> str:

@@ -17,6 +17,7 @@ from consumer.schema.policy import SchemaPolicy
 from consumer.storage.adoption_history import AdoptionHistory, Counted
 from consumer.storage.audit import Audit
 from consumer.storage.dead_letters import DeadLetters
+from consumer.storage.ended_sessions import EndedSessions
 from consumer.storage.event_search import EventSearch
 from consumer.storage.job_runs import JobRuns
 from consumer.storage.letter_search import LetterSearch
@@ -55,3 +56,4 @@ class Parts:
     traffic: TrafficBoard
     job_runs: JobRuns
     audit: Audit
+    ended_sessions: EndedSessions

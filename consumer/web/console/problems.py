@@ -54,6 +54,9 @@ FAULT = Problem(falcon.HTTP_503, "Something went wrong", _FAULT)
 
 def known(error: Exception) -> Problem | None:
     """The problem that an exception means; None for a fault of ours."""
+    if isinstance(error, falcon.HTTPError):
+        # What Falcon finds wrong with a request.
+        return Problem(str(error.status), "That cannot be read", error.title or "")
     for kind, status, title, text in _KNOWN:
         if isinstance(error, kind):
             return Problem(status, title, text or str(error))

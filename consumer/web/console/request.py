@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qsl, urlencode
 
+from consumer.web.console.pages import Whole
 from consumer.web.console.session import Session
 
 _MOST_FIELDS = 2000
@@ -64,4 +65,4 @@ class Request:
         """This screen with some of its query changed; None takes a field out."""
         kept: dict[str, object] = {**self.query, **changed}
         query = urlencode({name: value for name, value in kept.items() if value not in (None, "")})
-        return f"{self.path}?{query}" if query else self.path
+        return Whole(f"{self.path}?{query}" if query else self.path)

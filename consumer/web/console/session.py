@@ -1,4 +1,4 @@
-"""Know who is logged in from a signed cookie alone: no store, the same in every process."""
+"""Know who is logged in from a signed cookie, which is the same in every process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -18,10 +19,13 @@ _MOST_COOKIE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody who knew the password: the name they gave, and the token of their forms."""
+    """Somebody who knew the password: the name they gave, the token of their forms, under which
+    `id` it is ended before its time, and when that is."""
 
     name: str
     csrf: str
+    id: str
+    ends_at: datetime
 
     @property
     def who(self) -> str:
@@ -59,11 +63,14 @@ class Sessions:
         if not cookie or len(cookie) > _MOST_COOKIE:
             return None
         try:
-            told: Any = self._signer.loads(cookie, max_age=self.seconds)
+            told: Any
+            told, since = self._signer.loads(cookie, self.seconds, return_timestamp=True)
         except BadData:
             return None
-        token = hmac.digest(self.derived("csrf"), told["nonce"].encode(), "sha256")
-        return Session(told["name"], token.hex())
+        nonce = told["nonce"].encode()
+        token = hmac.digest(self.derived("csrf"), nonce, "sha256").hex()
+        _id = hmac.digest(self.derived("id"), nonce, "sha256").hex()
+        return Session(told["name"], token, _id, since + timedelta(seconds=self.seconds))
 
     def seal(self, session: Session, text: str) -> str:
         """What only we can add to a text that a form of this session brings back unaltered."""

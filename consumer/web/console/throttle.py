@@ -41,27 +41,38 @@ class Throttle:
         self._lock = threading.Lock()
         self._all = _Bucket(_FREE_IN_ALL, _EVERY_IN_ALL, now())
         self._clients: OrderedDict[str, _Bucket] = OrderedDict()
+        self._knew: OrderedDict[str, None] = OrderedDict()
 
-    def take(self, address: str) -> float | None:
+    def take(self, address: str, *, knew: bool = False) -> float | None:
         """Use up one try; None when it may be made, else the seconds until one may.
 
-        Taken before the password is looked at, so that tries at the same time count each.
+        Taken before the password is looked at, so that tries at the same time count each. What all
+        clients have together does not hold up who `knew` the password, or once came from there with
+        the right one: else whoever guesses from many places locks everybody out.
         """
         with self._lock:
-            now = self._now()
-            client = self._client(_network(address), now)
-            wait = max(client.wait(now), self._all.wait(now))
+            now, network = self._now(), _network(address)
+            client = self._client(network, now)
+            spared = knew or network in self._knew
+            wait = client.wait(now) if spared else max(client.wait(now), self._all.wait(now))
             if wait > 0:
                 return wait
             client.move(-1)
-            self._all.move(-1)
+            if not spared:
+                self._all.move(-1)
             return None
 
     def forgive(self, address: str) -> None:
         """Give the client its tries back: the password was right."""
         with self._lock:
-            self._clients.pop(_network(address), None)
-            self._all.move(1)
+            network = _network(address)
+            self._clients.pop(network, None)
+            if network not in self._knew:
+                self._all.move(1)
+                if len(self._knew) >= _MOST_CLIENTS:
+                    self._knew.popitem(last=False)
+            self._knew[network] = None
+            self._knew.move_to_end(network)
 
     def _client(self, key: str, now: float) -> _Bucket:
         bucket = self._clients.get(key)

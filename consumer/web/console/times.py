@@ -8,6 +8,8 @@ from consumer.web.console.answers import Invalid
 from consumer.web.console.request import Fields, Request
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# Beyond it no time can be moved by what is added to it.
+_END = datetime(9999, 1, 1, tzinfo=timezone.utc)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -23,9 +25,12 @@ def chosen_of(fields: Fields, name: str) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError as error:
+        at = at.replace(tzinfo=timezone.utc) if at.tzinfo is None else at.astimezone(timezone.utc)
+    except (ValueError, OverflowError) as error:
         raise Invalid(f"“{text[:40]}” is no time: 2026-01-31T12:00 is one.") from error
-    return at.replace(tzinfo=timezone.utc) if at.tzinfo is None else at.astimezone(timezone.utc)
+    if not _EPOCH <= at < _END:
+        raise Invalid(f"“{text[:40]}” is no time that anything here can have.")
+    return at
 
 
 def to_mark(at: datetime) -> int:
