@@ -12,6 +12,7 @@ from typing import Any
 from bson.decimal128 import Decimal128
 
 from consumer.readings import unescaped
+from consumer.schema.maps import is_data_key, names_one
 from consumer.schema.paths import ANY_KEY, ITEM, Path, from_text, is_key, to_key, to_segment
 
 _UNQUOTED_EQUALS = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"=])+)=(.*)', re.DOTALL)
@@ -55,21 +56,64 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A value at a path; lists on the way are looked through whether the path says so or not."""
+    """A value at a path; lists on the way are looked through whether the path says so or not.
+    `by_key`: whoever has the value may have it as a key."""
 
     path: Path
     wanted: Wanted
+    by_key: bool = True
 
-    def holds(self, payload: Any) -> bool:
-        return any(self.wanted.fits(value) for value in _values(payload, self.path))
+    @property
+    def as_name(self) -> str | None:
+        """The value, where it tells by itself whose it is, so that it may stand as a key too."""
+        return self.wanted.text if self.by_key and names_one(self.wanted.text) else None
+
+    @property
+    def as_key(self) -> str | None:
+        """The value, where the object at the path may have it as a key."""
+        text = self.wanted.text
+        return text if self.by_key and (is_data_key(text) or " " in text) else None
+
+    def holds(self, payload: Any, *, sure: bool = True) -> bool:
+        """Whether the value stands there, or is a key there, or as a name a key anywhere. Unless it
+        is `sure` that keys were sent, one counts only with something below it."""
+        key, name = self.as_key, self.as_name
+        for value in _values(payload, self.path):
+            if self.wanted.fits(value) or (key is not None and _has(value, key, sure=sure)):
+                return True
+        return name is not None and any(_has(each, name, sure=sure) for each in _parts(payload))
 
     def may_hold(self, body: str) -> bool:
-        """Whether a body that cannot be read has the value behind the path's last key."""
+        """Whether a body that cannot be read has the value behind the path's last key, or as a name
+        in front of a colon."""
         last = self.path[-1]
         key = r"""["'\w]""" if last == ANY_KEY else _written(to_key(last))
         # No two repetitions may meet: a megabyte of blanks would take minutes.
         pattern = rf"""{key}["']?\s*[:=]\s*(?:\[\s*)?{self.wanted.in_body()}"""
+        if self.as_name is not None:
+            pattern += rf"""|["']{_written(self.wanted.text)}["']\s*:"""
         return any(re.search(pattern, text) for text in unescaped(body))
+
+
+def _has(value: Any, key: str, *, sure: bool) -> bool:
+    has = isinstance(value, Mapping) and key in value
+    return has and (sure or _says_something(value[key]))
+
+
+def _says_something(value: Any) -> bool:
+    """Whether there is more than what stands for nothing."""
+    return any(not isinstance(each, Mapping | list) and bool(each) for each in _parts(value))
+
+
+def _parts(root: Any) -> Iterator[Any]:
+    stack = [root]
+    while stack:
+        value = stack.pop()
+        yield value
+        if isinstance(value, Mapping):
+            stack += value.values()
+        elif isinstance(value, list):
+            stack += value
 
 
 def _written(text: str) -> str:

@@ -169,7 +169,9 @@ def _opened(name: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         return
     try:
-        file = Path(name).open("xb")  # noqa: SIM115 - `with` follows, past the translation
+        # Payloads are customers' data: nobody else may read them.
+        Path(name).touch(mode=0o600, exist_ok=False)
+        file = Path(name).open("wb")  # noqa: SIM115 - `with` follows, past the translation
     except FileExistsError:
         raise typer.BadParameter(f"{name} is there already: name a new file") from None
     except OSError as error:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -17,7 +19,7 @@ from consumer.cli.console import error_console
 from consumer.cli.context import load_settings
 from consumer.cli.events_view import places_table, tell
 from consumer.clock import utc_now
-from consumer.erasure import Erased, erase, places
+from consumer.erasure import Erased, Names, Place, erase, places, spooled
 from consumer.matching import Condition, read_condition, read_path, read_value
 from consumer.options import event_fields
 from consumer.parsing import EventParser
@@ -27,8 +29,9 @@ from consumer.storage import mongo
 from consumer.storage.adoption_counts import Superseded
 from consumer.storage.audit import Audit
 from consumer.storage.erasing import Erasing, Found, Reach
-from consumer.storage.instances import Instances
-from consumer.storage.person_query import Person
+from consumer.storage.instances import BEAT_EVERY, SILENT_AFTER, Instances
+from consumer.storage.name_erasing import NameErasing
+from consumer.storage.person_query import KeyPlace, Person
 from consumer.storage.recount_mark import RecountMark
 from consumer.storage.retention import retained_from
 from jobs.adoption_rollup import Bounds, ledger, recount
@@ -67,7 +70,12 @@ def erase_events(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> int:
-    """Delete a person's events and dead letters for good, and count adoption again.
+    """Delete what is kept of a person for good, and count adoption again.
+
+    Events and dead letters go, what waits in the spool of this machine while no service runs on it,
+    and what was set aside from that. A VALUE that tells by itself whose it is (an e-mail address, a
+    phone number, a long id) is also looked for as a key; schema versions lose it, events of others
+    what was filled in under it, and changes the ids of the events that caused them.
 
     A FIELD is a path (agent.name, participants[].email, a."b.c", metrics.*.owner) or a JSON
     Pointer; lists are looked through. A VALUE fits text and the number it reads as; in double
@@ -75,8 +83,8 @@ def erase_events(
     repaired if need be; one that cannot be read goes where its text has the value behind the
     field's name, and is listed otherwise. JSON inside strings of events takes --deep.
 
-    Not erased: backups, logs, what waits in spools (it is said), and the ids that schema versions
-    name as their cause. Cut off, it can be run again.
+    Not erased: backups, logs, and what waits in spools of other machines (it is said). Cut off, it
+    can be run again.
 
     Exit status: 0 done, also where nothing was found; 1 it was not wanted.
     """
@@ -84,24 +92,36 @@ def erase_events(
     person = _person(settings, ids or [], where or [], event_type)
     reach = Reach(deep=deep, also_unknown=also_unknown)
     with open_core(settings) as core:
+        names = _names(core, settings, person)
         erasing = Erasing(
             core.database,
             EventParser(event_fields(settings), settings.cxone_store_max_depth).type_of,
             by_subject=settings.cxone_schema_scope == "type",
+            as_sent=names.as_sent,
         )
-        found = _look(erasing, person, reach)
+        found = _look(erasing, person, reach, names.places())
+        beside = partial(spooled, settings.cxone_data_dir, erasing, person, reach)
+        named, waiting = names.find(found.keys), list(beside(remove=False))
+        rows = [*places(found, None), *names.told(named), *waiting]
         erased = None
-        if found and not dry_run:
+        if not dry_run and (found or named or any(each.theirs for each in waiting)):
             if not yes:
-                error_console().print(places_table(list(places(found, None))))
+                error_console().print(places_table(rows))
                 if not typer.confirm("Erase them for good?", default=False, err=True):
                     error_console().print("Nothing was erased.")
                     return 1
-            _write_down(core, person, found)
-            erased = _erase(core, erasing, person, replace(reach, until=utc_now()), found)
+            _write_down(core, person, found, rows)
+            # What would be filled in or come back goes first, the search for what is left last.
+            rows = [*beside(remove=True), *names.erase(found.keys)]
+            erased = _erase(
+                core, erasing, found, partial(_search, erasing, person, reach, names, utc_now())
+            )
+            if later := erased.all.keys - found.keys:
+                rows += names.erase(later)
             _count_again(core, settings)
-        spooled = _spooled(core)
-    tell(found, erased, spooled, as_json=as_json, deep=deep)
+            rows = [*places(found, erased), *rows]
+        elsewhere = _spooled(core)
+    tell(found, erased, rows, elsewhere, as_json=as_json, deep=deep)
     return 0
 
 
@@ -115,7 +135,9 @@ def _person(
         conditions = tuple(read_condition(text) for text in where)
     except ValueError as error:
         raise typer.BadParameter(f"--where: {error}") from error
-    return Person(tuple(Condition(id_path, read_value(i)) for i in ids), conditions, event_type)
+    return Person(
+        tuple(Condition(id_path, read_value(i), by_key=False) for i in ids), conditions, event_type
+    )
 
 
 def _field(name: str) -> str:
@@ -123,7 +145,23 @@ def _field(name: str) -> str:
     return name if name.startswith("/") else "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def _write_down(core: Core, person: Person, found: Found) -> None:
+def _names(core: Core, settings: Settings, person: Person) -> Names:
+    only = person.event_type
+    if only is not None and settings.cxone_schema_scope != "type":
+        # The one schema is that of the other types too.
+        only = ""
+    database = core.database
+    return Names(NameErasing(database, core.registry), core.registry, person, only,
+                 lambda: _settle(Instances(database[mongo.INSTANCES])))  # fmt: skip
+
+
+def _settle(instances: Instances) -> None:
+    """Wait until the processes that run know the newest versions."""
+    if any(row["silent"] < SILENT_AFTER for row in instances.all()):
+        time.sleep(BEAT_EVERY + 1)
+
+
+def _write_down(core: Core, person: Person, found: Found, rows: Sequence[Place]) -> None:
     """Before the deed, and without the values: those are what must be gone."""
     Audit(core.database[mongo.AUDIT]).record(
         user_name(),
@@ -135,31 +173,33 @@ def _write_down(core: Core, person: Person, found: Found) -> None:
             "event_type": person.event_type,
             "events": len(found.events),
             "dead_letters": len(found.dead_letters),
+            "places": [{"place": e.place, "kind": e.kind, "found": e.found} for e in rows],
         },
     )
 
 
-def _look(erasing: Erasing, person: Person, reach: Reach) -> Found:
+def _look(erasing: Erasing, person: Person, reach: Reach, places: Collection[KeyPlace]) -> Found:
     err = error_console()
     columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     shown = reach.deep and err.is_terminal
     with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
         task = bar.add_task("", total=erasing.count() if shown else None)
-        return erasing.find(person, reach, lambda: bar.advance(task))
+        return erasing.find(person, reach, places, lambda: bar.advance(task))
 
 
-def _erase(core: Core, erasing: Erasing, person: Person, reach: Reach, found: Found) -> Erased:
+def _search(
+    erasing: Erasing, person: Person, reach: Reach, names: Names, started: datetime
+) -> Found:
+    return erasing.find(person, replace(reach, until=started), names.places())
+
+
+def _erase(core: Core, erasing: Erasing, found: Found, look: Callable[[], Found]) -> Erased:
     err = error_console()
     columns = (TextColumn("Erasing"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=len(found.events))
-        return erase(
-            erasing,
-            RecountMark(core.database),
-            found,
-            lambda: erasing.find(person, reach),
-            lambda count: bar.advance(task, count),
-        )
+        mark = RecountMark(core.database)
+        return erase(erasing, mark, found, look, lambda count: bar.advance(task, count))
 
 
 def _count_again(core: Core, settings: Settings) -> None:

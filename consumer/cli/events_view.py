@@ -8,25 +8,36 @@ from typing import Any
 from rich.console import Group
 
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.erasure import Erased, Place, places
+from consumer.erasure import Erased, Place
 from consumer.storage.erasing import Found
 
 
 def tell(
     found: Found,
     erased: Erased | None,
+    rows: Sequence[Place],
     spooled: dict[str, int],
     *,
     as_json: bool,
     deep: bool,
 ) -> None:
     """What became of each place; `erased` is None where nothing was to be. `spooled` is what waits
-    on other machines."""
+    on machines that told so."""
     last = erased.left if erased else found
-    rows = list(places(found, erased))
-    rows += [
-        Place(f"spool on {host}", "deliveries", depth, 0, depth, "not searched")
-        for host, depth in sorted(spooled.items())
+    rows = [
+        *rows,
+        *(
+            Place(
+                f"spool on {host}",
+                "deliveries",
+                depth,
+                0,
+                depth,
+                "not searched from here",
+                theirs=False,
+            )
+            for host, depth in sorted(spooled.items())
+        ),
     ]
     if as_json:
         facts: dict[str, Any] = {
@@ -50,7 +61,7 @@ def tell(
     out = console()
     if rows:
         out.print(places_table(rows, "Found, and there is more" if found.more else ""))
-    if not found:
+    if erased is None and not any(each.theirs for each in rows):
         out.print("Nothing is kept that fits.")
     elif erased is None:
         out.print("Nothing was erased: without --dry-run it would be.")

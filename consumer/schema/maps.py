@@ -125,6 +125,7 @@ KEY_PATTERNS = (
 
 _ROWS = re.compile("|".join(f"(?P<r{n}>{row.pattern})" for n, row in enumerate(KEY_PATTERNS)), re.I)
 _MIXED = "mixed"
+_URL = next(f"r{n}" for n, row in enumerate(KEY_PATTERNS) if row.name == "URL")
 _ENOUGH = {f"r{n}": row.enough for n, row in enumerate(KEY_PATTERNS)} | {_MIXED: 2}
 # Beside names a bare number of so many digits is taken for a phone number as well.
 _PERSONAL = re.compile(
@@ -154,6 +155,12 @@ def is_data_key(key: str) -> bool:
 def is_personal(key: str) -> bool:
     """Whether a key is an e-mail address or a phone number."""
     return _PERSONAL.fullmatch(key[:_LOOKED_AT]) is not None
+
+
+def names_one(key: str) -> bool:
+    """Whether a key says by itself whom or what it stands for: it matches a strong row. Addresses
+    of pages are left out, for claims and vocabularies are named by them."""
+    return _enough_of(row := _row(key[:_LOOKED_AT])) == 1 and row != _URL
 
 
 def is_map(

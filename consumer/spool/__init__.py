@@ -15,8 +15,18 @@ its transactions shared as we share our syncs; tests/bench/bench_spool.py), for 
 `writer` puts in, `reader` takes out, and `chain` is what both share: the segments of the directory.
 """
 
+from consumer.spool.erase import erase_deliveries, erase_set_aside
 from consumer.spool.reader import Entry
 from consumer.spool.spool import Spool
 from consumer.spool.survey import Survey, deliveries, directory_in, survey
 
-__all__ = ["Entry", "Spool", "Survey", "deliveries", "directory_in", "survey"]
+__all__ = [
+    "Entry",
+    "Spool",
+    "Survey",
+    "deliveries",
+    "directory_in",
+    "erase_deliveries",
+    "erase_set_aside",
+    "survey",
+]

@@ -59,6 +59,10 @@ class Files:
         draft.write_bytes(content)
         draft.replace(path)
 
+    def rename(self, path: Path, target: Path) -> None:
+        """Give a file that is synced its name, which nothing has; durable with the directory."""
+        path.rename(target)
+
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from pymongo.collection import Collection
+from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 
 from consumer.readings import said, said_by
 from consumer.storage.claims import LEASE, UNCLAIMED
+from consumer.storage.event_keys import COLLECTION_SUBJECT
 from consumer.storage.mongo import DEAD_LETTERS, EVENTS, Document
 from consumer.storage.patience import soon, unhurried
-from consumer.storage.person_query import Person, payload_of, query
+from consumer.storage.person_query import KeyPlace, Person, payload_of, query
 from consumer.storage.translate import translated
 from consumer.storage.whole_documents import plain
 
@@ -68,7 +69,8 @@ class Found:
 
     `by_text` of the dead letters could be searched as text only. `unread`: those that do not fit as
     far as they can be read, which is not wholly; `untyped`: those that fit and may be of another
-    type. `later`: what came after the time up to which it was looked. `more`: there is more than a
+    type. `filled`: events where only what was filled in says so. `keys`: subject and id of each
+    event. `later`: what came after the time up to which it was looked. `more`: there is more than a
     search remembers. A deep one says how many events it `read` in how many `seconds`.
     """
 
@@ -79,6 +81,8 @@ class Found:
     by_text: int = 0
     unread: Stays = field(default_factory=Stays)
     untyped: Stays = field(default_factory=Stays)
+    filled: int = 0
+    keys: set[tuple[str, str]] = field(default_factory=set)
     later: int = 0
     more: bool = False
     read: int = 0
@@ -92,7 +96,7 @@ class Erasing:
     """The collections `events` and `dead_letter_queue`; methods raise StoreUnavailable.
 
     `type_of` reads the type of a payload, None where it has none; `by_subject`: the subject of an
-    event is its type.
+    event is its type; `as_sent` gives the payload of a stored event without what was filled in.
     """
 
     def __init__(
@@ -101,12 +105,14 @@ class Erasing:
         type_of: Callable[[Document], str | None],
         *,
         by_subject: bool,
+        as_sent: Callable[[Document], Document] = payload_of,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._events = db[EVENTS]
         self._letters = db[DEAD_LETTERS]
         self._type_of = type_of
         self._by_subject = by_subject
+        self._as_sent = as_sent
         self._sleep = sleep
 
     def count(self) -> int:
@@ -118,14 +124,16 @@ class Erasing:
         self,
         person: Person,
         reach: Reach = Reach(),
+        places: Collection[KeyPlace] = (),
         on_read: Callable[[], object] = lambda: None,
     ) -> Found:
-        """Everything of a person, or the first of very much; `on_read` is called for each event
-        that a deep search reads."""
+        """Everything of a person, or the first of very much. `places` are those where events may
+        have the person's name as a key; `on_read` is called for each event that is read."""
         found = Found()
         started = time.monotonic()
+        wanted = query(person, by_subject=self._by_subject, deep=reach.deep, places=places)
         with translated(EVENTS), unhurried():
-            self._find_events(person, reach, found, on_read)
+            self._find_events(wanted, person, reach, found, on_read)
         found.seconds = time.monotonic() - started
         with translated(DEAD_LETTERS), unhurried():
             became = self._find_letters(person, reach, found)
@@ -161,13 +169,19 @@ class Erasing:
             yield _delete(self._events, {"_id": {"$in": list(batch)}})
 
     def _find_events(
-        self, person: Person, reach: Reach, found: Found, on_read: Callable[[], object]
+        self,
+        wanted: Document,
+        person: Person,
+        reach: Reach,
+        found: Found,
+        on_read: Callable[[], object],
     ) -> None:
-        wanted = query(person, by_subject=self._by_subject, deep=reach.deep)
         for document in self._documents(wanted):
             found.read += 1
             on_read()
-            if not self._fits(document, reach, person):
+            fits = self._fits(document, reach, person)
+            found.filled += fits is None
+            if not fits:
                 continue
             if reach.until is not None and document["_meta"]["received_at"] > reach.until:
                 found.later += 1
@@ -177,8 +191,10 @@ class Erasing:
                 break
 
     def _add_event(self, document: Document, found: Found) -> None:
+        meta = document.get("_meta") or {}
         found.events.append(document["_id"])
-        found.subjects[str((document.get("_meta") or {}).get("subject"))] += 1
+        found.subjects[str(meta.get("subject"))] += 1
+        found.keys.add((str(meta.get("subject")), str(meta.get("key"))))
         found.more = found.more or len(found.events) >= MOST
 
     def _documents(self, wanted: Document) -> Iterator[Document]:
@@ -187,16 +203,24 @@ class Erasing:
         for each in raw.find(wanted):
             yield plain(each)
 
-    def _fits(self, document: Document, reach: Reach, person: Person) -> bool:
+    def _fits(self, document: Document, reach: Reach, person: Person) -> bool | None:
+        """Whether an event is one of the person's; None where only what was, or may have been,
+        filled in says so."""
+        meta = document.get("_meta") or {}
         payload = payload_of(document)
         if person.event_type not in (None, self._type_of(payload)):
             return False
-        key = (document.get("_meta") or {}).get("key")
-        if any(each.wanted.fits(key) for each in person.ids):
+        if any(each.wanted.fits(meta.get("key")) for each in person.ids):
             return True
+        if not self._holds(payload, reach, person, sure=True):
+            return False
+        sure = not meta.get("untracked")
+        return self._holds(self._as_sent(document), reach, person, sure=sure) or None
+
+    def _holds(self, payload: Document, reach: Reach, person: Person, *, sure: bool) -> bool:
         if reach.deep:
-            return person.is_in(said_by(payload), self._is_event)
-        return not person.ids and person.fits(payload)
+            return person.is_in(said_by(payload), self._is_event, sure=sure)
+        return not person.ids and person.fits(payload, sure=sure)
 
     def _find_letters(self, person: Person, reach: Reach, found: Found) -> set[Any]:
         """Dead letters of the person or about their events; the `_id`s of what they became."""
@@ -220,6 +244,9 @@ class Erasing:
                 continue
             if entry.get("resolved_by") is not None:
                 became.add(entry["resolved_by"])
+            if entry.get("event_id") is not None:
+                subject = type_ if self._by_subject else COLLECTION_SUBJECT
+                found.keys.add((str(subject), str(entry["event_id"])))
             found.dead_letters.append(entry["_id"])
             found.reasons[str(entry.get("reason"))] += 1
             found.by_text += fits == "text"
@@ -234,6 +261,17 @@ class Erasing:
         types = [person.event_type, None]
         # Where all types are one subject, the entries of a backfill have its name for a type.
         return {"$or": [{"event_type": {"$in": types}}, {"document_id": {"$exists": True}}]}
+
+    def body(self, body: bytes, person: Person, reach: Reach) -> str | None:
+        """How a body fits that is kept elsewhere: `read`, by its `text`, `untyped` where it may be
+        of another type, or not (None)."""
+        fits, _, type_ = self._letter({"original_payload": body}, person)
+        if person.event_type is not None and fits:
+            if type_ is None and not reach.also_unknown:
+                return "untyped"
+            if type_ not in (None, person.event_type):
+                return None
+        return fits or None
 
     def _letter(self, entry: Document, person: Person) -> tuple[str, bool, str | None]:
         """How a dead letter fits (`read`, by its `text` alone, or not: empty), whether all of it
@@ -257,7 +295,7 @@ class Erasing:
         return self._type_of(payload) is not None
 
 
-def _delete(collection: Collection[Document], wanted: Document) -> int:
+def _delete(collection: MongoCollection[Document], wanted: Document) -> int:
     with translated(collection.name), soon(collection):
         return collection.delete_many(wanted).deleted_count
 

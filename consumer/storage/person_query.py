@@ -5,14 +5,26 @@ What fits is decided on each document: a query cannot say everything that a path
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from consumer.matching import Condition
 from consumer.readings import Said
-from consumer.schema.paths import RESERVED, is_key, is_reserved, to_key
+from consumer.schema.paths import (
+    ANY_KEY,
+    ERASED,
+    ITEM,
+    RESERVED,
+    Path,
+    is_key,
+    is_reserved,
+    to_key,
+)
 from consumer.storage.mongo import Document
+
+# Of more, all documents are read.
+_MOST_PLACES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +36,34 @@ class Person:
     conditions: tuple[Condition, ...] = ()
     event_type: str | None = None
 
-    def fits(self, payload: Any) -> bool:
-        """Whether a payload is one of them, whatever its type."""
-        if self.ids:
-            return any(each.holds(payload) for each in self.ids)
-        return all(each.holds(payload) for each in self.conditions)
+    @property
+    def names(self) -> frozenset[str]:
+        """What the person is called by in schemas: only where all the conditions are names, for one
+        alone may be that of others."""
+        return self.keys if all(each.as_name for each in self.conditions) else frozenset()
 
-    def is_in(self, said: Said, is_event: Callable[[Document], bool]) -> bool:
+    @property
+    def keys(self) -> frozenset[str]:
+        """What one of the conditions would have for a key of events."""
+        return frozenset(filter(None, (each.as_name for each in self.conditions)))
+
+    def fits(self, payload: Any, *, sure: bool = True) -> bool:
+        """Whether a payload is one of them, whatever its type; unless `sure`, what stands for
+        nothing below a key of theirs may have been filled in."""
+        if self.ids:
+            return any(each.holds(payload, sure=sure) for each in self.ids)
+        return all(each.holds(payload, sure=sure) for each in self.conditions)
+
+    def is_in(self, said: Said, is_event: Callable[[Document], bool], *, sure: bool = True) -> bool:
         """Whether what was read of a body, or of a payload, is one of them. An id counts in what
         stands in strings only where that `is_event` by itself, for other things have ids too."""
         if self.ids:
             events = [each for each in said.inner if isinstance(each, dict) and is_event(each)]
             return any(self.fits(each) for each in (*said.documents, *events))
         read = (*said.documents, *said.inner)
-        return all(any(each.holds(document) for document in read) for each in self.conditions)
+        return all(
+            any(each.holds(document, sure=sure) for document in read) for each in self.conditions
+        )
 
     def may_be_in(self, said: Said) -> bool:
         """The same, with what could not be read as far as its text says so."""
@@ -51,9 +77,31 @@ class Person:
         )
 
 
-def query(person: Person, *, by_subject: bool, deep: bool = False) -> Document:
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """Where documents of a subject may have a person's name as a key: in the object at `path`, a
+    path of literal keys; in the document itself where that is empty."""
+
+    subject: str
+    path: Path = ()
+
+
+def key_places(subject: str, fields: Iterable[Path], names: Collection[str]) -> set[KeyPlace]:
+    """The places of a subject with these fields: where a name is known, and in maps, whose keys
+    are not, and where one was erased."""
+    found = set()
+    for path in fields:
+        for depth, segment in enumerate(path):
+            if segment in (ANY_KEY, ERASED) or (is_key(segment) and to_key(segment) in names):
+                found.add(KeyPlace(subject, tuple(_plain(path[:depth]))))
+    return found
+
+
+def query(
+    person: Person, *, by_subject: bool, deep: bool = False, places: Collection[KeyPlace] = ()
+) -> Document:
     """A filter on `events`, of the type alone for a `deep` search; with `by_subject` the type is
-    the subject."""
+    the subject. `places` are those where names may stand."""
     clauses: list[Document] = []
     if person.ids and not deep:
         values = [value for each in person.ids for value in each.wanted.in_bson()]
@@ -61,8 +109,41 @@ def query(person: Person, *, by_subject: bool, deep: bool = False) -> Document:
     if person.event_type is not None and by_subject:
         clauses.append({"_meta.subject": person.event_type})
     for condition in () if deep else person.conditions:
-        clauses += _clause(condition)
+        clause = _clause(condition)
+        if condition.as_name is not None and clause:
+            clause = [{"$or": [{"$and": clause}, *_keyed(condition.as_name, places)]}]
+        clauses += clause
     return {"$and": clauses} if clauses else {}
+
+
+def _keyed(name: str, places: Collection[KeyPlace]) -> Iterator[Document]:
+    """Documents that may have the name as a key, at the top level or in what may hold it; those
+    too of which no schema knows all."""
+    # A dotted path cannot name a key with dots.
+    top: Document = {"$getField": {"field": {"$literal": name}, "input": "$$ROOT"}}
+    yield {"$expr": {"$ne": [{"$type": top}, "missing"]}}
+    yield {"_meta.untracked": {"$exists": True}}
+    yield {"_meta.shadowed": {"$exists": True}}
+    if len(places) > _MOST_PLACES:
+        yield {}
+        return
+    for place in sorted(places, key=lambda each: (each.subject, each.path)):
+        wanted: Document = {"_meta.subject": place.subject}
+        if place.path:
+            wanted[".".join(place.path)] = {"$exists": True}
+        yield wanted
+
+
+def _plain(path: Path) -> Iterator[str]:
+    """The keys of a path that a query can say, up to the first that it cannot."""
+    for depth, segment in enumerate(path):
+        if segment == ITEM and path[depth + 1 : depth + 2] != (ITEM,):
+            # MongoDB looks through a list, but not through a list in a list.
+            continue
+        key = to_key(segment)
+        if not is_key(segment) or not key or "." in key or key.startswith("$"):
+            return
+        yield key
 
 
 def payload_of(document: Document) -> Document:
@@ -89,8 +170,10 @@ def _clause(condition: Condition) -> list[Document]:
     if len(keys) < len(path):
         return [{".".join(keys): {"$exists": True}}]
     # MongoDB looks through a list, but not through a list in a list.
-    nested = [
+    nested: list[Document] = [
         {".".join(keys[:count]): {"$elemMatch": {"$type": "array"}}}
         for count in range(1, len(keys) + 1)
     ]
+    if condition.as_key is not None:
+        nested.append({".".join(keys): {"$type": "object"}})
     return [{"$or": [{".".join(keys): {"$in": condition.wanted.in_bson()}}, *nested]}]

@@ -57,6 +57,10 @@ class RecordingDisk(Files):
         self._done(lambda: super(RecordingDisk, self).replace(path, content),
                    Op("replace", path, data=content))  # fmt: skip
 
+    def rename(self, path: Path, target: Path) -> None:
+        self._done(lambda: super(RecordingDisk, self).rename(path, target),
+                   Op("rename", path, mark=target))  # fmt: skip
+
     def remove(self, path: Path) -> None:
         self._done(lambda: super(RecordingDisk, self).remove(path), Op("remove", path))
 
@@ -144,6 +148,9 @@ class PowerLoss:
         if op.kind == "create":
             self._name(op.path, _Inode())
         elif op.kind == "remove":
+            self._name(op.path, None)
+        elif op.kind == "rename":
+            self._name(op.mark, self._names[op.path])
             self._name(op.path, None)
         elif op.kind == "replace":
             self._name(op.path, _Inode(pending=[Op("write", op.path, 0, op.data)]))

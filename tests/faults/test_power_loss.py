@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from consumer.events import Delivery, Headers, Verdict
-from consumer.spool import Spool
+from consumer.spool import Spool, deliveries, erase_deliveries
 from tests.faults.disk import Op, PowerLoss, RecordingDisk
 
 MIB = 1 << 20
@@ -141,3 +141,28 @@ def test_the_model_notices_a_forgotten_sync(tmp_path: Path, forgotten: str) -> N
         losses.append(lost(log[:cut], files, tmp_path / f"crash-{point}"))
 
     assert any(losses)
+
+
+def test_erasing_loses_no_other_delivery_with_the_power(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    directory = tmp_path / "spool"
+    disk = RecordingDisk()
+    bodies = {f"{kind}-{n}": chance.randbytes(300) for n in range(20) for kind in ("gone", "kept")}
+    with closing(Spool(directory, 64 * MIB, segment_bytes=4000, files=disk)) as spool:
+        for name, body in bodies.items():
+            spool.append(delivery(name, body))
+    before = len(disk.log)
+    kept = {name for name in bodies if name.startswith("kept")}
+
+    assert erase_deliveries(directory, lambda each: each.id.startswith("gone"), disk) == 20
+
+    for cut in range(before, len(disk.log) + 1):
+        for number in range(5):
+            files = PowerLoss(disk.log[:cut]).survivors(chance)
+            place = tmp_path / f"{cut}-{number}"
+            place.mkdir()
+            for path, content in files.items():
+                (place / path.name).write_bytes(content)
+            with closing(Spool(place, 64 * MIB)) as spool:
+                assert kept <= {entry.delivery.id for entry in spool.take(1000)}
+    assert {each.id for each in deliveries(directory)} == kept

@@ -352,6 +352,7 @@ def test_export_is_what_send_can_post_again_byte_for_byte(
 
     lines = (tmp_path / "out.jsonl").read_bytes().split(b"\n")
     assert lines == [*plain, b'{   "type": "t" }', b""]
+    assert sys.platform == "win32" or (tmp_path / "out.jsonl").stat().st_mode & 0o77 == 0
     assert ended.returncode == 1
     assert b"1 on one line" in ended.stderr
     assert b"1 left out" in ended.stderr

@@ -114,7 +114,13 @@ def test_programs_get_json_of_an_erasure_by_id(here: Bench, erase: Command, data
     assert told["erased"] == {"events": 1, "dead_letters": 0}
     assert told["spooled"] == {"box": 4}
     rows = [(p["place"], p["kind"], p["found"], p["removed"], p["stays"]) for p in told["places"]]
-    assert rows == [("events", "t1", 1, 1, 0), ("spool on box", "deliveries", 4, 0, 4)]
+    assert rows == [
+        ("events", "t1", 1, 1, 0),
+        ("schema versions", "t1", 1, 1, 0),
+        ("spool on box", "deliveries", 4, 0, 4),
+    ]
+    (version,) = database["schema_versions"].find({"_id.subject": "t1"})
+    assert {change["caused_by"] for change in version["changes"]} == {""}
 
 
 def test_what_waits_in_a_spool_is_said_not_to_be_searched(
