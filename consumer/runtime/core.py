@@ -138,7 +138,12 @@ def build_core(
         hex_bytes=settings.cxone_log_hex_bytes,
         redaction=redaction(settings),
     )
-    keys = EventKeys(database, settings.cxone_schema_scope, settings.cxone_dedupe)
+    keys = EventKeys(
+        database,
+        settings.cxone_schema_scope,
+        settings.cxone_dedupe,
+        records=spool is not None,
+    )
     stored = database[mongo.EVENTS]
     events = FilledEvents(
         EventStore(stored, settings.cxone_dedupe == "id"),

@@ -25,19 +25,23 @@ _FORMULAS = ("type", "collection")
 
 class EventKeys:
     """What stands in the `_id` of an event: with `dedupe` by content its digest, and its type or,
-    in databases begun so, the subject `events`. The first process that starts on a database
-    records which, for ever."""
+    in databases begun so, the subject `events`. The first service that starts on a database
+    records which, for ever; a command (`records` False), whose settings may be others, only reads
+    it."""
 
     def __init__(
         self,
         database: Database[dict[str, Any]],
         scope: Literal["type", "collection"],
         dedupe: Literal["content", "id"],
+        *,
+        records: bool = True,
     ) -> None:
         self._record = database[DATABASE_FORMAT]
         self._events = database[EVENTS]
         self._scope = scope
         self._by_id = dedupe == "id"
+        self._records = records
         self._formula: str | None = None
 
     def settle(self) -> None:
@@ -45,7 +49,9 @@ class EventKeys:
         if self._formula is not None:
             return
         with translated(DATABASE_FORMAT):
-            found = self._record.find_one(_RECORD) or self._recorded()
+            found = self._record.find_one(_RECORD)
+            if found is None:
+                found = self._recorded() if self._records else {"subject": self._begun()}
         if found["subject"] not in _FORMULAS:
             raise StoreUnavailable("a newer version of this program decides on the `_id` of events")
         self._formula = found["subject"]

@@ -121,6 +121,41 @@ def test_a_drain_that_waits_for_mongodb_keeps_no_delivery_waiting(
             verify(client["drain"], members.uri, [*range(32), 41])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("brings", ["something new", "nothing new"])
+def test_with_mongod_frozen_the_second_waits_no_longer_than_the_first(
+    mongod_dir: Path, tmp_path: Path, brings: str
+) -> None:
+    with (
+        replica_set(mongod_dir, nodes=1) as members,
+        spooling(members.uri, "frozen", tmp_path, cxone_spool_after="4s") as parts,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        (node,) = members.nodes
+        parts.ingest.store(parts.ingest.verify(signed(event(0))))
+
+        def receive(number: int) -> float:
+            more = {f"new {number}": 1} if brings == "something new" else {}
+            delivery = signed({**event(0), "id": f"e{number}", **more})
+            began = time.monotonic()
+            assert parts.ingest.receive(delivery).status == "spooled"
+            return time.monotonic() - began
+
+        node.freeze()
+        first = pool.submit(receive, 1)
+        time.sleep(1)
+        second = pool.submit(receive, 2)
+        took = [first.result(60), second.result(60)]
+        known = parts.outage.known
+        third = receive(3)
+        node.thaw()
+
+    # One after the other they would take 3 s more.
+    assert max(took) < 6.5
+    assert known
+    assert third < 2
+
+
 def signed(payload: Event) -> Delivery:
     body = json.dumps(payload).encode()
     headers = sign(SignatureScheme(), SECRET.encode(), body, utc_now())

@@ -18,6 +18,7 @@ from consumer.storage.documents import document_id
 from consumer.storage.event_keys import EventKeys
 from tests.service import eventually, running_service
 from tests.spooling import Run, Spooling, spooling
+from tests.sweeping import bench
 
 Db = Database[dict[str, Any]]
 Settings = Mapping[str, str]
@@ -100,6 +101,15 @@ def test_a_start_records_the_formula(mongod_uri: str, database: Db) -> None:
         eventually(lambda: database["database_format"].count_documents({}), 30)
 
     assert database["database_format"].find_one() == {"_id": "event_key", "subject": "type"}
+
+
+def test_a_command_with_other_settings_decides_nothing(mongod_uri: str, database: Db) -> None:
+    database["events"].insert_one({"_id": "x", "_meta": {"subject": "events"}})
+    here = bench(mongod_uri, database)
+    here.receive(BODY)
+    here.core.close()
+
+    assert database["database_format"].count_documents({}) == 0
 
 
 @pytest.mark.parametrize("fresh", [True, False])
