@@ -91,6 +91,8 @@ def client(mongod_uri: str) -> Iterator[Client]:
     with running_service(mongod_uri, "console_inputs", **given) as running:
         assert running.post({"id": "1", "type": "t", "a": {"b": [1]}}).status == 200
         assert running.post(b'{"id":"2","type":"t"').status == 400
+        asking = arrived(running)
+        eventually(lambda: asking.get("/dead-letters").status == 200, 60)
         yield running
         running.service.core.client.drop_database("console_inputs")
 
@@ -221,20 +223,6 @@ def test_head_says_what_get_says(visitor: Visitor, client: Client, path: str) ->
     assert head.headers.get("content-type") == got.headers.get("content-type")
 
 
-def test_the_same_fault_is_one_line_in_the_log_however_often_it_comes(
-    mongod_uri: str, database: Db, told: list[Any]
-) -> None:
-    with running_service(mongod_uri, database.name, cxone_console_password=PASSWORD) as client:
-        visitor = Visitor(client)
-        visitor.log_in()
-        # What nothing of ours writes.
-        database["events"].insert_one({"_id": "x", "processed_at": "no time"})
-        statuses = {visitor.get("/events").status for _ in range(20)}
-
-    assert statuses == {503}
-    assert faults(told).count("fault in console") == 1
-
-
 def test_a_page_of_events_with_huge_ids_is_small(mongod_uri: str, database: Db) -> None:
     with running_service(mongod_uri, database.name, cxone_console_password=PASSWORD) as client:
         for number in range(50):
@@ -270,6 +258,8 @@ def test_pages_of_letters_and_schemas_with_huge_ids_keys_and_types_are_small(
         events = [
             f"/events/one?id={each['_id']}" for each in database["events"].find({}, {"_id": 1})
         ]
+        # A service that has just started may still be making its indexes.
+        eventually(lambda: visitor.get("/dead-letters").status == 200, 60)
         steps = "/schemas/subject?name=t&tab="
         lists = ["", "/events", "/dead-letters", "/schemas", "/audit", f"{steps}versions"]
         pages = [*lists, *letters, *events, f"{steps}fields", f"{steps}compare"]
@@ -277,7 +267,7 @@ def test_pages_of_letters_and_schemas_with_huge_ids_keys_and_types_are_small(
 
     assert letters
     assert events
-    assert {answer.status for answer in answers.values()} == {200}
+    assert {path: each.status for path, each in answers.items() if each.status != 200} == {}
     # The body of one may be shown, cut at 64 KiB; each `<` of it takes four bytes.
     large = {path: len(each.body) for path, each in answers.items() if len(each.body) > 700_000}
     assert large == {}

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import configparser
+import threading
 import time
 from fnmatch import fnmatch
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import falcon
+import falcon.testing
 import pytest
+import structlog
+from pymongo import MongoClient
 
+from config.ratelimit import RateLimit
+from consumer.clock import utc_now
+from consumer.storage.ended_sessions import EndedSessions
 from consumer.web.clients import Clients
 from consumer.web.console.forms import inside
+from consumer.web.console.frame import Frame
 from consumer.web.console.origin import Origins
-from consumer.web.console.session import Sessions, clean_name
+from consumer.web.console.pages import Assets, Pages
+from consumer.web.console.session import Sessions, clean_name, signer
 from consumer.web.console.throttle import Throttle
 
 ORIGINS = Origins(
@@ -320,3 +330,33 @@ def test_templates_and_static_files_are_part_of_the_package() -> None:
 
     assert len(files) > 10
     assert [file for file in files if not any(fnmatch(file, each) for each in patterns)] == []
+
+
+def test_the_same_fault_is_one_line_of_the_log_however_often_it_comes() -> None:
+    frame = Frame(
+        pages=Pages(Assets()),
+        sessions=sessions(),
+        origins=ORIGINS,
+        notes=signer(b"x"),
+        slots=threading.BoundedSemaphore(1),
+        ended=EndedSessions(MongoClient[dict[str, Any]](connect=False)["d"]["c"]),
+        faults=RateLimit(60.0, utc_now),
+        base={"screens": [], "root": "/console", "release": "1"},
+    )
+
+    class Breaking:
+        def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+            def work(*_: object) -> None:
+                raise KeyError("a value of a payload")
+
+            frame.answer(req, resp, work)
+
+    app: falcon.App[Any, Any] = falcon.App()
+    app.add_route("/console", Breaking())
+    with structlog.testing.capture_logs() as lines:
+        asked = falcon.testing.TestClient(app, headers={"Host": "localhost"})
+        answers = [asked.simulate_get("/console") for _ in range(30)]
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert not any("a value of" in answer.text for answer in answers)
+    assert [each["error"] for each in lines] == ["KeyError"]
