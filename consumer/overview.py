@@ -14,7 +14,7 @@ from consumer.errors import StoreUnavailable
 from consumer.storage import mongo
 from consumer.storage.dead_letters import DeadLetters
 from consumer.storage.health import read_hello
-from consumer.storage.instances import SILENT_AFTER, Instances
+from consumer.storage.instances import SILENT_AFTER, Instances, clocks_apart
 from consumer.storage.job_runs import JobRuns
 from consumer.storage.leases import Leases
 from consumer.storage.schema_registry import SchemaRegistry
@@ -95,7 +95,7 @@ class Datadog:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything at one moment, by the clock of MongoDB."""
+    """Everything at one moment, by the clock of MongoDB; `clocks` says which are far from that."""
 
     at: datetime
     store: Store
@@ -104,6 +104,7 @@ class Overview:
     dead_letters: tuple[Letters, ...]
     datadog: Datadog
     subjects: dict[str, int]
+    clocks: tuple[str, ...] = ()
 
 
 def gather(
@@ -127,7 +128,8 @@ def gather(
             documents=database[mongo.EVENTS].estimated_document_count(),
             faults=tuple(all_faults(database)),
         )
-    processes = tuple(_process(row) for row in Instances(database[mongo.INSTANCES]).all())
+    rows = Instances(database[mongo.INSTANCES]).all()
+    processes = tuple(map(_process, rows))
     runs = JobRuns(database[mongo.JOB_RUNS]).last()
     leases = Leases(database[mongo.LEASES], "", 1).all()
     return Overview(
@@ -141,6 +143,7 @@ def gather(
         ),
         datadog=_datadog(runs),
         subjects=registry.subjects(),
+        clocks=tuple(clocks_apart(rows)),
     )
 
 

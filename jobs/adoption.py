@@ -12,7 +12,7 @@ from consumer.metrics import Metrics
 from consumer.metrics import table as names
 from consumer.storage.retention import retained_from
 from jobs.adoption_report import Heads, report
-from jobs.adoption_rollup import Bounds, Ledger, claim, recount, roll_up
+from jobs.adoption_rollup import Bounds, Ledger, claim, recount, reopen, roll_up
 from jobs.run import JobRun
 
 _CUT_OFF = timedelta(minutes=2)
@@ -41,7 +41,10 @@ class Adoption:
         metrics: Metrics,
         retention_days: int,
         clock: Callable[[], datetime],
+        ahead: Callable[[], timedelta] = timedelta,
     ) -> None:
+        """`ahead`: how far the clock is ahead of MongoDB's."""
+        self._ahead = ahead
         self._book = book
         self._heads = heads
         self._metrics = metrics
@@ -53,7 +56,7 @@ class Adoption:
         """`{"figures": [...]}` with one dict for each SubjectFigures; `{"stopped": True}` when told
         to end early. Raises Superseded, StoreUnavailable."""
         now = self._clock()
-        bounds = Bounds(now, retained_from(now, self._retention_days))
+        bounds = Bounds(now, retained_from(now, self._retention_days), self._ahead())
 
         def progress(at: datetime) -> None:
             run.progress(counted_to=at)
@@ -61,9 +64,14 @@ class Adoption:
         # Whoever deletes counts again; this is for those who were cut off.
         recount(self._book, bounds, run.stopping, progress, _CUT_OFF)
         state = claim(self._book, run.fence, now)
+        late = self._book.mark.late()
+        if late is not None:
+            state = reopen(self._book, state, late[1])
         state = roll_up(self._book, state, bounds, run.stopping, progress)
         if run.stopping():
             return {"stopped": True}
+        if late is not None:
+            self._book.mark.take_late(late[0])
         self.latest = report(self._book, self._heads, bounds).figures
         show(self._metrics, self.latest)
         return {"counted_to": state.counted, "figures": [asdict(each) for each in self.latest]}

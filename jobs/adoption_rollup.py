@@ -15,11 +15,13 @@ from consumer.storage.adoption_state import AdoptionState, State
 from consumer.storage.adoption_totals import AdoptionTotals
 from consumer.storage.mongo import EVENTS, Document
 from consumer.storage.recount_mark import RecountMark
-from consumer.timegrid import EPOCH, hour_of, slice_of
+from consumer.timegrid import EPOCH, HOUR, hour_of, slice_of
 
 # An event is stamped before it is stored, by the clock of its own process. What is stored later
-# than this, or stamped by a clock that is slower, is found by a rebuild alone.
+# than this, or stamped by a clock that is slower, is counted when its hour is looked at again.
 LATE = timedelta(minutes=5)
+# So long hours stay open to be counted again: a clock may be set to another zone.
+OPEN = timedelta(hours=24)
 # What is caught up with in one step, be it much or little.
 _DAY = timedelta(days=1)
 
@@ -51,15 +53,17 @@ def ledger(db: Database[Document]) -> Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Count up to the slices closed at `now`; hours before `floor` have expired (None: none)."""
+    """Count up to the slices closed at `now`; hours before `floor` have expired (None: none). The
+    clock that says so is `ahead` of that of others."""
 
     now: datetime
     floor: datetime | None
+    ahead: timedelta = timedelta(0)
 
     @property
     def closed(self) -> datetime:
         """The slices before this are closed."""
-        return slice_of(self.now - LATE)
+        return slice_of(self.now - self.ahead - LATE)
 
 
 def claim(book: Ledger, fence: int, now: datetime) -> State:
@@ -76,8 +80,16 @@ def roll_up(
     leaves a step that is made again with the same result.
     """
     state = _expire(book, state, bounds, stopping)
+    was = state.counted
     state = _count(book, state, bounds, stopping, progress)
+    _count_late(book, state, was, stopping)
     return _sum(book, state, stopping)
+
+
+def reopen(book: Ledger, state: State, since: datetime) -> State:
+    """Count again what was stamped from a time on, as far as it is not summed up."""
+    back = max(slice_of(since), state.summed)
+    return book.state.advance(state, counted=back) if back < state.counted else state
 
 
 def rebuild(book: Ledger, bounds: Bounds, stopping: Stopping, progress: Progress) -> State | None:
@@ -159,8 +171,24 @@ def _count(
     return state
 
 
+def _count_late(book: Ledger, state: State, was: datetime, stopping: Stopping) -> None:
+    """Count again the hours that were counted up to `was` as they become an hour old, and before
+    they are summed up: whatever came late is in them by then."""
+    again = ((hour_of(was) - HOUR, hour_of(state.counted) - HOUR), (state.summed, _whole(state)))
+    for start, end in again:
+        start, end = max(start, state.summed), min(end, was)  # noqa: PLW2901 - what is left of it
+        if start < end and not stopping():
+            groups = book.events.count(start, end, "slice")
+            book.counts.write(state.generation, state.fence, groups)
+
+
+def _whole(state: State) -> datetime:
+    """The hours before this can be summed up."""
+    return hour_of(state.counted) - OPEN
+
+
 def _sum(book: Ledger, state: State, stopping: Stopping) -> State:
-    whole = hour_of(state.counted)
+    whole = _whole(state)
     if whole <= state.summed:
         return state
     hours = book.counts.hours(state.generation, state.summed, whole)

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
-from consumer.storage.instances import Instance, Instances
+import structlog
+
+from config.ratelimit import RateLimit
+from consumer.clock import utc_now
+from consumer.storage.instances import APART, BEAT_EVERY, Instance, Instances
+
+log = structlog.get_logger(__name__)
+
+# From here on what this process stamps may come after its slice was closed.
+_SLOW = timedelta(seconds=APART / 2)
+# Between two signs of life, and while MongoDB takes an event.
+_SINCE = timedelta(seconds=BEAT_EVERY + 60)
+# Seconds between two lines about the clock.
+_SAY_EVERY = 3600.0
 
 
 class Heartbeat:
     """The job of every process that lists it in `status`.
 
-    `facts` are storable as BSON; `spool` in it is shown: {depth, bytes, oldest, fault}.
+    `facts` are storable as BSON; `spool` in it is shown: {depth, bytes, oldest, fault}. `late` is
+    told from when on events may be stamped that come late, for this clock is behind MongoDB's.
+    `ahead` is how far it is ahead of it.
     """
 
     def __init__(
@@ -19,14 +35,27 @@ class Heartbeat:
         instances: Instances,
         instance: Instance,
         facts: Callable[[], Mapping[str, Any]] = dict,
+        late: Callable[[datetime], object] = lambda _: None,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._instances = instances
         self._instance = instance
         self._facts = facts
+        self._late = late
+        self._clock = clock
+        self._said = RateLimit(_SAY_EVERY, clock)
+        self.ahead = timedelta(0)
 
     def __call__(self) -> None:
         """Give the sign of life; raises StoreUnavailable."""
-        self._instances.beat(self._instance, self._facts())
+        apart = self._instances.beat(self._instance, self._facts(), self._clock)
+        self.ahead = max(apart, timedelta(0))
+        seconds = apart.total_seconds()
+        if abs(seconds) > APART and self._said.allow("clock") is not None:
+            way = "ahead of" if seconds > 0 else "behind"
+            log.warning(f"the clock is {way} MongoDB's: set both by NTP", seconds=abs(seconds))
+        if apart < -_SLOW:
+            self._late(self._clock() - _SINCE)
 
     def finish(self) -> None:
         """Leave the list when the process ends as it should; raises StoreUnavailable."""

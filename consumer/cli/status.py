@@ -71,6 +71,7 @@ def as_plain(overview: Overview) -> dict[str, Any]:
         "dead_letters": overview.dead_letters,
         "datadog": overview.datadog,
         "subjects": overview.subjects,
+        "clocks": overview.clocks,
     }
 
 
@@ -110,6 +111,7 @@ def _instances(overview: Overview) -> Iterator[Any]:
     yield table(
         ("instance", "state", "version", "started", "last seen", "spool"), rows, "Processes"
     )
+    yield from map(safe, overview.clocks)
 
 
 def _jobs(overview: Overview) -> Iterator[Any]:

@@ -11,7 +11,9 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from consumer.doctor.check import MONGODB, Check, Patient
+from consumer.printable import safe
 from consumer.storage import mongo, stored_format
+from consumer.storage.instances import APART, Instances, clocks_apart
 
 _MAX_CLOCK_SECONDS = 5.0
 # The driver appends its settings to each error: they name timeouts where there was none.
@@ -139,6 +141,17 @@ def clock(patient: Patient) -> Iterator[Check]:
         f"{abs(apart):.1f} s {'ahead of' if apart > 0 else 'behind'} ours",
         "set both clocks by NTP: leases and hourly figures rely on them" if off else "",
     )
+
+
+def clocks(patient: Patient) -> Iterator[Check]:
+    """Whether the clocks of the processes that run agree: events are counted by the hour."""
+    db = mongo.database(_client(patient), patient.settings.mongodb_database)
+    apart = clocks_apart(Instances(db[mongo.INSTANCES]).all())
+    for sentence in apart:
+        advice = "set both clocks by NTP: until then what it stores is counted late"
+        yield Check("clocks", "warn", safe(sentence), advice)
+    if not apart:
+        yield Check("clocks", "ok", f"all within {APART / 60:.0f} minutes of each other")
 
 
 def stored(patient: Patient) -> Iterator[Check]:

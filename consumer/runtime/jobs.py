@@ -31,6 +31,7 @@ from consumer.storage.instances import BEAT_EVERY, Instances, this_process
 from consumer.storage.job_runs import JobRuns
 from consumer.storage.leases import Leases
 from consumer.storage.migration_failures import MigrationFailures
+from consumer.storage.recount_mark import RecountMark
 from consumer.storage.refusal_notes import RefusalNotes
 from consumer.storage.secret_use import SecretUse
 from consumer.storage.wakes import Wakes
@@ -118,19 +119,22 @@ def periodic(
         metrics,
         backfill_rules(settings),
     )
-    adoption = Adoption(
-        book=ledger(database),
-        heads=core.registry,
-        metrics=metrics,
-        retention_days=settings.cxone_retention_days,
-        clock=clock,
-    )
     set_up = facts(settings)
     instance = this_process(version("cxone-consumer"), settings.dd_hostname)
     heartbeat = Heartbeat(
         Instances(database[mongo.INSTANCES]),
         instance,
         lambda: {"spool": _spool_facts(spool), **set_up},
+        RecountMark(database).put_late,
+        clock,
+    )
+    adoption = Adoption(
+        book=ledger(database),
+        heads=core.registry,
+        metrics=metrics,
+        retention_days=settings.cxone_retention_days,
+        clock=clock,
+        ahead=lambda: heartbeat.ahead,
     )
     secrets = NoteSecrets(shared_secrets(settings), metrics, SecretUse(database[mongo.SECRET_USE]))
     refusals = NoteRefusals(core.peers, RefusalNotes(database[mongo.REFUSALS]), metrics, clock)

@@ -38,6 +38,10 @@ class HourCount:
     exhibited: int
     slices: Mapping[datetime, int]
 
+    def before(self, end: datetime) -> int:
+        """How many in the slices before `end`."""
+        return sum(count for at, count in self.slices.items() if at < end)
+
 
 class AdoptionCounts:
     """The collection `adoption_counts`: by hour, in slices.

@@ -72,7 +72,7 @@ class AdoptionHistory:
             found[subject][version] += total.count
         for hour in self._counts.hours(state.generation, state.summed, None):
             if hour.hour > totals.get((hour.subject, hour.version), NOTHING).added:
-                found[hour.subject][hour.version] += sum(hour.slices.values())
+                found[hour.subject][hour.version] += hour.before(state.counted)
         live = self._live(state)
         for group in live or ():
             found[group.subject][group.version] += group.count
@@ -85,7 +85,7 @@ class AdoptionHistory:
         if state is None:
             return Sent(found, None)
         for each in self._counts.of(state.generation, subject, hours):
-            found[each.hour][each.exhibited] += sum(each.slices.values())
+            found[each.hour][each.exhibited] += each.before(state.counted)
         live = self._live(state)
         for group in live or ():
             if group.subject == subject and group.at in hours:

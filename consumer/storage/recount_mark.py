@@ -1,8 +1,8 @@
-"""The mark that events were deleted, so that all must be counted again."""
+"""The marks that something must be counted again: events were deleted, or came late."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from uuid import uuid4
 
 from pymongo.database import Database
@@ -12,10 +12,11 @@ from consumer.storage.patience import soon
 from consumer.storage.translate import translated
 
 _ERASED = "erased"
+_LATE = "late"
 
 
 class RecountMark:
-    """One document of the collection `adoption_state`; every method raises StoreUnavailable."""
+    """Two documents of the collection `adoption_state`; every method raises StoreUnavailable."""
 
     def __init__(self, db: Database[Document]) -> None:
         self._states = db[ADOPTION_STATE]
@@ -37,5 +38,24 @@ class RecountMark:
 
     def take_away(self, token: str) -> None:
         """Take the mark away, unless more was deleted since it was read."""
+        self._take_away(_ERASED, token)
+
+    def put_late(self, since: datetime) -> None:
+        """Say that events are stored whose stamps are old, none before `since`."""
+        mark = {"token": uuid4().hex, "since": {"$min": ["$since", since]}}
         with translated(ADOPTION_STATE), soon(self._states):
-            self._states.delete_one({"_id": _ERASED, "token": token})
+            self._states.update_one({"_id": _LATE}, [{"$set": mark}], upsert=True)
+
+    def late(self) -> tuple[str, datetime] | None:
+        """The mark of late events, and from when on they are stamped."""
+        with translated(ADOPTION_STATE), soon(self._states):
+            found = self._states.find_one({"_id": _LATE})
+        return (found["token"], found["since"].replace(tzinfo=timezone.utc)) if found else None
+
+    def take_late(self, token: str) -> None:
+        """Take that mark away, unless more came since it was read."""
+        self._take_away(_LATE, token)
+
+    def _take_away(self, mark: str, token: str) -> None:
+        with translated(ADOPTION_STATE), soon(self._states):
+            self._states.delete_one({"_id": mark, "token": token})

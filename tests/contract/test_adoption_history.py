@@ -73,7 +73,7 @@ def test_hours_that_were_summed_by_a_job_that_was_killed_then_count_once(databas
     before = AdoptionHistory(database).documents().documents
 
     # As if it had been killed between the sums and the mark that they are made.
-    earlier = {"summed": hour_of(NOW) - timedelta(hours=12)}
+    earlier = {"summed": hour_of(NOW) - timedelta(hours=36)}
     database["adoption_state"].update_one({"_id": 1}, {"$set": earlier})
 
     assert AdoptionHistory(database).documents().documents == before
