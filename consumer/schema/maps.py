@@ -39,10 +39,16 @@ KEY_PATTERNS = (
     KeyPattern(
         "e-mail",
         r"(?:[^@<>]*<)?[^\s@<>]+@"
-        r"(?:[^\s@<>]+\.[^\W\d_][^\s@<>.]+|\[?(?:[0-9]{1,3}\.){3}[0-9]{1,3}\]?)>?",
+        r"(?:[^\s@<>]+\.[^\W\d_][^\s@<>.]+|\[?(?:[0-9]{1,3}\.){3}[0-9]{1,3}\]?)>?"
+        r"|@[^\s@:]+:[^\s@:]+\.[^\W\d_][^\s@:.]+",
         1,
-        ("user5@example.com", "Jane Doe <jane+x@mail.example.co.uk>", "1001@10.0.0.7"),
-        ("@type", "@context", "recall@0.5", "lodash@4.17.21", "user@"),
+        (
+            "user5@example.com",
+            "Jane Doe <jane+x@mail.example.co.uk>",
+            "1001@10.0.0.7",
+            "@ann:example.org",
+        ),
+        ("@type", "@vue:app", "@context", "recall@0.5", "lodash@4.17.21", "user@"),
     ),
     KeyPattern(
         "phone",
