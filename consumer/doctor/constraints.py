@@ -9,8 +9,10 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from consumer.doctor.check import Check, Patient
+from consumer.doctor.remedies import remedy
 from consumer.storage import mongo, soundness
-from consumer.storage.indexes import missing_indexes
+from consumer.storage.constraints import can_refuse
+from consumer.storage.indexes import is_ours, missing_indexes
 
 NAME = "MongoDB constraints"
 INDEXES = "MongoDB indexes"
@@ -20,7 +22,7 @@ _MISSING = (
     "start the service, which makes it; what keeps it from that is in its log and in `status`"
 )
 _FOREIGN = "remove them, or let them be: nothing here reads them"
-_MAX_SHOWN = 20
+_MAX_SHOWN = 100
 
 
 def examine(patient: Patient) -> Iterator[Check]:
@@ -35,7 +37,7 @@ def examine(patient: Patient) -> Iterator[Check]:
             faults.extend(judge_indexes(name, db[name].list_indexes()))
     yield from faults[:_MAX_SHOWN]
     if not faults:
-        yield Check(NAME, "ok", "no unique index or validator of others on our collections")
+        yield Check(NAME, "ok", "no index or validator of others that can refuse events")
     if mongo.EVENTS in kinds:
         yield from _sharding(db)
 
@@ -81,16 +83,28 @@ def judge_collection(info: Mapping[str, Any]) -> Iterator[Check]:
 
 
 def judge_indexes(collection: str, indexes: Iterable[Mapping[str, Any]]) -> Iterator[Check]:
-    """Unique indexes of a collection other than that of `_id`: none of ours is unique."""
+    """Indexes of others that can refuse a document of ours, each with what heals it. No value of
+    ours is the second of its kind, or of a kind that an index cannot hold."""
     for index in indexes:
-        if index.get("unique") and list(index["key"]) != ["_id"]:
-            keys = ", ".join(index["key"])
+        if is_ours(collection, index) or not can_refuse(index):
+            continue
+        unique, name = bool(index.get("unique")), index["name"]
+        if not unique and collection != mongo.EVENTS:
+            continue
+        found = remedy(index)
+        advice = f"it refuses {found.refuses}: {found.commands(collection, name)}"
+        if found.is_made(index):
+            advice = ""
+        if unique:
+            advice += (
+                f"{'; ' if advice else ''}it refuses a value that comes again, as one id may with"
+                " other content: for that make it a plain index, or look at `cxone-consumer dlq"
+                " list`"
+            )
+        if advice:
+            keys, kind = ", ".join(index["key"]), "unique index" if unique else "index"
             yield Check(
-                NAME,
-                "warn",
-                f"{collection} has the unique index {index['name']} on {keys}: {_HELD}",
-                "make it a plain index, for one id may come again with other content; or keep it"
-                " and look at `cxone-consumer dlq list`",
+                NAME, "warn", f"{collection} has the {kind} {name} on {keys}: {_HELD}", advice
             )
 
 

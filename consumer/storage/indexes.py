@@ -225,6 +225,12 @@ def missing_indexes(db: Database[Document]) -> list[tuple[str, str]]:
     ]
 
 
+def is_ours(collection: str, row: Mapping[str, Any]) -> bool:
+    """Whether an index is on the same fields as one of INDEXES."""
+    keys = tuple(row["key"].items())
+    return any(index.collection == collection and index.keys == keys for index in INDEXES)
+
+
 def _in_its_way(index: Index, rows: Sequence[Mapping[str, Any]]) -> str:
     if len(rows) >= _MOST_INDEXES:
         return _REFUSALS[67]
