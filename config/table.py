@@ -256,7 +256,7 @@ class Settings(BaseModel, frozen=True):
     )
     # -- Datadog --------------------------------------------------------------------------------
     dd_api_key: kinds.Secret = _row(
-        None, "Without it metrics go to the log and /metrics only.", ["DATADOG_API_KEY"]
+        None, "Without it metrics are at /metrics, and in the log at debug.", ["DATADOG_API_KEY"]
     )
     dd_app_key: kinds.Secret = _row(None, "Accepted, never required.", ["DATADOG_APP_KEY"])
     dd_site: kinds.HostName = _row("datadoghq.com", "The Datadog site.")
@@ -277,7 +277,7 @@ class Settings(BaseModel, frozen=True):
     dd_hostname: kinds.OptionalText = _row(None, "The host; without it the name of this machine.")
     dd_tags: kinds.Tags = _row((), "More tags on every metric.")
     cxone_report_interval: kinds.Seconds = _row(
-        60.0, "How often metrics are reported to Datadog, or to the log.", ge=10, le=600
+        60.0, "How often metrics are reported to Datadog.", ge=10, le=600
     )
     cxone_report_buffer: kinds.Whole = _row(
         50_000,

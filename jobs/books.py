@@ -25,15 +25,18 @@ _WARN_EVERY = 60.0
 
 class Books:
     """Of the runs of one process. Without `runs` nothing is recorded, without `metrics` nothing
-    counted. A run does not fail because MongoDB cannot take its record."""
+    counted. A run does not fail because MongoDB cannot take its record. `away`: whether the log
+    has said for all jobs that MongoDB is away."""
 
     def __init__(
         self,
         runs: JobRuns | None = None,
         metrics: Metrics | None = None,
         now: Callable[[], float] = monotonic,
+        away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._runs = runs
+        self._away = away
         self._metrics = metrics
         self._now = now
         self._warnings = RateLimit(_WARN_EVERY, utc_now)
@@ -84,8 +87,10 @@ class Books:
             self._metrics.set(JOB_SUCCESS_AGE, age, job=job.name)
 
     def warn(self, what: str, job: str, error: StoreUnavailable) -> None:
-        """Log a trouble, unless it was only just logged."""
-        if self._warnings.allow(f"{what} {job}") is not None:
+        """Log a trouble, unless it was only just logged or is that of all."""
+        if self._away():
+            log.debug(what, job=job, error=str(error))
+        elif self._warnings.allow(f"{what} {job}") is not None:
             log.warning(what, job=job, error=str(error))
 
 

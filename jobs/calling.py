@@ -8,20 +8,26 @@ from typing import cast
 
 import structlog
 
-from consumer.errors import ConsumerError, place_of
+from consumer.errors import ConsumerError, StoreUnavailable, place_of
 from jobs.job import Ended, Job
 from jobs.run import JobFunction, JobRun
 
 log = structlog.get_logger(__name__)
 
+Warn = Callable[[str, str, StoreUnavailable], None]
 
-def called(job: Job, current: JobRun) -> Ended:
+
+def called(job: Job, current: JobRun, warn: Warn) -> Ended:
+    """`warn` is told that MongoDB was not there for it."""
     try:
         if _takes_a_run(job.run):
             result = cast(JobFunction, job.run)(current)
         else:
             cast(Callable[[], object], job.run)()
             result = {}
+    except StoreUnavailable as error:
+        warn("job failed", job.name, error)
+        return Ended("failed", error=str(error))
     except ConsumerError as error:
         log.warning("job failed", job=job.name, error=str(error))
         return Ended("failed", error=str(error))

@@ -27,7 +27,8 @@ _ASK_AGAIN = 5.0
 
 
 class Runner:
-    """Runs jobs in this process until `stop`. Without `leases` there can be no exclusive jobs."""
+    """Runs jobs in this process until `stop`. Without `leases` there can be no exclusive jobs.
+    `away`: whether MongoDB is, which the log has said for all jobs then."""
 
     def __init__(
         self,
@@ -37,10 +38,11 @@ class Runner:
         runs: JobRuns | None = None,
         metrics: Metrics | None = None,
         now: Callable[[], float] = monotonic,
+        away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._instance = instance
         self._leases = leases
-        self._books = Books(runs, metrics, now)
+        self._books = Books(runs, metrics, now, away)
         self._now = now
         self._stopping = threading.Event()
         self._changed = threading.Condition()
@@ -113,21 +115,20 @@ class Runner:
         with attended(current, lambda run: self._books.save(run.record("running"))):
             if current.hold is not None:
                 self._books.open(current)
-            ended = called(job, current)
+            ended = called(job, current, self._books.warn)
         if current.lost():
             ended = Ended("lost", ended.result, ended.error)
         elif ended.outcome == "succeeded" and current.told:
             ended = Ended("stopped", ended.result)
         if current.hold is not None:
-            _let_go(job, current.hold, ended.outcome)
+            self._let_go(job, current.hold, ended.outcome)
         self._books.close(job, current, ended)
         return ended
 
-
-def _let_go(job: Job, hold: Hold, outcome: Outcome) -> None:
-    # A run that was cut short is for another process to go on with at once.
-    due_after = job.every if outcome in ("succeeded", "failed") else None
-    try:
-        hold.let_go(due_after, outcome == "succeeded")
-    except StoreUnavailable as error:
-        log.warning("lease not released: it expires", job=job.name, error=str(error))
+    def _let_go(self, job: Job, hold: Hold, outcome: Outcome) -> None:
+        # A run that was cut short is for another process to go on with at once.
+        due_after = job.every if outcome in ("succeeded", "failed") else None
+        try:
+            hold.let_go(due_after, outcome == "succeeded")
+        except StoreUnavailable as error:
+            self._books.warn("lease not released: it expires", job.name, error)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,13 @@ class Serving:
             if found:
                 return found.group()
         raise AssertionError("".join(self.lines))
+
+    def await_line(self, words: str, seconds: float = 60) -> None:
+        """Return when a line with these words was logged."""
+        ends = time.monotonic() + seconds
+        while not any(words in line for line in self.lines):
+            assert time.monotonic() < ends, "".join(self.lines)
+            time.sleep(0.05)
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)

@@ -51,7 +51,7 @@ _TEMPLATE = """\
 #CXONE_ID_FIELD=id
 #CXONE_TYPE_FIELD=type
 
-# Schema adoption on Datadog; without a key it goes to the log and to /metrics.
+# Schema adoption on Datadog; without a key it is at /metrics.
 #DD_API_KEY=
 #DD_SITE=datadoghq.com
 #DD_ENV=

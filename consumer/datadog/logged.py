@@ -20,7 +20,8 @@ _A_LINE = 50
 
 
 class LogSender:
-    """The twin of Sender without Datadog: the same series, at INFO, once a report."""
+    """The twin of Sender without Datadog: the same series, at DEBUG, once a report; `/metrics` has
+    them too."""
 
     @property
     def state(self) -> State:
@@ -29,10 +30,10 @@ class LogSender:
     def keep(self, points: Iterable[Point]) -> None:
         remaining = iter(points)
         while line := list(islice(remaining, _A_LINE)):
-            log.info("metrics", series={_shown(point): point.value for point in line})
+            log.debug("metrics", series={_shown(point): point.value for point in line})
 
     def drop(self, reason: str, count: int) -> None:
-        log.warning("metrics left out", reason=reason, points=count)
+        log.debug("metrics left out", reason=reason, points=count)
 
     def flush(self, *_: object, **__: object) -> Flushed:
         return Flushed()

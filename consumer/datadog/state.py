@@ -24,7 +24,7 @@ class State:
     def text(self) -> str:
         """One line for `/readyz` and `status`."""
         if not self.has_key:
-            return "DD_API_KEY is not set: metrics go to the log and to /metrics"
+            return "DD_API_KEY is not set: metrics are at /metrics, and in the log at debug"
         if self.unauthorised:
             now = f"the API key is refused ({self.fault}): check DD_API_KEY and DD_SITE"
         elif self.fault:

@@ -16,7 +16,9 @@ NAME = "Datadog"
 def examine(patient: Patient) -> Iterator[Check]:
     key = patient.settings.dd_api_key
     if key is None:
-        yield Check(NAME, "skip", "DD_API_KEY is not set: metrics go to the log and to /metrics")
+        yield Check(
+            NAME, "skip", "DD_API_KEY is not set: metrics are at /metrics, and in the log at debug"
+        )
         return
     base, proxy = datadog_url(patient.settings), datadog_proxy(patient.settings)
     yield validate(base, key.get_secret_value(), patient.timeout, proxy)

@@ -177,9 +177,11 @@ def periodic(
         leases=Leases(database[mongo.LEASES], instance.id, settings.cxone_lease_time),
         runs=JobRuns(database[mongo.JOB_RUNS]),
         metrics=metrics,
+        away=core.outage.explains,
     )
     alone = Scheduler(
-        (Job("drain_spool", _DRAIN_EVERY, drain),), Runner(instance.id, metrics=metrics)
+        (Job("drain_spool", _DRAIN_EVERY, drain),),
+        Runner(instance.id, metrics=metrics, away=core.outage.explains),
     )
     return Periodic(
         Scheduler(jobs, runner), alone, heartbeat, secrets, refusals, history, report, way_out

@@ -128,7 +128,8 @@ class Service:
             try:
                 faults = self._make_ready()
             except (StoreUnavailable, SetupError) as error:
-                log.warning("MongoDB is not ready", error=str(error))
+                if isinstance(error, SetupError) or not self.core.outage.explains():
+                    log.warning("MongoDB is not ready", error=str(error))
                 return {}
         elif self.core.database.bar is None:
             return {}

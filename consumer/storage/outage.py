@@ -77,6 +77,13 @@ class Outage:
             log.info("MongoDB is back")
         return True
 
+    def explains(self) -> bool:
+        """Whether MongoDB is away, which the log says once for all who find it so; asks where that
+        was not said yet."""
+        if not self._begun:
+            self.is_over()
+        return self._begun
+
     def _primary_is_lost(self) -> bool:
         """Whether there was a server that takes writes, and there is none now. Before the first one
         was found nothing is known."""

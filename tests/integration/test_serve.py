@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
 import time
+import uuid
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.uri_parser import parse_uri
 
 from consumer.signature import SignatureScheme, sign
+from tests.conftest import MongodFactory
 from tests.processes import Serving, run, serving
 
 SECRET = "a secret for tests"
@@ -246,3 +251,71 @@ def test_unreachable_mongodb_is_exit_status_3(tmp_path: Path) -> None:
 
     assert ended.returncode == 3
     assert b"Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_outage_is_one_line_when_it_begins_and_one_when_it_ends(
+    tmp_path: Path, mongod_factory: MongodFactory
+) -> None:
+    server = mongod_factory(cache_gb=0.25)
+    given = {
+        "CXONE_SHARED_SECRET": SECRET,
+        "MONGODB_URI": server.uri,
+        "CXONE_STORE_TIMEOUT": "1",
+        "LOG_FORMAT": "json",
+    }
+    with serving(tmp_path, given) as running:
+        running.await_line("one machine alone holds the data")
+        freeze(server.pid)
+        # Longer than the driver needs to see it, and than each job rests.
+        time.sleep(15)
+        assert json.loads(post(running, event(1))[1]) == {"status": "spooled"}
+        thaw(server.pid)
+        running.await_line("spool drained")
+        assert running.terminate() == 0
+
+    lines = [json.loads(line) for line in running.lines]
+    away = [line for line in lines if line["event"] == "MongoDB is away"]
+    back = [line for line in lines if line["event"] == "MongoDB is back"]
+    told = {line["event"] for line in lines if line["level"] not in ("info", "debug")}
+    assert (len(away), len(back)) == (1, 1)
+    assert told == {"one machine alone holds the data", "MongoDB is away"}
+    assert not [line for line in lines if line["event"] == "metrics"]
+
+
+@pytest.mark.parametrize("password", ["wr0ng", "p"])
+def test_a_user_whom_mongodb_refuses_costs_no_delivery(
+    tmp_path: Path, mongod_uri: str, password: str
+) -> None:
+    name = f"user_{uuid.uuid4().hex}"
+    host, port = parse_uri(mongod_uri)["nodelist"][0]
+    given = {
+        "CXONE_SHARED_SECRET": SECRET,
+        "MONGODB_URI": f"mongodb://{name}:{password}@{host}:{port}/?authSource=admin",
+        "LOG_FORMAT": "json",
+    }
+    with MongoClient[dict[str, Any]](mongod_uri) as client:
+        client.admin.command("createUser", name, pwd="p", roles=[])
+        try:
+            with serving(tmp_path, given) as running:
+                answers = [post(running, event(number)) for number in range(3)]
+                # The jobs have all tried.
+                time.sleep(6)
+                assert running.terminate() == 0
+        finally:
+            client.admin.command("dropUser", name)
+
+    lines = [json.loads(line) for line in running.lines]
+    assert {(code, json.loads(body)["status"]) for code, body in answers} == {(202, "spooled")}
+    assert [line["event"] for line in lines if line["level"] == "warning"] == ["MongoDB is away"]
+    assert "wr0ng" not in "".join(running.lines)
+
+
+def freeze(pid: int) -> None:
+    if sys.platform != "win32":
+        os.kill(pid, signal.SIGSTOP)
+
+
+def thaw(pid: int) -> None:
+    if sys.platform != "win32":
+        os.kill(pid, signal.SIGCONT)
