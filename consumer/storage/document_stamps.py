@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import pymongo
 from pymongo import DESCENDING
 from pymongo.collection import Collection
 
+from consumer.storage.patience import unhurried
 from consumer.storage.translate import translated
 
 Document = dict[str, Any]
@@ -19,9 +19,6 @@ _NO_ARRAY = {"$not": {"$type": "array"}}
 _NUMBER = {"$gt": 0, "$lt": 2**31, **_NO_ARRAY}
 _NEWEST_FIRST = [("_meta.subject", DESCENDING), ("_meta.backfilled_to", DESCENDING)]
 _STAMP = {"_id": 0, "_meta.subject": 1, "_meta.backfilled_to": 1}
-# Seconds. Each subject is one look at an index; those that are not registered are passed over.
-_ALL_TIMEOUT = 60.0
-_POSITIONS_TIMEOUT = 600.0
 
 
 class DocumentStamps:
@@ -32,7 +29,7 @@ class DocumentStamps:
 
     def newest(self) -> dict[str, int]:
         """The highest version that documents of each subject are filled to."""
-        with translated(self._events.name), pymongo.timeout(_ALL_TIMEOUT):
+        with translated(self._events.name), unhurried():
             return dict(self._newest())
 
     def newest_of(self, subject: str) -> int:
@@ -46,7 +43,7 @@ class DocumentStamps:
             {"$match": {"_meta.subject": subject, "schema_version": {"$gt": beyond}}},
             {"$group": {"_id": None, "last": {"$max": {"$max": "$_meta.filled"}}}},
         ]
-        with translated(self._events.name), pymongo.timeout(_POSITIONS_TIMEOUT):
+        with translated(self._events.name), unhurried():
             last = next((row["last"] for row in self._events.aggregate(pipeline)), None)
         return last + 1 if isinstance(last, int) else 0
 

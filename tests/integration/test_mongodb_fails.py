@@ -44,6 +44,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "schema backfill": (),
     "schema retire": ("contact.created", "a"),
     "schema unmap": ("contact.created", "a"),
+    "schema renumber": ("contact.created",),
 }
 # What ends without MongoDB, or goes on without it.
 WITHOUT = {
