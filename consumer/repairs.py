@@ -15,6 +15,12 @@ _CONTROL = re.compile(rb"[\x00-\x1f]")
 # RFC 8259, section 7: what may follow a backslash.
 _ESCAPE = re.compile(rb'\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})|\\')
 _TRAILING_COMMA = re.compile(rb"(" + _STRING + rb")|,(?=[ \t\r\n]{0,4096}[}\]])", re.DOTALL)
+# A character of several bytes (RFC 3629, section 4).
+_UTF_8 = re.compile(
+    rb"[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}"
+    rb"|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}"
+    rb"|\xf4[\x80-\x8f][\x80-\xbf]{2}"
+)
 _SHORT = {8: rb"\b", 9: rb"\t", 10: rb"\n", 12: rb"\f", 13: rb"\r"}
 
 
@@ -78,7 +84,8 @@ def _windows_1252(body: bytes) -> bytes:
     try:
         body.decode("utf-8")
     except UnicodeDecodeError:
-        return _decoded(body, "windows-1252")
+        # One character that was cut off, or text of both encodings: what is UTF-8 is correct.
+        return body if _UTF_8.search(body) else _decoded(body, "windows-1252")
     return body
 
 

@@ -71,6 +71,22 @@ def test_what_could_be_read_in_two_ways_is_not_repaired_without_asking(body: byt
             json.loads(repaired.body)
 
 
+@pytest.mark.parametrize("correct", ["Müller", "例え", "\ud7ff\ue000", "🎧"])
+@pytest.mark.parametrize("cut", [b"\xc3", b"\xe4\xbe", b"\xf0\x9f\x8e", b"\xfc"])
+def test_correct_text_beside_a_character_that_was_cut_is_never_rewritten(
+    correct: str, cut: bytes
+) -> None:
+    for body in (
+        b'{"id":"1","type":"t","name":"%b","note":"Stra%b"}' % (correct.encode(), cut),
+        b'{"id":"1","note":"%b","%b":",}",}' % (cut, correct.encode()),
+    ):
+        repaired = repair(body, safe_only=False)
+
+        if repaired is not None:
+            assert correct.encode() in repaired.body
+            assert "windows_1252" not in repaired.names
+
+
 @pytest.mark.parametrize("cut", range(1, 40))
 def test_nothing_is_invented_for_a_truncated_body(cut: int) -> None:
     whole = b'\xef\xbb\xbf{"id":"1","type":"t","note":"a\nb",}  '.rstrip()
@@ -109,6 +125,8 @@ def test_a_repair_recorded_by_name_gives_the_same_body_again(value: Any) -> None
         (b"," + b" " * 4000) * 250,
         b"\n" * 1_000_000,
         b'"' + b"\x01" * 500_000,
+        b"\xf0\x9f\x8e" * 300_000,
+        b"\xfc" * 1_000_000,
     ],
     ids=lambda body: repr(body[:4]),
 )
