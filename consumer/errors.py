@@ -64,6 +64,11 @@ class TooDeep(Rejected):
 class Held(ConsumerError):
     """A good event that must wait for a person or another setting (202 `held`)."""
 
+    @property
+    def details(self) -> dict[str, object]:
+        """Further fields of its dead letter."""
+        return {}
+
 
 class IdConflict(Held):
     reason = "id_conflict"
@@ -79,16 +84,27 @@ class ContractHold(Held):
         super().__init__(message)
         self.changes = changes
 
+    @property
+    def details(self) -> dict[str, object]:
+        return {"changes": self.changes}
+
 
 class ConstraintViolation(Held):
     """An index or validator of the user's own refused the document; `refusal` is the server's write
-    error, which quotes values."""
+    error, which quotes values, `constraints` the digest of what there was that may refuse."""
 
     reason = "constraint_violation"
 
-    def __init__(self, message: str, refusal: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, message: str, refusal: Mapping[str, object] | None = None, constraints: str = ""
+    ) -> None:
         super().__init__(message)
         self.refusal = refusal or {}
+        self.constraints = constraints
+
+    @property
+    def details(self) -> dict[str, object]:
+        return {"constraints": self.constraints} if self.constraints else {}
 
 
 class StoreError(Held):

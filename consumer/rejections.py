@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from consumer.errors import ContractHold, Held, MalformedJson, Rejected
+from consumer.errors import Held, MalformedJson, Rejected
 from consumer.events import Delivery
 from consumer.hexdump import Hidden, hexdump
 from consumer.metrics import Metrics
@@ -59,7 +59,7 @@ class Rejections:
                 error_message=str(error),
                 event_id=event_id,
                 event_type=event_type,
-                details={"changes": error.changes} if isinstance(error, ContractHold) else None,
+                details=error.details if isinstance(error, Held) else None,
             )
         )
         self._metrics.count(REJECTED, reason=error.reason)

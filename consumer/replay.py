@@ -13,7 +13,6 @@ import structlog
 from consumer.corrections import Corrected, first_aid, recorded, remembered
 from consumer.errors import (
     ConsumerError,
-    ContractHold,
     Held,
     MalformedJson,
     Rejected,
@@ -209,9 +208,7 @@ def signed_copies(entry: Mapping[str, Any], first: Delivery) -> Iterator[Deliver
 
 def _kept(error: ConsumerError, corrected: Corrected | None) -> dict[str, Any]:
     """What the entry must remember for its next attempt."""
-    kept: dict[str, Any] = {}
-    if isinstance(error, ContractHold):
-        kept["changes"] = error.changes
+    kept: dict[str, Any] = error.details if isinstance(error, Held) else {}
     # A correction is worth keeping only where it made an event, one that now waits.
     if corrected and isinstance(error, Held):
         kept |= remembered(corrected)

@@ -65,7 +65,9 @@ class SweepDeadLetters:
                 continue
             statuses = UNRESOLVED if group.blocked_by in WAKE_PARKED else OPEN
             before = world.since if group.tried_with is None else None
-            woken += self._wakes.make_due(group, statuses, world.fingerprint, before)
+            woken += self._wakes.make_due(
+                group, statuses, world.fingerprint, before, present.constraints
+            )
             if before is not None:
                 self._wakes.note(group, statuses, world.fingerprint)
         return woken

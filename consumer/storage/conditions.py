@@ -79,13 +79,14 @@ class Conditions:
 
     def look(self) -> Present:
         """What is now; raises StoreUnavailable."""
+        constraints = read_constraints(self._events)
         now = {
             SIGNATURE: self._signature(),
             SETTINGS: _digest(self._basis.settings),
-            CONSTRAINTS: _digest(*read_constraints(self._events).fingerprint),
+            CONSTRAINTS: _digest(*constraints.fingerprint),
         }
         parts = {part: World(found, self._since(part, found)) for part, found in now.items()}
-        return Present(parts, self._registry, self._basis.one_subject)
+        return Present(parts, self._registry, self._basis.one_subject, constraints.digest)
 
     def _signature(self) -> str:
         """An HMAC under a salt of this database: it tells whether the secrets are others, and
@@ -131,11 +132,13 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """The conditions as they are now."""
+    """The conditions as they are now; `constraints` is the digest of what may refuse an event, as
+    dead letters have it."""
 
     parts: dict[str, World]
     registry: SchemaRegistry
     one_subject: str | None
+    constraints: str
 
     def world(self, reason: str, event_type: str | None) -> World:
         """What entries that wait for `reason` depend on; raises StoreUnavailable."""

@@ -121,7 +121,8 @@ class FilledEvents:
                 return both(without, more) if rounds < _ROUNDS else EVERYTHING
         if rounds < _ROUNDS and self._free(constraints, error.refusal):
             return without
-        raise ConstraintViolation(constraints.sentence(error.refusal), error.refusal) from None
+        message = constraints.sentence(error.refusal)
+        raise ConstraintViolation(message, error.refusal, constraints.digest) from None
 
     def _look_again(self) -> Constraints:
         found = self._look()

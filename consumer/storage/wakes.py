@@ -53,13 +53,20 @@ class Wakes:
         return [Group(key["b"], key.get("t"), key.get("w")) for key in found]
 
     def make_due(
-        self, group: Group, statuses: Sequence[str], world: str, before: datetime | None = None
+        self,
+        group: Group,
+        statuses: Sequence[str],
+        world: str,
+        before: datetime | None = None,
+        constraints: str = "",
     ) -> int:
-        """Let the sweep try these entries once under `world`: all, or those blocked before a time.
-        Parked ones are held then. How many."""
+        """Let the sweep try these entries once under `world`: all, or those blocked before a time
+        or under other `constraints`. Parked ones are held then. How many."""
         wanted = _of(group, statuses)
         if before is not None:
-            wanted["blocked_at"] = {"$lt": before}
+            # One that came and went between two looks shows in the entry alone.
+            other = {"constraints": {"$exists": True, "$ne": constraints}}
+            wanted["$or"] = [{"blocked_at": {"$lt": before}}, other]
         awake = {"$cond": [{"$eq": ["$status", PARKED]}, HELD, "$status"]}
         return self._set(wanted, {"tried_with": world, "next_retry_at": "$$NOW", "status": awake})
 

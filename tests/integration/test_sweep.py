@@ -216,6 +216,20 @@ def test_constraint_violation_wakes_when_an_index_of_any_kind_is_gone(
     assert here.sweep()["tried"] == 0
 
 
+def test_constraint_violation_wakes_though_nobody_saw_the_index_that_refused_it(
+    make: Make, database: Db
+) -> None:
+    here = make()
+    here.sweep()
+    database["events"].create_index("n", unique=True, name="n")
+    here.receive(BODY)
+    assert here.receive(b'{"id":"2","type":"t","n":1}') == "held"
+    # Gone before the next look.
+    database["events"].drop_index("n")
+
+    assert here.sweep()["ended"] == {"resolved": 1}
+
+
 @pytest.mark.parametrize("status", ["parked", "pending_retry"])
 def test_what_an_older_program_took_for_a_refusal_of_the_store_is_tried_once(
     make: Make, database: Db, status: str
