@@ -14,6 +14,8 @@ from consumer.storage.refusal_notes import RefusalNotes
 
 NAME = "refused deliveries"
 _MAX_DIAGNOSES = 5
+_DIAGNOSIS = {"$ifNull": ["$diagnosis", None]}
+_EXAMINED = {"$or": [{"$ne": [_DIAGNOSIS, None]}, {"$eq": ["$examined", True]}]}
 _DROPPED = {
     "queue": "that came faster than they are kept",
     "kept": "for want of room (CXONE_REFUSED_MAX_COUNT, CXONE_REFUSED_MAX_BYTES)",
@@ -39,7 +41,7 @@ def examine(patient: Patient) -> Iterator[Check]:
         },
         {
             "$group": {
-                "_id": {"$ifNull": ["$diagnosis", None]},
+                "_id": {"diagnosis": _DIAGNOSIS, "examined": _EXAMINED},
                 "seen": {"$sum": "$seen"},
                 "last": {"$max": "$last_seen"},
             }
@@ -66,10 +68,20 @@ def judge_dropped(dropped: Mapping[str, int]) -> Iterator[Check]:
 
 
 def judge(row: Mapping[str, Any]) -> Check:
-    """One diagnosis (`_id`; None: nothing was found) with how often and when last it was seen."""
+    """One diagnosis (in `_id`; None: nothing was found where `examined`) with how often and when
+    last it was seen."""
+    diagnosis, examined = row["_id"]["diagnosis"], row["_id"]["examined"]
     count, last = row["seen"], f"{row['last']:%Y-%m-%d %H:%M} UTC"
     counted = f"{count:,} {'delivery' if count == 1 else 'deliveries'} (last seen {last})"
-    if row["_id"] is None:
+    if not examined:
+        return Check(
+            NAME,
+            "warn",
+            f"{counted} with a wrong or no signature were not looked into: only a sample is, when"
+            " many come",
+            "what else is said here may hold for them: put that right first, then look again",
+        )
+    if diagnosis is None:
         return Check(
             NAME,
             "warn",
@@ -80,6 +92,6 @@ def judge(row: Mapping[str, Any]) -> Check:
     return Check(
         NAME,
         "fail",
-        f"{counted} refused: {row['_id']}",
+        f"{counted} refused: {diagnosis}",
         "change that, restart, then `cxone-consumer dlq retry` takes them in",
     )

@@ -166,3 +166,29 @@ def test_replay_of_a_delivery_that_still_fails_records_the_attempt(
     (entry,) = dead_letters(database)
     assert (entry["status"], entry["retry_count"], entry["seen"]) == ("pending_inspection", 1, 1)
     assert entry["history"][0]["by"] == "a test"
+
+
+def test_a_later_finding_about_a_signature_replaces_an_earlier_one(
+    client: Client, database: Db
+) -> None:
+    body = b'{"id":"1","type":"t"}'
+    as_hex = hmac.new(SECRET.encode(), body, "sha256").hexdigest()
+    as_base64 = sign(SignatureScheme(), SECRET.encode(), body, datetime.now(timezone.utc))
+    right = as_base64["X-Nice-Webhook-Signature"]
+    sent = (
+        (as_hex, "would verify with CXONE_SIGNATURE_ENCODING=hex"),
+        (f"v1={right}", "would verify with CXONE_SIGNATURE_PREFIX=v1="),
+        ("bm9uc2Vuc2U=", None),
+        (as_hex, "would verify with CXONE_SIGNATURE_ENCODING=hex"),
+    )
+    for signature, finding in sent:
+
+        def is_found(signature: str = signature, finding: str | None = finding) -> bool:
+            # A sample is looked into: so it comes until it is.
+            client.post(body, {"X-Nice-Webhook-Signature": signature})
+            entries = dead_letters(database)
+            return bool(entries) and [each["diagnosis"] for each in entries] == [finding]
+
+        eventually(is_found, 30)
+
+    assert [each["examined"] for each in dead_letters(database)] == [True]

@@ -90,19 +90,25 @@ def test_refused_deliveries_are_summed_up_by_diagnosis(
         [
             {**entry, "diagnosis": advice, "seen": 30},
             {**entry, "diagnosis": advice, "seen": 7},
-            {**entry, "seen": 2},
+            {**entry, "seen": 2, "diagnosis": None, "examined": True},
+            {**entry, "seen": 5},
+            {**entry, "seen": 6, "diagnosis": None},
             {**entry, "diagnosis": "solved", "seen": 1, "status": "resolved"},
             {**entry, "diagnosis": "old", "seen": 1, "last_seen": now - timedelta(days=2)},
             {**entry, "diagnosis": "other", "seen": 1, "reason": "malformed_json"},
         ]
     )
 
-    known, unknown = refusals.examine(of_database)
+    known, unseen, unknown = refusals.examine(of_database)
 
     assert known.status == "fail"
     assert known.finding.startswith("37 deliveries (last seen ")
     assert known.finding.endswith(f"refused: {advice}")
     assert (unknown.status, unknown.finding[:12]) == ("warn", "2 deliveries")
+    assert "strangers" in unknown.advice
+    assert (unseen.status, unseen.finding[:13]) == ("warn", "11 deliveries")
+    assert "not looked into" in unseen.finding
+    assert "strangers" not in unseen.finding + unseen.advice
 
 
 def test_hex_signatures_lead_from_the_webhook_to_the_doctors_advice(
