@@ -90,7 +90,7 @@ def running_service(uri: str, database: str, **settings: str) -> Iterator[Client
             yield Client(service, loaded)
         finally:
             service.stop()
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive()
 
 
@@ -98,7 +98,7 @@ def dead_letters(database: Database[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(database["dead_letter_queue"].find().sort("timestamp"))
 
 
-def eventually(condition: Callable[[], object], timeout: float = 10.0) -> None:
+def eventually(condition: Callable[[], object], timeout: float = 60.0) -> None:
     """Wait for what happens off the request path; fails when it does not."""
     end = time.monotonic() + timeout
     while not condition():

@@ -143,11 +143,11 @@ def test_a_stopping_process_hands_its_job_over(database: Db) -> None:
     first = Scheduler([Job("shared", 600, until_told, exclusive=True)], runner(database, "p", 0.6))
     second = Scheduler([Job("shared", 600, ran.set, exclusive=True)], runner(database, "q", 0.6))
     first.start()
-    assert begun.wait(5)
+    assert begun.wait(60)
     second.start()
 
     assert first.stop(5)
-    assert ran.wait(3)
+    assert ran.wait(60)
     second.stop(5)
 
     outcomes = [run["outcome"] for run in JobRuns(database[mongo.JOB_RUNS]).history("shared")]
