@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timezone
 from typing import Any
 
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from consumer.doctor.check import MONGODB, Check, Patient
 from consumer.printable import safe
 from consumer.storage import mongo, stored_format
 from consumer.storage.instances import APART, Instances, clocks_apart
+from consumer.storage.soundness import name_in_other_case
 
 _MAX_CLOCK_SECONDS = 5.0
 # The driver appends its settings to each error: they name timeouts where there was none.
@@ -152,6 +154,24 @@ def clocks(patient: Patient) -> Iterator[Check]:
         yield Check("clocks", "warn", safe(sentence), advice)
     if not apart:
         yield Check("clocks", "ok", f"all within {APART / 60:.0f} minutes of each other")
+
+
+def database(patient: Patient) -> Iterator[Check]:
+    """Whether its name can be had, and whether the URI names another one: nothing where all is as
+    it should be. The path of a URI is where to log in, too, so that it may well differ."""
+    client, ours = _client(patient), patient.settings.mongodb_database
+    name = "MongoDB database"
+    if other := name_in_other_case(mongo.database(client, ours)):
+        finding = f'there is a database "{other}", and MongoDB takes no "{ours}" beside it'
+        yield Check(name, "fail", safe(finding), safe(f"set MONGODB_DATABASE={other}"))
+    with suppress(ConfigurationError):
+        named = client.get_default_database().name
+        if named not in (ours, "admin"):
+            finding = (
+                f'events go to "{ours}" (MONGODB_DATABASE); "{named}" in MONGODB_URI only says'
+                " where to log in"
+            )
+            yield Check(name, "ok", safe(finding), safe(f"else set MONGODB_DATABASE={named}"))
 
 
 def stored(patient: Patient) -> Iterator[Check]:

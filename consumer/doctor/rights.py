@@ -13,6 +13,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from consumer.doctor.check import RIGHTS, Check, Patient
 from consumer.storage import mongo
+from consumer.storage.translate import refusal
 
 # Ours alone, made and dropped here, so that no event is touched.
 PROBE = "doctor_probe"
@@ -128,5 +129,5 @@ def _refused(name: str, error: PyMongoError) -> Check:
             "look at rs.status(): a majority of the data members must be up and not lag",
         )
     code = getattr(error, "code", None)
-    what = f"error {code}" if code else type(error).__name__
+    what = refusal(error) or (f"error {code}" if code else type(error).__name__)
     return Check(name, "fail", f"refused ({what})", "look at MongoDB's log")

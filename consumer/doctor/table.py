@@ -28,6 +28,7 @@ ROWS = (
     Row("MongoDB topology", mongodb.topology, needs_mongodb=True),
     Row("MongoDB clock", mongodb.clock, needs_mongodb=True),
     Row("clocks", mongodb.clocks, needs_mongodb=True),
+    Row("MongoDB database", mongodb.database, needs_mongodb=True),
     Row("stored format", mongodb.stored, needs_mongodb=True),
     Row(RIGHTS, rights.examine, needs_mongodb=True),
     Row(constraints.NAME, constraints.examine, needs_mongodb=True),

@@ -12,6 +12,8 @@ import pymongo
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
+from consumer.storage.translate import refusal
+
 _FRESH_FOR = 1.0
 _TIMEOUT = 1.0
 # No document of ours has this `_id`.
@@ -66,7 +68,7 @@ class Reachability:
                 return reach
         except PyMongoError as error:
             # The driver's text may hold the URI, so only its kind is shown.
-            return Reach(False, f"{doing} ({type(error).__name__})")
+            return Reach(False, f"{doing} ({refusal(error) or type(error).__name__})")
 
 
 def read_hello(hello: Mapping[str, Any]) -> Reach:

@@ -53,23 +53,48 @@ _PATIENCE = 2.0
 def look(db: OurDatabase) -> Standing:
     """What bars this program from writing, and what is wrong with collections; raises PyMongoError.
 
-    Two reads.
+    Two reads, and a third where the database is not there yet.
     """
-    faults = kind_faults(db)
+    infos = _infos(db)
+    faults = _kind_faults(infos)
     bad = [faults[name] for name in _NEEDED if name in faults]
+    if not infos and (other := name_in_other_case(db)):
+        bad.append(
+            f'there is a database "{other}", and MongoDB takes no "{db.name}" beside it: set'
+            f" MONGODB_DATABASE={other}"
+        )
     bar = stored_format.too_new(db)
     return Standing(bar or (StoreUnavailable("; ".join(bad)) if bad else None), faults)
 
 
+def name_in_other_case(db: Database[Document]) -> str | None:
+    """The database that is there in place of ours, whose name differs in upper and lower case only;
+    None too where we may not look."""
+    try:
+        there = db.client.list_database_names()
+    except OperationFailure:
+        return None
+    others = (name for name in there if name.lower() == db.name.lower())
+    return None if db.name in there else next(others, None)
+
+
 def kind_faults(db: Database[Document]) -> dict[str, str]:
     """By collection, why it is not one that we can rely on; raises PyMongoError."""
+    return _kind_faults(_infos(db))
+
+
+def _infos(db: Database[Document]) -> list[Mapping[str, Any]]:
+    """Our collections as `listCollections` has them; none where we may not look."""
     try:
-        found = list(db.list_collections(filter={"name": {"$in": list(mongo.OURS)}}))
+        return list(db.list_collections(filter={"name": {"$in": list(mongo.OURS)}}))
     except OperationFailure as error:
         if error.code != _UNAUTHORIZED:
             raise
-        return {}
-    faults = ((info["name"], kind_fault(info)) for info in found)
+        return []
+
+
+def _kind_faults(infos: list[Mapping[str, Any]]) -> dict[str, str]:
+    faults = ((info["name"], kind_fault(info)) for info in infos)
     return {name: fault for name, fault in faults if fault}
 
 

@@ -44,6 +44,9 @@ _REFUSALS = {
     13: "the user of `MONGODB_URI` lacks the right",
     18: "MongoDB refuses the user or password of `MONGODB_URI`",
     8000: "MongoDB refuses the user or password of `MONGODB_URI`",
+    166: "a view takes no writes",
+    13297: "there is a database whose name differs from `MONGODB_DATABASE` in upper and lower case"
+    " only, and MongoDB takes no second one: write it like that",
 }
 
 
@@ -77,13 +80,17 @@ def unavailable(
     if is_unknown_to_dns(error):
         fact = "the name of MongoDB could not be looked up in DNS"
     code = getattr(error, "code", None)
-    if isinstance(code, int):
-        fact = _REFUSALS.get(code, fact)
+    fact = refusal(error) or fact
     detail = f"{kind}, code {code}" if isinstance(code, int) else kind
     where = f" for the collection {collection!r}" if collection else ""
     return StoreUnavailable(
         f"{fact} ({detail}){where}: check MongoDB and `MONGODB_URI`", away=_is_away(error, ran)
     )
+
+
+def refusal(error: PyMongoError) -> str | None:
+    """What the code of the server's error says, where we know that in words."""
+    return _REFUSALS.get(getattr(error, "code", None) or 0)
 
 
 def is_unknown_to_dns(error: PyMongoError) -> bool:
