@@ -21,7 +21,9 @@ from consumer.storage.translate import translated
         (errors.WTimeoutError("secret", 64, {}), "did not confirm the write in time, "),
         (errors.WriteConcernError("secret", 91, {}), "did not confirm the write"),
         (errors.ExecutionTimeout("secret", 50, {}), "time limit"),
-        (errors.OperationFailure("secret", 13, {}), "refused the operation"),
+        (errors.OperationFailure("secret", 2, {}), "refused the operation"),
+        (errors.OperationFailure("secret", 13, {}), "lacks the right"),
+        (errors.OperationFailure("secret", 13297, {}), "upper and lower case"),
         (errors.ConfigurationError("secret"), "MongoDB failed"),
     ],
 )
