@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +14,10 @@ from consumer.cli.console import console, print_json
 from consumer.cli.schema_changes import document, print_changes
 from consumer.cli.schema_parts import AsJson, Parts, Subject, head_of, opened
 from consumer.clock import utc_now
+from consumer.errors import SetupError
 from consumer.printable import safe
 from consumer.redaction import Redaction
-from consumer.redaction.changes import masked
+from consumer.redaction.changes import masked, without_hidden
 from consumer.schema import by_hand
 from consumer.schema.model import Change, SchemaVersion
 from consumer.schema.origin import leaving_of
@@ -123,8 +125,8 @@ def renumber(
             head_of(parts.core, subject)
         made = None
         if hole is not None and not dry_run:
-            parts.record("schema renumber", subject=subject, version=hole.head, seen=hole.seen)
             stored_format.require(parts.core.database, _FORMAT)
+            parts.record("schema renumber", subject=subject, version=hole.head, seen=hole.seen)
             made = registry.renumber(subject)
     if as_json:
         known = {"head": hole.head, "seen": hole.seen} if hole else {"head": None, "seen": None}
@@ -183,6 +185,7 @@ class _Told:
 def _decide(parts: Parts, subject: str, path: Path, decide: Decide, dry_run: bool) -> _Told:
     """Register what is decided, or say what it would be."""
     head = head_of(parts.core, subject)
+    _require(head, path, parts.hidden)
     made = decide(head, path, utc_now())
     if made is None:
         return _Told(head, head, path, parts.hidden, applied=True, new=False)
@@ -190,10 +193,20 @@ def _decide(parts: Parts, subject: str, path: Path, decide: Decide, dry_run: boo
         return _Told(head, made, path, parts.hidden, applied=False, new=False)
     shown = to_text(parts.hidden.path(path, subject))
     what = "retire" if decide is by_hand.retire else "unmap"
-    parts.record(f"schema {what}", subject=subject, version=head.number, path=shown)
     stored_format.require(parts.core.database, _FORMAT)
+    parts.record(f"schema {what}", subject=subject, version=head.number, path=shown)
     after, new = parts.core.registry.change(subject, lambda head, now: decide(head, path, now))
     return _Told(head, after, path, parts.hidden, applied=True, new=new)
+
+
+def _require(head: SchemaVersion, path: Path, masks: Redaction) -> None:
+    """Raise SetupError with names that are near for a path that is not known."""
+    if any(field.path == path for field in head.live):
+        return
+    known = [to_text(field.path) for field in without_hidden(head, masks).live]
+    near = " or ".join(get_close_matches(to_text(path), known, 3))
+    hint = f": did you mean {near}?" if near else ": `schema show` lists what it has"
+    raise SetupError(f'schema "{head.subject}" has no field "{to_text(path)}"{hint}')
 
 
 def _list(what: str, names: list[str]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from difflib import get_close_matches
 
 from consumer.errors import SetupError
 from consumer.schema.model import Change, Field, SchemaVersion
@@ -118,9 +117,7 @@ def _live(head: SchemaVersion, path: Path) -> Field:
     known = {each.path: each for each in head.live}
     if path in known:
         return known[path]
-    near = get_close_matches(to_text(path), [to_text(each) for each in known], 3)
-    hint = f": did you mean {' or '.join(near)}?" if near else ""
-    raise SetupError(f'schema "{head.subject}" has no field "{to_text(path)}"{hint}')
+    raise SetupError(f'schema "{head.subject}" has no field "{to_text(path)}"')
 
 
 def _next(

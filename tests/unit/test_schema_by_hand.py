@@ -80,7 +80,7 @@ def test_retiring_twice_is_retiring_once_and_a_path_that_is_not_known_is_named()
     head = retired(learn([{"customer": {"email": "x"}}]), "customer.email")
 
     assert retire(head, ("customer", "email"), NOW) is None
-    with pytest.raises(SetupError, match=r"did you mean customer\.email"):
+    with pytest.raises(SetupError, match="has no field"):
         retire(head, ("customer", "emial"), NOW)
 
 
