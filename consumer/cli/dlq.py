@@ -37,7 +37,7 @@ def list_entries(
     chosen = filters(reason, event_type, status, older_than)
     with desk(ctx) as at:
         groups = at.core.dead_letters.summary(chosen)
-        entries = list(at.core.dead_letters.find(chosen, limit))
+        entries = at.core.dead_letters.listed(chosen, limit)
         masks = at.masks("dlq list", [], reveal=False)
     if as_json:
         print_json({"groups": groups, "entries": [brief(entry, masks) for entry in entries]})

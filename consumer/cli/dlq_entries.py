@@ -120,7 +120,7 @@ def one(core: Core, prefix: str) -> Entry:
 
 
 def brief(entry: Mapping[str, Any], masks: Redaction) -> Entry:
-    """An entry without its body."""
+    """An entry without its body, whole or as it is listed."""
     names = (
         "_id", "reason", "status", "error_message", "diagnosis", "event_type", "event_id",
         "delivery_id", "seen", "timestamp", "last_seen", "retry_count", "next_retry_at",
@@ -131,7 +131,9 @@ def brief(entry: Mapping[str, Any], masks: Redaction) -> Entry:
     found["event_id"] = masks.event_id(found["event_id"], found["event_type"])
     if found["blocked_by"] == found["reason"]:
         found["blocked_by"] = None
-    return {**found, "bytes": len(entry["original_payload"])}
+    if "original_payload" in entry:
+        return {**found, "bytes": len(entry["original_payload"])}
+    return {**found, "bytes": entry.get("bytes")}
 
 
 def confirmed(question: str, *, yes: bool) -> bool:

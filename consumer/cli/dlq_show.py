@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,9 @@ from consumer.storage.dead_letters import UNRESOLVED
 
 _SHOWN_BYTES = 4096
 _HEX_BYTES = 512
+# What names from outside may make of a line, and of the list of changes.
+_SHOWN_LINE = 1000
+_SHOWN_CHANGES = 100
 # Bytes shown around the place where a malformed body breaks.
 _AROUND = 64
 
@@ -70,20 +73,27 @@ def show(
     rows = [(name, value) for name, value in facts.items() if value is not None]
     rows += [(f"header {name}", value) for name, value in entry["headers"].items()]
     out.print(table(("field", "value"), rows, title=f"Dead letter {entry['_id']}"))
-    for attempt in entry["history"]:
-        out.print(safe(_attempt(attempt)), soft_wrap=True)
-    for change in _changes(entry.get("changes") or [], entry, masks):
-        out.print(safe(f"held for: {change_text(change)}"), soft_wrap=True)
-    for change in _changes(found.changes, entry, masks):
-        word = "would be held for" if found.held else "would change"
-        out.print(safe(f"{word}: {change_text(change)}"), soft_wrap=True)
+    lines = [_attempt(attempt) for attempt in entry["history"]]
+    held = _changes(entry.get("changes") or [], entry, masks)
+    lines += _change_lines("held for", held)
+    word = "would be held for" if found.held else "would change"
+    lines += _change_lines(word, _changes(found.changes, entry, masks))
     if entry["status"] in UNRESOLVED:
-        out.print(safe(f"now: {_advice(found, entry['_id'])}"), soft_wrap=True)
+        lines.append(f"now: {_advice(found, entry['_id'])}")
+    for line in lines:
+        out.print(safe(cut(line, _SHOWN_LINE)), soft_wrap=True)
     # The payload comes from outside: what it holds must not reach the terminal as commands.
     for line in _views(body, found.position):
         out.print(safe(line), soft_wrap=True)
     if note := mask_note(body):
         out.print(note, soft_wrap=True)
+
+
+def _change_lines(word: str, changes: Sequence[Entry]) -> Iterator[str]:
+    for change in changes[:_SHOWN_CHANGES]:
+        yield f"{word}: {change_text(change)}"
+    if len(changes) > _SHOWN_CHANGES:
+        yield f"and {len(changes) - _SHOWN_CHANGES:,} changes more: --json shows all"
 
 
 def _changes(changes: Iterable[Entry], entry: Entry, masks: Redaction) -> list[Entry]:

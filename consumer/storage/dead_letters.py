@@ -19,6 +19,7 @@ from consumer.retry_rules import HELD, PARKED, PENDING_INSPECTION, PENDING_RETRY
 from consumer.storage.claims import Claims
 from consumer.storage.copies import ENDED, Copies, Counted, counted, waiting
 from consumer.storage.documents import storable_id
+from consumer.storage.event_search import shortened
 from consumer.storage.mongo import EVENTS
 from consumer.storage.translate import translated
 
@@ -27,6 +28,8 @@ OPEN = (PENDING_INSPECTION, PENDING_RETRY, HELD)
 UNRESOLVED = (*OPEN, PARKED)
 # How many distinct signatures of one body are kept with it.
 SIGNATURES = 20
+# These may be as long as a body.
+_FROM_OUTSIDE = ("event_id", "event_type", "error_message", "diagnosis", "discarded_because")
 # Each further try follows a change by another process: an entry that ended, opened or expired.
 _TRIES = 10
 
@@ -135,11 +138,25 @@ class DeadLetters:
         with translated("dead_letter_queue"):
             yield from self._entries.aggregate(pipeline)
 
-    def find(self, filters: Mapping[str, Any], limit: int = 0) -> Iterator[dict[str, Any]]:
-        """Entries that match, the last seen first; `limit` 0 is all."""
+    def listed(self, filters: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
+        """Entries that match, the last seen first, as a list shows them: without what is large,
+        with the `bytes` of their bodies, and texts from outside cut."""
+        left_out = ["original_payload", "edited_payload", "headers", "history", "changes"]
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {**OURS, **filters}},
+            {
+                "$set": {
+                    "bytes": {"$binarySize": "$original_payload"},
+                    **{name: shortened(f"${name}") for name in _FROM_OUTSIDE},
+                }
+            },
+            # Before they are sorted, for whole entries would fill the server's memory.
+            {"$unset": left_out},
+            {"$sort": {"last_seen": DESCENDING}},
+            {"$limit": limit},
+        ]
         with translated("dead_letter_queue"):
-            found = self._entries.find({**OURS, **filters})
-            yield from found.sort("last_seen", DESCENDING).limit(limit)
+            return list(self._entries.aggregate(pipeline))
 
     def depths(self) -> list[tuple[str, str, int, datetime]]:
         """Per reason and status: how many, and when the oldest came; reads an index alone."""

@@ -357,3 +357,24 @@ def test_export_is_what_send_can_post_again_byte_for_byte(
     assert b"1 on one line" in ended.stderr
     assert b"1 left out" in ended.stderr
     assert again.returncode == 2
+
+
+def test_a_list_and_a_letter_show_no_more_than_a_screen_of_what_came_from_outside(
+    here: Bench, dlq: Dlq
+) -> None:
+    long = b"i" * 900_000
+    for number in range(3):
+        here.receive(b'{"id":"%d%b","type":"%b",}' % (number, long, long[:1000]))
+        here.receive(b'{"id":"%d%b","n":1}' % (number, long))
+    wide = b",".join(b'"%d%b":1' % (number, b"k" * 200) for number in range(300))
+    here.receive(b'{"id":"1","%b":1,%b,"x":1' % (long, wide) + b',"type":"t",}')
+
+    listed, as_json = dlq("list"), dlq("list", "--json")
+    shown = [dlq("show", each["_id"]) for each in here.letters()]
+
+    assert len(listed.stdout) < 100_000
+    assert len(as_json.stdout) < 20_000
+    assert {each["bytes"] for each in json.loads(as_json.stdout)["entries"]} == {
+        len(each["original_payload"]) for each in here.letters()
+    }
+    assert max(len(each.stdout) for each in shown) < 100_000

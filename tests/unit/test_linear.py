@@ -191,7 +191,7 @@ config.render _PLAIN fullmatch
 config.render _NOT_ASCII findall
 config.clean _UNSAFE findall
 """
-STARTS = ("", "\r\ntransfer-encoding", "1;", "x:", "t=", ",", "a", "a=", "timestamp=", "__")
+STARTS = ("", "\r\ntransfer-encoding", "1;", "a=")
 
 
 UNITS = (" ", "\r\n", "\r\ntransfer-encoding:", "a", "1", "1;", ",t=1", "_", "a_", "\\", "\u00e9")
