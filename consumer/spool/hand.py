@@ -61,8 +61,9 @@ class Hand(Generic[Item]):
 
     def close(self) -> None:
         """End the thread once the work under way has ended."""
-        self._tasks.put(None)
-        self._thread = None
+        if self._thread is not None:
+            self._tasks.put(None)
+            self._thread = None
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
