@@ -201,7 +201,7 @@ def test_what_a_map_may_have_held_is_kept_when_its_undone_field_is_retired(
     database: Db, way: str
 ) -> None:
     schemas = registry(database)
-    ids = [f"6f1b9a2e-0d0c-4f57-9a0c-0242ac12{n:04}" for n in range(101)]
+    ids = [f"6f1b9a2e-0d0c-4f57-9a0c-0242ac12{n:04}" for n in range(501)]
     store(database, schemas, "before", {"m": {"x": 1}})
     store(database, schemas, "filled", {"m": {}})
     store(database, schemas, "map", {"m": {**dict.fromkeys(ids, 1), "new": None}})
