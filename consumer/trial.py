@@ -75,4 +75,8 @@ class Trials:
 
 
 def _untracked(draft: Draft, payload: dict[str, object]) -> int:
-    return compile_schema(draft.version, depth=draft.guards.depth).check(payload).untracked
+    return (
+        compile_schema(draft.version, depth=draft.guards.depth, pins=draft.policy.pins)
+        .check(payload)
+        .untracked
+    )

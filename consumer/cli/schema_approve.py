@@ -52,7 +52,7 @@ def approve(
             _show(plan, changes, parts.hidden)
         wanted = not plan.is_empty and confirmed("Register and replay?", yes)
         if wanted:
-            parts.record("schema approve", **_deed(plan, changes))
+            parts.record("schema approve", **_deed(plan, changes, parts.hidden))
         done, results = _carry_out(approval, plan) if wanted else (None, [])
     stays = [result for result in results if not result["resolved"]]
     if as_json:
@@ -72,12 +72,12 @@ def _paths(texts: list[str]) -> list[Path]:
         raise typer.BadParameter(str(error), param_hint="--path") from error
 
 
-def _deed(plan: Plan, changes: Sequence[Change]) -> dict[str, object]:
+def _deed(plan: Plan, changes: Sequence[Change], masks: Redaction) -> dict[str, object]:
     changed = [to_text(change.path) for change in changes]
     return {
         "subject": plan.draft.subject,
         "version": plan.draft.at,
-        "approved": [to_text(path) for path in plan.paths],
+        "approved": [to_text(masks.path(path, plan.draft.subject)) for path in plan.paths],
         "changes": changed[:_RECORDED],
         "entries": list(plan.entries),
         "count": plan.replays,

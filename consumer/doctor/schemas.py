@@ -18,27 +18,28 @@ _MAX_SHOWN = 20
 
 
 def examine(patient: Patient) -> Iterator[Check]:
-    if patient.client is None:
-        return
-    db = mongo.database(patient.client, patient.settings.mongodb_database)
-    registry = SchemaRegistry(
-        db[mongo.SCHEMA_VERSIONS],
-        schema_policy(patient.settings),
-        stamps=DocumentStamps(db[mongo.EVENTS]),
-    )
-    registry.look_for_holes()
-    holes = sorted(registry.holes.items())
-    for subject, hole in holes[:_MAX_SHOWN]:
-        advice = f"`cxone-consumer schema renumber {subject}` goes on behind them"
-        yield Check(NAME, "fail", safe(hole.finding(subject)), safe(advice))
-    if not holes:
-        yield Check(NAME, "ok", "documents know no version that was lost")
-    yield from _pins(registry)
+    for registry in _registry(patient):
+        registry.look_for_holes()
+        holes = sorted(registry.holes.items())
+        for subject, hole in holes[:_MAX_SHOWN]:
+            advice = f"`cxone-consumer schema renumber {subject}` goes on behind them"
+            yield Check(NAME, "fail", safe(hole.finding(subject)), safe(advice))
+        if not holes:
+            yield Check(NAME, "ok", "documents know no version that was lost")
 
 
-def _pins(registry: SchemaRegistry) -> Iterator[Check]:
-    found = registry.contradictions()
-    for each in found[:_MAX_SHOWN]:
-        yield Check(PINS, "warn", safe(each.finding), safe(f"`{each.remedy}`"))
-    if not found:
-        yield Check(PINS, "ok", "no object that the settings pin is a map")
+def pinned(patient: Patient) -> Iterator[Check]:
+    for registry in _registry(patient):
+        found = registry.contradictions()
+        for each in found[:_MAX_SHOWN]:
+            yield Check(PINS, "warn", safe(each.finding), safe(f"`{each.remedy}`"))
+        if not found:
+            yield Check(PINS, "ok", "no object that the settings pin is a map")
+
+
+def _registry(patient: Patient) -> Iterator[SchemaRegistry]:
+    """The schemas as the settings would have them; none without `MONGODB_URI`."""
+    if patient.client is not None:
+        db = mongo.database(patient.client, patient.settings.mongodb_database)
+        policy, stamps = schema_policy(patient.settings), DocumentStamps(db[mongo.EVENTS])
+        yield SchemaRegistry(db[mongo.SCHEMA_VERSIONS], policy, stamps=stamps)

@@ -33,6 +33,7 @@ ROWS = (
     Row(RIGHTS, rights.examine, needs_mongodb=True),
     Row(constraints.NAME, constraints.examine, needs_mongodb=True),
     Row(schemas.NAME, schemas.examine, needs_mongodb=True),
+    Row(schemas.PINS, schemas.pinned, needs_mongodb=True),
     Row(constraints.INDEXES, constraints.indexes, needs_mongodb=True),
     Row(constraints.DOCUMENTS, constraints.documents, needs_mongodb=True),
     Row(secret_use.NAME, secret_use.examine, needs_mongodb=True),

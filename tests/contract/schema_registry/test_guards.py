@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from consumer.schema.policy import Guards, SchemaPolicy
+from consumer.schema.paths import to_text
+from consumer.schema.policy import Guards, SchemaPolicy, subject_policy
 from consumer.storage.schema_registry import SchemaRegistry
-from tests.registries import Clock, Commands, Versions
+from tests.registries import Clock, Commands, Versions, stored
 
 
 def test_versions_of_an_hour_are_bounded_and_the_field_comes_later(versions: Versions) -> None:
@@ -28,6 +29,35 @@ def test_versions_of_an_hour_are_bounded_and_the_field_comes_later(versions: Ver
     assert still.guard == "versions_per_hour"
     assert (other.version, other.guard) == (1, None)
     assert (later.version, later.guard) == (4, None)
+
+
+def test_addresses_that_an_earlier_program_registered_become_a_map_when_the_guard_allows(
+    versions: Versions, watched: tuple[Versions, Commands]
+) -> None:
+    clock = Clock()
+    pinned = SchemaPolicy(general=subject_policy(objects=["p"]))
+    earlier = SchemaRegistry(versions, pinned, clock)
+    for n in range(3):
+        earlier.admit("s", {"p": {f"user{n}@example.com": 1}})
+    registry = SchemaRegistry(watched[0], SchemaPolicy(guards=Guards(versions_per_hour=3)), clock)
+    first = registry.admit("s", {"p": {"user1@example.com": 2}})
+    watched[1].names.clear()
+
+    guarded = [registry.admit("s", {"p": {"user1@example.com": n}}) for n in range(5)]
+    asked = list(watched[1].names)
+    clock.move(minutes=61)
+    later = registry.admit("s", {"other": 1})
+    last = registry.admit("s", {"p": {"user9@example.com": 1}, "other": 2})
+
+    assert [(each.version, each.guard, each.untracked) for each in (first, *guarded)] == (
+        [(3, None, 0)] * 6
+    )
+    assert asked == []
+    assert not any(each.gaps for each in guarded)
+    assert (later.version, last.version, last.untracked) == (4, 4, 0)
+    assert [to_text(field.path) for field in stored(versions, "s")[-1].live] == [
+        *("p", "p.*", "other")
+    ]
 
 
 def test_subjects_are_bounded_and_other_subjects_feel_nothing(versions: Versions) -> None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from config import settings as configuration
 from consumer.cli.main import run
-from consumer.doctor.schemas import PINS, examine
+from consumer.doctor.schemas import pinned
 from consumer.storage import mongo
 from tests.doctoring import patient
 from tests.schema_shell import Shell, event, post
@@ -31,8 +31,8 @@ def doctor(shell: Shell, uri: str) -> list[tuple[str, str]]:
     given = {"MONGODB_DATABASE": shell.database.name}
     settings = configuration.load(given, {}, None, shell.config)
     with mongo.connect(uri, timeout=30) as client:
-        checks = list(examine(patient(settings, client=client)))
-    return [(each.status, each.finding + each.advice) for each in checks if each.name == PINS]
+        checks = list(pinned(patient(settings, client=client)))
+    return [(each.status, each.finding + each.advice) for each in checks]
 
 
 def test_a_map_that_the_settings_pin_as_an_object_is_named_until_it_is_undone(

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from consumer.redaction import MASK, Redaction
+from consumer.schema.paths import from_text, to_text
 from consumer.web.console.pager import Pager
 from consumer.web.console.parts import Parts
 from consumer.web.console.request import Request
 
 _PAGE = 50
 _NAMED = frozenset({"_id", "who", "what", "at"})
+# What is recorded as texts of paths.
+_PATHS = frozenset({"approved", "changes", "path"})
 _MOST_TEXT = 300
 
 
@@ -20,10 +24,37 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
     found = parts.audit.deeds(limit=pager.asked, skip=pager.skip)
     return {
         "deeds": [
-            {"who": deed["who"], "what": deed["what"], "at": deed["at"], "details": details(deed)}
+            {
+                "who": deed["who"],
+                "what": deed["what"],
+                "at": deed["at"],
+                "details": details(_masked(deed, parts.redaction)),
+            }
             for deed in pager.taken(found)
         ],
         "pager": pager.told(len(found)),
+    }
+
+
+def _masked(deed: Mapping[str, Any], masks: Redaction) -> dict[str, Any]:
+    """The deed with the names of fields in it as they may be shown now."""
+    subject = deed.get("subject")
+
+    def shown(text: object) -> str:
+        try:
+            return to_text(masks.path(from_text(str(text)), subject))
+        except ValueError:
+            return MASK
+
+    if not masks:
+        return dict(deed)
+    paths = {name: deed[name] for name in _PATHS & deed.keys()}
+    return {
+        **deed,
+        **{
+            name: list(map(shown, value)) if isinstance(value, list) else shown(value)
+            for name, value in paths.items()
+        },
     }
 
 

@@ -123,7 +123,7 @@ def _deed(parts: Parts, plan: Plan) -> dict[str, object]:
     return {
         "subject": plan.draft.subject,
         "version": plan.draft.at,
-        "approved": [to_text(path) for path in plan.paths],
+        "approved": [to_text(shown(path)) for path in plan.paths],
         "changes": list(islice(changed, _RECORDED)),
         "entries": list(plan.entries),
         "count": plan.replays,
