@@ -108,7 +108,7 @@ def test_without_a_key_the_same_series_go_to_the_log() -> None:
     series = {name: value for line in lines for name, value in line["series"].items()}
     assert series[f"{DELIVERIES}{{env:test,outcome:processed,service:cxone-consumer}}"] == 3
     assert len(series) == result["points"]
-    assert {line["log_level"] for line in lines} == {"info"}
+    assert {line["log_level"] for line in lines} == {"debug"}
     assert "DD_API_KEY is not set" in result["state"]
 
 
