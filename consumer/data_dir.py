@@ -85,3 +85,15 @@ def _owner(path: Path) -> str:
         return f"process {int(owner['pid'])} (started {datetime.fromisoformat(owner['started'])})"
     except (OSError, ValueError, TypeError, KeyError):
         return "another process"
+
+
+def owner_of(path: Path) -> str | None:
+    """Who has the directory now, in words: `process 7 (started …)`; None where nobody has."""
+    # Without an owner's note the lock is left alone, for a service that starts now needs it.
+    if not (path / OWNER).exists():
+        return None
+    try:
+        with FileLock(path / LOCK, blocking=False, mode=0o600):
+            return None
+    except (Timeout, OSError):
+        return _owner(path)

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import urllib3
-from filelock import FileLock, Timeout
 
-from consumer.data_dir import LOCK, OWNER
+from consumer.data_dir import owner_of
 from consumer.doctor.check import Check, Patient
 
 _MIB = 1 << 20
@@ -39,20 +38,9 @@ def data_directory(patient: Patient) -> Iterator[Check]:
     if there != path:
         state = "will be made at the first start"
     else:
-        state = "in use: the service is running" if _in_use(path) else "writable"
+        state = "in use: the service is running" if owner_of(path) else "writable"
     yield Check(name, "ok", f"{path}: {state}")
     yield free_space(there, shutil.disk_usage(there).free)
-
-
-def _in_use(path: Path) -> bool:
-    # Without an owner's note the lock is left alone, for a service that starts now needs it.
-    if not (path / OWNER).exists():
-        return False
-    try:
-        with FileLock(path / LOCK, blocking=False, mode=0o600):
-            return False
-    except (Timeout, OSError):
-        return True
 
 
 def free_space(path: Path, free: int) -> Check:

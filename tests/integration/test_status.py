@@ -5,14 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
 from consumer.cli.main import run
+from consumer.cli.status_view import Section, screen, sections
 from consumer.human import duration
-from consumer.overview import job_states
+from consumer.overview import (
+    Datadog,
+    JobState,
+    Letters,
+    Overview,
+    Process,
+    Store,
+    job_states,
+)
+from consumer.signature import SignatureScheme, sign
 from consumer.storage import mongo
 from consumer.storage.instances import Instance, Instances
 from consumer.storage.job_runs import JobRuns, RunRecord
@@ -21,6 +32,7 @@ from jobs.heartbeat import Heartbeat
 from jobs.job import Job
 from jobs.run import JobRun
 from jobs.runner import Runner
+from tests.processes import serving
 from tests.service import SECRET, running_service
 
 Db = Database[dict[str, Any]]
@@ -128,6 +140,84 @@ def test_mongodb_away_ends_with_status_3(
 
     assert code == 3
     assert "MONGODB_URI" in text and "hush" not in text
+    assert "is used by nobody" in " ".join(text.split())
+    assert "Spool: 0 waiting" in text
+
+
+def test_mongodb_away_leaves_what_this_machine_knows(
+    status: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = {"MONGODB_URI": "mongodb://127.0.0.1:9", "CXONE_DATA_DIR": str(tmp_path / "data")}
+    with serving(tmp_path, {**given, "CXONE_SHARED_SECRET": SECRET}) as running:
+        body = b'{"id": "1", "type": "t"}'
+        headers = sign(SignatureScheme(), SECRET.encode(), body, datetime.now(timezone.utc))
+        assert running.post(body, headers)[0] == 202
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("CXONE_LISTEN", running.url.split("/")[2])
+        monkeypatch.setenv("CXONE_STORE_TIMEOUT", "0.2")
+        code, text = status()
+        again, plain = status("--json")
+        pid = running.process.pid
+
+    told = json.loads(plain[: plain.rindex("}") + 1])
+    assert (code, again) == (3, 3)
+    said = " ".join(text.split())
+    for words in (
+        f"used by process {pid}",
+        "/readyz that it is ready",
+        "mongodb: not ok",
+        "Spool: 1 waiting since",
+    ):
+        assert words in said
+    assert (told["mongodb"], told["here"]["spool"]["depth"]) == (None, 1)
+    assert told["here"]["ready"]["mongodb"]["ok"] is False
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 40)])
+def test_whatever_there_is_fits_the_screen(width: int, height: int) -> None:
+    long = "word " * 200
+    facts = {"figures": [{"subject": "t", "total": 3}], "ended": {"resolved": 2}, "tried": 0}
+    outcomes = ("succeeded", "failed", "running", "succeeded")
+    overview = Overview(
+        at=NOW,
+        store=Store("replica set cxone, 3 member(s)", "8.0.4", "d" * 60, 10**9, (long, "b", "c")),
+        instances=tuple(
+            Process(f"host-{n}", "h", n, "1.2.3", NOW, 100.0 * n, {"depth": n, "fault": long})
+            for n in range(9)
+        ),
+        jobs=tuple(
+            JobState(
+                *(f"job_{n}", "host-1", True, outcomes[n % 4], NOW, 3.0, None, None, {}, facts),
+                long if n % 4 == 1 else None,
+            )
+            for n in range(14)
+        ),
+        dead_letters=tuple(Letters(f"reason_{n}", "parked", n, 9e5) for n in range(20)),
+        datadog=Datadog(NOW, (long,)),
+        subjects={f"type_{n}": n for n in range(1000)},
+    )
+
+    lines = screen([*sections(overview)], width, height)
+
+    text = "\n".join(lines)
+    print(text)
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    # What is amiss comes first, and nothing is written as a program would.
+    assert text.index("failed") < text.index("Dead letters")
+    assert "succeeded" not in text.partition("failed")[0]
+    assert "figures 1, resolved 2" in text or height == 24
+    assert not set("{}[]") & set(text)
+    assert "and 99" in text
+
+
+def test_what_fits_is_shown_whole() -> None:
+    parts = [Section("Jobs: 2", ["a", "b"]), Section("Schemas: 3", ["x", "y", "z"])]
+
+    assert screen(parts, 80, 7) == ["Jobs: 2", "  a", "  b", "Schemas: 3", "  x", "  y", "  z"]
+    assert screen(parts, 80, 6)[-2:] == ["  x", "  … and 2 more"]
+    assert screen(parts, 80, 2) == ["Jobs: 2", "Schemas: 3"]
 
 
 def test_a_running_job_shows_how_far_it_is(database: Db) -> None:
