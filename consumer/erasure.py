@@ -208,12 +208,12 @@ def spooled(
     def damage_fits(data: bytes) -> bool:
         # Around the body stands what the record says of it.
         start, end = data.find(b"{"), data.rfind(b"}") + 1
-        return fits(data) or (0 <= start < end and fits(data[start:end]))
+        return fits(data[start:end] if 0 <= start < end else data)
 
     try:
         found = sum(fits(each.body) for each in deliveries(directory))
         unknown, removed, why = untyped, 0, ""
-        if found and remove:
+        if remove:
             try:
                 with DataDirectory(data_dir):
                     removed = erase_deliveries(directory, lambda each: fits(each.body))
@@ -225,13 +225,18 @@ def spooled(
         if unknown:
             why = "--also-unknown takes them too"
             yield Place(_SPOOL, "of no known type", unknown, 0, unknown, why, theirs=False)
+        untyped = 0
         theirs, others = erase_set_aside(directory, damage_fits, remove=remove)
+        others -= untyped
     except SetupError as error:
         yield Place(_SPOOL, "not to be read", 0, 0, 0, str(error), theirs=False)
         return
     if theirs:
         gone = theirs if remove else 0
         yield Place(_SPOOL, "damaged, set aside", theirs, gone, theirs - gone)
+    if untyped:
+        why = "--also-unknown takes them too"
+        yield Place(_SPOOL, "damaged, of no known type", untyped, 0, untyped, why, theirs=False)
     if others:
         why = "not found there, as far as damage can be read"
         yield Place(_SPOOL, "damaged, of others", others, 0, others, why, theirs=False)

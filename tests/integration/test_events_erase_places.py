@@ -234,6 +234,32 @@ def test_damage_that_was_set_aside_is_looked_into_and_removed(
     assert waiting(data_dir) == ["d2"]
 
 
+def test_damage_of_no_known_type_stays_unless_it_is_asked_for(
+    erased: Command, data_dir: Path, database: Db
+) -> None:
+    create_indexes(database)
+    aside = directory_in(data_dir) / "damaged"
+    aside.mkdir(parents=True)
+    for name, damage in (
+        ("a", body(0, ANN)),
+        ("b", body(0, ANN).replace(b'"t"', b'"u"')),
+        ("c", b'{"customer":{"email":"ann@example.com"'),
+        ("d", b"\x89PNG"),
+    ):
+        (aside / f"{name}.bin").write_bytes(b"\x01head\xff" + damage + b"\x00tail")
+
+    told = erased(*WHERE, "--type", "t")
+
+    kinds = {kind: row for (_, kind), row in told.items()}
+    assert kinds == {
+        "damaged, set aside": (1, 1, 0),
+        "damaged, of no known type": (1, 0, 1),
+        "damaged, of others": (2, 0, 2),
+    }
+    erased(*WHERE, "--type", "t", "--also-unknown")
+    assert sorted(path.name for path in aside.iterdir()) == ["b.bin", "d.bin"]
+
+
 def test_spooled_deliveries_of_no_known_type_stay_unless_they_are_asked_for(
     erased: Command, data_dir: Path, database: Db
 ) -> None:
