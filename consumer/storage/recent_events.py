@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from datetime import timezone
 from typing import Any
 
-from bson import CodecOptions
+from bson import CodecOptions, decode
+from bson.raw_bson import RawBSONDocument
 from pymongo import DESCENDING
 from pymongo.collection import Collection
 
@@ -28,22 +29,29 @@ ORDER = [
     ("schema_version", DESCENDING),
     ("processed_at", DESCENDING),
 ]
+# Bytes that are read to see what senders send, and documents that come in one message.
+_MOST_BYTES = 4 * 1024 * 1024
+_BATCH = 10
+_CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
 
 class RecentEvents:
     """The `events` collection; raises StoreUnavailable."""
 
     def __init__(self, events: Collection[Document]) -> None:
-        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
-        self._events = events.with_options(codec_options=codec)
+        self._events = events.with_options(codec_options=_RAW)
 
     def payloads(self, head: SchemaVersion, defaults: Defaults, limit: int) -> Iterator[Document]:
         """What was sent in the newest events of the subject, without what ingest or a backfill
-        filled in."""
+        filled in: at most `limit` of them, and 4 MiB or one."""
         with translated(self._events.name):
-            found = self._events.find({"_meta.subject": head.subject}).sort(ORDER).limit(limit)
-            for document in found:
-                yield as_sent(document, head, defaults)
+            size, wanted = 0, {"_meta.subject": head.subject}
+            for raw in self._events.find(wanted, batch_size=_BATCH).sort(ORDER).limit(limit):
+                size += len(raw.raw)
+                if size > max(_MOST_BYTES, len(raw.raw)):
+                    return
+                yield as_sent(decode(raw.raw, _CODEC), head, defaults)
 
 
 def as_sent(document: Document, head: SchemaVersion, defaults: Defaults) -> Document:

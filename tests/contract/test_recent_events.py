@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from pymongo.database import Database
 
 from consumer.schema.policy import Defaults, SchemaPolicy, subject_policy
@@ -48,6 +49,19 @@ def test_typed_defaults_are_taken_out_too(database: Db) -> None:
 
     assert database["events"].find_one({"id": "2"})["n"] == 0  # type: ignore[index]
     assert {"id": "2"} in found
+
+
+@pytest.mark.parametrize(("size", "count"), [(1000, 30), (1_000_000, 4), (5_000_000, 1)])
+def test_a_bounded_part_of_what_is_there_is_read(database: Db, size: int, count: int) -> None:
+    schemas = registry(database)
+    for number in range(30 if size < 5_000_000 else 3):
+        store(database, schemas, str(number), {"id": str(number), "x": "y" * size})
+    head = schemas.refreshed("s")
+    assert head is not None
+
+    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, Defaults(), 100))
+
+    assert len(found) == count
 
 
 def test_the_newest_events_are_read_in_the_order_of_an_index(database: Db) -> None:
