@@ -9,10 +9,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumer.clock import utc_now
+from consumer.schema.by_hand import retire
 from consumer.storage.adoption_history import AdoptionHistory
 from consumer.storage.instances import Instance, Instances, clocks_apart
 from consumer.storage.recount_mark import RecountMark
-from jobs.adoption_rollup import LATE, OPEN
+from consumer.storage.schema_registry import SchemaRegistry
+from consumer.timegrid import hour_of
+from jobs.adoption_report import report
+from jobs.adoption_rollup import LATE, OPEN, Bounds, ledger, reopen
 from jobs.heartbeat import Heartbeat
 from tests.adoption import NOW, Db, Run, document, job
 
@@ -163,3 +167,37 @@ def test_a_process_with_a_clock_that_is_off_says_so_once(database: Db) -> None:
     (line,) = lines
     assert line["event"] == "the clock is behind MongoDB's: set both by NTP"
     assert 590 < line["seconds"] < 660
+
+
+def test_what_is_open_again_is_counted_once_before_the_job_counts_it(database: Db) -> None:
+    for hours in range(20):
+        stored(database, NOW - hours * HOUR, 2)
+    assert total(database, NOW) == 40
+    book = ledger(database)
+    state = book.state.current()
+    assert state is not None
+    reopen(book, state, NOW - 5 * HOUR)
+    stored(database, NOW - 4 * HOUR)
+
+    history = AdoptionHistory(database)
+    hour = hour_of(NOW - 4 * HOUR)
+    assert sum(history.documents().documents["s"].values()) == 47
+    assert sum(history.sent("s", [hour]).hours[hour].values()) == 9
+    figures = report(book, SchemaRegistry(database["schema_versions"]), Bounds(NOW, None)).figures
+    assert [each.total for each in figures] == [47]
+
+
+def test_a_version_that_people_made_leaves_producers_at_the_one_before(database: Db) -> None:
+    schemas = SchemaRegistry(database["schema_versions"])
+    schemas.admit("s", {"a": 1})
+    schemas.admit("s", {"a": 1, "b": 1})
+    database["events"].insert_many([document(NOW - MINUTE, "s", 2, 2, 2) for _ in range(4)])
+    database["events"].insert_one(document(NOW - MINUTE, "s", 2, 1, 2))
+    schemas.change("s", lambda head, now: retire(head, ("b",), now))
+
+    made = job(database, NOW, schemas)
+    made(Run())
+
+    (figures,) = made.latest
+    assert (figures.latest_version, figures.adopted) == (3, 0)
+    assert figures.producer_adoption_rate == 80

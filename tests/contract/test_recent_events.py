@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.schema.policy import Defaults, SchemaPolicy, subject_policy
+from consumer.schema.policy import Defaults, Guards, SchemaPolicy, subject_policy
 from consumer.storage import mongo
 from consumer.storage.indexes import create_indexes
 from consumer.storage.recent_events import ORDER, RecentEvents
@@ -72,3 +72,20 @@ def test_the_newest_events_are_read_in_the_order_of_an_index(database: Db) -> No
 
     assert "IXSCAN" in plan
     assert "SORT'" not in plan
+
+
+def test_where_something_was_untracked_only_what_ingest_filled_is_taken_out(database: Db) -> None:
+    narrow = registry(database, SchemaPolicy(guards=Guards(paths_per_subject=2)))
+    store(database, narrow, "1", {"id": "1", "a": 1})
+    store(database, narrow, "2", {"id": "2", "late": "sent"})
+    schemas = registry(database)
+    store(database, schemas, "3", {"id": "3", "late": 1, "b": 1})
+    backfill(database, schemas)(Run())
+    head = schemas.refreshed("s")
+    assert head is not None
+
+    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, Defaults(), 100))
+
+    # What the backfill filled nobody can tell from what was sent: it counts as sent.
+    assert {"id": "2", "late": "sent", "b": None} in found
+    assert {"id": "1", "a": 1} in found

@@ -364,3 +364,17 @@ def test_mongodb_takes_out_what_the_function_does_and_what_was_sent_stays(
         # Whatever was sent is there, and can be told.
         assert same(as_sent(after, head, defaults), sent[_id])
     assert counted == left
+
+
+def test_room_that_a_retired_field_frees_goes_to_the_next_one(database: Db) -> None:
+    schemas = registry(database, SchemaPolicy(subject_policy(max_fields=2)))
+    store(database, schemas, "1", {"a": 1, "b": 1, "c": 1, "d": 1})
+    store(database, schemas, "before", {})
+    retired(schemas, "a")
+    store(database, schemas, "after", {})
+    backfill(database, schemas)(Run())
+
+    assert payloads(database)["after"] == {"b": None, "c": None}
+    # What was left out on purpose stays so until somebody asks for it.
+    assert payloads(database)["before"] == {"b": None}
+    assert metas(database)["before"]["unfilled"] == 1

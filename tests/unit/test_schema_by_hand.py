@@ -105,6 +105,14 @@ def test_an_undone_map_has_its_names_again_and_never_becomes_a_map() -> None:
     assert ("m", IDS[0]) in {field.path for field in later.live}
 
 
+def test_a_map_of_ids_that_was_undone_keeps_its_ids_as_names() -> None:
+    head = undone(learn([{"m": {IDS[0]: 1}}]), "m")
+
+    later = after(head, {"m": {IDS[1]: 1}}, {"m": {IDS[2]: 1, IDS[3]: 1}})
+
+    assert [to_text(f.path) for f in later.live] == ["m", *(f"m.{key}" for key in IDS[1:])]
+
+
 def test_names_that_come_back_are_filled_from_the_version_that_brought_them_back() -> None:
     head = undone(mapped(), "m")
 
