@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import dropwhile, islice
 from typing import Any
@@ -87,20 +87,25 @@ def _object(value: dict[str, Any], node: ObjectNode, newest: int, found: Check) 
             # Addresses and phone numbers come with each event: the walk goes on behind them.
             if not node.named or key in keys or not is_personal(key):
                 raise
-            found.data_keys += 1
-            members = _behind(key, members)
-            expected += 1
+            members, passed = _behind(key, members, keys)
+            found.data_keys += passed
+            expected += passed
         else:
             if len(value) < expected:
                 found.gaps.append((value, node))
             return newest
 
 
-def _behind(key: str, members: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """What comes after a key; an iterator has just given it."""
-    if isinstance(members, Iterator):
-        return members
-    return islice(dropwhile(lambda member: member[0] is not key, members), 1, None)
+def _behind(
+    key: str, members: Iterable[tuple[str, Any]], keys: Container[str]
+) -> tuple[Iterator[tuple[str, Any]], int]:
+    """What comes after a key that was passed over, and how many were: where there is a second one,
+    all that follow, for exceptions cost more than a look."""
+    if not isinstance(members, Iterator):
+        return islice(dropwhile(lambda member: member[0] is not key, members), 1, None), 1
+    rest = list(members)
+    kept = [member for member in rest if member[0] in keys or not is_personal(member[0])]
+    return iter(kept), 1 + len(rest) - len(kept)
 
 
 def _many(values: Collection[Any], many: Many, newest: int, found: Check) -> int:
