@@ -83,7 +83,7 @@ class KnownSchemas:
         self._tools = Tools(self._versions, self._listed, self._policy.guards, clock, sleep, jitter)
         self._nothing = compile_schema(None)
         self._stamps = stamps
-        self._seen: Mapping[str, int] = {}
+        self._lost: Mapping[str, Hole] = {}
         self._mutex = threading.Lock()
         self._subjects: dict[str, SubjectSchema] = {}
 
@@ -137,8 +137,9 @@ class KnownSchemas:
             # Documents first: a version is durable before any document is stamped with it.
             seen = self._stamps.newest()
             newest = self._versions.subjects()
-            self._seen = {name: at for name, at in seen.items() if at > newest.get(name, 0)}
-            for subject in self._seen:
+            found = {name: Hole(newest.get(name, 0), at) for name, at in seen.items()}
+            self._lost = {name: hole for name, hole in found.items() if hole.seen > hole.head}
+            for subject in self._lost:
                 self.refreshed(subject)
 
     def hole(self, subject: str) -> Hole | None:
@@ -151,8 +152,8 @@ class KnownSchemas:
     @property
     def holes(self) -> dict[str, Hole]:
         """The holes that are known here and not closed since."""
-        found = {name: Hole(self._number(name), seen) for name, seen in self._seen.items()}
-        return {name: hole for name, hole in found.items() if hole.seen > hole.head}
+        # A process that was running when the backup was restored knows the lost versions still.
+        return {name: hole for name, hole in self._lost.items() if self._number(name) <= hole.seen}
 
     def contradictions(self) -> list[Contradiction]:
         """The objects pinned by the settings that are maps in MongoDB: pins make none undone."""
@@ -170,7 +171,7 @@ class KnownSchemas:
         """Take over what other processes registered for the subjects known here: index look-ups,
         and one read for each subject that has moved."""
         known = {name: held.schema.number for name, held in list(self._subjects.items())}
-        lost = [name for name in self._seen if name not in known]
+        lost = [name for name in self._lost if name not in known]
         for subject in [*self._versions.advanced(known), *lost]:
             self.refreshed(subject)
 

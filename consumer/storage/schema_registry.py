@@ -71,8 +71,9 @@ class SchemaRegistry(KnownSchemas):
             if not check.unknown and not schema.due:
                 return _admission(schema, check)
             # The next number stands in documents already, for other fields.
-            lost = self._seen.get(subject, 0) > schema.number
-            guard = "hole" if lost else held.trusted_guard(payload)
+            lost = self._lost.get(subject)
+            in_hole = lost is not None and schema.number <= lost.seen
+            guard = "hole" if in_hole else held.trusted_guard(payload)
             if guard is not None:
                 return _admission(schema, check, guard)
         elif guard := self._keeps_out(subject):
@@ -172,7 +173,7 @@ class SchemaRegistry(KnownSchemas):
         """The guard that keeps out a subject without a head here, as far as that is known."""
         if guard := self._too_long(subject):
             return guard
-        if subject in self._seen:
+        if subject in self._lost:
             return "hole"
         return "subjects" if self._listed.keeps_out(subject) else None
 

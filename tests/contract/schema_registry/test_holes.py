@@ -230,3 +230,21 @@ def test_the_highest_stamp_of_a_subject_is_one_look_at_an_index(database: Db) ->
 
     assert "IXSCAN" in plan
     assert "'stage': 'SORT'" not in plan
+
+
+def test_a_process_that_ran_while_the_backup_was_restored_finds_the_hole_too(database: Db) -> None:
+    running = opened(database)
+    for n in range(5):
+        store(database, running, f"e{n}", {"id": n, f"f{n}": n})
+    database["schema_versions"].delete_many({"_id.version": {"$gt": 2}})
+
+    running.look_for_holes()
+
+    assert running.holes == {"s": Hole(2, 5)}
+    assert running.admit("s", {"id": 1, "new": 1}).guard == "hole"
+    assert running.admit("s", {"id": 1, "f4": 1}).version == 5
+    opened(database).renumber("s")
+    running.refresh()
+    assert running.holes == {}
+    assert running.admit("s", {"id": 1, "new": 1}).version == 7
+    assert [v.number for v in stored(database["schema_versions"], "s")] == list(range(1, 8))
