@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, Literal
 
 from bson import CodecOptions
+from bson.errors import BSONError
 from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.errors import (
@@ -22,6 +23,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from consumer.errors import StoreError
 from consumer.patience import had_a_fair_share
 from consumer.schema.model import (
     Change,
@@ -187,7 +189,8 @@ class SchemaVersions:
 
     def insert(self, version: SchemaVersion) -> Inserted:
         """Insert a version: `ours` once it is durable, `taken` when another has its number,
-        `unknown` when that cannot be said: read the head again and compare."""
+        `unknown` when that cannot be said: read the head again and compare. Raises StoreError for
+        one that BSON cannot hold: no waiting helps that."""
         began = monotonic()
         with translated(self._name):
             try:
@@ -198,6 +201,10 @@ class SchemaVersions:
                 # Whoever has no time left for another look must know that this call had it.
                 had_a_fair_share(monotonic() - began)
                 return "unknown"
+            except BSONError as error:
+                raise StoreError(
+                    f"BSON cannot hold version {version.number} ({type(error).__name__})"
+                ) from error
         return "ours"
 
 

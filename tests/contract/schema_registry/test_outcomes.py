@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError
 
-from consumer.errors import StoreUnavailable
+from consumer.errors import StoreError, StoreUnavailable
+from consumer.schema.model import Field, SchemaVersion
 from consumer.storage.schema_registry import SchemaRegistry
+from consumer.storage.schema_versions import SchemaVersions
 from tests.registries import Document, LossyCollection, Versions, faults
 
 
@@ -60,3 +63,11 @@ def test_a_number_that_never_becomes_durable_ends_as_unavailable(versions: Versi
 
     with pytest.raises(StoreUnavailable, match="majority"):
         registry.admit("s", {"a": 1})
+
+
+def test_a_version_that_bson_cannot_hold_is_no_outage(versions: Versions) -> None:
+    field = Field(("x" * 17 * 1024 * 1024,), 1, {"string": 1})
+    large = SchemaVersion("s", 1, (field,), (), datetime(2026, 1, 1, tzinfo=timezone.utc))
+
+    with pytest.raises(StoreError, match="DocumentTooLarge"):
+        SchemaVersions(versions).insert(large)
