@@ -52,7 +52,7 @@ def said(body: bytes) -> Said:
     if not body:
         return found
     document = _json(body)
-    if not document and _FORM.match(body):
+    if not document and _FORM.match(body.lstrip()):
         document = _form(body)
     repaired = None if document else repair(body, safe_only=False)
     if repaired:
@@ -150,31 +150,32 @@ def _json(body: bytes) -> list[Any]:
 
 def _form(body: bytes) -> list[Any]:
     """The fields of a form, and those that their names nest: `a[b]=1` and `a.b=1` are also
-    {"a": {"b": "1"}}."""
-    try:
-        pairs = parse_qsl(
-            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_FORM_FIELDS
-        )
-    except ValueError:
-        return []
+    {"a": {"b": "1"}}. Each stands in a list, with others of its name."""
+    text = body.decode("utf-8", "replace")
     form: dict[str, Any] = {}
-    for name, value in pairs:
-        _put(form, [name], value)
-        if len(names := _NAME.findall(name)[:32]) > 1:
-            _put(form, names, value)
+    for encoding in ("utf-8", "windows-1252"):
+        try:
+            pairs = parse_qsl(
+                text, keep_blank_values=True, encoding=encoding, max_num_fields=_FORM_FIELDS
+            )
+        except ValueError:
+            return []
+        for name, value in pairs:
+            _put(form, [name], value)
+            if len(names := _NAME.findall(name)[:32]) > 1:
+                _put(form, names, value)
+        if not any("\ufffd" in name or "\ufffd" in value for name, value in pairs):
+            break
     return [form]
 
 
 def _put(form: dict[str, Any], names: list[str], value: str) -> None:
-    at = form
     for name in names[:-1]:
-        inner = at.setdefault(name, {})
-        if not isinstance(inner, dict):
-            return
-        at = inner
-    known = at.setdefault(names[-1], [])
-    if isinstance(known, list):
-        known.append(value)
+        held = form.setdefault(name, [])
+        if not held or not isinstance(held[0], dict):
+            held.insert(0, {})
+        form = held[0]
+    form.setdefault(names[-1], []).append(value)
 
 
 def _unpacked(body: bytes) -> tuple[bytes, bool]:

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import pytest
 from pymongo.database import Database
 
+from consumer.clock import utc_now
 from consumer.erasure import Names, erase
 from consumer.errors import StoreUnavailable
 from consumer.matching import Condition, read_condition, read_path, read_value
@@ -242,6 +243,24 @@ def test_a_slash_that_is_escaped_is_a_slash(here: Bench, database: Db) -> None:
     assert erase_all(database, where("url=https://example.com/ann")) == (0, 2)
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        b"customer=7&customer[name]=M%C3%BCller",
+        b"customer[name]=M%FCller&customer=7",
+        b"\ncustomer.name=x&customer.name=M%c3%bcller",
+        b"customer%5Bname%5D=M\xc3\xbcller",
+    ],
+)
+def test_a_form_is_read_in_either_encoding_and_with_names_that_nest(
+    here: Bench, database: Db, form: bytes
+) -> None:
+    here.receive(form)
+    here.receive(form.replace(b"ller", b"hler"))
+
+    assert erase_all(database, where("customer.name=Müller")) == (0, 1)
+
+
 def test_what_cannot_be_read_is_listed_and_stays(here: Bench, database: Db) -> None:
     bomb = gzip.compress(b'{"customer":{"email":"' + bytes(17 * 1024 * 1024) + b'"}}')
     for body in (bomb, b"\x89PNG\r\n\x1a\n", b"<email>ann@example.com</email>"):
@@ -422,3 +441,25 @@ def test_more_than_one_search_remembers_is_erased_all_the_same(
 def test_what_is_no_condition_is_said(text: str) -> None:
     with pytest.raises(ValueError, match=r"FIELD=VALUE|missing|not a path"):
         read_condition(text)
+
+
+def test_what_was_received_after_the_start_is_told_and_stays(here: Bench, database: Db) -> None:
+    here.receive(b'{"id":"1","type":"t","owner":"a"}')
+    person, erasing = where("owner=a"), erasing_of(database)
+    found, started = erasing.find(person), utc_now()
+
+    def meanwhile(count: int) -> None:
+        here.receive(b'{"id":"2","type":"t","owner":"a"}')
+        here.receive(b'{"type":"t","owner":"a"}')
+
+    done = erase(
+        erasing,
+        RecountMark(database),
+        found,
+        lambda: erasing.find(person, Reach(until=started)),
+        meanwhile,
+    )
+
+    assert (done.events, done.dead_letters, done.left.later) == (1, 0, 2)
+    assert left(database) == ["2"]
+    assert len(here.letters()) == 1
