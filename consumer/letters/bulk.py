@@ -79,7 +79,8 @@ class Run:
             told["reason"], tuple(told["statuses"]), told["event_type"], since, until, first
         )
         names = ("total", "because", "and_copies", "after", "ended", "busy", "passes")
-        return cls(told["what"], wanted, *(told[name] for name in names))
+        # An older program, before whose form this one goes on, knew fewer.
+        return cls(told["what"], wanted, **{name: told[name] for name in names if name in told})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,6 +40,13 @@ def test_a_run_that_we_did_not_begin_is_refused(visitor: Visitor, database: Db) 
     assert answer.status == 400
     assert b"none of this session" in answer.body
     assert dead_letters(database)[0]["status"] == "pending_inspection"
+
+
+def test_a_run_of_an_older_program_goes_on() -> None:
+    run = Run("discard", LetterFilter(), 3, "a flood", after="a", busy=1)
+    older = {name: value for name, value in json.loads(run.dump()).items() if name != "and_copies"}
+
+    assert Run.load(json.dumps(older)) == run
 
 
 def test_more_than_was_shown_is_not_discarded(visitor: Visitor, database: Db) -> None:
