@@ -41,7 +41,7 @@ class AdoptionState:
     def current(self) -> State | None:
         """The state of the generation in use; None before the first count."""
         for _ in range(_ATTEMPTS):
-            with translated(ADOPTION_STATE), soon(self._states):
+            with translated(ADOPTION_STATE):
                 pointer = self._states.find_one({"_id": _CURRENT})
                 if pointer is None:
                     return None

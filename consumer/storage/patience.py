@@ -24,7 +24,7 @@ def soon(collection: Collection[Any]) -> AbstractContextManager[object]:
     """For a batch: longer than other calls may take, yet a command that nobody answers still ends
     within CXONE_STORE_TIMEOUT + 10 s."""
     usual = collection.database.client.options.timeout
-    return pymongo.timeout(min(2.5 * usual, usual + 8) if usual else _UNBOUND)
+    return pymongo.timeout(min(2 * usual, usual + 8) if usual else _UNBOUND)
 
 
 def unhurried() -> AbstractContextManager[object]:
