@@ -44,6 +44,7 @@ class Heartbeat:
         self._late = late
         self._clock = clock
         self._said = RateLimit(_SAY_EVERY, clock)
+        self._behind = False
         self.ahead = timedelta(0)
 
     def __call__(self) -> None:
@@ -54,9 +55,13 @@ class Heartbeat:
         if abs(seconds) > APART and self._said.allow("clock") is not None:
             way = "ahead of" if seconds > 0 else "behind"
             log.warning(f"the clock is {way} MongoDB's: set both by NTP", seconds=abs(seconds))
-        if apart < -_SLOW:
+        self._behind = apart < -_SLOW
+        if self._behind:
             self._late(self._clock() - _SINCE)
 
     def finish(self) -> None:
         """Leave the list when the process ends as it should; raises StoreUnavailable."""
+        if self._behind:
+            # What it stored since the last sign of life.
+            self._late(self._clock() - _SINCE)
         self._instances.leave(self._instance)
