@@ -13,7 +13,7 @@ from consumer.spool import deliveries, directory_in, erase_deliveries, erase_set
 from consumer.storage.erasing import Erasing, Found, Reach, Stays
 from consumer.storage.mongo import Document
 from consumer.storage.name_erasing import NameErasing, NamesFound
-from consumer.storage.person_query import KeyPlace, Person, key_places, payload_of
+from consumer.storage.person_query import KeyPlace, Person, key_places, meta_of, payload_of
 from consumer.storage.recent_events import as_sent
 from consumer.storage.recount_mark import RecountMark
 from consumer.storage.schema_registry import SchemaRegistry
@@ -137,7 +137,7 @@ class Names:
 
     def as_sent(self, document: Document) -> Document:
         """The payload of a stored event without what was filled in."""
-        schema = self._registry.compiled(str((document.get("_meta") or {}).get("subject")))
+        schema = self._registry.compiled(str(meta_of(document).get("subject")))
         if schema.version is None:
             return payload_of(document)
         return as_sent(document, schema.version, schema.defaults)

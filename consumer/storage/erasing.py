@@ -19,7 +19,7 @@ from consumer.storage.claims import LEASE, UNCLAIMED
 from consumer.storage.event_keys import COLLECTION_SUBJECT
 from consumer.storage.mongo import DEAD_LETTERS, EVENTS, Document
 from consumer.storage.patience import soon, unhurried
-from consumer.storage.person_query import KeyPlace, Person, payload_of, query
+from consumer.storage.person_query import KeyPlace, Person, meta_of, payload_of, query
 from consumer.storage.translate import translated
 from consumer.storage.whole_documents import plain
 
@@ -183,7 +183,7 @@ class Erasing:
             found.filled += fits is None
             if not fits:
                 continue
-            if reach.until is not None and document["_meta"]["received_at"] > reach.until:
+            if _is_later(meta_of(document).get("received_at"), reach):
                 found.later += 1
                 continue
             self._add_event(document, found)
@@ -191,7 +191,7 @@ class Erasing:
                 break
 
     def _add_event(self, document: Document, found: Found) -> None:
-        meta = document.get("_meta") or {}
+        meta = meta_of(document)
         found.events.append(document["_id"])
         found.subjects[str(meta.get("subject"))] += 1
         found.keys.add((str(meta.get("subject")), str(meta.get("key"))))
@@ -206,7 +206,7 @@ class Erasing:
     def _fits(self, document: Document, reach: Reach, person: Person) -> bool | None:
         """Whether an event is one of the person's; None where only what was, or may have been,
         filled in says so."""
-        meta = document.get("_meta") or {}
+        meta = meta_of(document)
         payload = payload_of(document)
         if person.event_type not in (None, self._type_of(payload)):
             return False
@@ -239,7 +239,7 @@ class Erasing:
                 if not read:
                     found.unread.add(entry["_id"])
                 continue
-            if reach.until is not None and entry["timestamp"] > reach.until:
+            if _is_later(entry.get("timestamp"), reach):
                 found.later += 1
                 continue
             if entry.get("resolved_by") is not None:
@@ -279,7 +279,8 @@ class Erasing:
         known = any(each.wanted.fits(entry.get("event_id")) for each in person.ids)
         fits, whole, type_ = "read" if known else "", True, entry.get("event_type")
         for name in ("original_payload", "edited_payload"):
-            found = said(bytes(entry.get(name) or b""))
+            body = entry.get(name)
+            found = said(bytes(body) if isinstance(body, bytes) else b"")
             whole = whole and found.whole
             for each in found.documents:
                 if type_ is None and isinstance(each, dict):
@@ -293,6 +294,10 @@ class Erasing:
 
     def _is_event(self, payload: Document) -> bool:
         return self._type_of(payload) is not None
+
+
+def _is_later(at: Any, reach: Reach) -> bool:
+    return reach.until is not None and isinstance(at, datetime) and at > reach.until
 
 
 def _delete(collection: MongoCollection[Document], wanted: Document) -> int:

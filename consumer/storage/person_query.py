@@ -149,9 +149,15 @@ def _plain(path: Path) -> Iterator[str]:
 def payload_of(document: Document) -> Document:
     """The payload of a stored event, with the fields that are kept aside."""
     payload = {key: value for key, value in document.items() if key not in RESERVED}
-    for each in (document.get("_meta") or {}).get("shadowed") or ():
+    for each in meta_of(document).get("shadowed") or ():
         payload[each["name"]] = each["value"]
     return payload
+
+
+def meta_of(document: Document) -> Document:
+    """What stands beside the payload; empty for a document that others put there."""
+    meta = document.get("_meta")
+    return meta if isinstance(meta, dict) else {}
 
 
 def _clause(condition: Condition) -> list[Document]:

@@ -463,3 +463,20 @@ def test_what_was_received_after_the_start_is_told_and_stays(here: Bench, databa
     assert (done.events, done.dead_letters, done.left.later) == (1, 0, 2)
     assert left(database) == ["2"]
     assert len(here.letters()) == 1
+
+
+def test_documents_of_others_in_our_collections_end_no_search(here: Bench, database: Db) -> None:
+    for number, meta in enumerate((None, "x", {"subject": 7}, {"received_at": "x"})):
+        database["events"].insert_one({"_id": number, "owner": "a", "_meta": meta})
+    database["events"].insert_one({"_id": "z", "owner": "a"})
+    database["dead_letter_queue"].insert_many(
+        [{"_id": 1, "original_payload": "a text"}, {"_id": 2, "owner": "a"}, {"_id": "3"}]
+    )
+    person = where("owner=a")
+    names = names_of(here, person)
+    erasing = Erasing(database, lambda _: None, by_subject=True, as_sent=names.as_sent)
+
+    found = erasing.find(person, Reach(until=NOW), names.places())
+
+    assert len(found.events) == 5
+    assert found.dead_letters == []
