@@ -127,10 +127,12 @@ class Service:
         if self._look():
             try:
                 faults = self._make_ready()
-            except (StoreUnavailable, SetupError) as error:
-                if isinstance(error, SetupError) or not self.core.outage.explains():
-                    log.warning("MongoDB is not ready", error=str(error))
-                return {}
+            except StoreUnavailable as error:
+                if error.away:
+                    return {}
+                faults = [str(error)]
+            except SetupError as error:
+                faults = [str(error)]
         elif self.core.database.bar is None:
             return {}
         self._missing = faults

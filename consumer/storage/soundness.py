@@ -139,5 +139,8 @@ def foreign_documents(db: Database[Document]) -> Iterator[str]:
 
 def all_faults(db: Database[Document]) -> list[str]:
     """Everything that is wrong with our collections, in sentences; raises PyMongoError."""
-    missing = [": ".join(filter(None, each)) for each in missing_indexes(db)]
-    return [*kind_faults(db).values(), *missing, *foreign_documents(db)]
+    kinds = kind_faults(db)
+    # Where no delivery can be stored no index is made either.
+    missing = [] if kinds.keys() & set(_NEEDED) else missing_indexes(db)
+    told = [": ".join(filter(None, each)) for each in missing]
+    return [*kinds.values(), *told, *foreign_documents(db)]
