@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures.thread import _threads_queues
 from pathlib import Path
 from typing import Annotated
 
@@ -59,9 +60,13 @@ def serve(
 
 
 def jobs_go_on() -> bool:
-    """Whether threads of jobs are left that could not be stopped in time."""
+    """Whether threads of jobs are left that could not be stopped in time.
+
+    Those of a pool that was begun in a daemon thread, as the scheduler's is, are daemons by name
+    alone: Python waits for them too.
+    """
     return any(
-        not thread.daemon and thread is not threading.main_thread()
+        thread is not threading.main_thread() and (not thread.daemon or thread in _threads_queues)
         for thread in threading.enumerate()
     )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from consumer.cli.serve import jobs_go_on
 from consumer.errors import SetupError, StoreUnavailable
 from consumer.metrics import Metrics
 from jobs.job import Ended, Job
@@ -163,3 +165,15 @@ def test_runs_are_counted_by_outcome() -> None:
     assert 'job_runs_total{job="fails",outcome="failed"} 1.0' in text
     assert 'job_last_success_age{job="works"} 0.0' in text
     assert 'job_last_success_age{job="fails"}' not in text
+
+
+def test_a_job_that_goes_on_is_seen_though_the_thread_of_its_pool_is_a_daemon_by_name() -> None:
+    goes_on, pool = threading.Event(), ThreadPoolExecutor(1)
+    begun = threading.Thread(target=pool.submit, args=(goes_on.wait, 60), daemon=True)
+    begun.start()
+    begun.join()
+    try:
+        assert jobs_go_on()
+    finally:
+        goes_on.set()
+        pool.shutdown()
