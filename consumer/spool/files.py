@@ -93,10 +93,15 @@ class Files:
             os.close(descriptor)
 
 
+def _private(path: str, flags: int) -> int:
+    # Payloads are customers' data, and the directory may have been there before, open to others.
+    return os.open(path, flags, 0o600)
+
+
 class _LocalAppender:
     def __init__(self, path: Path) -> None:
         # Unbuffered: what a failed write left in a buffer must not reach the file later.
-        self._file = path.open("xb", buffering=0)
+        self._file = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)

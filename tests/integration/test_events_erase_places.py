@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -303,3 +305,21 @@ def test_a_dry_run_changes_no_file_and_makes_no_directory(
 
     assert told["spool of this machine", "deliveries"] == (1, 0, 1)
     assert {p: p.read_bytes() for p in data_dir.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are those of POSIX")
+def test_what_is_spooled_is_for_its_owner_alone_wherever_it_lies(
+    erased: Command, data_dir: Path, database: Db
+) -> None:
+    create_indexes(database)
+    directory_in(data_dir).mkdir(parents=True)
+    directory_in(data_dir).chmod(0o755)
+    before = os.umask(0)
+    try:
+        fill(data_dir, body(0, ANN), body(1, "bo@example.com")).close()
+        erased(*WHERE)
+    finally:
+        os.umask(before)
+
+    (segment,) = directory_in(data_dir).glob("*.spool")
+    assert segment.stat().st_mode & 0o77 == 0

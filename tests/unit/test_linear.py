@@ -97,7 +97,7 @@ WAYS: list[Callable[[str], object]] = [
     lambda text: EMAIL.holds(said(text.encode()).documents),
     lambda text: repair(text.encode(), safe_only=False),
     lambda text: first_aid(text.encode()),
-    lambda text: MASKS.value({"x": text, "y": [text]}),
+    lambda text: MASKS.value({"x": [text]}),
     lambda text: MASKS.body(text.encode()).shown,
     lambda text: list(hex_rows(MASKS.body(text.encode()), MEGABYTE // 2, 512)),
     lambda text: hexdump(text.encode(), MEGABYTE - 9, 256, MASKS.body(text.encode()).hidden),
