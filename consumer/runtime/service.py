@@ -91,10 +91,9 @@ class Service:
 
     def run(self) -> None:
         """Serve until `stop`; everything accepted is answered before this returns."""
-        if self._looked_up:
-            # Once, before anybody waits: the driver cannot bound how long DNS takes.
-            self.core.outage.is_over()
-        self._look()
+        # First, before anybody waits: the driver cannot bound how long DNS takes.
+        if not self._looked_up or self.core.outage.is_over():
+            self._look()
         for name in self._short:
             log.warning("a secret is short: `cxone-consumer doctor` says what to do", secret=name)
         self.core.refusals.start()

@@ -165,7 +165,8 @@ def test_when_the_answer_to_a_batch_is_lost_each_of_its_deliveries_is_spooled(
     ):
         client.drop_database("answers_lost")
         # A client that knew the set would go around the relay.
-        uri = "mongodb://{}:{}/?directConnection=true".format(*between.address)
+        uri = mongod.uri.replace(f"127.0.0.1:{mongod.port}", "{}:{}".format(*between.address))
+        uri = uri.replace("replicaSet=cxone", "directConnection=true")
         data_dir = tmp_path / "data"
         with process(uri, "answers_lost", data_dir, cxone_spool_after="2s") as service:
             send_at_rate(service.address, 20, 1)
