@@ -100,7 +100,7 @@ class MigrationFailures:
             entries = list(self._entries.find({**wanted, "documents": {"$exists": True}}, fields))
         for entry in entries:
             same = (entry["to_version"], entry["constraints"]) == (to, constraints)
-            if not same or now - entry["last_seen"] >= AGAIN_AFTER or entry["recent"] < 0:
+            if not same or now - entry["last_seen"] >= AGAIN_AFTER:
                 return None
         if not entries:
             return None

@@ -65,6 +65,27 @@ def test_what_refuses_its_filling_is_filled_without_what_the_refusal_blames(
     assert database["dead_letter_queue"].count_documents({}) == 0
 
 
+def test_what_more_constraints_refuse_than_are_tried_one_by_one_is_stamped_alone(
+    database: Db,
+) -> None:
+    schemas = registry(database)
+    names = "bcdefg"
+    for number in range(2):
+        store(database, schemas, str(number), {"a": number})
+    schemas.admit("s", dict.fromkeys(names, 1), "known")
+    for name in names:
+        database["events"].create_index(
+            name, unique=True, partialFilterExpression={name: {"$exists": True}}
+        )
+
+    result = backfill(database, schemas)(Run())
+
+    after = read(database)
+    assert (result["documents"], result["unfilled"], result["remaining"]) == (2, 1, 0)
+    found = sorted((payload_part(document) for document in after.values()), key=len)
+    assert [list(each)[1:] for each in found] == [[], list(names)]
+
+
 def refusing(database: Db, of: Document, documents: int = 2) -> tuple[Any, Backfill]:
     """Documents of which some refuse even the stamp, under a validator."""
     schemas = registry(database)

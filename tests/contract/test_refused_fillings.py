@@ -184,6 +184,8 @@ def test_a_key_that_was_only_filled_in_is_free_for_who_sends_it(
     by_backfill: bool,
 ) -> None:
     intake = Intake(database, SchemaPolicy(subject_policy(typed=typed)))
+    # Somebody's document without the field, which the index does not hold.
+    database["events"].insert_one({"_id": "theirs"})
     steps = [("known", known), ("filled", lacks)]
     for _id, payload in reversed(steps) if by_backfill else steps:
         intake.take(_id, payload)
@@ -203,6 +205,20 @@ def test_a_key_that_was_only_filled_in_is_free_for_who_sends_it(
     with pytest.raises(ConstraintViolation):
         intake.take("again", {**sends, "other": 1})
     assert as_sent(intake.stored("sent"), head.version, head.defaults) == sends
+
+
+def test_of_parallel_arrays_only_those_are_left_out_that_stand_in_the_index(database: Db) -> None:
+    intake = Intake(database, SchemaPolicy(subject_policy(typed=True)))
+    intake.take("known", {"a": [1], "c": [1], "d": 1})
+    intake.take("known too", {"b": 1})
+    intake.take("and this", {"b": [1], "a": None})
+    database["events"].delete_many({})
+    database["events"].create_index([("a", 1), ("b", 1)])
+    database["events"].create_index([("c", 1), ("d", 1)])
+
+    intake.take("1", {"b": [2]})
+
+    assert payload_part(intake.stored("1")) == {"b": [2], "c": [], "d": 0}
 
 
 def test_what_several_constraints_refuse_loses_what_each_of_them_blames(database: Db) -> None:

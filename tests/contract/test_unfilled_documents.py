@@ -13,6 +13,7 @@ from consumer.schema.defaults import fill, unfill
 from consumer.schema.paths import is_reserved
 from consumer.schema.policy import Defaults, SchemaPolicy, SubjectPolicy, subject_policy
 from consumer.storage.documents import encode
+from consumer.storage.recent_events import as_sent
 from consumer.storage.unfilled_documents import UnfilledDocuments
 from consumer.storage.whole_documents import plain
 from jobs.backfill_pace import Pace, PaceRules
@@ -58,6 +59,23 @@ def test_what_was_left_out_is_filled_and_told_from_what_was_sent(database: Db) -
     assert [names[n] for n in after["2"]["_meta"]["filled"]] == [("a",), ("o", "x")]
     assert not any("unfilled" in document["_meta"] for document in after.values())
     assert refill(database)["documents"] == 0
+
+
+def test_what_came_later_is_left_to_the_backfill(database: Db) -> None:
+    without = registry(database, NONE)
+    store(database, without, "1", {"a": 1})
+    store(database, without, "2", {"b": 1})
+    schemas = registry(database)
+    store(database, schemas, "3", {"c": 1})
+
+    refill(database)
+
+    after = read(database)
+    head = schemas.compiled("s")
+    assert head.version is not None
+    assert payload_part(after["2"]) == {"b": 1, "a": None}
+    assert after["2"]["_meta"]["backfilled_to"] == 2
+    assert as_sent(after["2"], head.version, head.defaults) == {"b": 1}
 
 
 @pytest.mark.slow
