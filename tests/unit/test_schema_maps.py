@@ -294,6 +294,18 @@ def test_keys_that_keep_coming_make_a_map_of_their_object() -> None:
     assert [to_text(field.path) for field in learn(events).live] == ["k", "k.*"]
 
 
+@pytest.mark.parametrize(("new", "is_map"), [(60, False), (59, True), (41, True), (40, False)])
+def test_more_than_100_of_which_an_event_sends_less_than_half_are_a_map(
+    new: int, is_map: bool
+) -> None:
+    events = [
+        {"k": {f"{word} {n}x": 1 for n in range(many)}}
+        for word, many in zip("ab", (60, new), strict=True)
+    ]
+
+    assert (learn(events).live[-1].path == ("k", "*")) is is_map
+
+
 @pytest.mark.parametrize(("keys", "is_map"), [(500, False), (501, True)])
 def test_more_than_500_alike_in_one_payload_are_a_map(keys: int, is_map: bool) -> None:
     assert ("k.*" in texts({"k": {f"part {n}x": n for n in range(keys)}})) is is_map
