@@ -33,6 +33,7 @@ from consumer.schema.admission import Candidate, Quota, decide
 from consumer.schema.compiled import compile_schema
 from consumer.schema.policy import SchemaPolicy
 from consumer.signature import sign
+from consumer.storage.document_stamps import DocumentStamps
 from consumer.storage.schema_registry import Admission, SchemaRegistry
 from consumer.storage.schema_versions import SchemaVersions
 from tests.service import SECRET
@@ -71,8 +72,10 @@ class NaiveRegistry(SchemaRegistry):
         collection: Collection[Payload],
         policy: SchemaPolicy | None = None,
         clock: Callable[[], datetime] = utc_now,
+        *,
+        stamps: DocumentStamps | None = None,
     ) -> None:
-        super().__init__(collection, policy, clock)
+        super().__init__(collection, policy, clock, stamps=stamps)
         self._naive_policy = policy or SchemaPolicy()
         self._collection = collection
 
