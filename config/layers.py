@@ -13,6 +13,8 @@ from config.table import Row
 
 _FILE = "_FILE"
 _OURS = "CXONE_"
+# Of all programs of a machine, and often set in both cases of letters: the first counts.
+_SHARED = frozenset({"HTTPS_PROXY", "NO_PROXY"})
 
 
 def names_of(rows: Sequence[Row]) -> dict[str, Row]:
@@ -27,7 +29,8 @@ def settle(
 
     Names are compared without regard to case; an empty value counts as not set. Unknown names are
     faults when they begin with `CXONE_`, or all of them when `strict`: environments and `.env`
-    files are shared with other programs. Two names for one setting must agree.
+    files are shared with other programs. Two names for one setting must agree, but for those of
+    all programs.
     """
     faults = list(layer.faults)
     values: dict[str, Entry] = {}
@@ -51,7 +54,7 @@ def settle(
             faults.append(Fault(entry.name, entry.source, "not UTF-8 text"))
             continue
         earlier = values.setdefault(row.field, found)
-        if earlier is not found and earlier.value != found.value:
+        if earlier is not found and earlier.value != found.value and row.name not in _SHARED:
             problem = f"disagrees with {earlier.name} ({earlier.source})"
             faults.append(Fault(entry.name, entry.source, problem, "one of the two, or the same"))
     return values, faults

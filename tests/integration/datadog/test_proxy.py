@@ -119,6 +119,17 @@ def test_the_proxy_is_chosen_as_by_other_programs(more: dict[str, str], proxy: s
     assert datadog_proxy(given(**more)) == proxy
 
 
+def test_names_of_all_programs_may_be_set_in_both_cases_of_letters() -> None:
+    environment = {
+        "https_proxy": "http://a:1",
+        "HTTPS_PROXY": "http://a:1/",
+        "no_proxy": "localhost",
+        "NO_PROXY": "localhost,127.0.0.1",
+    }
+
+    assert datadog_proxy(load({}, environment)) == "http://a:1"
+
+
 @pytest.mark.parametrize(
     ("no_proxy", "exempt"),
     [
