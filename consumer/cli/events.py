@@ -182,6 +182,8 @@ def _look(erasing: Erasing, person: Person, reach: Reach, places: Collection[Key
     err = error_console()
     columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     shown = reach.deep and err.is_terminal
+    if reach.deep:
+        err.print(f"Reading about {erasing.count():,} events")
     with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
         task = bar.add_task("", total=erasing.count() if shown else None)
         return erasing.find(person, reach, places, lambda: bar.advance(task))

@@ -105,6 +105,26 @@ def test_a_name_leaves_the_schema_and_what_was_filled_in_and_its_events_go(
     assert erased(*asked, "--yes") == {}
 
 
+def test_a_schema_stays_while_an_older_process_lives_and_the_rest_goes(
+    here: Bench, erased: Command, database: Db
+) -> None:
+    here.receive(b'{"id":"1","type":"t","p":{"b":1}}')
+    here.receive(b'{"id":"2","type":"t","p":{"b":1,"%b":1}}' % HEX.encode())
+    backfill(database, here.core.registry)(Run())
+    old = {"_id": "old", "host": "box", "version": "0.1", "format": 1, "last_seen": utc_now()}
+    database["instances"].insert_one(old)
+
+    told = erased("--where", f"owner={HEX}", "--yes")
+
+    assert told["events", "t"] == (1, 1, 0)
+    assert told["schema versions", "t"][1] == 0
+    assert told["events", "where it is filled in"] == (1, 0, 1)
+    assert ids(database) == ["1"]
+    database["instances"].delete_one({"_id": "old"})
+    assert erased("--where", f"owner={HEX}", "--yes")["schema versions", "t"][2] == 0
+    assert HEX not in str([*database["events"].find(), *database["schema_versions"].find()])
+
+
 @pytest.mark.parametrize(
     "body",
     [
