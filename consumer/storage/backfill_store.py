@@ -35,8 +35,10 @@ _STAMP = "_meta.backfilled_to"
 _STAMPED = {_STAMP: 1, "_id": 0}
 # One command each, so that the updates of large schemas stay small together.
 _CHUNK = 100
-# The server is going away or not the primary: this says nothing of the document.
-_OF_THE_SERVER = frozenset({6, 7, 64, 89, 91, 112, 189, 246, 262, 9001, 10107, 11600, 11602, 13435})
+# The server is going away, not the primary, or its disk is full: this says nothing of the document.
+_OF_THE_SERVER = frozenset(
+    {6, 7, 64, 89, 91, 112, 189, 246, 262, 9001, 10107, 11600, 11602, 13435, 14031}
+)
 
 
 @dataclass(frozen=True, slots=True)

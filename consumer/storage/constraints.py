@@ -31,7 +31,9 @@ _LANGUAGE = frozenset({17261, 17262})
 _OF_A_CONSTRAINT = frozenset({DUPLICATE_KEY, VALIDATION, _PARALLEL, 201})
 _ASSERTIONS = 12_000
 # Assertions and states of the server above that say nothing of the document.
-_OF_THE_SERVER = frozenset({13388, 13435, 13436, 46841, 50768, 91331})
+_OF_THE_SERVER = frozenset(
+    {12586, 12587, 13113, 13297, 13388, 13435, 13436, 14031, 46841, 50768, 91331}
+)
 _NO_CONSTRAINT = SIZES | _OF_THE_SERVER
 # Positions in `fields` to leave out: some, or all that there are and will be.
 Positions = frozenset[int] | range

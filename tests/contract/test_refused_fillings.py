@@ -14,7 +14,7 @@ from consumer.errors import ConstraintViolation, Unstorable
 from consumer.events import Event
 from consumer.schema.defaults import Filled, unfill
 from consumer.schema.policy import SchemaPolicy, subject_policy
-from consumer.storage.constraints import Constraints, read_constraints
+from consumer.storage.constraints import Constraints, is_constraint, read_constraints
 from consumer.storage.documents import Stamp, encode, layout
 from consumer.storage.event_store import EventStore
 from consumer.storage.filled_events import FilledEvents
@@ -290,3 +290,17 @@ def test_one_that_is_too_large_by_its_filling_is_stored_without_and_says_nothing
     assert intake.stored("small")["b"] == "x" * 20_000
     with pytest.raises(Unstorable):
         intake.take("larger", {"a": "x" * 16 * 1024 * 1024})
+
+
+@pytest.mark.parametrize(
+    ("code", "of_the_document"),
+    [
+        *((code, True) for code in (11000, 121, 171, 201, 13027, 16755, 16804, 17261, 5726201)),
+        # Interrupted, stepped down, without room on its disk; and the sizes of documents.
+        *((code, False) for code in (11600, 11602, 13435, 14031, 112, 10334, 17419, 17420, None)),
+    ],
+)
+def test_a_refusal_of_one_document_is_told_from_a_state_of_the_server(
+    code: int | None, of_the_document: bool
+) -> None:
+    assert is_constraint(code) is of_the_document
