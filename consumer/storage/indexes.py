@@ -29,6 +29,7 @@ from consumer.storage.patience import unhurried
 from consumer.storage.translate import translated
 
 _OF_A_VIEW = 166
+_UNAUTHORIZED = 13
 _MOST_INDEXES = 64
 _DIFFERS = "one of yours on the same fields, or of that name, stands in its place: drop that"
 _REFUSALS = {
@@ -245,13 +246,16 @@ def _missing_words(index: Index) -> str:
 
 def _missing(collection: Collection[Document]) -> list[tuple[Index, list[Mapping[str, Any]]]]:
     """The indexes of ours that a collection lacks, each with those that it has."""
+    rows: list[Mapping[str, Any]] = []
     try:
-        rows: list[Mapping[str, Any]] = list(collection.list_indexes())
+        rows = list(collection.list_indexes())
     except OperationFailure as error:
-        # A view has none; what else is wrong with it is told elsewhere.
-        if error.code != _OF_A_VIEW:
+        if error.code == _OF_A_VIEW:
+            # It has none; what else is wrong with it is told elsewhere.
+            return []
+        # Whoever may not look may still make them; those that are there stay as they are.
+        if error.code != _UNAUTHORIZED:
             raise
-        return []
     return [
         (index, rows)
         for index in INDEXES

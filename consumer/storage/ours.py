@@ -28,6 +28,7 @@ SIMPLE = Collation("simple")
 Keys = Sequence[tuple[str, int]]
 # Seconds for which the name of an index is trusted.
 _HINT_KEPT = 15.0
+_UNAUTHORIZED = 13
 
 
 class Barred(PyMongoError):
@@ -109,12 +110,18 @@ class OurDatabase(Database[Document]):
         if self.bar is not None:
             raise Barred(self.bar)
 
-    def index_name(self, collection: str, keys: Keys) -> str:
+    def index_name(self, collection: str, keys: Keys) -> str | list[tuple[str, int]]:
         """The name of the index on these keys that compares text as it is: a hint by the keys alone
-        may mean another one too. Raises Barred where there is none."""
+        may mean another one too. Raises Barred where there is none. The keys, where this user may
+        not look."""
         at, found = self._hints.get((collection, tuple(keys)), (0.0, None))
         if found is None or monotonic() > at + _HINT_KEPT:
-            rows = self[collection].list_indexes()
+            try:
+                rows = list(self[collection].list_indexes())
+            except OperationFailure as error:
+                if error.code != _UNAUTHORIZED:
+                    raise
+                return list(keys)
             found = next((row["name"] for row in rows if serves(row, keys)), None)
             if found is None:
                 why = "`cxone-consumer doctor` says why, the service makes it again"
