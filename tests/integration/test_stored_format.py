@@ -113,6 +113,8 @@ def test_a_process_that_runs_goes_on_spooling_when_the_format_is_raised(
         ["adoption", "rebuild"],
         ["schema", "backfill"],
         ["dlq", "retry", "--all"],
+        ["events", "erase", "--id", "1", "--yes"],
+        ["schema", "retire", "contact.created", "n"],
     ],
 )
 def test_a_command_that_writes_ends_with_2_and_one_sentence(
