@@ -41,8 +41,11 @@ def evolve(
             fields.append(replace(field, absorbed=number))
         else:
             known.add(field.path)
-            types = _types(found[field.path].types, [field], number)
-            fields.append(replace(field, types=types))
+            mask = found[field.path].types
+            # Hundreds are as they were for each that is not: a version is made under a lock.
+            if any(name not in field.types for name in jsontypes.bits(mask)):
+                field = replace(field, types=_types(mask, [field], number))  # noqa: PLW2901
+            fields.append(field)
             if field.retired is not None:
                 retired[field.path] = field.retired
     for path, node in found.items():

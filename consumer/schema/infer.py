@@ -70,6 +70,8 @@ def infer(payload: dict[str, Any], known: Shape, pins: Pins, guards: Guards) -> 
 
 def with_maps(known: Shape, pins: Pins, found: Shape = _NOTHING, path: Path = ()) -> Shape:
     """The `known` shape in which objects whose keys, known and `found`, are data are maps."""
+    if not known.children:
+        return known
     children = {
         segment: with_maps(child, pins, found.children.get(segment, _NOTHING), (*path, segment))
         for segment, child in known.children.items()

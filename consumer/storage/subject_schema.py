@@ -156,13 +156,11 @@ class SubjectSchema:
 
     def _settle_all(self, own: Ticket) -> None:
         """Decide on `own` with what waits beside it."""
-        others: list[Ticket] = []
-        while self._waiting:
-            others.append(self._waiting.popleft())
-        others = [ticket for ticket in others if ticket is not own and not ticket.gone]
+        tickets = [own]
         try:
-            self._register([own, *others])
+            self._register(tickets, self._arrived)
         except Exception as error:
+            others = tickets[1:]
             if isinstance(error, StoreUnavailable) and error.away:
                 # Waiters must not try one after the other what just failed for all of them.
                 for ticket in others:
@@ -174,14 +172,24 @@ class SubjectSchema:
             self._waiting.extendleft(reversed(others))
             if not others:
                 raise
-            self._register([own])
+            self._register([own], lambda _: [])
         finally:
             self._tools.subjects.give_back(self._subject)
 
-    def _register(self, tickets: list[Ticket]) -> None:
-        """Decide, and insert until every decision stands on a durable head."""
+    def _arrived(self, tickets: list[Ticket]) -> list[Ticket]:
+        """Take those out of the queue that are not among `tickets` and still wait."""
+        found: list[Ticket] = []
+        while self._waiting:
+            found.append(self._waiting.popleft())
+        return [ticket for ticket in found if ticket is not tickets[0] and not ticket.gone]
+
+    def _register(
+        self, tickets: list[Ticket], arrived: Callable[[list[Ticket]], list[Ticket]]
+    ) -> None:
+        """Decide, and insert until every decision stands on a durable head; at each try for those
+        too that `arrived` meanwhile, who are added to `tickets`."""
         tools = self._tools
-        stalled, last = 0, -1
+        stalled, last, tries = 0, -1, 0
         attempts: list[SchemaVersion] = []
         while True:
             head = self._newest()
@@ -198,6 +206,7 @@ class SubjectSchema:
                 if head is None
                 else quota_of(tools, head, now)
             )
+            tickets += arrived(tickets)
             draft = self._decide(head, tickets, quota, now)
             if draft is None or draft is head:
                 break
@@ -211,7 +220,9 @@ class SubjectSchema:
                 # Each of these has waited for a whole timeout already.
                 stalled += _PATIENCE // 4
                 attempts.append(draft)
-            tools.sleep(tools.jitter() * _JITTER)
+            # Whoever lost once loses little: the longer it goes on, the more there are.
+            tries += 1
+            tools.sleep(tools.jitter() * _JITTER * min(1.0, tries / 10))
         guards = [ticket.decision.guard for ticket in tickets if ticket.decision]
         guard = next((guard for guard in guards if guard not in _OF_THE_EVENT), None)
         self._verdict = _Verdict(guard, quota, now + TRUST) if guard else None
