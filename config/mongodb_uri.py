@@ -52,6 +52,8 @@ def mongodb_uri(value: SecretStr | None) -> SecretStr | None:
         warnings.filterwarnings("error", category=UserWarning)
         # It works without, only slower.
         warnings.filterwarnings("ignore", message="Wire protocol compression")
+        # A remark on whose servers they are, by their names.
+        warnings.filterwarnings("ignore", message="You appear to be connected")
         try:
             MongoClient(uri, connect=False, minPoolSize=0).close()
         except (PyMongoError, UserWarning, ValueError, OSError) as error:

@@ -64,6 +64,8 @@ TAKEN = [
     "mongodb://host/?compressors=zstd,zlib&readPreference=secondary",
     "mongodb://%2Ftmp%2Fmongodb-27017.sock",
     "mongodb+srv://user:p@cluster0.example.mongodb.net/?retryWrites=true&w=majority&appName=a",
+    "mongodb://a:b%3D%3D@a.mongo.cosmos.azure.com:10255/?ssl=true&retrywrites=false&appName=@a@",
+    "mongodb://a:b@a.docdb.amazonaws.com:27017/?tls=true&replicaSet=rs0&retryWrites=false",
 ]
 
 
