@@ -12,8 +12,8 @@ NAME = "cxone-consumer"
 
 
 def requirement(extra: str = "") -> str:
-    """What `pip install` takes to install this program again, with an extra: the folder or file
-    that it was installed from, or its name where that was a package index (PEP 610)."""
+    """Requirement that `pip install` takes to install this program again, with an extra: the folder
+    or file that it was installed from, or its name where that was a package index (PEP 610)."""
     wanted = f"[{extra}]" if extra else ""
     origin = _origin()
     url = str(origin.get("url", ""))

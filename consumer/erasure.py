@@ -43,7 +43,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """How many are gone, and what the last look found. `all` is what all looks found."""
+    """Counts of what is gone, and what the last look found. `all` is what all looks found."""
 
     events: int
     dead_letters: int
@@ -78,7 +78,7 @@ def erase(
 
 
 def places(found: Found, erased: Erased | None) -> Iterator[Place]:
-    """What to tell of events and dead letters: before the deed, or after it."""
+    """List what to tell of events and dead letters: before the deed, or after it."""
     all_, left = (erased.all, erased.left) if erased else (Found(), found)
     yield from _counted("events", all_.subjects, left.subjects)
     if left.filled:
@@ -143,8 +143,8 @@ class Names:
         return as_sent(document, schema.version, schema.defaults)
 
     def find(self, keys: Iterable[tuple[str, str]]) -> dict[str, NamesFound]:
-        """What the versions of each subject say of the person; `keys` are subject and id of events
-        that are, or were, theirs."""
+        """Find what the versions of each subject say of the person; `keys` are subject and id of
+        events that are, or were, theirs."""
         causes = _by_subject(keys)
         wanted = {*causes, *(self._subjects if self._person.names else ())}
         found = {
@@ -192,7 +192,7 @@ def _by_subject(keys: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
 def spooled(
     data_dir: Path, erasing: Erasing, person: Person, reach: Reach, *, remove: bool
 ) -> Iterator[Place]:
-    """What the spool of this machine holds of a person, removed where `remove` says so and no
+    """Find what the spool of this machine holds of a person, removed where `remove` says so and no
     service has it open; and what damage was set aside from it."""
     directory = directory_in(data_dir)
     if not directory.is_dir():

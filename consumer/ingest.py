@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How deliveries are judged."""
+    """Rules by which deliveries are judged."""
 
     scheme: SignatureScheme
     secrets: Sequence[Secret]

@@ -53,7 +53,7 @@ def shared_secrets(settings: Settings) -> tuple[Secret, ...]:
 
 
 def ingest_policy(settings: Settings) -> Policy:
-    """How deliveries are judged."""
+    """Policy by which deliveries are judged."""
     return Policy(
         scheme=signature_scheme(settings),
         secrets=shared_secrets(settings),

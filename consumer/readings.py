@@ -31,9 +31,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(slots=True)
 class Said:
-    """What a body says: `documents` are the body itself, also with the strings that are JSON opened
-    in their places; `inner` are those strings' values, each by itself; `texts` is what could be
-    read as text alone. Unless `whole`, something could not be read, or lies beyond the bounds."""
+    """Content of a body: `documents` are the body, also with the strings that are JSON opened in
+    their places; `inner` are the strings' values, each by itself; `texts` is what could be read as
+    text alone. Unless `whole`, something could not be read, or lies beyond the bounds."""
 
     documents: list[Any] = field(default_factory=list)
     inner: list[Any] = field(default_factory=list)
@@ -179,7 +179,7 @@ def _put(form: dict[str, Any], names: list[str], value: str) -> None:
 
 
 def _unpacked(body: bytes) -> tuple[bytes, bool]:
-    """What gzip or zlib packed, as far as it goes, and whether that is all."""
+    """Unpack what gzip or zlib packed, as far as it goes, and tell whether that is all."""
     parts: list[bytes] = []
     room = _UNPACKED_BYTES
     for _ in range(_MEMBERS):

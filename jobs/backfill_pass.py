@@ -26,8 +26,8 @@ class Parts:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of a subject's documents; `unfilled` of them were stamped without all of what
-    they lack, `left` keep what was filled in of retired fields."""
+    """Counts of what became of a subject's documents; `unfilled` of them were stamped without all
+    of what they lack, `left` keep what was filled in of retired fields."""
 
     documents: int = 0
     unfilled: int = 0

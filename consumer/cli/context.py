@@ -40,8 +40,8 @@ def load_settings(
 
 
 def masks_beside(settings: Settings, core: Core) -> Redaction:
-    """What to hide: all that these settings or any process of the service hide. Says on standard
-    error where a running one is set up otherwise. Raises StoreUnavailable."""
+    """Find what to hide: all that these settings or any process of the service hide. Says on
+    standard error where a running one is set up otherwise. Raises StoreUnavailable."""
     processes = Instances(core.database[mongo.INSTANCES]).all()
     for difference in differences(settings, processes):
         error_console().print(f"Note: {safe(difference)}", soft_wrap=True)

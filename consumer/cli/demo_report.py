@@ -92,7 +92,7 @@ def _show_example(example: Example) -> None:
 
 
 def _leaves(value: Mapping[str, Any], above: Path) -> Iterator[tuple[Path, object]]:
-    """What holds no object, by path, without `_meta`."""
+    """Values that hold no object, by path, without `_meta`."""
     for key, held in value.items():
         path = (*above, to_segment(key))
         if path == ("_meta",):

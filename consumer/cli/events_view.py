@@ -21,8 +21,8 @@ def tell(
     as_json: bool,
     deep: bool,
 ) -> None:
-    """What became of each place; `erased` is None where nothing was to be. `spooled` is what waits
-    on machines that told so."""
+    """Tell what became of each place; `erased` is None where nothing was to be. `spooled` is what
+    waits on machines that told so."""
     last = erased.left if erased else found
     rows = [
         *rows,

@@ -127,7 +127,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _called(arguments: list[str] | None) -> Any:
-    """What the command returns; no error of the driver leaves it as such."""
+    """Run the command and return its result; no error of the driver leaves it as such."""
     try:
         return build()(arguments, standalone_mode=False)
     except PyMongoError as error:

@@ -106,7 +106,7 @@ def _carry_out(approval: Approval, plan: Plan) -> tuple[int | None, list[dict[st
 
 
 def _held(plan: Plan, masks: Redaction) -> dict[str, int]:
-    """How many deliveries each held path keeps waiting."""
+    """Count the deliveries that each held path keeps waiting."""
     counts: Counter[str] = Counter()
     for path, count in sorted(plan.held.items()):
         counts[to_text(masks.path(path, plan.draft.subject))] += count

@@ -103,7 +103,7 @@ def export(
 
 
 def _masks(settings: Settings) -> Redaction:
-    """What to hide; where MongoDB is away nobody tells what the service hides besides."""
+    """Find what to hide; where MongoDB is away nobody tells what the service hides besides."""
     try:
         with open_core(settings) as core:
             return masks_beside(settings, core)

@@ -1,4 +1,4 @@
-"""What is known on this machine while MongoDB says nothing: the process, and its spool."""
+"""Facts known on this machine while MongoDB says nothing: the process, and its spool."""
 
 from __future__ import annotations
 

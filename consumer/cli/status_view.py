@@ -17,7 +17,7 @@ _WELL = "succeeded"
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What is always said, and rows of which as many are shown as fit, the weightiest first."""
+    """Head that is always said, and rows of which as many are shown as fit, weightiest first."""
 
     head: str
     rows: Sequence[str] = field(default=())
@@ -53,7 +53,7 @@ def _rows(rows: Sequence[str], share: int, width: int) -> Iterator[str]:
 
 
 def sections(overview: Overview, remedies: Sequence[str] = ()) -> Iterator[Section]:
-    """What people read, from top to bottom; `remedies` are for schemas that settings contradict."""
+    """Sections for people, top to bottom; `remedies` are for schemas that settings contradict."""
     store = overview.store
     yield Section(f"MongoDB {store.version}, {store.topology}")
     yield Section(f"Database {store.database}: about {store.documents:,} event(s)")
@@ -83,7 +83,7 @@ def _processes(processes: Sequence[Process]) -> Section:
 
 
 def spool_words(spool: Mapping[str, Any] | None) -> str:
-    """What is known of a spool; "" where nothing is."""
+    """Say what is known of a spool; "" where nothing is."""
     if spool is None:
         return ""
     text = f"{spool.get('depth', 0)} waiting"

@@ -46,7 +46,7 @@ def examine(patient: Patient) -> Iterator[Check]:
 
 
 def judge(name: str, text: str, today: date, *, embedded: bool) -> Check | None:
-    """What a version like `6.0.5` is on a day; None for a text that is none."""
+    """Judge a version like `6.0.5` on a day; None for a text that is none."""
     found = re.match(r"(\d+)\.(\d+)", text)
     if found is None:
         return None

@@ -56,7 +56,7 @@ def examine(patient: Patient) -> Iterator[Check]:
 
 
 def judge_dropped(dropped: Mapping[str, int]) -> Iterator[Check]:
-    """What of the last day was not kept, by the bound that was met."""
+    """Tell what of the last day was not kept, by the bound that was met."""
     told = [f"{count:,} {_DROPPED.get(bound, bound)}" for bound, count in sorted(dropped.items())]
     if told:
         yield Check(

@@ -22,8 +22,8 @@ _KEPT = (
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What an index refuses, and the indexes to make in its place, which do not: keys and options
-    of each."""
+    """Values that an index refuses, and the indexes to make in its place, which do not refuse them:
+    keys and options of each."""
 
     refuses: str
     instead: tuple[tuple[dict[str, Any], dict[str, Any]], ...]
@@ -33,7 +33,7 @@ class Remedy:
         return self.instead == ((_keys(index), _options(index)),)
 
     def commands(self, collection: str, name: str) -> str:
-        """What to type in mongosh."""
+        """Commands to type in mongosh."""
         made = (
             ", ".join(json.dumps(each, default=str) for each in pair if each)
             for pair in self.instead
@@ -71,7 +71,7 @@ def _one_of_a_kind(condition: Any) -> Any:
 
 
 def _shape(key: str, kind: Any) -> dict[str, Any]:
-    """What a value must have to be a place."""
+    """Conditions that a value must meet to be a place."""
     if kind == "2dsphere":
         return {f"{key}.type": {"$type": "string"}, f"{key}.coordinates": {"$type": "array"}}
     if kind == "2d":

@@ -109,8 +109,8 @@ class Keeper:
                 self._recounted_at = -_RECOUNT_EVERY
 
     def _look_into(self, delivery: Delivery) -> dict[str, Any]:
-        """What the detective finds, as fields of the entry, in the place of what was found earlier:
-        for a sample that keeps its cost a small share of the time, of the others nothing."""
+        """Findings of the detective, as fields of the entry, in the place of what was found
+        earlier: for a sample that keeps its cost a small share of the time, of the others none."""
         started = monotonic()
         if started < self._investigate_at:
             return {}
@@ -151,7 +151,7 @@ class Keeper:
 
 
 def _signature(delivery: Delivery) -> dict[str, Any] | None:
-    """What of a delivery may prove it once the secret is right; None where it is out of measure."""
+    """Parts of a delivery that may prove it once the secret is right; None where out of measure."""
     told = {name: value for name, value in delivery.headers.items() if name not in _PLAIN}
     if sum(len(name) + len(value) for name, value in told.items()) > _MAX_SIGNATURE:
         return None

@@ -35,15 +35,15 @@ _MOST_RULES = 500
 
 
 def facts(settings: Settings) -> Document:
-    """What a process says of its settings in its sign of life: a digest for each group, and the
-    rules of CXONE_REDACT (None where they are too many)."""
+    """Facts that a process tells of its settings in its sign of life: a digest for each group, and
+    the rules of CXONE_REDACT (None where they are too many)."""
     masks = redaction(settings)
     shared = sum(map(len, (masks.general, *masks.subjects.values()))) <= _MOST_RULES
     return {"settings": _digests(settings), "redact": _plain(masks) if shared else None}
 
 
 def masks_of_all(settings: Settings, processes: Iterable[Document]) -> Redaction:
-    """What these settings hide, and what any of the processes does."""
+    """Join what these settings hide with what any of the processes does."""
     found = redaction(settings)
     general, subjects = set(found.general), dict(found.subjects)
     for process in processes:

@@ -71,7 +71,7 @@ class Service:
 
     @property
     def spooled(self) -> int:
-        """How many deliveries wait on this machine for MongoDB."""
+        """Number of deliveries that wait on this machine for MongoDB."""
         return self._spool.depth
 
     @property
@@ -156,7 +156,7 @@ class Service:
         return faults
 
     def _faults(self) -> list[str]:
-        """What is wrong with our collections, as far as is known."""
+        """Faults of our collections, as far as is known."""
         standing = self.core.database.standing
         bar = [str(standing.bar)] if standing.bar is not None else []
         others = [fault for fault in standing.faults.values() if fault not in "".join(bar)]

@@ -99,8 +99,8 @@ def _object(value: dict[str, Any], node: ObjectNode, newest: int, found: Check) 
 def _behind(
     key: str, members: Iterable[tuple[str, Any]], keys: Container[str]
 ) -> tuple[Iterator[tuple[str, Any]], int]:
-    """What comes after a key that was passed over, and how many were: where there is a second one,
-    all that follow, for exceptions cost more than a look."""
+    """Members that come after a key that was passed over, and how many keys were: where there is a
+    second one, all that follow, for exceptions cost more than a look."""
     if not isinstance(members, Iterator):
         return islice(dropwhile(lambda member: member[0] is not key, members), 1, None), 1
     rest = list(members)

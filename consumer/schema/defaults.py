@@ -23,7 +23,7 @@ class Checked(Protocol):
 
 
 class Filled(msgspec.Struct):
-    """What a filling did: the `positions` filled in the version's `fields`, in order, and whether
+    """Result of a filling: the `positions` filled in the version's `fields`, in order, and whether
     something that is absent was `left_out` on purpose."""
 
     positions: list[int] = msgspec.field(default_factory=list)
@@ -50,7 +50,7 @@ def fill(
 
 
 def lacking(node: ObjectNode) -> dict[str, Any]:
-    """What `fill` adds to an object that has other entries but none that the node fills."""
+    """Defaults `fill` adds to an object that has other entries but none that the node fills."""
     absent: dict[str, Any] = {}
     fill(absent, Check(gaps=[(absent, replace(node, entries=False))]))
     return absent

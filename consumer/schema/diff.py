@@ -25,7 +25,7 @@ def diff(older: SchemaVersion | None, newer: SchemaVersion) -> list[Change]:
 
 
 def _decided(older: SchemaVersion, newer: SchemaVersion, undone: Set[Path]) -> Iterator[Change]:
-    """What people decided of the fields that both versions have, at the same positions."""
+    """Changes that people decided for the fields that both versions have, at the same positions."""
     for was, now in zip(older.fields, newer.fields, strict=False):
         if was.absorbed is not None:
             continue

@@ -22,7 +22,7 @@ _OF_GEOJSON = ("coordinates", "geometries")
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """What stands where a field is absent: a `value` (copy containers before they go into a
+    """Filling that stands where a field is absent: a `value` (copy containers before they go into a
     document); `beyond` the bound nothing does. In an object whose keys may be `entries`, for they
     look like data, nothing is filled while it is empty."""
 
@@ -32,7 +32,7 @@ class Fill:
 
 
 def fills(version: SchemaVersion, defaults: Defaults) -> dict[int, Fill]:
-    """What fills the fields that are filled at all, by position in the version's `fields`.
+    """Fillings of the fields that are filled at all, by position in the version's `fields`.
 
     The bound holds for the schema: what does not fit is filled in no document, in the order of
     `fields`, so that a field stays filled however many come after it.

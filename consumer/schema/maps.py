@@ -230,7 +230,7 @@ def _row(key: str) -> str | None:
 
 
 def _enough_of(row: str | None) -> int:
-    """How many keys of a row make a map; 0 where there is none."""
+    """Number of keys of a row that make a map; 0 where there is none."""
     return _ENOUGH[row] if row else 0
 
 

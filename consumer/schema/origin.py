@@ -81,7 +81,7 @@ def given(field: Field, defaults: Defaults) -> list[Any]:
 
 
 def leaving(head: SchemaVersion, defaults: Defaults, stamp: int) -> tuple[Leaving, ...]:
-    """What documents filled up to version `stamp` lose on their way to `head`: the fillings of
+    """Fillings that documents filled up to version `stamp` lose on their way to `head`: those of
     fields that were retired since, what lies deepest first."""
     gone = {
         position: field

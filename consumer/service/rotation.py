@@ -140,7 +140,7 @@ def _previous_line(found: Rotation) -> str:
 
 
 def _end(lines: list[str], new_line: str) -> str:
-    """What ends the line before, where the file does not."""
+    """Ending for the line before, where the file has none."""
     return new_line if lines and not lines[-1].endswith("\n") else ""
 
 

@@ -78,8 +78,8 @@ def _is_theirs(part: Frame, fits: Fits) -> bool:
 def erase_set_aside(
     directory: Path, fits: Callable[[bytes], bool], *, remove: bool
 ) -> tuple[int, int]:
-    """How many records that were set aside fit, removed if so wanted, and how many do not, as far
-    as damage can be read. Raises SetupError."""
+    """Count the records that were set aside and fit, removed if so wanted, and those that do not,
+    as far as damage can be read. Raises SetupError."""
     files = Files()
     damaged = directory / DIRECTORY
     theirs = others = 0

@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 
 
 class _Task(Generic[Item]):
-    """What is to be done; `ended` is set when it is, and `error` is what it raised."""
+    """Work to be done; `ended` is set when it is, and `error` is what it raised."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.items = items

@@ -18,7 +18,7 @@ class UnknownRecord(ValueError):
 
 
 class _Record(msgspec.Struct, frozen=True):
-    """What a record holds: MessagePack, so that a later version may add fields that have a default,
+    """Content of a record: MessagePack, so that a later version may add fields that have a default,
     and an earlier one passes them over."""
 
     id: str

@@ -39,7 +39,7 @@ class HourCount:
     slices: Mapping[datetime, int]
 
     def before(self, end: datetime) -> int:
-        """How many in the slices before `end`."""
+        """Count those in the slices before `end`."""
         return sum(count for at, count in self.slices.items() if at < end)
 
 

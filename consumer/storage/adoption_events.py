@@ -76,8 +76,8 @@ class AdoptionEvents:
             return list(_groups(cursor))
 
     def unfilled(self, subject: str, fillable: int, since: datetime) -> tuple[int, int] | None:
-        """How many documents from `since` on lack something on purpose, and how many of these lack
-        the backfill to `fillable`; None as `backlog` says."""
+        """Count the documents from `since` on that lack something on purpose, and those of them
+        that lack the backfill to `fillable`; None as `backlog` says."""
         with translated(self._name), unhurried():
             try:
                 for found in self._events.aggregate(

@@ -190,7 +190,7 @@ class BackfillStore:
         return Upgraded(*fill_whole(self._events, ids, whole))
 
     def constraints(self) -> Constraints:
-        """What may refuse a document now."""
+        """Constraints that may refuse a document now."""
         with self._patiently():
             return read_constraints(self._events)
 

@@ -132,8 +132,8 @@ class Constraints:
         return found[0] if len(found) == 1 else None
 
     def culprit(self, refusal: Document) -> str:
-        """What refused a document, by name: `the validator`, `the unique index email_1 on email`;
-        never in the server's words, which quote values."""
+        """Name what refused a document: `the validator`, `the unique index email_1 on email`; never
+        in the server's words, which quote values."""
         code = refusal.get("code")
         if code == VALIDATION:
             return "the validator"
@@ -183,7 +183,7 @@ class Constraints:
 
 
 def read_constraints(events: MongoCollection[dict[str, Any]]) -> Constraints:
-    """What may refuse an event now; nothing where we may not look. Raises StoreUnavailable."""
+    """Read what may refuse an event now; nothing where we may not look. Raises StoreUnavailable."""
     with translated(events.name):
         try:
             options = events.options()

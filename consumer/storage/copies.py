@@ -22,7 +22,7 @@ _LOOKED_AT = ("status", "ended_at", "resolved_by", "and_copies")
 
 
 class Copies:
-    """What another copy does to an entry of `dead_letter_queue`. `events` is where resolved ones
+    """Effects of another copy on an entry of `dead_letter_queue`. `events` is where resolved ones
     became events; `retention`: how long an entry that has ended is kept."""
 
     def __init__(

@@ -38,7 +38,7 @@ class DocumentStamps:
             return next((stamp for _, stamp in self._found({"$eq": subject})), 0)
 
     def most_positions(self, subject: str, beyond: int) -> int:
-        """How many `fields` the versions beyond a number had at least, as `_meta.filled` tells."""
+        """Least count of `fields` in versions beyond a number, as `_meta.filled` tells."""
         pipeline: list[Document] = [
             {"$match": {"_meta.subject": subject, "schema_version": {"$gt": beyond}}},
             {"$group": {"_id": None, "last": {"$max": {"$max": "$_meta.filled"}}}},

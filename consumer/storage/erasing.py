@@ -41,7 +41,7 @@ _LETTER_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far a search goes. `deep`: every event is read, for what stands in strings no query sees;
+    """Extent of a search. `deep`: every event is read, for what stands in strings no query sees;
     `also_unknown`: of one type, and dead letters whose type nobody knows. What was received after
     `until` is counted, not found."""
 
@@ -116,7 +116,7 @@ class Erasing:
         self._sleep = sleep
 
     def count(self) -> int:
-        """How many events there are, about."""
+        """Estimate the number of events."""
         with translated(EVENTS):
             return self._events.estimated_document_count()
 
@@ -146,8 +146,8 @@ class Erasing:
         return found
 
     def delete_letters(self, ids: Sequence[Any]) -> int:
-        """How many of them were still there. One that is being tried is waited for: its attempt
-        would go on, and make an event of it."""
+        """Delete dead letters, and count those that were still there. One that is being tried is
+        waited for: its attempt would go on, and make an event of it."""
         gone = 0
         for batch in _batches(ids):
             waited = 0.0
@@ -263,8 +263,8 @@ class Erasing:
         return {"$or": [{"event_type": {"$in": types}}, {"document_id": {"$exists": True}}]}
 
     def body(self, body: bytes, person: Person, reach: Reach) -> str | None:
-        """How a body fits that is kept elsewhere: `read`, by its `text`, `untyped` where it may be
-        of another type, or not (None)."""
+        """Find how a body fits that is kept elsewhere: `read`, by its `text`, `untyped` where it
+        may be of another type, or not (None)."""
         fits, _, type_ = self._letter({"original_payload": body}, person)
         if person.event_type is not None and fits:
             if type_ is None and not reach.also_unknown:
@@ -274,8 +274,8 @@ class Erasing:
         return fits or None
 
     def _letter(self, entry: Document, person: Person) -> tuple[str, bool, str | None]:
-        """How a dead letter fits (`read`, by its `text` alone, or not: empty), whether all of it
-        could be read, and its type."""
+        """Find how a dead letter fits (`read`, by its `text` alone, or not: empty), whether all of
+        it could be read, and its type."""
         known = any(each.wanted.fits(entry.get("event_id")) for each in person.ids)
         fits, whole, type_ = "read" if known else "", True, entry.get("event_type")
         for name in ("original_payload", "edited_payload"):

@@ -40,8 +40,8 @@ def documents_by_subject(
 def filled_documents(
     events: Collection[dict[str, Any]], subject: str, fields: Sequence[Leaving], seconds: float
 ) -> tuple[int, int] | None:
-    """How many documents of a subject hold something that was filled in at these fields, and in how
-    many of them it will stay; None when counting takes longer, or they are too many fields."""
+    """Count the documents of a subject that hold something filled in at these fields, and those of
+    them in which it will stay; None when counting takes longer, or they are too many fields."""
     plan = take_out_pipeline([replace(each, values=as_stored(each.values)) for each in fields])
     if plan is None:
         return None

@@ -24,10 +24,9 @@ _FORMULAS = ("type", "collection")
 
 
 class EventKeys:
-    """What stands in the `_id` of an event: with `dedupe` by content its digest, and its type or,
-    in databases begun so, the subject `events`. The first service that starts on a database
-    records which, for ever; a command (`records` False), whose settings may be others, only reads
-    it."""
+    """Parts of the `_id` of an event: with `dedupe` by content its digest, and its type or, in
+    databases begun so, the subject `events`. The first service that starts on a database records
+    which, for ever; a command (`records` False), whose settings may be others, only reads it."""
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ def fill_pipeline(schema: CompiledSchema, to: int) -> list[Expression] | None:
 
 
 def new_stamp(schema: CompiledSchema, to: int) -> dict[str, int]:
-    """What `_meta` says once a document is filled up to version `to`. Documents of an older stamp
+    """Entries of `_meta` once a document is filled up to version `to`. Documents of an older stamp
     lack nearly all that is newer, so what is beyond the bound counts as lacking in each."""
     return {"backfilled_to": to, **({"unfilled": to} if holds_back(schema.root) else {})}
 

@@ -109,7 +109,7 @@ class FilledEvents:
         without: Positions,
         rounds: int,
     ) -> Positions:
-        """What to leave out next; raises ConstraintViolation for what no filling has caused."""
+        """Fields to leave out next; raises ConstraintViolation for what no filling has caused."""
         constraints = self._constraints
         if self._clock() - self._looked > _FRESH or not constraints.explain(error.refusal):
             constraints = self._look_again()

@@ -56,7 +56,7 @@ class Index:
 
     @property
     def name(self) -> str:
-        """What MongoDB calls it unless told otherwise."""
+        """Name that MongoDB gives it unless told otherwise."""
         return "_".join(f"{key}_{direction}" for key, direction in self.keys)
 
     def model(self, name: str) -> IndexModel:

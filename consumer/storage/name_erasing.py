@@ -67,8 +67,8 @@ class NameErasing:
         self._versions = SchemaVersions(db[SCHEMA_VERSIONS])
 
     def find(self, subject: str, is_name: Fits, is_cause: Fits) -> NamesFound:
-        """What versions of a subject say of these names, and of changes that these events caused;
-        reads all of them."""
+        """Find what versions of a subject say of these names, and of changes that these events
+        caused; reads all of them."""
         fields: dict[int, Field] = {}
         changes = versions = 0
         for version in self._versions.history(subject):
@@ -116,7 +116,7 @@ class NameErasing:
 
 
 def _rewriting(version: SchemaVersion, is_name: Fits, is_cause: Fits, number: int) -> Document:
-    """What to set in a version, by dotted path; entry by entry, for others may do the same for
+    """Values to set in a version, by dotted path; entry by entry, for others may do the same for
     other names."""
     changed: Document = {}
     for position, field in enumerate(version.fields):

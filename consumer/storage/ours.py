@@ -48,15 +48,15 @@ def serves(index: Mapping[str, Any], keys: Keys) -> bool:
 
 
 def missing(collection: str, keys: Keys) -> str:
-    """What to say of an index that is not there."""
+    """Sentence for an index that is not there."""
     named = ", ".join(f"{key}: {direction}" for key, direction in keys)
     return f"the index {{{named}}} of {collection!r} is missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What was found when somebody looked: `bar` is why nothing may be written, `faults` say by
-    collection what is wrong with it."""
+    """Findings of a look: `bar` is why nothing may be written, `faults` say by collection what is
+    wrong with it."""
 
     bar: StoreUnavailable | None = None
     faults: Mapping[str, str] = field(default_factory=dict)
@@ -91,11 +91,11 @@ class OurDatabase(Database[Document]):
 
     @property
     def bar(self) -> StoreUnavailable | None:
-        """What bars this program from writing, as far as is known."""
+        """Reason that bars this program from writing, as far as is known."""
         return self.standing.bar
 
     def look_again(self) -> StoreUnavailable | None:
-        """What bars this program from writing now; raises PyMongoError where nobody can say."""
+        """Find what bars us from writing now; raises PyMongoError where nobody can say."""
         self.standing = self._look(self)
         self.looked = True
         return self.bar

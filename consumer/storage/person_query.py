@@ -38,13 +38,13 @@ class Person:
 
     @property
     def names(self) -> frozenset[str]:
-        """What the person is called by in schemas: only where all the conditions are names, for one
-        alone may be that of others."""
+        """Names of the person in schemas: only where all the conditions are names, for one alone
+        may be that of others."""
         return self.keys if all(each.as_name for each in self.conditions) else frozenset()
 
     @property
     def keys(self) -> frozenset[str]:
-        """What one of the conditions would have for a key of events."""
+        """Names that one of the conditions would have for a key of events."""
         return frozenset(filter(None, (each.as_name for each in self.conditions)))
 
     def fits(self, payload: Any, *, sure: bool = True) -> bool:
@@ -155,7 +155,7 @@ def payload_of(document: Document) -> Document:
 
 
 def meta_of(document: Document) -> Document:
-    """What stands beside the payload; empty for a document that others put there."""
+    """Metadata beside the payload; empty for a document that others put there."""
     meta = document.get("_meta")
     return meta if isinstance(meta, dict) else {}
 

@@ -61,7 +61,7 @@ class RefusalNotes:
                 self._collection.update_one(hour, update)
 
     def dropped(self, since: datetime) -> Counter[str]:
-        """How many deliveries were not kept since the hour of `since`, by the bound."""
+        """Count the deliveries that were not kept since the hour of `since`, by the bound."""
         found: Counter[str] = Counter()
         hours = {"_id": {"$gte": f"{_DROPPED}{since:%Y-%m-%dT%H}", "$lt": _after(_DROPPED)}}
         with translated(self._collection.name):

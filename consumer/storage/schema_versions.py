@@ -126,8 +126,8 @@ class SchemaVersions:
         return document["created_at"] if document else None
 
     def brought(self, subject: str, after: datetime, limit: int) -> int:
-        """How many versions made later than `after` hold what events brought, up to `limit`; those
-        that people made do not count."""
+        """Count the versions made later than `after` that hold what events brought, up to `limit`;
+        those that people made do not count."""
         made = {**_of(subject), "created_at": {"$gt": after}}
         with translated(self._name):
             newest = self._versions.find(made, _STEP).sort("_id", DESCENDING)

@@ -51,7 +51,7 @@ _PATIENCE = 2.0
 
 
 def look(db: OurDatabase) -> Standing:
-    """What bars this program from writing, and what is wrong with collections; raises PyMongoError.
+    """Find what bars us from writing, and what is wrong with collections; raises PyMongoError.
 
     Two reads, and a third where the database is not there yet.
     """
@@ -99,7 +99,7 @@ def _kind_faults(infos: list[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def kind_fault(info: Mapping[str, Any]) -> str | None:
-    """What is wrong with the kind of a collection, as `listCollections` has it, and what to do."""
+    """Fault in the kind of a collection, as `listCollections` has it, and what to do."""
     name, kind = info["name"], info.get("type", "collection")
     options = info.get("options", {})
     elsewhere = "rename or drop it, or set another MONGODB_DATABASE"

@@ -22,8 +22,8 @@ _ROUNDS = 4
 
 
 def spare(store: BackfillStore, upgraded: Upgraded, plan: Upgrade) -> Upgraded:
-    """What became of a batch once more: its refusals are of documents that take not even the stamp,
-    and name their culprit. Those that changed meanwhile stay, too. Raises StoreUnavailable."""
+    """Retry what a batch refused: refusals left are of documents that take not even the stamp, and
+    name their culprit. Those that changed meanwhile stay, too. Raises StoreUnavailable."""
     changed = [refusal for refusal in upgraded.refused if refusal.code == CHANGED]
     refused = [(each, NOTHING) for each in upgraded.refused if each.code != CHANGED]
     result = replace(upgraded, refused=changed)
@@ -53,7 +53,7 @@ def spare(store: BackfillStore, upgraded: Upgraded, plan: Upgrade) -> Upgraded:
 def _next(
     constraints: Constraints, refusal: Refusal, plan: Upgrade, without: Positions
 ) -> Positions:
-    """What to leave out next of a document that was refused though something was left out."""
+    """Find what to leave out next of a document that was refused though something was left out."""
     if plan.schema.version is None or not is_constraint(refusal.code):
         return EVERYTHING
     filled = [each for each in filled_positions(plan.schema.root) if each not in without]

@@ -37,7 +37,7 @@ def recorded(db: OurDatabase) -> int | None:
 
 
 def too_new(db: OurDatabase) -> FormatTooNew | None:
-    """What to say where the database is written in a format newer than this program's."""
+    """Error for a database that is written in a format newer than this program's."""
     found = recorded(db)
     if found is None or found <= FORMAT:
         return None

@@ -33,7 +33,7 @@ class TakeOut:
 
 @dataclass(slots=True)
 class _Node:
-    """What leaves an object, by key, at once and further down."""
+    """Fields that leave an object, by key, at once and further down."""
 
     leaves: dict[str, Leaving] = field(default_factory=dict)
     below: dict[str, _Node] = field(default_factory=dict)

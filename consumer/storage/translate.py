@@ -89,7 +89,7 @@ def unavailable(
 
 
 def refusal(error: PyMongoError) -> str | None:
-    """What the code of the server's error says, where we know that in words."""
+    """Words for what the code of the server's error says, where we know them."""
     return _REFUSALS.get(getattr(error, "code", None) or 0)
 
 

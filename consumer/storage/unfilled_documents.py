@@ -35,8 +35,8 @@ _ORDER = [("_meta.unfilled", 1), ("_meta.backfilled_to", 1), ("processed_at", 1)
 
 @dataclass(slots=True)
 class Refilled:
-    """What became of documents: `documents` were filled, as far as they can be; `staying` lack
-    something still, `refused` of them all that they lack."""
+    """Counts of what became of documents: `documents` were filled, as far as they can be; `staying`
+    lack something still, `refused` of them all that they lack."""
 
     documents: int = 0
     staying: int = 0
@@ -55,7 +55,7 @@ class UnfilledDocuments:
         self._events = events
 
     def count(self) -> dict[str, int]:
-        """How many there are, by subject."""
+        """Count them, by subject."""
         counted = {"_id": "$_meta.subject", "count": {"$sum": 1}}
         with translated("events"), unhurried():
             found = self._events.aggregate(

@@ -41,8 +41,8 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """How a document stamped `stamp` gets to version `to`: it loses what is `leaving`, then
-    `schema` fills it."""
+    """Way of a document stamped `stamp` to version `to`: it loses what is `leaving`, then `schema`
+    fills it."""
 
     stamp: int
     to: int

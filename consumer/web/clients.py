@@ -16,7 +16,7 @@ _MAX_FORWARDED = 1024
 
 
 class Clients:
-    """What `proxies` say of their clients in X-Forwarded-For is believed, of nobody else."""
+    """Addresses of clients: `proxies` are believed in X-Forwarded-For, and nobody else is."""
 
     def __init__(self, proxies: Collection[Network]) -> None:
         self._proxies = tuple(proxies)

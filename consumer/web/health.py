@@ -14,7 +14,7 @@ from consumer.web.resource import Resource
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How one part is. `detail` is for an operator: no secret, no payload value. `keeps`: whether
+    """State of one part. `detail` is for an operator: no secret, no payload value. `keeps`: whether
     it would keep a delivery, where that is not the same."""
 
     ok: bool

