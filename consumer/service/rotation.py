@@ -128,7 +128,9 @@ def _rewritten(found: Rotation, fresh: str) -> str:
     if last is None:
         lines.append(f"{_end(lines, new_line)}{CURRENT}={quoted(fresh)}{new_line}")
     elif not has_previous and found.current is not None:
-        lines[last - 1] += _end(lines[:last], new_line) + _previous_line(found) + new_line
+        # Whoever sources the file in a shell exports both or neither.
+        export = "export " if lines[last - 1].split()[0] == "export" else ""
+        lines[last - 1] += _end(lines[:last], new_line) + export + _previous_line(found) + new_line
     return ("\ufeff" if found.text.startswith("\ufeff") else "") + "".join(lines)
 
 

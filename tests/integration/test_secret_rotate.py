@@ -36,7 +36,7 @@ def rotate(path: Path, *arguments: str, **settings: str) -> tuple[int, str]:
     [
         ("# mine\n{s}={o}\nDD_ENV=prod  # why\n", "# mine\n{s}={n}\n{p}={o}\nDD_ENV=prod  # why\n"),
         ("{s}={o}", "{s}={n}\n{p}={o}\n"),
-        ("\n\n  export {s}='{o}'\nX=$Y\n", "\n\n  export {s}={n}\n{p}={o}\nX=$Y\n"),
+        ("\n\n  export {s}='{o}'\nX=$Y\n", "\n\n  export {s}={n}\nexport {p}={o}\nX=$Y\n"),
         ("A=1\r\n{s}={o}\r\nB=2\r\n", "A=1\r\n{s}={n}\r\n{p}={o}\r\nB=2\r\n"),
         ("\ufeff{s}={o}\n", "\ufeff{s}={n}\n{p}={o}\n"),
         ("SHARED_SECRET={o}\n", "SHARED_SECRET={n}\n{p}={o}\n"),
