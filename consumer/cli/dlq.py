@@ -70,11 +70,11 @@ def list_entries(
                 (
                     entry["_id"],
                     entry["reason"],
-                    entry["status"],
+                    entry.get("status"),
                     entry.get("event_type"),
-                    entry["seen"],
-                    entry["last_seen"],
-                    entry.get("diagnosis") or entry["error_message"],
+                    entry.get("seen"),
+                    entry.get("last_seen"),
+                    entry.get("diagnosis") or entry.get("error_message"),
                 )
                 for entry in entries
             ],

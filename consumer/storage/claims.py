@@ -22,8 +22,15 @@ from consumer.storage.translate import translated
 Entry = dict[str, Any]
 
 _HISTORY_KEPT = 50
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-UNCLAIMED = {"$lte": [{"$ifNull": ["$claim.until", _EPOCH]}, "$$NOW"]}
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+UNCLAIMED = {"$lte": [{"$ifNull": ["$claim.until", EPOCH]}, "$$NOW"]}
+# Others may put documents here that look like ours: each of ours has had these from the first.
+WHOLE: Mapping[str, Any] = {
+    "original_payload": {"$type": "binData"},
+    "retry_count": {"$type": "number"},
+    "status": {"$type": "string"},
+    "timestamp": {"$type": "date"},
+}
 _IS_DUE = {"$lte": ["$next_retry_at", "$$NOW"]}
 # What only entries have that have ended. One that is tried again and stays must not expire.
 ENDED_FIELDS = ("ended_at", "expires_at", "resolved_by", "discarded_because", "and_copies")
@@ -53,7 +60,7 @@ class Claims:
 
     def due(self, limit: int, without_reasons: Collection[str] = ()) -> list[str]:
         """Ids of entries that are due by the server's clock, the longest due first."""
-        wanted: Entry = {"next_retry_at": {"$gt": _EPOCH}, "$expr": _IS_DUE}
+        wanted: Entry = {"next_retry_at": {"$gt": EPOCH}, "$expr": _IS_DUE, **WHOLE}
         if without_reasons:
             wanted["blocked_by"] = {"$nin": sorted(without_reasons)}
         with self._translated():
@@ -72,7 +79,7 @@ class Claims:
         }
         if only_due:
             # MongoDB orders null before every date: an entry that waits for no time is not due.
-            wanted["next_retry_at"] = {"$gt": _EPOCH}
+            wanted["next_retry_at"] = {"$gt": EPOCH}
         milliseconds = int(LEASE.total_seconds() * 1000)
         claim = {
             "token": uuid4().hex,

@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from consumer.errors import StoreUnavailable
 from consumer.events import Delivery, Verdict
 from consumer.retry_rules import HELD, PARKED, PENDING_INSPECTION, PENDING_RETRY
-from consumer.storage.claims import Claims
+from consumer.storage.claims import EPOCH, WHOLE, Claims
 from consumer.storage.copies import ENDED, Copies, Counted, counted, waiting
 from consumer.storage.documents import storable_id
 from consumer.storage.event_search import shortened
@@ -56,6 +56,7 @@ def entry_id(reason: str, digest: str) -> str:
 
 # Whoever can write to MongoDB can put any document there: every entry of ours has a reason.
 OURS: dict[str, Any] = {"reason": {"$gte": ""}}
+_WHOLE = {**OURS, **WHOLE}
 
 
 class DeadLetters:
@@ -143,7 +144,7 @@ class DeadLetters:
         with the `bytes` of their bodies, and texts from outside cut."""
         left_out = ["original_payload", "edited_payload", "headers", "history", "changes"]
         pipeline: list[dict[str, Any]] = [
-            {"$match": {**OURS, **filters}},
+            {"$match": {**_WHOLE, **filters}},
             {
                 "$set": {
                     "bytes": {"$binarySize": "$original_payload"},
@@ -162,7 +163,7 @@ class DeadLetters:
         """Per reason and status: how many, and when the oldest came; reads an index alone."""
         pipeline: list[dict[str, Any]] = [
             # An index serves a grouping only where there is a condition or an order on it.
-            {"$match": OURS},
+            {"$match": {**OURS, "status": {"$gte": ""}, "timestamp": {"$gt": EPOCH}}},
             {
                 "$group": {
                     "_id": {"reason": "$reason", "status": "$status"},
@@ -181,7 +182,7 @@ class DeadLetters:
         """Ids and reasons of the entries that match, the oldest first."""
         with translated("dead_letter_queue"):
             # Ordered here: the server would sort whole entries, bodies and all.
-            found = list(self._entries.find({**OURS, **filters}, {"reason": 1, "timestamp": 1}))
+            found = list(self._entries.find({**_WHOLE, **filters}, {"reason": 1, "timestamp": 1}))
         found.sort(key=lambda entry: (entry["timestamp"], entry["_id"]))
         return [(entry["_id"], entry["reason"]) for entry in found]
 
@@ -189,12 +190,12 @@ class DeadLetters:
         """Up to two entries whose `_id` begins with `prefix` (hex): two mean it is ambiguous."""
         with translated("dead_letter_queue"):
             bounds = {"$gte": prefix, "$lt": prefix + "g"}
-            return list(self._entries.find({"_id": bounds, **OURS}).limit(2))
+            return list(self._entries.find({"_id": bounds, **_WHOLE}).limit(2))
 
     def summary(self, filters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Per reason and status: `count`, `seen`, `oldest` and `newest`; the most first."""
         pipeline: list[dict[str, Any]] = [
-            {"$match": {**OURS, **(filters or {})}},
+            {"$match": {**_WHOLE, **(filters or {})}},
             {
                 "$group": {
                     "_id": {"reason": "$reason", "status": "$status"},
