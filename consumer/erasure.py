@@ -9,6 +9,8 @@ from pathlib import Path
 
 from consumer.data_dir import DataDirectory
 from consumer.errors import SetupError
+from consumer.schema.compiled import CompiledSchema
+from consumer.schema.origin import without_erased
 from consumer.spool import deliveries, directory_in, erase_deliveries, erase_set_aside
 from consumer.storage.erasing import Erasing, Found, Reach, Stays
 from consumer.storage.mongo import Document
@@ -125,22 +127,31 @@ class Names:
         self._settle = settle
         subjects = registry.subjects() if person.conditions else {}
         self._subjects = [each for each in subjects if only in (None, each)]
+        self._at_first: dict[str, CompiledSchema] = {}
 
     def places(self) -> set[KeyPlace]:
         """Where events may have a name of theirs as a key."""
         found: set[KeyPlace] = set()
         for subject in self._subjects if self._person.keys else ():
             head = self._registry.refreshed(subject)
+            self._schema(subject)
             paths = (each.path for each in head.fields) if head else ()
             found |= key_places(subject, paths, self._person.keys)
         return found
 
     def as_sent(self, document: Document) -> Document:
-        """The payload of a stored event without what was filled in."""
-        schema = self._registry.compiled(str(meta_of(document).get("subject")))
+        """The payload of a stored event without what was, or may have been, filled in."""
+        schema = self._schema(str(meta_of(document).get("subject")))
         if schema.version is None:
             return payload_of(document)
-        return as_sent(document, schema.version, schema.defaults)
+        sent = as_sent(document, schema.version, schema.defaults)
+        return without_erased(sent, document, schema.version, self._person.names.__contains__)
+
+    def _schema(self, subject: str) -> CompiledSchema:
+        """A subject's schema before any name was erased from it, which says what was filled in."""
+        if subject not in self._at_first:
+            self._at_first[subject] = self._registry.compiled(subject)
+        return self._at_first[subject]
 
     def find(self, keys: Iterable[tuple[str, str]]) -> dict[str, NamesFound]:
         """Find what the versions of each subject say of the person; `keys` are subject and id of

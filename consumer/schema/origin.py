@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from consumer.schema import jsontypes
 from consumer.schema.model import Field, SchemaVersion
-from consumer.schema.paths import ERASED, Path, is_fillable, to_key
+from consumer.schema.paths import ERASED, Path, is_fillable, to_key, to_segment
 from consumer.schema.policy import Defaults
 
 Document = Mapping[str, Any]
@@ -43,11 +44,43 @@ def filled_in(document: Document, head: SchemaVersion, defaults: Defaults) -> It
         return
     stamped, upto = document.get("schema_version", 0), meta.get("backfilled_to", 0)
     unsure = unsure_below(head)
-    for position, field in enumerate(head.fields):
+    found: dict[Path, int] = {}
+    # From below: an object that holds nothing but what was filled in below it was filled in as {}.
+    for position, field in reversed([*enumerate(head.fields)]):
         if stamped < field.fill_from <= upto and is_fillable(field.path):
+            value = value_at(document, field.path)
+            if isinstance(value, Mapping):
+                value = {key: value[key] for key in value if (*field.path, key) not in found}
             sure = stamped >= unsure.get(position, 0)
-            if sure or _is_one(value_at(document, field.path), given(field, defaults)):
-                yield position
+            if sure or _is_one(value, given(field, defaults)):
+                found[field.path] = position
+    yield from sorted(found.values())
+
+
+def without_erased(
+    payload: dict[str, Any],
+    document: Document,
+    head: SchemaVersion,
+    is_name: Callable[[str], bool],
+) -> dict[str, Any]:
+    """The payload as sent without keys that are such names where a name was erased from the schema
+    that was filled in there in this document: nobody can tell them from what was filled in."""
+    meta = document.get("_meta") or {}
+    listed = meta.get("filled") or ()
+    stamped, upto = document.get("schema_version", 0), meta.get("backfilled_to", 0)
+    known = {field.path for field in head.fields}
+    for position, field in enumerate(head.fields):
+        above = field.path[: field.path.index(ERASED)] if ERASED in field.path else ()
+        if not above or not (position in listed or stamped < field.fill_from <= upto):
+            continue
+        holder = value_at(payload, above)
+        keys = holder if isinstance(holder, Mapping) else ()
+        gone = [k for k in keys if is_name(k) and (*above, to_segment(k)) not in known]
+        if gone:
+            payload = copy.deepcopy(payload)
+            for key in gone:
+                del value_at(payload, above)[key]
+    return payload
 
 
 def unsure_below(head: SchemaVersion) -> dict[int, int]:

@@ -142,7 +142,9 @@ def _take_out(
     """Take what was filled in at these fields out of all documents of the subject: how many lost
     something, and in how many something stays."""
     documents = left = 0
-    for plan in _plans(leaving_of(gone, head, defaults, head.number)):
+    # Sent or not, what is no more than would be filled in says nothing of whoever sent it.
+    fields = leaving_of(gone, head, defaults, head.number)
+    for plan in _plans([replace(each, unsure_below=0) for each in fields]):
         of_subject = {"_meta.subject": head.subject}
         with translated(EVENTS), unhurried():
             holders = (each["_id"] for each in events.find({**of_subject, **plan.held}, {"_id": 1}))

@@ -7,6 +7,8 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from consumer.clock import utc_now
 from consumer.data_dir import DataDirectory
 from consumer.erasure import erase
 from consumer.events import Delivery, Headers, Verdict
+from consumer.schema.jsontypes import OBJECT
+from consumer.schema.model import Change, SchemaVersion
 from consumer.spool import Spool, deliveries, directory_in
 from consumer.storage.erasing import Found
 from consumer.storage.indexes import create_indexes
@@ -103,6 +107,69 @@ def test_a_name_leaves_the_schema_and_what_was_filled_in_and_its_events_go(
     causes = [c["caused_by"] for v in database["schema_versions"].find() for c in v["changes"]]
     assert "2" not in causes
     assert erased(*asked, "--yes") == {}
+
+
+def unmapped(here: Bench, subject: str, path: tuple[str, ...]) -> None:
+    """Register what `schema unmap` makes of an object that was a map for a while."""
+
+    def make(head: SchemaVersion, now: datetime) -> SchemaVersion:
+        number = head.number + 1
+        fields = tuple(
+            replace(each, pinned=number)
+            if each.path == path
+            else replace(each, refilled=number)
+            if HEX in each.path
+            else each
+            for each in head.fields
+        )
+        undone = Change("map_undone", path, OBJECT, OBJECT)
+        return SchemaVersion(subject, number, fields, (undone,), now)
+
+    here.core.registry.change(subject, make)
+
+
+def test_what_stays_filled_in_under_a_name_never_makes_an_event_the_persons(
+    here: Bench, erased: Command, database: Db
+) -> None:
+    here.receive(b'{"id":"1","type":"t","p":{"b":1}}')
+    here.receive(b'{"id":"2","type":"t","p":{"b":1,"%b":{"name":"x"}}}' % HEX.encode())
+    here.receive(b'{"id":"3","type":"t","p":{"b":1}}')
+    backfill(database, here.core.registry)(Run())
+    # As with a default that was set once and is no more.
+    database["events"].update_many({"id": {"$ne": "2"}}, {"$set": {f"p.{HEX}": {"name": "?"}}})
+    asked = ("--where", f"owner={HEX}")
+
+    told = erased(*asked, "--yes")
+    again = erased(*asked, "--yes")
+
+    assert told["events", "t"] == (1, 1, 0)
+    assert told["events", "t, filled in under the name"] == (2, 0, 2)
+    assert again == {("events", "where it is filled in"): (2, 0, 2)}
+    assert ids(database) == ["1", "3"]
+
+
+def test_what_was_filled_in_below_a_name_in_an_undone_map_leaves_and_its_events_stay(
+    mongod_uri: str, erased: Command, database: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXONE_DEFAULTS", "typed")
+    create_indexes(database)
+    here = bench(mongod_uri, database, cxone_defaults="typed")
+    for number in range(3):
+        here.receive(b'{"id":"%d","type":"t","p":{"b":1}}' % number)
+    here.receive(b'{"id":"a","type":"t","p":{"b":1,"%b":{"n":7}}}' % HEX.encode())
+    # As an older program left it: the object was a map for a while, and was made one again.
+    unmapped(here, "t", ("p",))
+    backfill(database, here.core.registry)(Run())
+    filled = list(database["events"].find({"id": {"$ne": "a"}}))
+    assert [each["p"] for each in filled] == [{"b": 1, HEX: {"n": 0}}] * 3
+
+    told = erased("--where", f"owner={HEX}", "--yes")
+
+    here.core.close()
+    assert told["events", "t"] == (1, 1, 0)
+    # That of the person itself counts as one that keeps its value, until it goes as a whole.
+    assert told["events", "t, filled in under the name"] == (4, 3, 1)
+    assert [each["p"] for each in database["events"].find()] == [{"b": 1}] * 3
 
 
 def test_a_schema_stays_while_an_older_process_lives_and_the_rest_goes(
