@@ -13,6 +13,8 @@ from consumer.overview import JobState, Overview, Process
 from consumer.printable import safe
 
 _WELL = "succeeded"
+# So many of the things that are amiss are told whole.
+_WHOLE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,13 @@ def sections(overview: Overview, remedies: Sequence[str] = ()) -> Iterator[Secti
     store = overview.store
     yield Section(f"MongoDB {store.version}, {store.topology}")
     yield Section(f"Database {store.database}: about {store.documents:,} event(s)")
-    amiss = (*store.faults, *overview.clocks, *remedies)
-    if amiss:
-        yield Section(amiss[0], amiss[1:])
+    # Few, while missing indexes may be many.
+    amiss = (*remedies, *overview.clocks, *store.faults)
+    # Whole, for each says what to do; what comes behind these is one line.
+    for each in amiss[:_WHOLE]:
+        yield Section(each)
+    if amiss[_WHOLE:]:
+        yield Section(f"And {len(amiss) - _WHOLE} more:", amiss[_WHOLE:])
     yield _processes(overview.instances)
     yield _jobs(overview)
     yield _dead_letters(overview)
