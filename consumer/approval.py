@@ -12,14 +12,14 @@ from consumer.replay import Replay, Replayed
 from consumer.schema.draft import Draft
 from consumer.schema.model import SchemaVersion
 from consumer.schema.paths import Path, to_text
-from consumer.storage.claims import LEASE
+from consumer.storage.leases import CLAIM
 from consumer.storage.schema_registry import SchemaRegistry
 
 # How many entries a plan lists by name; the rest are counted.
 LISTED = 1000
 # Seconds to wait for entries that another process is trying: a little more than its claim lasts if
 # it was killed.
-PATIENCE = int(LEASE.total_seconds()) + 5
+PATIENCE = int(CLAIM.total_seconds()) + 5
 BUSY = "busy"
 _SETTLED = Replayed(True, "settled elsewhere")
 

@@ -163,3 +163,8 @@ class NoMongo(SetupError):
 def place_of(error: BaseException) -> str:
     """Where an unexpected exception came from, without its message, which may quote a payload."""
     return "".join(traceback.format_tb(error.__traceback__))
+
+
+def fault_of(error: Exception) -> str:
+    """A fault of this program in words that quote nothing."""
+    return f"unexpected {type(error).__name__}: the log says where"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -12,7 +12,6 @@ from pymongo.database import Database
 
 from consumer.errors import StoreUnavailable
 from consumer.storage import mongo
-from consumer.storage.dead_letters import DeadLetters
 from consumer.storage.health import read_hello
 from consumer.storage.instances import SILENT_AFTER, Instances, clocks_apart
 from consumer.storage.job_runs import JobRuns
@@ -22,6 +21,9 @@ from consumer.storage.soundness import all_faults
 from consumer.storage.translate import translated
 
 Document = dict[str, Any]
+
+# Reason, status, how many, and since when the oldest.
+Depth = tuple[str, str, int, datetime]
 
 DATADOG_JOB = "report_datadog"
 
@@ -111,7 +113,7 @@ def gather(
     client: MongoClient[Document],
     database: Database[Document],
     registry: SchemaRegistry,
-    dead_letters: DeadLetters,
+    depths: Callable[[], Iterable[Depth]],
 ) -> Overview:
     """Read everything; raises StoreUnavailable."""
     with translated("events"):
@@ -139,7 +141,7 @@ def gather(
         jobs=tuple(job_states(runs, leases, {process.id for process in processes}, now)),
         dead_letters=tuple(
             Letters(reason, status, count, max(0.0, (now - oldest).total_seconds()))
-            for reason, status, count, oldest in sorted(dead_letters.depths())
+            for reason, status, count, oldest in sorted(depths())
         ),
         datadog=_datadog(runs),
         subjects=registry.subjects(),

@@ -14,6 +14,7 @@ from consumer.datadog.notices import notice
 from consumer.datadog.outlet import Outlet
 from consumer.datadog.points import Common
 from consumer.redaction import Redaction
+from consumer.redaction.changes import with_masked_changes
 from consumer.schema.model import SchemaVersion
 from consumer.storage.announcements import Announcements, Watermark
 from jobs.run import JobRun
@@ -84,7 +85,8 @@ class AnnounceVersions:
         fresh = [version for version in versions if version.created_at > now - _TELLABLE]
         if not fresh:
             return mark, True
-        event = notice(fresh, self._common, self._masks)
+        news = [with_masked_changes(version, self._masks) for version in fresh]
+        event = notice(news, self._common)
         reply = self._outlet.post(event, run.stopping, _SECONDS_AN_EVENT)
         if reply.meaning in ("accepted", "bad", "too_large"):
             if reply.meaning != "accepted":

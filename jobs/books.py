@@ -9,11 +9,10 @@ import structlog
 
 from config.ratelimit import RateLimit
 from consumer.clock import utc_now
-from consumer.errors import StoreUnavailable
+from consumer.errors import StoreUnavailable, fault_of
 from consumer.metrics import Metrics
 from consumer.metrics.table import JOB_DURATION, JOB_RUNS, JOB_SUCCESS_AGE
 from consumer.storage.job_runs import JobRuns, RunRecord
-from jobs.calling import fault_of
 from jobs.current import CurrentRun
 from jobs.job import Ended, Job
 

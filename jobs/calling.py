@@ -8,7 +8,7 @@ from typing import cast
 
 import structlog
 
-from consumer.errors import ConsumerError, StoreUnavailable, place_of
+from consumer.errors import ConsumerError, StoreUnavailable, fault_of, place_of
 from jobs.job import Ended, Job
 from jobs.run import JobFunction, JobRun
 
@@ -41,8 +41,3 @@ def called(job: Job, current: JobRun, warn: Warn) -> Ended:
 def _takes_a_run(function: Callable[..., object]) -> bool:
     parameters = inspect.signature(function).parameters.values()
     return any(parameter.default is parameter.empty for parameter in parameters)
-
-
-def fault_of(error: Exception) -> str:
-    """A fault of this program in words that quote nothing."""
-    return f"unexpected {type(error).__name__}: the log says where"

@@ -9,13 +9,13 @@ from time import monotonic
 
 import structlog
 
-from consumer.errors import SetupError, StoreUnavailable, place_of
+from consumer.errors import SetupError, StoreUnavailable, fault_of, place_of
 from consumer.metrics import Metrics
 from consumer.storage.job_runs import JobRuns, Outcome
 from consumer.storage.leases import Later, Leases
 from jobs.attendant import attended
 from jobs.books import Books
-from jobs.calling import called, fault_of
+from jobs.calling import called
 from jobs.current import CurrentRun
 from jobs.hold import Hold
 from jobs.job import Ended, Job

@@ -20,11 +20,10 @@ from consumer.schema.paths import RESERVED
 from consumer.schema.policy import SchemaPolicy
 from consumer.storage import mongo
 from consumer.storage.backfill_store import BackfillStore
-from consumer.storage.documents import Stamp, encode, layout
+from consumer.storage.documents import Stamp, encode, layout, plain
 from consumer.storage.indexes import BY_STAMP
 from consumer.storage.migration_failures import MigrationFailures
 from consumer.storage.schema_registry import SchemaRegistry
-from consumer.storage.whole_documents import plain
 from jobs.backfill import Backfill, BackfillRules
 from jobs.backfill_pace import PaceRules
 from jobs.backfill_pass import Parts

@@ -14,7 +14,7 @@ from consumer.schema.defaults import unfill
 from consumer.schema.model import SchemaVersion
 from consumer.schema.paths import RESERVED
 from consumer.storage import mongo
-from consumer.storage.whole_documents import plain
+from consumer.storage.documents import plain
 
 Document = dict[str, Any]
 

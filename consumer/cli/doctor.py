@@ -95,7 +95,7 @@ def examine(settings: Settings, url: str | None) -> Iterator[Check]:
             url=url,
         )
         # What runs and does not answer need not be started.
-        told = {MONGODB, embedded.NAME} if mute else {MONGODB}
+        told = {MONGODB, embedded.EMBEDDED} if mute else {MONGODB}
         rows = [row for row in ROWS if client is not None or row.name not in told]
         yield from run(rows, patient)
 

@@ -40,7 +40,7 @@ def status(
         return
     try:
         with translated(settings.mongodb_database), open_core(settings) as core:
-            overview = gather(core.client, core.database, core.registry, core.dead_letters)
+            overview = gather(core.client, core.database, core.registry, core.dead_letters.depths)
             contradictions = core.registry.contradictions()
     except StoreUnavailable as error:
         found = status_here.here(settings)

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from consumer.datadog.points import Common, tags
-from consumer.redaction import Redaction
-from consumer.redaction.changes import masked
 from consumer.schema import jsontypes
 from consumer.schema.model import Change, SchemaVersion
 from consumer.schema.paths import to_text
@@ -33,8 +31,9 @@ class Notice:
     warns: bool
 
 
-def notice(versions: Sequence[SchemaVersion], common: Common, masks: Redaction) -> Notice:
-    """One event for versions of one subject, oldest first (not empty), without masked names."""
+def notice(versions: Sequence[SchemaVersion], common: Common) -> Notice:
+    """One event for versions of one subject, oldest first (not empty). What of their changes nobody
+    may see is masked before: the event leaves the house."""
     newest = versions[-1]
     numbers = f"version {newest.number}"
     if len(versions) > 1:
@@ -46,7 +45,7 @@ def notice(versions: Sequence[SchemaVersion], common: Common, masks: Redaction) 
     own = (f"event_type:{newest.subject}", *(f"change:{kind}" for kind in classes))
     return Notice(
         title=f"Schema of {name}: {numbers}"[:_TITLE],
-        text=_text(versions, masks),
+        text=_text(versions),
         tags=tags((*own, *common.tags)),
         host=common.host,
         # Of one version from two processes Datadog makes one line in its stream.
@@ -56,8 +55,8 @@ def notice(versions: Sequence[SchemaVersion], common: Common, masks: Redaction) 
     )
 
 
-def _text(versions: Sequence[SchemaVersion], masks: Redaction) -> str:
-    lines = [line for version in versions for line in _lines(version, masks)]
+def _text(versions: Sequence[SchemaVersion]) -> str:
+    lines = [line for version in versions for line in _lines(version)]
     room = _TEXT - 40
     text: list[str] = []
     for count, line in enumerate(lines):
@@ -68,8 +67,8 @@ def _text(versions: Sequence[SchemaVersion], masks: Redaction) -> str:
     return "\n".join(text) or "no changes recorded"
 
 
-def _lines(version: SchemaVersion, masks: Redaction) -> Iterator[str]:
-    for change in masked(version.changes, masks, version.subject):
+def _lines(version: SchemaVersion) -> Iterator[str]:
+    for change in version.changes:
         path = _safe(to_text(change.path))[:300]
         yield f"{version.number}: {change.kind} {path} {_types(change)}"
 

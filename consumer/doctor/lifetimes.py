@@ -8,7 +8,7 @@ from datetime import date
 
 from consumer.doctor.check import Check, Patient
 
-NAME = "MongoDB version"
+VERSION = "MongoDB version"
 _OLDEST = (5, 0)
 # The last day of each release: https://www.mongodb.com/legal/support-policy/lifecycles, as of May
 # 2026. What is not named is newer than this table, and nothing is said of it.
@@ -36,12 +36,12 @@ _OWN = (
 )
 
 
-def examine(patient: Patient) -> Iterator[Check]:
+def supported(patient: Patient) -> Iterator[Check]:
     """The version of the server that answers."""
     assert patient.client is not None  # noqa: S101 - its row needs MongoDB
     text = str(patient.client.server_info()["version"])
     embedded = patient.settings.mongodb_uri is None
-    if (check := judge(NAME, text, patient.clock().date(), embedded=embedded)) is not None:
+    if (check := judge(VERSION, text, patient.clock().date(), embedded=embedded)) is not None:
         yield check
 
 

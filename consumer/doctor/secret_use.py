@@ -10,13 +10,13 @@ from consumer.signature import fingerprint
 from consumer.storage import mongo
 from consumer.storage.secret_use import SecretUse, Use
 
-NAME = "secrets in use"
+IN_USE = "secrets in use"
 # Senders that speak once a day have spoken by then.
 _QUIET = timedelta(hours=24)
 _SETTINGS = {"current": "CXONE_SHARED_SECRET", "previous": "CXONE_SHARED_SECRET_PREVIOUS"}
 
 
-def examine(patient: Patient) -> Iterator[Check]:
+def in_use(patient: Patient) -> Iterator[Check]:
     """One check for each secret that is set."""
     if patient.client is None:
         return
@@ -31,8 +31,8 @@ def examine(patient: Patient) -> Iterator[Check]:
 def judge_current(use: Use | None, now: datetime) -> Check:
     setting = _SETTINGS["current"]
     if use is None or use.last_used is None:
-        return Check(NAME, "ok", f"{setting} has not signed a delivery yet")
-    return Check(NAME, "ok", f"{setting} {_last(use, use.last_used, now)}")
+        return Check(IN_USE, "ok", f"{setting} has not signed a delivery yet")
+    return Check(IN_USE, "ok", f"{setting} {_last(use, use.last_used, now)}")
 
 
 def judge_previous(use: Use | None, current: Use | None, now: datetime) -> Check:
@@ -40,13 +40,13 @@ def judge_previous(use: Use | None, current: Use | None, now: datetime) -> Check
     one was used."""
     setting = _SETTINGS["previous"]
     if use is None:
-        return Check(NAME, "ok", f"{setting} is not known to a running service yet")
+        return Check(IN_USE, "ok", f"{setting} is not known to a running service yet")
     told = f"{setting} has not signed a delivery since it is watched ({_ago(use.since, now)})"
     if use.last_used is not None:
         told = f"{setting} {_last(use, use.last_used, now)}"
         if now - use.last_used < _QUIET:
             return Check(
-                NAME,
+                IN_USE,
                 "warn",
                 f"{told}: still in use",
                 "change the secret at the sender that still signs with it, and keep this until"
@@ -54,11 +54,11 @@ def judge_previous(use: Use | None, current: Use | None, now: datetime) -> Check
             )
     silent_since = use.last_used or use.since
     if now - silent_since < _QUIET:
-        return Check(NAME, "ok", told, "keep it until 24 h have passed without")
+        return Check(IN_USE, "ok", told, "keep it until 24 h have passed without")
     if not is_silent(use, current, now):
         advice = "keep it until CXONE_SHARED_SECRET has signed a delivery"
-        return Check(NAME, "ok", f"{told}, and the current one neither", advice)
-    return Check(NAME, "ok", f"{told}: no longer in use", f"remove {setting} and restart")
+        return Check(IN_USE, "ok", f"{told}, and the current one neither", advice)
+    return Check(IN_USE, "ok", f"{told}: no longer in use", f"remove {setting} and restart")
 
 
 def is_silent(use: Use | None, current: Use | None, now: datetime) -> bool:

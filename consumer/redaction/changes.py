@@ -23,6 +23,11 @@ def masked(changes: Iterable[Change], masks: Redaction, subject: str | None) -> 
     )
 
 
+def with_masked_changes(version: SchemaVersion, masks: Redaction) -> SchemaVersion:
+    """The version as it may be told to others."""
+    return replace(version, changes=masked(version.changes, masks, version.subject))
+
+
 def masked_documents(
     changes: Iterable[Mapping[str, Any]], masks: Redaction, subject: str | None
 ) -> list[dict[str, Any]]:

@@ -86,7 +86,7 @@ def add_console(
         replay=core.replay,
         inspector=Inspector(parser, core.registry, one_subject),
         overview=Recent(
-            lambda: gather(core.client, database, core.registry, core.dead_letters), _FRESH
+            lambda: gather(core.client, database, core.registry, core.dead_letters.depths), _FRESH
         ),
         summaries=Recent(core.registry.summaries, _FRESH),
         documents=Recent(adoption.documents, _COUNTED),

@@ -40,7 +40,7 @@ def count(value: dict[str, Any], node: ObjectNode, found: Check) -> None:
         found.opaque += 1
         return
     if node.any_key is not None:
-        _many(value.values(), node.any_key, found)
+        _count_many(value.values(), node.any_key, found)
         return
     # Thousands of keys that nobody knows must not be visited one by one.
     known = list(filter(node.keys.__contains__, value))
@@ -58,7 +58,7 @@ def count(value: dict[str, Any], node: ObjectNode, found: Check) -> None:
         found.gaps.append((value, node))
 
 
-def _many(values: Collection[Any], many: Many, found: Check) -> None:
+def _count_many(values: Collection[Any], many: Many, found: Check) -> None:
     for child in values:
         _one(child, many.types, many.objects, many.arrays, found)
 
@@ -81,4 +81,4 @@ def _one(
         if arrays.opaque:
             found.opaque += 1
         else:
-            _many(value, arrays.items, found)
+            _count_many(value, arrays.items, found)

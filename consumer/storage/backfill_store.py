@@ -17,6 +17,7 @@ from consumer.schema.compiled import CompiledSchema
 from consumer.schema.origin import Leaving
 from consumer.storage.backfill_spans import Span, next_span
 from consumer.storage.constraints import Constraints, read_constraints
+from consumer.storage.documents import as_stored
 from consumer.storage.fill_pipeline import MAX_NESTING, fill_pipeline, nesting
 from consumer.storage.fill_plain import PlainFill, fill_plain
 from consumer.storage.indexes import BY_STAMP
@@ -24,7 +25,7 @@ from consumer.storage.ours import SIMPLE
 from consumer.storage.patience import soon, unhurried
 from consumer.storage.take_out_pipeline import take_out_pipeline
 from consumer.storage.translate import translated
-from consumer.storage.whole_documents import Refusal, Whole, as_stored, fill_whole
+from consumer.storage.whole_documents import Refusal, Whole, fill_whole
 
 Document = dict[str, Any]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -17,13 +17,12 @@ from pymongo import ASCENDING, ReturnDocument
 from pymongo.collection import Collection as MongoCollection
 
 from consumer.retry_rules import DISCARDED, RESOLVED, Next
+from consumer.storage.leases import CLAIM, EPOCH, UNCLAIMED
 from consumer.storage.translate import translated
 
 Entry = dict[str, Any]
 
 _HISTORY_KEPT = 50
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-UNCLAIMED = {"$lte": [{"$ifNull": ["$claim.until", EPOCH]}, "$$NOW"]}
 # Others may put documents here that look like ours: each of ours has had these from the first.
 WHOLE: Mapping[str, Any] = {
     "original_payload": {"$type": "binData"},
@@ -35,8 +34,6 @@ _IS_DUE = {"$lte": ["$next_retry_at", "$$NOW"]}
 # What only entries have that have ended. One that is tried again and stays must not expire.
 ENDED_FIELDS = ("ended_at", "expires_at", "resolved_by", "discarded_because", "and_copies")
 _OF_DISCARDED = ("discarded_because", "and_copies")
-# Far longer than any attempt takes, with every call at its time limit.
-LEASE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ class Claims:
     def claim(
         self, _id: str, by: str, statuses: Sequence[str], *, only_due: bool = False
     ) -> Entry | None:
-        """The entry, ours for LEASE; None when it is not (any more) to be had."""
+        """The entry, ours for CLAIM; None when it is not (any more) to be had."""
         conditions = [UNCLAIMED, _IS_DUE] if only_due else [UNCLAIMED]
         wanted: Entry = {
             "_id": _id,
@@ -80,7 +77,7 @@ class Claims:
         if only_due:
             # MongoDB orders null before every date: an entry that waits for no time is not due.
             wanted["next_retry_at"] = {"$gt": EPOCH}
-        milliseconds = int(LEASE.total_seconds() * 1000)
+        milliseconds = int(CLAIM.total_seconds() * 1000)
         claim = {
             "token": uuid4().hex,
             "by": {"$literal": by},

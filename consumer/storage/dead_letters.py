@@ -16,10 +16,11 @@ from pymongo.errors import DuplicateKeyError
 from consumer.errors import StoreUnavailable
 from consumer.events import Delivery, Verdict
 from consumer.retry_rules import HELD, PARKED, PENDING_INSPECTION, PENDING_RETRY
-from consumer.storage.claims import EPOCH, WHOLE, Claims
+from consumer.storage.claims import WHOLE, Claims
 from consumer.storage.copies import ENDED, Copies, Counted, counted, waiting
 from consumer.storage.documents import storable_id
 from consumer.storage.event_search import shortened
+from consumer.storage.leases import EPOCH
 from consumer.storage.mongo import EVENTS
 from consumer.storage.translate import translated
 

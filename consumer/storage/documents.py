@@ -131,3 +131,17 @@ def _with_decimals(value: Any, context: Context) -> Any:
         except Inexact:
             raise Unstorable("an integer has more than the 34 digits of Decimal128") from None
     return value
+
+
+def as_stored(values: Sequence[Any]) -> list[Any]:
+    """The values as they are read back from MongoDB: large integers are Decimal128."""
+    return list(plain(encode({"values": list(values)}))["values"])
+
+
+def plain(value: Any) -> Any:
+    """Dictionaries and lists of an encoded value, whose other values stay what BSON says."""
+    if isinstance(value, RawBSONDocument):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value

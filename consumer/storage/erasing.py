@@ -15,13 +15,13 @@ from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 
 from consumer.readings import said, said_by
-from consumer.storage.claims import LEASE, UNCLAIMED
+from consumer.storage.documents import plain
 from consumer.storage.event_keys import COLLECTION_SUBJECT
+from consumer.storage.leases import CLAIM, UNCLAIMED
 from consumer.storage.mongo import DEAD_LETTERS, EVENTS, Document
 from consumer.storage.patience import soon, unhurried
 from consumer.storage.person_query import KeyPlace, Person, meta_of, payload_of, query
 from consumer.storage.translate import translated
-from consumer.storage.whole_documents import plain
 
 # What one search remembers; another one finds the rest.
 MOST = 100_000
@@ -29,9 +29,9 @@ MOST = 100_000
 NAMED = 20
 _BATCH = 500
 # Between two looks at dead letters that are being tried. A claim that nobody ends is over after
-# LEASE; an attempt that goes on all the same takes its event back.
+# CLAIM; an attempt that goes on all the same takes its event back.
 _LOOK_EVERY = 0.25
-_PATIENCE = LEASE.total_seconds() + 15.0
+_PATIENCE = CLAIM.total_seconds() + 15.0
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument, tz_aware=True)
 _LETTER_FIELDS = (
     *("original_payload", "edited_payload", "event_id", "event_type", "reason", "timestamp"),

@@ -11,9 +11,9 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 
 from consumer.schema.origin import Leaving
+from consumer.storage.documents import as_stored
 from consumer.storage.take_out_pipeline import take_out_pipeline
 from consumer.storage.translate import translated, unavailable
-from consumer.storage.whole_documents import as_stored
 
 
 def documents_by_subject(

@@ -14,9 +14,9 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
 
 from consumer.matching import read_value
+from consumer.storage.documents import plain
 from consumer.storage.mongo import Document
 from consumer.storage.translate import translated
-from consumer.storage.whole_documents import plain
 
 _AT = "processed_at"
 _BY_SUBJECT = [

@@ -22,7 +22,7 @@ from consumer.storage.fill_pipeline import new_stamp
 Document = dict[str, Any]
 
 # Keys that mean themselves in a dotted path: no `$`, and no number, which could be a position.
-_PLAIN = re.compile(r"[^.$\0\d][^.\0]*")
+_PLAIN_KEY = re.compile(r"[^.$\0\d][^.\0]*")
 # MongoDB tests each condition against each document.
 _MOST_CONDITIONS = 50
 # An array of objects would be `object` by itself.
@@ -87,6 +87,6 @@ def _require_plain(value: Any) -> None:
 
 
 def _place(here: tuple[str, ...], key: str) -> str:
-    if not _PLAIN.fullmatch(key):
+    if not _PLAIN_KEY.fullmatch(key):
         raise _NotPlain
     return ".".join((*here, key))

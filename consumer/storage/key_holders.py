@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -13,10 +14,9 @@ from pymongo.errors import WriteError
 from consumer.schema.compiled import CompiledSchema
 from consumer.schema.origin import leaving_of, remove_fillings
 from consumer.storage.constraints import Constraints
-from consumer.storage.documents import encode
+from consumer.storage.documents import encode, plain
 from consumer.storage.ours import SIMPLE
 from consumer.storage.translate import translated
-from consumer.storage.whole_documents import plain, replaced
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
@@ -80,3 +80,27 @@ def _without(
 
 def _payload(document: Mapping[str, Any]) -> bytes:
     return bytes(encode({name: value for name, value in document.items() if name != "_meta"}).raw)
+
+
+def replaced(
+    events: Collection[dict[str, Any]], found: RawBSONDocument, changed: RawBSONDocument
+) -> bool:
+    """Replace a document if it still is what was found; whether it was. Driver errors pass
+    through."""
+    # A replacement is an update here, for that is not refused for keys with dots or `$`.
+    result = events.update_one(
+        {**_place(found), "$expr": {"$eq": ["$$ROOT", {"$literal": found}]}},
+        [{"$replaceWith": {"$literal": changed}}],
+        # For the comparison of the whole.
+        collation=SIMPLE,
+    )
+    return bool(result.matched_count)
+
+
+def _place(found: RawBSONDocument) -> dict[str, Any]:
+    """A filter that finds the document alone, and fast by an index of ours where that of `_id`
+    compares otherwise than the command."""
+    place = {"_id": found["_id"], "_meta.subject": found["_meta"]["subject"]}
+    place["_meta.backfilled_to"] = found["_meta"]["backfilled_to"]
+    ordered = {name: found.get(name) for name in ("schema_version", "processed_at")}
+    return place | {name: at for name, at in ordered.items() if isinstance(at, int | datetime)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from time import monotonic
 from typing import Any
 
@@ -18,7 +18,11 @@ from consumer.storage.translate import translated
 
 Document = dict[str, Any]
 
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# How long one document is claimed, by `claim` in it: far longer than any attempt at a dead letter
+# takes, with every call at its time limit.
+CLAIM = timedelta(seconds=60)
+UNCLAIMED = {"$lte": [{"$ifNull": ["$claim.until", EPOCH]}, "$$NOW"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +172,8 @@ def _from_now(seconds: float) -> Document:
 
 
 def _passed(field: str) -> Document:
-    return {"$lte": [{"$ifNull": [field, _LONG_AGO]}, "$$NOW"]}
+    return {"$lte": [{"$ifNull": [field, EPOCH]}, "$$NOW"]}
 
 
 def _until(field: str) -> Document:
-    return {"$subtract": [{"$ifNull": [field, _LONG_AGO]}, "$$NOW"]}
+    return {"$subtract": [{"$ifNull": [field, EPOCH]}, "$$NOW"]}

@@ -14,6 +14,7 @@ from consumer.schema.model import Field, SchemaVersion
 from consumer.schema.origin import Leaving, leaving_of
 from consumer.schema.policy import Defaults
 from consumer.storage import stored_format
+from consumer.storage.documents import as_stored
 from consumer.storage.mongo import EVENTS, SCHEMA_VERSIONS, OurDatabase
 from consumer.storage.ours import SIMPLE
 from consumer.storage.patience import soon, unhurried
@@ -21,7 +22,6 @@ from consumer.storage.schema_registry import SchemaRegistry
 from consumer.storage.schema_versions import SchemaVersions
 from consumer.storage.take_out_pipeline import MOST, TakeOut, take_out_pipeline
 from consumer.storage.translate import translated
-from consumer.storage.whole_documents import as_stored
 
 Document = dict[str, Any]
 # Says of a key, or of the id of an event that caused a change, whether it is to go.

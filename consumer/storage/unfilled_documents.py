@@ -18,11 +18,11 @@ from consumer.schema.model import Field
 from consumer.schema.newer import up_to
 from consumer.schema.paths import RESERVED
 from consumer.storage.constraints import NOTHING, Constraints, Positions, both, read_constraints
-from consumer.storage.documents import encode
+from consumer.storage.documents import encode, plain
 from consumer.storage.indexes import UNFILLED
+from consumer.storage.key_holders import replaced
 from consumer.storage.patience import soon, unhurried
 from consumer.storage.translate import translated
-from consumer.storage.whole_documents import plain, replaced
 
 Document = dict[str, Any]
 

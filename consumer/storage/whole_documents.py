@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from bson.codec_options import CodecOptions
@@ -18,9 +17,9 @@ from consumer.schema.defaults import fill
 from consumer.schema.origin import Leaving, remove_fillings
 from consumer.schema.paths import RESERVED
 from consumer.storage.constraints import TOO_LARGE
-from consumer.storage.documents import encode
+from consumer.storage.documents import encode, plain
 from consumer.storage.fill_pipeline import new_stamp
-from consumer.storage.ours import SIMPLE
+from consumer.storage.key_holders import replaced
 
 # A code of our own where MongoDB did not find the document as it was read.
 CHANGED = 0
@@ -77,47 +76,9 @@ def fill_whole(
     return done, refused, left
 
 
-def replaced(
-    events: Collection[dict[str, Any]], found: RawBSONDocument, changed: RawBSONDocument
-) -> bool:
-    """Replace a document if it still is what was found; whether it was. Driver errors pass
-    through."""
-    # A replacement is an update here, for that is not refused for keys with dots or `$`.
-    result = events.update_one(
-        {**_place(found), "$expr": {"$eq": ["$$ROOT", {"$literal": found}]}},
-        [{"$replaceWith": {"$literal": changed}}],
-        # For the comparison of the whole.
-        collation=SIMPLE,
-    )
-    return bool(result.matched_count)
-
-
-def _place(found: RawBSONDocument) -> dict[str, Any]:
-    """A filter that finds the document alone, and fast by an index of ours where that of `_id`
-    compares otherwise than the command."""
-    place = {"_id": found["_id"], "_meta.subject": found["_meta"]["subject"]}
-    place["_meta.backfilled_to"] = found["_meta"]["backfilled_to"]
-    ordered = {name: found.get(name) for name in ("schema_version", "processed_at")}
-    return place | {name: at for name, at in ordered.items() if isinstance(at, int | datetime)}
-
-
 def _filled(document: dict[str, Any], plan: Whole) -> dict[str, Any]:
     payload = {key: value for key, value in document.items() if key not in RESERVED}
     fill(payload, plan.schema.check(payload))
     # What was there keeps its place.
     stamp = new_stamp(plan.schema, plan.to)
     return {**document, "_meta": {**document["_meta"], **stamp}, **payload}
-
-
-def as_stored(values: Sequence[Any]) -> list[Any]:
-    """The values as they are read back from MongoDB: large integers are Decimal128."""
-    return list(plain(encode({"values": list(values)}))["values"])
-
-
-def plain(value: Any) -> Any:
-    """Dictionaries and lists of an encoded value, whose other values stay what BSON says."""
-    if isinstance(value, RawBSONDocument):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value

@@ -16,11 +16,10 @@ from consumer.schema.newer import newer_than
 from consumer.schema.paths import is_reserved
 from consumer.schema.policy import Defaults, SchemaPolicy, SubjectPolicy
 from consumer.storage.backfill_store import BackfillStore, upgrade
-from consumer.storage.documents import encode
+from consumer.storage.documents import encode, plain
 from consumer.storage.fill_plain import fill_plain
 from consumer.storage.indexes import BY_STAMP
 from consumer.storage.schema_registry import SchemaRegistry
-from consumer.storage.whole_documents import plain
 from tests.backfill import (
     LONG_AGO,
     laid_out,

@@ -25,12 +25,11 @@ from consumer.schema.origin import leaving, remove_fillings
 from consumer.schema.paths import Path, from_text, is_fillable, to_segment
 from consumer.schema.policy import Guards, SchemaPolicy, subject_policy
 from consumer.storage.backfill_store import BackfillStore, upgrade
-from consumer.storage.documents import encode
+from consumer.storage.documents import as_stored, encode
 from consumer.storage.indexes import BY_STAMP
 from consumer.storage.recent_events import as_sent
 from consumer.storage.schema_registry import SchemaRegistry
 from consumer.storage.subject_schema import Make
-from consumer.storage.whole_documents import as_stored
 from tests.backfill import AT_ONCE, Run, backfill, payload_part, read, registry, store
 from tests.contract.test_filling import clean, histories, same
 

@@ -12,10 +12,9 @@ from pymongo.database import Database
 from consumer.schema.defaults import fill, unfill
 from consumer.schema.paths import is_reserved
 from consumer.schema.policy import Defaults, SchemaPolicy, SubjectPolicy, subject_policy
-from consumer.storage.documents import encode
+from consumer.storage.documents import encode, plain
 from consumer.storage.recent_events import as_sent
 from consumer.storage.unfilled_documents import UnfilledDocuments
-from consumer.storage.whole_documents import plain
 from jobs.backfill_pace import Pace, PaceRules
 from jobs.backfill_unfilled import fill_unfilled
 from tests.backfill import Run, backfill, payload_part, read, registry, store

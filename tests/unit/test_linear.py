@@ -183,7 +183,7 @@ consumer.datadog.points _NAME fullmatch
 consumer.datadog.points _ODD findall
 consumer.datadog.points _UNDERSCORES findall
 consumer.sender.replies _UNPRINTABLE findall
-consumer.storage.fill_plain _PLAIN fullmatch
+consumer.storage.fill_plain _PLAIN_KEY fullmatch
 consumer.storage.fill_pipeline _PLAIN fullmatch
 consumer.cli.bodies _LINE_END findall
 consumer.printable _UNPRINTABLE findall
