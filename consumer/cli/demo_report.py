@@ -10,7 +10,8 @@ from typing import Any
 from consumer.cli.console import console, shown, table
 from consumer.demo import Example, Kept, Told, answers
 from consumer.schema.jsontypes import bits
-from consumer.schema.paths import RESERVED, Path, to_key, to_segment, to_text
+from consumer.schema.paths import RESERVED, to_key, to_segment, to_text
+from consumer.schema.paths import Path as FieldPath
 
 _VALUE_CHARACTERS = 50
 
@@ -91,7 +92,7 @@ def _show_example(example: Example) -> None:
     console().print(table(("field", "value", "origin"), rows, title=title))
 
 
-def _leaves(value: Mapping[str, Any], above: Path) -> Iterator[tuple[Path, object]]:
+def _leaves(value: Mapping[str, Any], above: FieldPath) -> Iterator[tuple[FieldPath, object]]:
     """Values that hold no object, by path, without `_meta`."""
     for key, held in value.items():
         path = (*above, to_segment(key))
@@ -103,7 +104,7 @@ def _leaves(value: Mapping[str, Any], above: Path) -> Iterator[tuple[Path, objec
             yield path, held
 
 
-def _holds(payload: Any, path: Path) -> bool:
+def _holds(payload: Any, path: FieldPath) -> bool:
     for segment in path:
         if not isinstance(payload, dict) or to_key(segment) not in payload:
             return False

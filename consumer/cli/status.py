@@ -47,7 +47,7 @@ def status(
         if as_json:
             print_json({"at": utc_now(), "mongodb": None, "error": str(error), "here": found})
         else:
-            _show(status_here.sections(found))
+            _show(status_here.sections_here(found))
         raise
     if as_json:
         told = [{"finding": each.finding, "remedy": each.remedy} for each in contradictions]

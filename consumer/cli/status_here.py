@@ -30,7 +30,7 @@ def here(settings: Settings) -> dict[str, Any]:
     }
 
 
-def sections(found: dict[str, Any]) -> Iterator[Section]:
+def sections_here(found: dict[str, Any]) -> Iterator[Section]:
     """The same for people."""
     yield Section("MongoDB does not tell; what this machine knows:")
     user = found["owner"] or "nobody"

@@ -28,7 +28,7 @@ _MAX_SHOWN = 100
 def examine(patient: Patient) -> Iterator[Check]:
     if patient.client is None:
         return
-    db = mongo.database(patient.client, patient.settings.mongodb_database)
+    db = mongo.open_database(patient.client, patient.settings.mongodb_database)
     ours = {"name": {"$in": list(mongo.OURS)}}
     kinds = {info["name"]: info for info in db.list_collections(filter=ours)}
     faults = [fault for info in kinds.values() for fault in judge_collection(info)]
@@ -46,7 +46,8 @@ def indexes(patient: Patient) -> Iterator[Check]:
     """Those of ours: there, or what keeps them from being made."""
     if patient.client is None:
         return
-    missing = missing_indexes(mongo.database(patient.client, patient.settings.mongodb_database))
+    database = mongo.open_database(patient.client, patient.settings.mongodb_database)
+    missing = missing_indexes(database)
     yield from (Check(INDEXES, "fail", finding, why) for finding, why in missing if why)
     waiting = [finding for finding, why in missing if not why]
     if waiting:
@@ -60,7 +61,7 @@ def documents(patient: Patient) -> Iterator[Check]:
     """Documents in our collections that we never wrote."""
     if patient.client is None:
         return
-    db = mongo.database(patient.client, patient.settings.mongodb_database)
+    db = mongo.open_database(patient.client, patient.settings.mongodb_database)
     found = list(soundness.foreign_documents(db))
     yield from (Check(DOCUMENTS, "warn", each, _FOREIGN) for each in found)
     if not found:

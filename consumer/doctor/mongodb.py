@@ -147,7 +147,7 @@ def clock(patient: Patient) -> Iterator[Check]:
 
 def clocks(patient: Patient) -> Iterator[Check]:
     """Whether the clocks of the processes that run agree: events are counted by the hour."""
-    db = mongo.database(_client(patient), patient.settings.mongodb_database)
+    db = mongo.open_database(_client(patient), patient.settings.mongodb_database)
     apart = clocks_apart(Instances(db[mongo.INSTANCES]).all())
     for sentence in apart:
         advice = "set both clocks by NTP: until then what it stores is counted late"
@@ -161,7 +161,7 @@ def database(patient: Patient) -> Iterator[Check]:
     it should be. The path of a URI is where to log in, too, so that it may well differ."""
     client, ours = _client(patient), patient.settings.mongodb_database
     name = "MongoDB database"
-    if other := name_in_other_case(mongo.database(client, ours)):
+    if other := name_in_other_case(mongo.open_database(client, ours)):
         finding = f'there is a database "{other}", and MongoDB takes no "{ours}" beside it'
         yield Check(name, "fail", safe(finding), safe(f"set MONGODB_DATABASE={other}"))
     with suppress(ConfigurationError):
@@ -176,7 +176,7 @@ def database(patient: Patient) -> Iterator[Check]:
 
 def stored(patient: Patient) -> Iterator[Check]:
     """The format in which the database is written: no newer one than this program knows."""
-    db = mongo.database(_client(patient), patient.settings.mongodb_database)
+    db = mongo.open_database(_client(patient), patient.settings.mongodb_database)
     refusal = stored_format.too_new(db)
     if refusal is not None:
         yield Check("stored format", "fail", str(refusal), "until then deliveries are spooled")

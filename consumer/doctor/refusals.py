@@ -28,7 +28,7 @@ def examine(patient: Patient) -> Iterator[Check]:
     """One check for each diagnosis that the detective recorded, the commonest first."""
     if patient.client is None:
         return
-    db = mongo.database(patient.client, patient.settings.mongodb_database)
+    db = mongo.open_database(patient.client, patient.settings.mongodb_database)
     since = patient.clock() - timedelta(hours=24)
     reasons = [SignatureMissing.reason, SignatureInvalid.reason]
     pipeline: list[Mapping[str, Any]] = [

@@ -25,7 +25,7 @@ _SLOW_SECONDS = 0.5
 def examine(patient: Patient) -> Iterator[Check]:
     if patient.client is None:
         return
-    db = mongo.database(patient.client, patient.settings.mongodb_database)
+    db = mongo.open_database(patient.client, patient.settings.mongodb_database)
     missing = missing_rights(_privileges(db), db.name)
     yield _listed(db.name, missing)
     yield _durable_write(db, patient.timeout, missing)

@@ -40,6 +40,6 @@ def pinned(patient: Patient) -> Iterator[Check]:
 def _registry(patient: Patient) -> Iterator[SchemaRegistry]:
     """The schemas as the settings would have them; none without `MONGODB_URI`."""
     if patient.client is not None:
-        db = mongo.database(patient.client, patient.settings.mongodb_database)
+        db = mongo.open_database(patient.client, patient.settings.mongodb_database)
         policy, stamps = schema_policy(patient.settings), DocumentStamps(db[mongo.EVENTS])
         yield SchemaRegistry(db[mongo.SCHEMA_VERSIONS], policy, stamps=stamps)

@@ -20,7 +20,7 @@ def in_use(patient: Patient) -> Iterator[Check]:
     """One check for each secret that is set."""
     if patient.client is None:
         return
-    db = mongo.database(patient.client, patient.settings.mongodb_database)
+    db = mongo.open_database(patient.client, patient.settings.mongodb_database)
     uses = SecretUse(db[mongo.SECRET_USE])
     known = {secret.name: uses.of(fingerprint(secret.key)) for secret in patient.secrets}
     current, now = known.get("current"), patient.clock()

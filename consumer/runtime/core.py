@@ -107,7 +107,7 @@ def build_core(
         pool_size=settings.cxone_threads + 8,
         server_api=settings.mongodb_server_api,
     )
-    database = mongo.database(client, settings.mongodb_database, soundness.look)
+    database = mongo.open_database(client, settings.mongodb_database, soundness.look)
     metrics = Metrics()
     metrics.set(BUILD, 1, version=version("cxone-consumer"))
     policy = ingest_policy(settings)

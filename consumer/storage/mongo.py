@@ -86,7 +86,7 @@ def is_looked_up(uri: str) -> bool:
     return uri.startswith("mongodb+srv://")
 
 
-def database(
+def open_database(
     client: MongoClient[Document], name: str, look: Look = lambda _: Standing()
 ) -> OurDatabase:
     """The database under our own concerns, whatever the URI says; `look` reads what keeps this

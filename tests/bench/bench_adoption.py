@@ -42,7 +42,7 @@ def main() -> None:
         client = mongo.connect(server.uri, timeout=60)
         try:
             sides = {
-                count: Side(mongo.database(client, f"bench_{count}"), count)
+                count: Side(mongo.open_database(client, f"bench_{count}"), count)
                 for count in (given.few, given.many)
             }
             for round_ in range(given.rounds):

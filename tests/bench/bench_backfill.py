@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with machine.mongod(options.uri) as uri:
         client = mongo.connect(uri, timeout=600)
-        database = mongo.database(client, "bench_backfill")
+        database = mongo.open_database(client, "bench_backfill")
         create_indexes(database)
         schemas = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
         load(database, schemas, options.documents)

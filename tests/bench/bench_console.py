@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _prepare(uri: str, database: str, given: argparse.Namespace) -> None:
     client = mongo.connect(uri, timeout=300)
-    db = mongo.database(client, database)
+    db = mongo.open_database(client, database)
     if db[mongo.EVENTS].estimated_document_count() < given.events:
         client.drop_database(database)
         began = time.perf_counter()

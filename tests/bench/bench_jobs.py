@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         intake() as datadog,
         closing(mongo.connect(uri, timeout=600)) as client,
     ):
-        database = mongo.database(client, _DATABASE)
+        database = mongo.open_database(client, _DATABASE)
         create_indexes(database)
         schemas = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
         bench_backfill.load(database, schemas, options.documents)

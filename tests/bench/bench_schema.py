@@ -185,7 +185,7 @@ def share_of_a_request(count: int) -> None:
                     runs.append(found)
         request = median(run.cpu for run in runs) * 1e6
         client = mongo.connect(uri, timeout=30)
-        database = mongo.database(client, contenders[0].database)
+        database = mongo.open_database(client, contenders[0].database)
         registry = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
         payloads: list[Payload] = []
 

@@ -67,7 +67,7 @@ class InsertOne(Bare):
     def __init__(self, uri: str, database: str, threads: int) -> None:
         super().__init__()
         client = mongo.connect(uri, timeout=5, pool_size=threads + 8)
-        self._events = mongo.database(client, database)[mongo.EVENTS]
+        self._events = mongo.open_database(client, database)[mongo.EVENTS]
 
     def keep(self, body: bytes) -> None:
         self._events.insert_one(msgspec.json.decode(body))

@@ -53,7 +53,7 @@ def events(request: pytest.FixtureRequest, database: Db) -> Any:
 
 @pytest.fixture
 def ours(mongo_client: MongoClient[dict[str, Any]], database: Db) -> OurDatabase:
-    return mongo.database(mongo_client, database.name)
+    return mongo.open_database(mongo_client, database.name)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_each_index_of_ours_on_events_is_used(
 ) -> None:
     listener = Commands()
     with MongoClient[dict[str, Any]](mongod_uri, event_listeners=[listener]) as watched:
-        db = mongo.database(watched, ours.name)
+        db = mongo.open_database(watched, ours.name)
         assert create_indexes(db) == []
         stamp = {"subject": "s", "key": "1", "backfilled_to": 1, "exhibited_version": 1}
         at = datetime(2026, 1, 1, tzinfo=timezone.utc)

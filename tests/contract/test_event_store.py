@@ -98,7 +98,7 @@ def test_any_refusal_by_an_index_is_a_constraint_violation_without_the_servers_w
 
 def test_mongodb_away_is_store_unavailable_without_its_address() -> None:
     client = mongo.connect("mongodb://user:hush@127.0.0.1:9/?replicaSet=x", timeout=0.2)
-    store = EventStore(mongo.database(client, "d")["events"], conflicts_matter=False)
+    store = EventStore(mongo.open_database(client, "d")["events"], conflicts_matter=False)
 
     with pytest.raises(StoreUnavailable) as caught:
         store.append(document("a"), "d")
@@ -111,7 +111,7 @@ def test_mongodb_away_is_store_unavailable_without_its_address() -> None:
 def test_writes_are_majority_and_journaled_whatever_the_uri_says(mongod_uri: str) -> None:
     separator = "&" if "?" in mongod_uri else "/?"
     client = mongo.connect(f"{mongod_uri}{separator}w=0&journal=false", timeout=5)
-    collection = mongo.database(client, "any")["events"]
+    collection = mongo.open_database(client, "any")["events"]
     client.close()
 
     assert collection.write_concern.document == {"w": "majority", "j": True}

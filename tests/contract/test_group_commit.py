@@ -273,7 +273,7 @@ def together(
     client: MongoClient[dict[str, Any]] = MongoClient(
         uri, event_listeners=[inserts], timeoutMS=4000
     )
-    events = mongo.database(client, name)["events"].with_options(write_concern=concern)
+    events = mongo.open_database(client, name)["events"].with_options(write_concern=concern)
     store = EventStore(events, False, in_flight=1)
 
     def answer(one: RawBSONDocument) -> Answer:

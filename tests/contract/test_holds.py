@@ -65,7 +65,7 @@ def test_a_hold_survives_an_absence_of_mongodb_that_is_shorter_than_the_lease(
     now = Hand()
     lease = granted(leases(database, "a", 0.6, now=now))
     with mongo.connect("mongodb://127.0.0.1:9", timeout=0.1) as client:
-        away = leases(mongo.database(client, database.name), "a", 0.6, now=now)
+        away = leases(mongo.open_database(client, database.name), "a", 0.6, now=now)
         hold = Hold(away, lease, now)
 
         now.seconds += 0.3

@@ -159,7 +159,7 @@ def test_a_job_learns_within_a_lease_time_that_mongodb_went_away(
 ) -> None:
     server = mongod_factory()
     with mongo.connect(server.uri, timeout=0.5) as client:
-        database = mongo.database(client, "test")
+        database = mongo.open_database(client, "test")
         stopped_after: list[float] = []
 
         def work(run: JobRun) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def test_a_job_learns_within_a_lease_time_that_mongodb_went_away(
 def test_without_mongodb_an_exclusive_job_waits_and_a_common_one_runs(mongod_uri: str) -> None:
     with mongo.connect("mongodb://127.0.0.1:9", timeout=0.1) as client:
         ran: list[str] = []
-        ours = runner(mongo.database(client, "test"), "p")
+        ours = runner(mongo.open_database(client, "test"), "p")
 
         again = ours.attempt(Job("shared", 60, lambda: ran.append("shared"), exclusive=True))
         ours.attempt(Job("own", 60, lambda: ran.append("own")))

@@ -30,7 +30,7 @@ FAST = SchemaPolicy(guards=Guards(versions_per_hour=100_000))
 
 @pytest.fixture
 def ours(database: Db, mongo_client: MongoClient[Document]) -> Iterator[mongo.OurDatabase]:
-    yield mongo.database(mongo_client, database.name)
+    yield mongo.open_database(mongo_client, database.name)
 
 
 def is_name(key: str) -> bool:

@@ -25,7 +25,7 @@ SLOW: dict[str, Any] = {"$where": "sleep(3000) || true"}
 @pytest.fixture
 def events(mongod_uri: str) -> Iterator[mongo.OurDatabase]:
     with mongo.connect(mongod_uri, timeout=TIMEOUT) as client:
-        database = mongo.database(client, "patience")
+        database = mongo.open_database(client, "patience")
         database["events"].insert_one({})
         yield database
         client.drop_database("patience")
@@ -63,7 +63,7 @@ def test_a_server_that_falls_silent_ends_what_is_unhurried(mongod_factory: Mongo
             os.kill(server.pid, signal.SIGSTOP)
 
     with mongo.connect(server.uri, timeout=TIMEOUT) as client:
-        database = mongo.database(client, "patience")
+        database = mongo.open_database(client, "patience")
         database["events"].insert_one({})
         later = threading.Timer(1.0, freeze)
         later.start()

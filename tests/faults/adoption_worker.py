@@ -29,7 +29,7 @@ def note(db: Db, what: str) -> int:
 
 def main(uri: str, name: str) -> None:
     client = mongo.connect(uri, timeout=30)
-    db = mongo.database(client, name)
+    db = mongo.open_database(client, name)
     while True:
         clock = db["test_notes"].find_one({"_id": "clock"})
         assert clock is not None

@@ -17,7 +17,7 @@ from tests.backfill import Run
 
 
 def main(uri: str, name: str) -> None:
-    database = mongo.database(mongo.connect(uri, timeout=30), name)
+    database = mongo.open_database(mongo.connect(uri, timeout=30), name)
     parts = Parts(
         BackfillStore(database[mongo.EVENTS]),
         MigrationFailures(database[mongo.DEAD_LETTERS]),

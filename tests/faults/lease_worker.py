@@ -67,7 +67,7 @@ def work(run: JobRun, database: Any, name: str) -> dict[str, Any]:
 def main() -> None:
     uri, database_name, name, _, lease = sys.argv[1:6]
     client = mongo.connect(uri, timeout=5)
-    database = mongo.database(client, database_name)
+    database = mongo.open_database(client, database_name)
     runner = Runner(
         name,
         leases=Leases(database[mongo.LEASES], name, float(lease)),

@@ -138,7 +138,7 @@ def test_what_no_majority_confirmed_for_30_s_three_times_is_stored_once(
 def test_a_duplicate_is_one_only_once_a_majority_has_the_first(members: ReplicaSet) -> None:
     document = encode({"_id": "a", "_meta": {"digest": "d"}})
     with closing(mongo.connect(members.uri, timeout=10)) as client:
-        store = EventStore(mongo.database(client, "outages")["events"], conflicts_matter=False)
+        store = EventStore(mongo.open_database(client, "outages")["events"], conflicts_matter=False)
         store.append(encode({"_id": "warm"}), "d")
         frozen = members.secondaries()
         for node in frozen:

@@ -278,7 +278,7 @@ def test_over_http_a_spooled_delivery_is_202_and_a_full_spool_503(
 def test_an_outage_is_over_only_when_a_write_is_taken(mongod_uri: str, database: Db) -> None:
     client = mongo.connect(mongod_uri, timeout=1)
     try:
-        outage = Outage(mongo.database(client, database.name)["events"], 1)
+        outage = Outage(mongo.open_database(client, database.name)["events"], 1)
         outage.begin(StoreUnavailable("gone", away=True))
         assert outage.is_over()
         assert not outage.known
