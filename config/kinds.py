@@ -11,18 +11,24 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from config.addresses import (
+from config.value_parsers import (
     HOST,
+    choice,
+    duration,
     host_names,
     listen,
+    mongodb_uri,
     networks,
+    paths,
     proxy_address,
+    show_duration,
     show_networks,
+    show_size,
+    size,
+    texts,
     web_address,
+    whole,
 )
-from config.lists import paths, texts
-from config.mongodb_uri import mongodb_uri
-from config.quantities import choice, duration, show_duration, show_size, size, whole
 
 # RFC 9110, section 5.6.2.
 # Without the underscore: servers and proxies drop headers with one, for in CGI it is a hyphen too.

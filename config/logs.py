@@ -10,8 +10,15 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-from config.clean import clean, clean_lines, clean_text
-from config.render import as_console, as_json, ascii_only, traceback_of
+from config.log_format import (
+    as_console,
+    as_json,
+    ascii_only,
+    clean,
+    clean_lines,
+    clean_text,
+    traceback_of,
+)
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 LogFormat = Literal["console", "json"]

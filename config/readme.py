@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from config.table import rows
+from config.settings import rows
 
 _BEGIN, _END = "<!-- settings: made by `python -m config.readme` -->", "<!-- end of settings -->"
 _BLOCK = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)

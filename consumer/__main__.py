@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from consumer.allocator import level_allocator
+from consumer.runtime.memory import level_allocator
 
 
 def main() -> None:

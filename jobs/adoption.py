@@ -7,13 +7,13 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from consumer.adoption import SubjectFigures
-from consumer.metrics import Metrics
-from consumer.metrics import table as names
-from consumer.storage.retention import retained_from
-from jobs.adoption_report import Heads, report
-from jobs.adoption_rollup import Bounds, Ledger, claim, recount, reopen, roll_up
-from jobs.run import JobRun
+from consumer.adoption.figures import SubjectFigures
+from consumer.adoption.report import Heads, report
+from consumer.adoption.rollup import Bounds, Ledger, claim, recount, reopen, roll_up
+from consumer.core import metrics_table as names
+from consumer.core.metrics import Metrics
+from consumer.mongodb.retention import retained_from
+from jobs.scheduling.job import JobRun
 
 _CUT_OFF = timedelta(minutes=2)
 

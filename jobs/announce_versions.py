@@ -10,14 +10,13 @@ from typing import Any
 
 import structlog
 
-from consumer.datadog.notices import notice
-from consumer.datadog.outlet import Outlet
-from consumer.datadog.points import Common
-from consumer.redaction import Redaction
-from consumer.redaction.changes import with_masked_changes
-from consumer.schema.model import SchemaVersion
-from consumer.storage.announcements import Announcements, Watermark
-from jobs.run import JobRun
+from consumer.monitoring.datadog.announcements import Announcements, Watermark
+from consumer.monitoring.datadog.points import Common
+from consumer.monitoring.datadog.sink import Outlet
+from consumer.monitoring.datadog.version_events import notice
+from consumer.privacy.rules import Redaction, with_masked_changes
+from consumer.schemas.model import SchemaVersion
+from jobs.scheduling.job import JobRun
 
 log = structlog.get_logger(__name__)
 

@@ -10,20 +10,21 @@ from typing import Any
 
 import structlog
 
-from config.ratelimit import RateLimit
-from consumer.errors import Rejected, StoreUnavailable, place_of
-from consumer.events import Delivery, Outcome
-from consumer.metrics import Metrics
-from consumer.metrics.table import (
+from consumer.core.delivery import Delivery, Outcome
+from consumer.core.errors import Rejected, StoreUnavailable, place_of
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import (
     SPOOL_BYTES,
     SPOOL_DAMAGED,
     SPOOL_DEPTH,
     SPOOL_DRAINED,
     SPOOL_OLDEST,
 )
-from consumer.spool import Entry, Spool
-from consumer.storage.outage import Outage
-from jobs.run import JobRun
+from consumer.core.ratelimit import RateLimit
+from consumer.mongodb.circuit_breaker import Outage
+from consumer.spool.reader import Entry
+from consumer.spool.spool import Spool
+from jobs.scheduling.job import JobRun
 
 log = structlog.get_logger(__name__)
 

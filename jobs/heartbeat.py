@@ -8,9 +8,9 @@ from typing import Any
 
 import structlog
 
-from config.ratelimit import RateLimit
-from consumer.clock import utc_now
-from consumer.storage.instances import APART, BEAT_EVERY, Instance, Instances
+from consumer.core.clock import utc_now
+from consumer.core.ratelimit import RateLimit
+from consumer.monitoring.instances import APART, BEAT_EVERY, Instance, Instances
 
 log = structlog.get_logger(__name__)
 

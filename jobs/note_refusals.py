@@ -6,16 +6,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from consumer.metrics import Metrics
-from consumer.metrics.table import REFUSALS_DROPPED
-from consumer.refusals import KnownPeers
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import REFUSALS_DROPPED
+from consumer.dead_letters.fair_share import KnownPeers
 
 # Seconds between notes: what a killed process does not tell.
 EVERY = 60.0
 
 
 class Book(Protocol):
-    """Where drops are noted: `consumer.storage.refusal_notes.RefusalNotes`."""
+    """Where drops are noted: `consumer.dead_letters.refusal_notes.RefusalNotes`."""
 
     def add_dropped(self, bounds: dict[str, int], at: datetime, /) -> None: ...
 

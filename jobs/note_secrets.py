@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from consumer.metrics import Metrics
-from consumer.metrics.table import SECRETS
-from consumer.signature import Secret, fingerprint
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import SECRETS
+from consumer.ingest.signature import Secret, fingerprint
 
 # Seconds between looks; the last use of a secret is known to that.
 EVERY = 10.0
 
 
 class Book(Protocol):
-    """Where uses are noted: `consumer.storage.secret_use.SecretUse`."""
+    """Where uses are noted: `consumer.monitoring.secret_use.SecretUse`."""
 
     def add(self, fingerprint: str, deliveries: int, /) -> None: ...
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from consumer.ended import Ended, Period, by_outcome
-from consumer.histograms import Buckets, increase
-from consumer.metrics import Metrics
-from consumer.metrics.table import DELIVERIES, DURATION
-from consumer.storage.ingest_history import GRAINS, IngestHistory
-from consumer.timegrid import floor
+from consumer.core.clock import floor
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import DELIVERIES, DURATION
+from consumer.monitoring.ingest_history import GRAINS, IngestHistory
+from consumer.monitoring.outcomes import Buckets, Ended, Period, by_outcome, increase
 
 # Seconds. What a look finds counts for the minute of the look, so looks are much shorter apart.
 LOOK_EVERY = 10.0

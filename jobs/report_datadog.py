@@ -6,11 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from consumer.datadog.outlet import Outlet
-from consumer.datadog.points import Common, Point, freeze
-from consumer.datadog.series import Changes
-from consumer.metrics import Metrics
-from jobs.run import JobRun
+from consumer.core.metrics import Metrics
+from consumer.monitoring.datadog.points import Changes, Common, Point, freeze
+from consumer.monitoring.datadog.sink import Outlet
+from jobs.scheduling.job import JobRun
 
 # The share of an interval that sending may take, so that the next report begins in time.
 _SHARE = 0.8

@@ -9,14 +9,14 @@ from typing import Any
 
 import structlog
 
-from consumer.errors import MalformedJson
-from consumer.metrics import Metrics
-from consumer.metrics.table import DEAD_LETTERS, DEAD_LETTERS_OLDEST, RETRIES
-from consumer.replay import Replay
-from consumer.storage.conditions import WAITS_FOR, WAKE_PARKED, Conditions
-from consumer.storage.dead_letters import OPEN, UNRESOLVED, DeadLetters
-from consumer.storage.wakes import Wakes
-from jobs.run import JobRun
+from consumer.core.errors import MalformedJson
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import DEAD_LETTERS, DEAD_LETTERS_OLDEST, RETRIES
+from consumer.dead_letters.conditions import WAITS_FOR, WAKE_PARKED, Conditions
+from consumer.dead_letters.replay import Replay
+from consumer.dead_letters.requeue import Wakes
+from consumer.dead_letters.store import OPEN, UNRESOLVED, DeadLetters
+from jobs.scheduling.job import JobRun
 
 log = structlog.get_logger(__name__)
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from pymongo.database import Database
 
-from consumer.adoption import SubjectFigures
-from consumer.metrics import Metrics
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.adoption.figures import SubjectFigures
+from consumer.adoption.rollup import ledger
+from consumer.core.metrics import Metrics
+from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.adoption import Adoption
-from jobs.adoption_rollup import ledger
 
 Db = Database[dict[str, Any]]
 SUBJECTS = ["contact.created", "contact.ended", "a.b $c", "agent.state_changed"]

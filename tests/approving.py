@@ -12,19 +12,18 @@ from typing import Any
 from pymongo import monitoring
 from pymongo.database import Database
 
-from config import settings as configuration
-from consumer.approval import Approval, Plan
-from consumer.clock import utc_now
-from consumer.events import Delivery, Headers, Verdict
-from consumer.held import HeldEvents
-from consumer.options import event_fields
-from consumer.parsing import EventParser
-from consumer.replay import Replay
-from consumer.runtime import Core, build_core
-from consumer.schema.paths import from_text
-from consumer.storage import mongo
-from consumer.storage.event_keys import COLLECTION_SUBJECT
-from consumer.storage.held_letters import HeldLetters
+from config import loading as configuration
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.core.paths import from_text
+from consumer.dead_letters.approval import Approval, HeldEvents, Plan
+from consumer.dead_letters.replay import Replay
+from consumer.dead_letters.search import HeldLetters
+from consumer.events.keys import COLLECTION_SUBJECT
+from consumer.ingest.parsing import EventParser
+from consumer.mongodb.client import DEAD_LETTERS
+from consumer.runtime.settings_map import event_fields
+from consumer.runtime.shared import Core, build_core
 
 Document = dict[str, Any]
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -42,7 +41,7 @@ class House:
         self._times = itertools.count()
         parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
         one_subject = COLLECTION_SUBJECT if settings.cxone_schema_scope != "type" else None
-        letters = HeldLetters(self.core.database[mongo.DEAD_LETTERS])
+        letters = HeldLetters(self.core.database[DEAD_LETTERS])
         self.pauses = 0
         self.approval = Approval(
             self.core.registry,
@@ -54,7 +53,7 @@ class House:
     def _pause(self, seconds: float) -> None:
         """As if a minute had passed: claims are over."""
         self.pauses += 1
-        self.core.database[mongo.DEAD_LETTERS].update_many(
+        self.core.database[DEAD_LETTERS].update_many(
             {"claim": {"$exists": True}}, {"$set": {"claim.until": START}}
         )
 

@@ -12,21 +12,21 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.events import Event
-from consumer.metrics import Metrics
-from consumer.schema.defaults import fill
-from consumer.schema.paths import RESERVED
-from consumer.schema.policy import SchemaPolicy
-from consumer.storage import mongo
-from consumer.storage.backfill_store import BackfillStore
-from consumer.storage.documents import Stamp, encode, layout, plain
-from consumer.storage.indexes import BY_STAMP
-from consumer.storage.migration_failures import MigrationFailures
-from consumer.storage.schema_registry import SchemaRegistry
-from jobs.backfill import Backfill, BackfillRules
-from jobs.backfill_pace import PaceRules
-from jobs.backfill_pass import Parts
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Event
+from consumer.core.metrics import Metrics
+from consumer.core.paths import RESERVED
+from consumer.events.documents import Stamp, encode, layout, plain
+from consumer.mongodb.client import DEAD_LETTERS, EVENTS, SCHEMA_VERSIONS
+from consumer.mongodb.indexes import BY_STAMP
+from consumer.schemas.defaults import fill
+from consumer.schemas.policy import SchemaPolicy
+from consumer.schemas.registry.registry import SchemaRegistry
+from jobs.backfill.failures import MigrationFailures
+from jobs.backfill.job import Backfill, BackfillRules
+from jobs.backfill.pace import PaceRules
+from jobs.backfill.run import Parts
+from jobs.backfill.store import BackfillStore
 
 Document = dict[str, Any]
 Db = Database[Document]
@@ -54,7 +54,7 @@ class Run:
 
 
 def registry(database: Db, policy: SchemaPolicy | None = None) -> SchemaRegistry:
-    return SchemaRegistry(database[mongo.SCHEMA_VERSIONS], policy, utc_now)
+    return SchemaRegistry(database[SCHEMA_VERSIONS], policy, utc_now)
 
 
 def backfill(
@@ -63,10 +63,10 @@ def backfill(
     rules: BackfillRules = AT_ONCE,
     clock: Callable[[], datetime] = utc_now,
 ) -> Backfill:
-    database[mongo.EVENTS].create_index(BY_STAMP)
+    database[EVENTS].create_index(BY_STAMP)
     parts = Parts(
-        store=BackfillStore(database[mongo.EVENTS]),
-        failures=MigrationFailures(database[mongo.DEAD_LETTERS]),
+        store=BackfillStore(database[EVENTS]),
+        failures=MigrationFailures(database[DEAD_LETTERS]),
         clock=clock,
         sleep=lambda _: None,
     )
@@ -97,7 +97,7 @@ def store(
     database: Db, schemas: SchemaRegistry, _id: str, payload: Document, subject: str = "s"
 ) -> None:
     """Store a payload as ingest does."""
-    database[mongo.EVENTS].insert_one(encode(laid_out(schemas, _id, payload, subject)))
+    database[EVENTS].insert_one(encode(laid_out(schemas, _id, payload, subject)))
 
 
 def read(database: Db) -> dict[Any, Document]:

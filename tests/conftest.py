@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 
-from consumer.storage.embedded import EmbeddedMongo
+from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 
 Document = dict[str, Any]
 # How long one example takes says how busy the machine is, and nothing about the code.

@@ -9,13 +9,13 @@ from typing import Any
 
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.datadog.buffer import Buffer
-from consumer.datadog.intake import Account, Intake
-from consumer.datadog.points import Common, Reading, freeze
-from consumer.datadog.sender import Sender
-from consumer.datadog.trying import Tools
-from consumer.metrics import Metrics
+from consumer.core.clock import utc_now
+from consumer.core.metrics import Metrics
+from consumer.monitoring.datadog.buffer import Buffer
+from consumer.monitoring.datadog.intake import Account, Intake
+from consumer.monitoring.datadog.points import Common, Reading, freeze
+from consumer.monitoring.datadog.retry import Tools
+from consumer.monitoring.datadog.sender import Sender
 from tests.intake import KEY, FakeIntake
 
 Db = Database[dict[str, Any]]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from consumer.datadog.points import Reading
-from consumer.datadog.series import Changes
-from consumer.metrics import Metrics
-from consumer.metrics.table import TABLE, Kind
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import TABLE, Kind
+from consumer.monitoring.datadog.points import Changes, Reading
 
 
 def readings_of_every_row() -> list[Reading]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from config import settings as configuration
+from config import loading as configuration
 from consumer.doctor.check import Check, Patient
-from consumer.options import shared_secrets, signature_scheme
+from consumer.runtime.settings_map import shared_secrets, signature_scheme
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 

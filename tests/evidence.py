@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from consumer.detective import Finding, investigate
-from consumer.events import Delivery
-from consumer.signature import Secret, SignatureScheme
+from consumer.core.delivery import Delivery
+from consumer.ingest.signature import Secret, SignatureScheme
+from consumer.ingest.signature_diagnosis.findings import Finding
+from consumer.ingest.signature_diagnosis.search import investigate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 STAMP = str(int(NOW.timestamp()))

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from consumer.schema.policy import SchemaPolicy, subject_policy
+from consumer.schemas.policy import SchemaPolicy, subject_policy
 
 Document = dict[str, Any]
 Db = Database[Document]

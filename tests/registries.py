@@ -11,9 +11,9 @@ from pymongo import monitoring
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect
 
-from consumer.schema.compiled import compile_schema
-from consumer.schema.model import SchemaVersion, from_document, shape_of
-from consumer.schema.shape import join
+from consumer.schemas.check import compile_schema
+from consumer.schemas.model import SchemaVersion, from_document, shape_of
+from consumer.schemas.shape import join
 from tests.strategies import learn
 
 Document = dict[str, Any]

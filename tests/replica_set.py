@@ -23,8 +23,8 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from consumer.storage.embedded import binary, child, port
-from consumer.storage.embedded.replica_set import direct, listens
+from consumer.mongodb.embedded import binary, port, process
+from consumer.mongodb.embedded.replica_set import direct, listens
 
 NAME = "tests"
 
@@ -39,7 +39,7 @@ class Node:
         self.port = port.choose(None)
         self._mongod = mongod
         self._directory = directory / f"node-{index}"
-        self._process: child.Child | None = None
+        self._process: process.Child | None = None
         self._frozen = False
 
     @property
@@ -63,7 +63,7 @@ class Node:
         command += ["--logpath", str(self._directory / "mongod.log"), "--logappend"]
         if sys.platform != "win32":
             command += ["--nounixsocket"]
-        self._process = child.spawn(
+        self._process = process.spawn(
             command, directory=self._directory, output=self._directory / "mongod.out"
         )
         self._until(lambda: listens(self.port), "it does not listen")

@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 
 from consumer.cli.send import send
 from consumer.cli.sign import sign
-from consumer.events import Delivery, Headers
-from consumer.signature import Secret, SignatureScheme, verify
+from consumer.core.delivery import Delivery, Headers
+from consumer.ingest.signature import Secret, SignatureScheme, verify
 from tests.service import SECRET
 
 PAYLOADS = Path(__file__).parent / "payloads"

@@ -15,10 +15,10 @@ from typing import Any
 
 from pymongo.database import Database
 
-from config import settings as configuration
-from consumer.options import signature_scheme
-from consumer.runtime import Service
-from consumer.signature import sign
+from config import loading as configuration
+from consumer.ingest.signature import sign
+from consumer.runtime.service import Service
+from consumer.runtime.settings_map import signature_scheme
 
 PATH = "/webhook/cxone-dataaction"
 SECRET = "a secret for tests"

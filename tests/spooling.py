@@ -11,19 +11,20 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from config import settings as configuration
-from config.settings import Settings
-from consumer.clock import utc_now
-from consumer.metrics import Metrics
-from consumer.options import server_options, signature_scheme
-from consumer.runtime import Core, build_core
-from consumer.server.server import Server
-from consumer.signature import sign
-from consumer.spool import Spool, directory_in
-from consumer.web import app as web_app
-from consumer.web.clients import Clients
-from consumer.web.health import Condition
-from consumer.web.webhook import Webhook
+from config import loading as configuration
+from config.loading import Settings
+from consumer.core.clock import utc_now
+from consumer.core.metrics import Metrics
+from consumer.http import app as web_app
+from consumer.http.client_address import Clients
+from consumer.http.health import Condition
+from consumer.http.server.server import Server
+from consumer.http.webhook import Webhook
+from consumer.ingest.signature import sign
+from consumer.runtime.settings_map import server_options, signature_scheme
+from consumer.runtime.shared import Core, build_core
+from consumer.spool.spool import Spool
+from consumer.spool.survey import directory_in
 from jobs.drain_spool import DrainSpool
 from tests.service import PATH, SECRET
 

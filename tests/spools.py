@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from consumer.events import Delivery, Headers, Verdict
-from consumer.spool import Spool
+from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.spool.files import Appender, Files
+from consumer.spool.spool import Spool
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=timezone.utc)
 MARKER = b"\x01marker\xff"

@@ -10,11 +10,11 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
-from consumer.schema.defaults import unfill
-from consumer.schema.model import SchemaVersion
-from consumer.schema.paths import RESERVED
-from consumer.storage import mongo
-from consumer.storage.documents import plain
+from consumer.core.paths import RESERVED
+from consumer.events.documents import plain
+from consumer.mongodb.client import EVENTS
+from consumer.schemas.defaults import unfill
+from consumer.schemas.model import SchemaVersion
 
 Document = dict[str, Any]
 
@@ -24,7 +24,7 @@ _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocumen
 
 def documents(database: Database[Document], query: Mapping[str, Any]) -> list[Document]:
     """The documents of `events` that match, in order of `_id`."""
-    events = database[mongo.EVENTS].with_options(codec_options=_RAW)
+    events = database[EVENTS].with_options(codec_options=_RAW)
     return [plain(found) for found in events.find(query).sort("_id")]
 
 

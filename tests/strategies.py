@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from consumer.schema.admission import Candidate, Decision, Quota, decide
-from consumer.schema.jsontypes import NAMES, OBJECT, join_masks
-from consumer.schema.model import SchemaVersion
-from consumer.schema.policy import Guards, SubjectPolicy
-from consumer.schema.shape import Shape, fold
+from consumer.schemas.admission import Candidate, Decision, Quota, decide
+from consumer.schemas.json_types import NAMES, OBJECT, join_masks
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.policy import Guards, SubjectPolicy
+from consumer.schemas.shape import Shape, fold
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 6000, tzinfo=timezone.utc)
 OPEN = SubjectPolicy()

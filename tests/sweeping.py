@@ -7,15 +7,15 @@ from typing import Any
 
 from pymongo.database import Database
 
-from config import settings as configuration
-from consumer.clock import utc_now
-from consumer.events import Delivery, Headers
-from consumer.options import retry_basis, retry_rules
-from consumer.replay import Replay
-from consumer.runtime import Core, build_core
-from consumer.signature import SignatureScheme, sign
-from consumer.storage.conditions import Conditions
-from consumer.storage.wakes import Wakes
+from config import loading as configuration
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers
+from consumer.dead_letters.conditions import Conditions
+from consumer.dead_letters.replay import Replay
+from consumer.dead_letters.requeue import Wakes
+from consumer.ingest.signature import SignatureScheme, sign
+from consumer.runtime.settings_map import retry_basis, retry_rules
+from consumer.runtime.shared import Core, build_core
 from jobs.sweep_dead_letters import SweepDeadLetters
 from tests.service import SECRET
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from consumer.server.server import Server, ServerOptions
+from consumer.http.server.server import Server, ServerOptions
 
 Address = tuple[str, int]
 

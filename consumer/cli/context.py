@@ -1,22 +1,27 @@
-"""Load the settings for a command, once, and end with the right status when they are wrong."""
+"""Load the settings for a command, once, and end with the right status when they are wrong.
+
+`--reveal`: show what CXONE_REDACT masks, to a person who says so and is written down for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from config import settings as configuration
-from config.settings import Settings
+from config import loading as configuration
+from config.loading import Settings
 from consumer.cli.console import error_console
-from consumer.printable import safe
-from consumer.redaction import Redaction
-from consumer.runtime import Core
+from consumer.core.text import safe
+from consumer.mongodb.client import INSTANCES
+from consumer.monitoring.instances import Instances
+from consumer.privacy.masks import MaskedBody
+from consumer.privacy.rules import Redaction
 from consumer.runtime.fleet import differences, masks_of_all
-from consumer.storage import mongo
-from consumer.storage.instances import Instances
+from consumer.runtime.shared import Core
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ def load_settings(
 ) -> Settings:
     """The settings under the command line's `overrides` (lower-case names; None: not given).
 
-    Raises config.settings.SettingsError, which `main` shows and turns into exit status 2.
+    Raises config.loading.SettingsError, which `main` shows and turns into exit status 2.
     """
     sources: Sources = ctx.find_object(Sources) or Sources()
     given = {name.upper(): value for name, value in overrides.items() if value is not None}
@@ -42,7 +47,26 @@ def load_settings(
 def masks_beside(settings: Settings, core: Core) -> Redaction:
     """Find what to hide: all that these settings or any process of the service hide. Says on
     standard error where a running one is set up otherwise. Raises StoreUnavailable."""
-    processes = Instances(core.database[mongo.INSTANCES]).all()
+    processes = Instances(core.database[INSTANCES]).all()
     for difference in differences(settings, processes):
         error_console().print(f"Note: {safe(difference)}", soft_wrap=True)
     return masks_of_all(settings, processes)
+
+
+Reveal = Annotated[
+    bool,
+    typer.Option("--reveal", help="Show what CXONE_REDACT masks; the audit says that you did."),
+]
+
+
+def mask_note(body: MaskedBody) -> str:
+    """What of a body is masked, in words; empty where nothing is."""
+    if not body.spans:
+        return ""
+    if body.fault is None:
+        what = (
+            "1 value is masked" if len(body.spans) == 1 else f"{len(body.spans)} values are masked"
+        )
+    else:
+        what = f"it cannot be read from byte {body.fault} on, so every value is masked"
+    return f"{what} (CXONE_REDACT): --reveal shows it as it is"

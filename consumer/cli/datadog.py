@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from consumer.cli.console import console, print_json, table
-from consumer.datadog.assets import Asset, assets, folder
-from consumer.errors import SetupError
-from consumer.printable import safe
+from consumer.core.errors import SetupError
+from consumer.core.text import safe
+from consumer.monitoring.datadog.assets import Asset, assets, folder
 
 app = typer.Typer(no_args_is_help=True)
 

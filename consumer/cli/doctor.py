@@ -9,18 +9,18 @@ from typing import Annotated, Any
 import typer
 from pymongo import MongoClient
 
-from config.settings import Settings, SettingsError
+from config.loading import Settings, SettingsError
 from consumer.cli.console import console, print_json, table
 from consumer.cli.context import load_settings
-from consumer.cli.for_cxone import webhook_url
-from consumer.clock import utc_now
-from consumer.doctor import embedded
+from consumer.cli.init import webhook_url
+from consumer.core.clock import utc_now
+from consumer.core.errors import ConsumerError, SetupError
+from consumer.doctor import mongodb
 from consumer.doctor.check import MONGODB, SETTINGS, Check, Patient, exit_status, run
 from consumer.doctor.table import ROWS
-from consumer.errors import ConsumerError, SetupError
-from consumer.options import schema_policy, shared_secrets, signature_scheme
-from consumer.storage import mongo
-from consumer.storage.embedded.running import running_uri
+from consumer.mongodb.client import connect
+from consumer.mongodb.embedded.port import running_uri
+from consumer.runtime.settings_map import schema_policy, shared_secrets, signature_scheme
 
 _WORDS = {"ok": "ok", "warn": "warning", "fail": "FAULT", "skip": "skipped"}
 
@@ -82,7 +82,7 @@ def examine(settings: Settings, url: str | None) -> Iterator[Check]:
         uri, mute = None, True
         yield Check(MONGODB, "fail", str(error))
     if uri is not None:
-        client = mongo.connect(
+        client = connect(
             uri, timeout=settings.cxone_store_timeout, server_api=settings.mongodb_server_api
         )
     with closing(client) if client is not None else nullcontext():
@@ -95,7 +95,7 @@ def examine(settings: Settings, url: str | None) -> Iterator[Check]:
             url=url,
         )
         # What runs and does not answer need not be started.
-        told = {MONGODB, embedded.EMBEDDED} if mute else {MONGODB}
+        told = {MONGODB, mongodb.EMBEDDED} if mute else {MONGODB}
         rows = [row for row in ROWS if client is not None or row.name not in told]
         yield from run(rows, patient)
 

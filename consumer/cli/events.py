@@ -1,4 +1,7 @@
-"""`events erase`: remove a person from what is stored, and say what was removed and what not."""
+"""`events erase`: remove a person from what is stored, and say what was removed and what not.
+
+Tell what `events erase` found, what it erased, and what it could not look into.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,33 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from config.person import user_name
-from config.settings import Settings
-from consumer.cli.console import error_console
+from config.environment import user_name
+from config.loading import Settings
+from consumer.adoption.counts import Superseded
+from consumer.adoption.rollup import Bounds, ledger, recount
+from consumer.adoption.state import RecountMark
+from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import load_settings
-from consumer.cli.events_view import places_table, tell
-from consumer.clock import utc_now
-from consumer.erasure import Erased, Names, Place, erase, places, spooled
-from consumer.matching import Condition, read_condition, read_path, read_value
-from consumer.options import event_fields
-from consumer.parsing import EventParser
-from consumer.runtime import Core, open_core
-from consumer.schema.paths import to_text
-from consumer.storage import mongo
-from consumer.storage.adoption_counts import Superseded
-from consumer.storage.audit import Audit
-from consumer.storage.erasing import Erasing, Found, Reach
-from consumer.storage.instances import BEAT_EVERY, SILENT_AFTER, Instances
-from consumer.storage.name_erasing import NameErasing
-from consumer.storage.person_query import KeyPlace, Person
-from consumer.storage.recount_mark import RecountMark
-from consumer.storage.retention import retained_from
-from jobs.adoption_rollup import Bounds, ledger, recount
+from consumer.core.clock import utc_now
+from consumer.core.paths import to_text
+from consumer.events.matching import Condition, read_condition, read_path, read_value
+from consumer.ingest.parsing import EventParser
+from consumer.mongodb.client import AUDIT, INSTANCES
+from consumer.mongodb.retention import retained_from
+from consumer.monitoring.audit import Audit
+from consumer.monitoring.instances import BEAT_EVERY, SILENT_AFTER, Instances
+from consumer.privacy.erasure import Erased, Names, Place, erase, places, spooled
+from consumer.privacy.name_erasure import NameErasing
+from consumer.privacy.person_query import KeyPlace, Person
+from consumer.privacy.person_records import Erasing, Found, Reach
+from consumer.runtime.settings_map import event_fields
+from consumer.runtime.shared import Core, open_core
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -152,7 +155,7 @@ def _names(core: Core, settings: Settings, person: Person) -> Names:
         only = ""
     database = core.database
     return Names(NameErasing(database, core.registry), core.registry, person, only,
-                 lambda: _settle(Instances(database[mongo.INSTANCES])))  # fmt: skip
+                 lambda: _settle(Instances(database[INSTANCES])))  # fmt: skip
 
 
 def _settle(instances: Instances) -> None:
@@ -163,7 +166,7 @@ def _settle(instances: Instances) -> None:
 
 def _write_down(core: Core, person: Person, found: Found, rows: Sequence[Place]) -> None:
     """Before the deed, and without the values: those are what must be gone."""
-    Audit(core.database[mongo.AUDIT]).record(
+    Audit(core.database[AUDIT]).record(
         user_name(),
         "events erase",
         utc_now(),
@@ -215,8 +218,88 @@ def _count_again(core: Core, settings: Settings) -> None:
 def _spooled(core: Core) -> dict[str, int]:
     """What waits on each host that told so: it can be searched there alone."""
     found: dict[str, int] = {}
-    for row in Instances(core.database[mongo.INSTANCES]).all():
+    for row in Instances(core.database[INSTANCES]).all():
         depth = ((row.get("facts") or {}).get("spool") or {}).get("depth") or 0
         if depth:
             found[row["host"]] = found.get(row["host"], 0) + int(depth)
     return found
+
+
+def tell(
+    found: Found,
+    erased: Erased | None,
+    rows: Sequence[Place],
+    spooled: dict[str, int],
+    *,
+    as_json: bool,
+    deep: bool,
+) -> None:
+    """Tell what became of each place; `erased` is None where nothing was to be. `spooled` is what
+    waits on machines that told so."""
+    last = erased.left if erased else found
+    rows = [
+        *rows,
+        *(
+            Place(
+                f"spool on {host}",
+                "deliveries",
+                depth,
+                0,
+                depth,
+                "not searched from here",
+                theirs=False,
+            )
+            for host, depth in sorted(spooled.items())
+        ),
+    ]
+    if as_json:
+        facts: dict[str, Any] = {
+            "found": {
+                "events": dict(found.subjects),
+                "dead_letters": dict(found.reasons),
+                "unreadable": found.by_text,
+                "more": found.more,
+            },
+            "erased": {"events": erased.events, "dead_letters": erased.dead_letters}
+            if erased
+            else None,
+            "spooled": spooled,
+            "places": rows,
+            "unread": last.unread,
+            "untyped": last.untyped,
+            "deep": {"documents": found.read, "seconds": round(found.seconds, 3)} if deep else None,
+        }
+        print_json(facts)
+        return
+    out = console()
+    if rows:
+        out.print(places_table(rows, "Found, and there is more" if found.more else ""))
+    if erased is None and not any(each.theirs for each in rows):
+        out.print("Nothing is kept that fits.")
+    elif erased is None:
+        out.print("Nothing was erased: without --dry-run it would be.")
+    else:
+        out.print(
+            f"Erased: {erased.events:,} of the events, {erased.dead_letters:,} of the dead letters."
+            " Adoption is counted without them."
+        )
+    for host, depth in sorted(spooled.items()):
+        error_console().print(
+            f"{depth:,} deliveries wait in the spool on {host}, unsearched:"
+            " run this again once they are drained"
+        )
+    if deep:
+        error_console().print(f"{found.read:,} events were read in {found.seconds:,.1f} s")
+    else:
+        error_console().print(
+            "JSON inside strings of events was not looked into: --deep does, and reads every event"
+        )
+
+
+def places_table(rows: Sequence[Place], title: str = "") -> Group:
+    """One row for each place and kind."""
+    return table(
+        ("place", "what", "found", "removed", "stays", ""),
+        [(e.place, e.kind, e.found, e.removed, e.stays, e.why) for e in rows],
+        title=title,
+    )

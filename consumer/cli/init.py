@@ -1,4 +1,7 @@
-"""`init`: write a settings file with a new secret and say what to enter at CXone."""
+"""`init`: write a settings file with a new secret and say what to enter at CXone.
+
+What people are to do once there are settings: enter them at CXone, and start.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,18 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from dotenv import dotenv_values
 
 from consumer.cli.context import Sources
-from consumer.cli.for_cxone import for_cxone, next_steps, webhook_url
 from consumer.cli.settings_text import CONFIG, PREVIOUS, SECRET, Shared, fresh_secret, settings_text
-from consumer.errors import SetupError
-from consumer.service import rotation
-from consumer.service.files import File, replace
+from consumer.core.errors import SetupError
+from consumer.http.webhook import ROUTE
+from consumer.ingest.signature import SignatureScheme
+from consumer.os_service import secret_rotation
+from consumer.os_service.files import File, replace
 
 _MAX_FILE = 1024 * 1024
 
@@ -71,9 +76,9 @@ def write(path: Path, *, force: bool, new_secret: bool, config: Path | None = No
             " another"
         )
     if old is not None and new_secret:
-        found = rotation.read(path)
+        found = secret_rotation.read(path)
         fresh = fresh_secret(found.current)
-        rotation.rotate(found, fresh.current)
+        secret_rotation.rotate(found, fresh.current)
         return fresh
     shared = _shared(path, old or {})
     named = (old or {}).get(CONFIG)
@@ -112,3 +117,44 @@ def _shared(path: Path, old: Mapping[str, str | None]) -> Shared:
     if current is not None:
         return Shared(current, old.get(PREVIOUS), fresh=False)
     return fresh_secret()
+
+
+def webhook_url(public_url: str | None) -> str:
+    """The address CXone posts to: `public_url` with the webhook's path where it has none."""
+    if public_url is None:
+        return f"https://YOUR-HOST{ROUTE}"
+    parts = urlsplit(public_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise typer.BadParameter("begin the URL with https://", param_hint="--public-url")
+    return public_url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}{ROUTE}"
+
+
+def for_cxone(shared: Shared, url: str, hidden_in: Path | None) -> str:
+    """What to enter at CXone; the secret itself unless it stays `hidden_in` a file."""
+    secret = shared.current if hidden_in is None else f"(see {SECRET} in {hidden_in})"
+    scheme = SignatureScheme()
+    kept = "" if shared.fresh else "  (unchanged)"
+    return f"""Enter at CXone, in the Data Action:
+
+  URL           {url}
+  Method        POST
+  Content type  application/json
+  Header        {scheme.header}: base64 of HMAC-SHA256 over the raw body
+  Secret        {secret}{kept}
+"""
+
+
+def next_steps(path: Path, url: str) -> str:
+    """What to do now."""
+    option = "" if path == Path(".env") else f" --env-file {path}"
+    check = url if "YOUR-HOST" not in url else "https://YOUR-HOST"
+    return f"""Next:
+
+  cxone-consumer{option} serve --embedded    to try it out, with a MongoDB of its own
+
+or set MONGODB_URI in {path}, then
+
+  cxone-consumer{option} doctor              to check everything it needs
+  cxone-consumer{option} serve               to take webhooks
+  cxone-consumer{option} doctor --url {check}   to check the way from outside
+"""

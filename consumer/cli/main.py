@@ -11,20 +11,23 @@ import typer
 from pymongo.errors import PyMongoError
 
 from config import logs
-from config.settings import SettingsError
-from consumer.cli import adoption, datadog, dlq, events, schema, secret, service, spool
+from config.loading import SettingsError
+from consumer.cli import adoption, datadog, events, secret, spool
 from consumer.cli.console import error_console
 from consumer.cli.context import Sources
 from consumer.cli.demo import demo
+from consumer.cli.dlq import commands as dlq
 from consumer.cli.doctor import doctor
 from consumer.cli.init import init
+from consumer.cli.schema import commands as schema
 from consumer.cli.send import send
 from consumer.cli.serve import serve
+from consumer.cli.service import commands as service
 from consumer.cli.sign import sign
 from consumer.cli.status import status
-from consumer.errors import ConsumerError, FormatTooNew, NoMongo, StoreUnavailable
-from consumer.printable import safe
-from consumer.storage.translate import unavailable
+from consumer.core.errors import ConsumerError, FormatTooNew, NoMongo, StoreUnavailable
+from consumer.core.text import safe
+from consumer.mongodb.errors import unavailable
 
 COMMANDS = (
     ("init", init),

@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from config.settings import Settings
+from config.loading import Settings
 from consumer.cli.console import console
 from consumer.cli.context import Sources, load_settings
 from consumer.cli.settings_text import fresh_secret
-from consumer.clock import utc_now
-from consumer.doctor.secret_use import is_silent, judge_previous
-from consumer.errors import NoMongo, SetupError, StoreUnavailable
-from consumer.runtime import open_core
-from consumer.service import rotation
-from consumer.service.rotation import CURRENT, PREVIOUS, Rotation
-from consumer.signature import fingerprint
-from consumer.storage import mongo
-from consumer.storage.secret_use import SecretUse
+from consumer.core.clock import utc_now
+from consumer.core.errors import NoMongo, SetupError, StoreUnavailable
+from consumer.doctor.secrets import is_silent, judge_previous
+from consumer.ingest.signature import fingerprint
+from consumer.mongodb.client import SECRET_USE
+from consumer.monitoring.secret_use import SecretUse
+from consumer.os_service import secret_rotation
+from consumer.os_service.secret_rotation import CURRENT, PREVIOUS, Rotation
+from consumer.runtime.shared import open_core
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -49,13 +49,13 @@ def rotate(
     path = sources.env_file or Path(".env")
     if not path.is_file():
         raise SetupError(f"there is no {path}: name the settings file with --env-file FILE")
-    found = rotation.read(path)
+    found = secret_rotation.read(path)
     settings = load_settings(ctx, [CURRENT])
     _check_in_force(found, settings)
     if found.previous is not None and not force:
         _check_silent(settings, found.previous)
     fresh = fresh_secret().current
-    rotation.rotate(found, fresh)
+    secret_rotation.rotate(found, fresh)
     _tell(found, fresh if show else None)
 
 
@@ -75,7 +75,7 @@ def _check_silent(settings: Settings, previous: str) -> None:
     current = settings.cxone_shared_secret
     try:
         with open_core(settings) as core:
-            uses = SecretUse(core.database[mongo.SECRET_USE])
+            uses = SecretUse(core.database[SECRET_USE])
             use = uses.of(fingerprint(previous.encode()))
             now_used = (
                 uses.of(fingerprint(current.get_secret_value().encode())) if current else None

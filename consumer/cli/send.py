@@ -1,28 +1,32 @@
-"""`send`: post signed bodies like CXone does, and show how they were answered."""
+"""`send`: post signed bodies like CXone does, and show how they were answered.
+
+Give an event another id, so that a repeat of it counts as a new event.
+"""
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from config.settings import Settings
+from config.loading import Settings
 from consumer.cli.bodies import read_bodies
 from consumer.cli.console import error_console
 from consumer.cli.context import load_settings
-from consumer.cli.fresh_ids import with_fresh_id
 from consumer.cli.send_report import Report
 from consumer.cli.sign import SECRET, signer
-from consumer.clock import utc_now
-from consumer.sender import Outgoing, Result, Sender, Sending, Sign, Tally
-from consumer.web.webhook import ROUTE
+from consumer.core.clock import utc_now
+from consumer.demo.client import Outgoing, Sender, Sending, Sign
+from consumer.demo.results import Result, Tally
+from consumer.http.webhook import ROUTE
 
 _UNANSWERED_LIMIT = 10
 
@@ -154,3 +158,43 @@ def _collect(sending: Sending, tally: Tally, total: int) -> bool:
             for result in sending:
                 count(result)
     return interrupted
+
+
+# Above, programs that read numbers as doubles would see two ids as one.
+_EXACT = 2**53 - 1
+
+
+def with_fresh_id(body: bytes, field: str, new_id: Callable[[], UUID]) -> bytes | None:
+    """The body with a new id in `field` (a key, or a JSON Pointer from `/` on), of the type the old
+    one had, for another type would be a change of the schema.
+
+    Everything else keeps its value; blanks do not matter to JSON and go. None when there is no
+    such id to replace.
+    """
+    try:
+        event = json.loads(body)
+        holder, key = _holder(event, field)
+        old = holder[key]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    if isinstance(old, str):
+        holder[key] = str(new_id())
+    elif isinstance(old, int) and not isinstance(old, bool):
+        holder[key] = new_id().int & _EXACT
+    else:
+        return None
+    try:
+        return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair: only its escape can be sent.
+        return json.dumps(event, separators=(",", ":")).encode()
+
+
+def _holder(event: Any, field: str) -> tuple[Any, Any]:
+    """The object (or array) that holds the id, and its key there; RFC 6901 for pointers."""
+    if not field.startswith("/"):
+        return event, field
+    *path, last = (step.replace("~1", "/").replace("~0", "~") for step in field[1:].split("/"))
+    for step in path:
+        event = event[int(step) if isinstance(event, list) else step]
+    return event, int(last) if isinstance(event, list) else last

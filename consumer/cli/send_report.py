@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.sender import Summary
-from consumer.web.webhook import ROUTE
+from consumer.demo.results import Summary
+from consumer.http.webhook import ROUTE
 
 
 @dataclass(frozen=True, slots=True)

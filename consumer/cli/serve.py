@@ -14,12 +14,12 @@ from typing import Annotated
 import structlog
 import typer
 
-from config import logs, supervision
+from config import environment, logs
 from consumer.cli.context import load_settings
-from consumer.runtime import Service
+from consumer.os_service import watch
+from consumer.os_service.systemd_notify import Systemd
 from consumer.runtime.process import longest_stop, needed
-from consumer.service import manager
-from consumer.service.systemd import Systemd
+from consumer.runtime.service import Service
 
 log = structlog.get_logger(__name__)
 
@@ -49,8 +49,8 @@ def serve(
     )
     logs.configure(settings.log_level, settings.log_format, sys.stderr)
     # Nobody listens unless systemd started this process.
-    systemd = Systemd(supervision.from_process(), longest_stop(settings))
-    manager.run(settings, systemd, _begun, embedded=embedded)
+    systemd = Systemd(environment.from_process(), longest_stop(settings))
+    watch.run(settings, systemd, _begun, embedded=embedded)
     log.info("stopped")
     if jobs_go_on():
         # Everything is answered and durable. Python would wait for these threads, and they wait

@@ -1,4 +1,7 @@
-"""The text of a new settings file, around the secrets it holds."""
+"""The text of a new settings file, around the secrets it holds.
+
+Which settings a service is installed with.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from consumer.errors import SetupError
+from consumer.cli.context import Sources
+from consumer.core.errors import SetupError
+from consumer.os_service import files
 
 SECRET, PREVIOUS = "CXONE_SHARED_SECRET", "CXONE_SHARED_SECRET_PREVIOUS"
 CONFIG = "CXONE_CONFIG"
@@ -93,3 +98,16 @@ def _quoted(value: str) -> str:
     if _PLAIN.fullmatch(value):
         return value
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def settings_to_install(sources: Sources, place: Path) -> tuple[Path | None, str]:
+    """The settings file to start from and its text; `place` is where the service has its own.
+
+    Where there is none, None and a new text with a new secret; so too for the text of a named file
+    that is not there. Raises SetupError for one that cannot be read.
+    """
+    source = sources.env_file or next(
+        (path for path in (place, Path(".env")) if path.is_file()), None
+    )
+    text = files.read(source) if source else None
+    return source, text or settings_text(fresh_secret())

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from config.settings import Settings
+from config.loading import Settings
 from consumer.cli.bodies import read_body
 from consumer.cli.console import print_json
 from consumer.cli.context import load_settings
-from consumer.clock import utc_now
-from consumer.options import shared_secrets, signature_scheme
-from consumer.signature import sign as signed_headers
+from consumer.core.clock import utc_now
+from consumer.ingest.signature import sign as signed_headers
+from consumer.runtime.settings_map import shared_secrets, signature_scheme
 
 SECRET = "CXONE_SHARED_SECRET"  # noqa: S105  (the name of the setting)
 

@@ -12,22 +12,22 @@ import structlog
 import typer
 from pymongo.errors import PyMongoError
 
-from config.person import user_name
-from config.settings import Settings
+from config.environment import user_name
+from config.loading import Settings
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.cli.context import load_settings, masks_beside
-from consumer.cli.reveal import Reveal
-from consumer.clock import utc_now
-from consumer.data_dir import DataDirectory
-from consumer.errors import NoMongo, SetupError, StoreUnavailable
-from consumer.options import redaction
-from consumer.redaction import Redaction
-from consumer.runtime import open_core
-from consumer.spool import Spool, deliveries, directory_in, survey
+from consumer.cli.context import Reveal, load_settings, masks_beside
+from consumer.core.clock import utc_now
+from consumer.core.data_dir import DataDirectory
+from consumer.core.errors import NoMongo, SetupError, StoreUnavailable
+from consumer.mongodb.circuit_breaker import Outage
+from consumer.mongodb.client import AUDIT, EVENTS
+from consumer.monitoring.audit import Audit
+from consumer.privacy.rules import Redaction
+from consumer.runtime.settings_map import redaction
+from consumer.runtime.shared import open_core
 from consumer.spool.records import plain
-from consumer.storage import mongo
-from consumer.storage.audit import Audit
-from consumer.storage.outage import Outage
+from consumer.spool.spool import Spool
+from consumer.spool.survey import deliveries, directory_in, survey
 from jobs.drain_spool import DrainSpool
 
 app = typer.Typer(no_args_is_help=True)
@@ -116,7 +116,7 @@ def _write_down(settings: Settings) -> None:
     who = user_name()
     try:
         with open_core(settings) as core:
-            audit = Audit(core.database[mongo.AUDIT])
+            audit = Audit(core.database[AUDIT])
             audit.record(who, "spool export --reveal", utc_now(), {})
     except (StoreUnavailable, NoMongo):
         log.warning("revealed without audit: MongoDB is away", by=who, what="spool export")
@@ -128,7 +128,7 @@ def drain(ctx: typer.Context, as_json: AsJson = False) -> int:
     it by itself."""
     settings = load_settings(ctx)
     with _owned(settings.cxone_data_dir), open_core(settings) as core:
-        outage = Outage(core.database[mongo.EVENTS], settings.cxone_spool_after)
+        outage = Outage(core.database[EVENTS], settings.cxone_spool_after)
         with suppress(PyMongoError):
             if bar := core.database.look_again():
                 raise bar

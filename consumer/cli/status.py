@@ -1,22 +1,29 @@
-"""`status`: how the service is doing, in all its processes."""
+"""`status`: how the service is doing, in all its processes.
+
+Facts known on this machine while MongoDB says nothing: the process, and its spool.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
+import urllib3
 
-from consumer.cli import status_here
+from config.loading import Settings
 from consumer.cli.console import console, print_json
 from consumer.cli.context import load_settings
-from consumer.cli.status_view import Section, screen, sections
-from consumer.clock import utc_now
-from consumer.errors import StoreUnavailable
-from consumer.options import mongodb_uri
-from consumer.overview import Overview, gather
-from consumer.runtime import open_core
-from consumer.storage.translate import translated
+from consumer.cli.status_view import Section, screen, sections, spool_words
+from consumer.core.clock import utc_now
+from consumer.core.data_dir import owner_of
+from consumer.core.errors import SetupError, StoreUnavailable
+from consumer.mongodb.errors import translated
+from consumer.monitoring.overview import Overview, gather
+from consumer.runtime.settings_map import mongodb_uri
+from consumer.runtime.shared import open_core
+from consumer.spool.survey import directory_in, survey
 
 # Columns and lines where there is no terminal to ask.
 _PAPER = (100, 40)
@@ -43,11 +50,11 @@ def status(
             overview = gather(core.client, core.database, core.registry, core.dead_letters.depths)
             contradictions = core.registry.contradictions()
     except StoreUnavailable as error:
-        found = status_here.here(settings)
+        found = here(settings)
         if as_json:
             print_json({"at": utc_now(), "mongodb": None, "error": str(error), "here": found})
         else:
-            _show(status_here.sections_here(found))
+            _show(sections_here(found))
         raise
     if as_json:
         told = [{"finding": each.finding, "remedy": each.remedy} for each in contradictions]
@@ -89,3 +96,60 @@ def as_plain(overview: Overview) -> dict[str, Any]:
         "subjects": overview.subjects,
         "clocks": overview.clocks,
     }
+
+
+_TIMEOUT = 2.0
+# Of an answer to /readyz; whatever else listens there may say more.
+_MOST_BYTES = 64 * 1024
+
+
+def here(settings: Settings) -> dict[str, Any]:
+    """The owner of the data directory, what its service says at /readyz, and the spool; None for
+    what cannot be known."""
+    return {
+        "data_dir": str(settings.cxone_data_dir.resolve()),
+        "owner": owner_of(settings.cxone_data_dir),
+        "ready": _ready(settings.cxone_listen),
+        "spool": _spool(settings),
+    }
+
+
+def sections_here(found: dict[str, Any]) -> Iterator[Section]:
+    """The same for people."""
+    yield Section("MongoDB does not tell; what this machine knows:")
+    user = found["owner"] or "nobody"
+    yield Section(f"The data directory {found['data_dir']} is used by {user}.")
+    ready = found["ready"]
+    if ready is not None:
+        parts = {name: part for name, part in ready.items() if isinstance(part, dict)}
+        rows = [
+            f"{name}: {'ok' if part.get('ok') else 'not ok'}, {part.get('detail', '')}"
+            for name, part in sorted(parts.items(), key=lambda item: bool(item[1].get("ok")))
+        ]
+        yield Section(f"The service says at /readyz that it is {ready.get('status')}.", rows)
+    yield Section(f"Spool: {spool_words(found['spool']) or 'cannot be read'}")
+
+
+def _spool(settings: Settings) -> dict[str, Any] | None:
+    try:
+        found = survey(directory_in(settings.cxone_data_dir))
+    except SetupError:
+        return None
+    fault = f"{found.damaged} damaged set aside" if found.damaged else None
+    return {"depth": found.depth, "bytes": found.bytes, "oldest": found.oldest, "fault": fault}
+
+
+def _ready(listen: str) -> dict[str, Any] | None:
+    host, _, port = listen.rpartition(":")
+    # A service that listens everywhere answers on loopback too.
+    local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
+    try:
+        with urllib3.PoolManager(timeout=_TIMEOUT, retries=False) as pool:
+            reply = pool.request(
+                "GET", f"http://{local}:{port}/readyz", redirect=False, preload_content=False
+            )
+            told = json.loads(reply.read(_MOST_BYTES))
+            reply.close()
+    except (urllib3.exceptions.HTTPError, ValueError):
+        return None
+    return told if isinstance(told, dict) and "status" in told else None

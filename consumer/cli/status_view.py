@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consumer.cli.console import shown
-from consumer.human import duration
-from consumer.overview import JobState, Overview, Process
-from consumer.printable import safe
+from consumer.core.text import duration, safe
+from consumer.monitoring.overview import JobState, Overview, Process
 
 _WELL = "succeeded"
 # So many of the things that are amiss are told whole.

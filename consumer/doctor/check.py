@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from config.settings import Settings
-from consumer.signature import Secret, SignatureScheme
+from config.loading import Settings
+from consumer.ingest.signature import Secret, SignatureScheme
 
 Status = Literal["ok", "warn", "fail", "skip"]
 

@@ -1,18 +1,23 @@
-"""Find what others set on our collections that could refuse events: indexes, validators, kinds."""
+"""Find what others set on our collections that could refuse events: indexes, validators, kinds.
+
+Say how an index of the user's is made so that it refuses no event for the kind of a value.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from consumer.doctor.check import Check, Patient
-from consumer.doctor.remedies import remedy
-from consumer.storage import mongo, soundness
-from consumer.storage.constraints import can_refuse
-from consumer.storage.indexes import is_ours, missing_indexes
+from consumer.events.constraints import can_refuse
+from consumer.mongodb import collection_faults
+from consumer.mongodb.client import EVENTS, OURS, open_database
+from consumer.mongodb.indexes import is_ours, missing_indexes
 
 NAME = "MongoDB constraints"
 INDEXES = "MongoDB indexes"
@@ -28,8 +33,8 @@ _MAX_SHOWN = 100
 def examine(patient: Patient) -> Iterator[Check]:
     if patient.client is None:
         return
-    db = mongo.open_database(patient.client, patient.settings.mongodb_database)
-    ours = {"name": {"$in": list(mongo.OURS)}}
+    db = open_database(patient.client, patient.settings.mongodb_database)
+    ours = {"name": {"$in": list(OURS)}}
     kinds = {info["name"]: info for info in db.list_collections(filter=ours)}
     faults = [fault for info in kinds.values() for fault in judge_collection(info)]
     for name, info in kinds.items():
@@ -38,7 +43,7 @@ def examine(patient: Patient) -> Iterator[Check]:
     yield from faults[:_MAX_SHOWN]
     if not faults:
         yield Check(NAME, "ok", "no index or validator of others that can refuse events")
-    if mongo.EVENTS in kinds:
+    if EVENTS in kinds:
         yield from _sharding(db)
 
 
@@ -46,7 +51,7 @@ def indexes(patient: Patient) -> Iterator[Check]:
     """Those of ours: there, or what keeps them from being made."""
     if patient.client is None:
         return
-    database = mongo.open_database(patient.client, patient.settings.mongodb_database)
+    database = open_database(patient.client, patient.settings.mongodb_database)
     missing = missing_indexes(database)
     yield from (Check(INDEXES, "fail", finding, why) for finding, why in missing if why)
     waiting = [finding for finding, why in missing if not why]
@@ -61,8 +66,8 @@ def documents(patient: Patient) -> Iterator[Check]:
     """Documents in our collections that we never wrote."""
     if patient.client is None:
         return
-    db = mongo.open_database(patient.client, patient.settings.mongodb_database)
-    found = list(soundness.foreign_documents(db))
+    db = open_database(patient.client, patient.settings.mongodb_database)
+    found = list(collection_faults.foreign_documents(db))
     yield from (Check(DOCUMENTS, "warn", each, _FOREIGN) for each in found)
     if not found:
         yield Check(DOCUMENTS, "ok", "none that others put into our collections")
@@ -71,7 +76,7 @@ def documents(patient: Patient) -> Iterator[Check]:
 def judge_collection(info: Mapping[str, Any]) -> Iterator[Check]:
     """What a row of `listCollections` says against keeping events in it."""
     name, options = info["name"], info.get("options", {})
-    if fault := soundness.kind_fault(info):
+    if fault := collection_faults.kind_fault(info):
         finding, _, advice = fault.rpartition(": ")
         yield Check(NAME, "fail", finding, advice)
     if options.get("validator") and options.get("validationAction", "error") == "error":
@@ -90,7 +95,7 @@ def judge_indexes(collection: str, indexes: Iterable[Mapping[str, Any]]) -> Iter
         if is_ours(collection, index) or not can_refuse(index):
             continue
         unique, name = bool(index.get("unique")), index["name"]
-        if not unique and collection != mongo.EVENTS:
+        if not unique and collection != EVENTS:
             continue
         found = remedy(index)
         advice = f"it refuses {found.refuses}: {found.commands(collection, name)}"
@@ -113,7 +118,7 @@ def _sharding(db: Database[dict[str, Any]]) -> Iterator[Check]:
     if db.client.admin.command("hello").get("msg") != "isdbgrid":
         return
     try:
-        row = db.client["config"]["collections"].find_one({"_id": f"{db.name}.{mongo.EVENTS}"})
+        row = db.client["config"]["collections"].find_one({"_id": f"{db.name}.{EVENTS}"})
     except PyMongoError:
         yield Check("MongoDB shard key", "skip", "not allowed to read it")
         return
@@ -137,3 +142,92 @@ def judge_shard_key(database: str, row: Mapping[str, Any] | None) -> Check:
         f"{{{keys}}}: look-ups by _id ask every shard, and _id is not unique across shards",
         f"the recommended key is {wanted}",
     )
+
+
+Index = Mapping[str, Any]
+
+# What an id or an address is; null and what is absent, of which there are many, are neither.
+_ONE_OF_A_KIND = {"$type": ["string", "number"]}
+# No payload has this key, so no value of one is taken for the name of a language.
+_NO_LANGUAGE = "cxone_consumer_no_language"
+# What createIndex takes again; `sparse` cannot stand beside a filter, which does more.
+_KEPT = (
+    *("unique", "collation", "expireAfterSeconds", "partialFilterExpression"),
+    *("default_language", "language_override", "weights", "min", "max"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """Values that an index refuses, and the indexes to make in its place, which do not refuse them:
+    keys and options of each."""
+
+    refuses: str
+    instead: tuple[tuple[dict[str, Any], dict[str, Any]], ...]
+
+    def is_made(self, index: Index) -> bool:
+        """Whether the index is as it says already."""
+        return self.instead == ((_keys(index), _options(index)),)
+
+    def commands(self, collection: str, name: str) -> str:
+        """Commands to type in mongosh."""
+        made = (
+            ", ".join(json.dumps(each, default=str) for each in pair if each)
+            for pair in self.instead
+        )
+        calls = (f"db.{collection}.createIndex({arguments})" for arguments in made)
+        return "; ".join((f"db.{collection}.dropIndex({json.dumps(name)})", *calls))
+
+
+def remedy(index: Index) -> Remedy:
+    """For an index that can refuse a document, as `listIndexes` has it."""
+    keys, options = _keys(index), _options(index)
+    kinds = set(keys.values())
+    if "text" in kinds:
+        options["language_override"] = _NO_LANGUAGE
+        return Remedy("a language that MongoDB does not know, or null", ((keys, options),))
+    if "hashed" in kinds:
+        plain = {key: 1 if kind == "hashed" else kind for key, kind in keys.items()}
+        return Remedy("arrays", tuple(({key: kind}, {}) for key, kind in plain.items()))
+    found = options.pop("partialFilterExpression", {})
+    for key, kind in keys.items():
+        found = {**found, **_shape(key, kind)}
+    if index.get("unique"):
+        found = {**found, **{key: _one_of_a_kind(found.get(key, {})) for key in keys}}
+    if found and (index.get("unique") or kinds & {"2d", "2dsphere"}):
+        options["partialFilterExpression"] = found
+        what = "a second null" if index.get("unique") else "a value that is no place"
+        return Remedy(what, ((keys, options),))
+    return Remedy("two arrays in one event", tuple(({key: kind}, {}) for key, kind in keys.items()))
+
+
+def _one_of_a_kind(condition: Any) -> Any:
+    if not isinstance(condition, Mapping) or "$type" in condition or "$eq" in condition:
+        return condition
+    return {**condition, **_ONE_OF_A_KIND}
+
+
+def _shape(key: str, kind: Any) -> dict[str, Any]:
+    """Conditions that a value must meet to be a place."""
+    if kind == "2dsphere":
+        return {f"{key}.type": {"$type": "string"}, f"{key}.coordinates": {"$type": "array"}}
+    if kind == "2d":
+        return {f"{key}.0": {"$type": "number"}, f"{key}.1": {"$type": "number"}}
+    return {}
+
+
+def _options(index: Index) -> dict[str, Any]:
+    return {name: index[name] for name in _KEPT if name in index}
+
+
+def _keys(index: Index) -> dict[str, Any]:
+    """The keys as createIndex takes them."""
+    return dict(_pairs(index))
+
+
+def _pairs(index: Index) -> Iterator[tuple[str, Any]]:
+    for key, kind in index["key"].items():
+        if key == "_fts":
+            yield from ((name, "text") for name in index["weights"])
+        elif key != "_ftsx":
+            yield key, int(kind) if isinstance(kind, float) else kind

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import urllib3
 
-from consumer.datadog.proxies import pool_through
 from consumer.doctor.check import Check, Patient
-from consumer.options import datadog_proxy, datadog_url
+from consumer.monitoring.datadog.transport import pool_through
+from consumer.runtime.settings_map import datadog_proxy, datadog_url
 
 NAME = "Datadog"
 

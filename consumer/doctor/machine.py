@@ -11,7 +11,7 @@ from pathlib import Path
 
 import urllib3
 
-from consumer.data_dir import owner_of
+from consumer.core.data_dir import owner_of
 from consumer.doctor.check import Check, Patient
 
 _MIB = 1 << 20

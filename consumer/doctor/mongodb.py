@@ -1,21 +1,29 @@
-"""Examine the way to MongoDB: reachable or why not, new enough, replicated, on the same time."""
+"""Examine the way to MongoDB: reachable or why not, new enough, replicated, on the same time.
+
+Examine the embedded MongoDB, where none of the user's own is set: running, or ready to run.
+
+Judge a version of MongoDB: new enough for what the writes rely on, and still mended.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timezone
+from datetime import date, timezone
 from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
+from consumer.core.errors import SetupError
+from consumer.core.text import safe
 from consumer.doctor.check import MONGODB, Check, Patient
-from consumer.printable import safe
-from consumer.storage import mongo, stored_format
-from consumer.storage.instances import APART, Instances, clocks_apart
-from consumer.storage.soundness import name_in_other_case
+from consumer.mongodb import stored_format
+from consumer.mongodb.client import INSTANCES, open_database
+from consumer.mongodb.collection_faults import name_in_other_case
+from consumer.mongodb.embedded.binary import candidates, locate, version
+from consumer.monitoring.instances import APART, Instances, clocks_apart
 
 _MAX_CLOCK_SECONDS = 5.0
 # The driver appends its settings to each error: they name timeouts where there was none.
@@ -147,8 +155,8 @@ def clock(patient: Patient) -> Iterator[Check]:
 
 def clocks(patient: Patient) -> Iterator[Check]:
     """Whether the clocks of the processes that run agree: events are counted by the hour."""
-    db = mongo.open_database(_client(patient), patient.settings.mongodb_database)
-    apart = clocks_apart(Instances(db[mongo.INSTANCES]).all())
+    db = open_database(_client(patient), patient.settings.mongodb_database)
+    apart = clocks_apart(Instances(db[INSTANCES]).all())
     for sentence in apart:
         advice = "set both clocks by NTP: until then what it stores is counted late"
         yield Check("clocks", "warn", safe(sentence), advice)
@@ -161,7 +169,7 @@ def database(patient: Patient) -> Iterator[Check]:
     it should be. The path of a URI is where to log in, too, so that it may well differ."""
     client, ours = _client(patient), patient.settings.mongodb_database
     name = "MongoDB database"
-    if other := name_in_other_case(mongo.open_database(client, ours)):
+    if other := name_in_other_case(open_database(client, ours)):
         finding = f'there is a database "{other}", and MongoDB takes no "{ours}" beside it'
         yield Check(name, "fail", safe(finding), safe(f"set MONGODB_DATABASE={other}"))
     with suppress(ConfigurationError):
@@ -176,7 +184,7 @@ def database(patient: Patient) -> Iterator[Check]:
 
 def stored(patient: Patient) -> Iterator[Check]:
     """The format in which the database is written: no newer one than this program knows."""
-    db = mongo.open_database(_client(patient), patient.settings.mongodb_database)
+    db = open_database(_client(patient), patient.settings.mongodb_database)
     refusal = stored_format.too_new(db)
     if refusal is not None:
         yield Check("stored format", "fail", str(refusal), "until then deliveries are spooled")
@@ -198,3 +206,81 @@ def _addresses(client: MongoClient[dict[str, Any]]) -> str:
         f"{host}:{port}" for host, port in client.topology_description.server_descriptions()
     )
     return ", ".join(found[:5]) + (" …" if len(found) > 5 else "")
+
+
+EMBEDDED = "embedded MongoDB"
+_OWN_URI = "for a MongoDB of your own set MONGODB_URI"
+
+
+def embedded(patient: Patient) -> Iterator[Check]:
+    """Nothing where MONGODB_URI is set."""
+    if patient.settings.mongodb_uri is not None:
+        return
+    if patient.client is not None:
+        yield Check(
+            EMBEDDED, "ok", "MONGODB_URI is not set; the embedded MongoDB is running", _OWN_URI
+        )
+        return
+    try:
+        binary = locate(candidates())
+    except SetupError as error:
+        yield Check(EMBEDDED, "fail", "MONGODB_URI is not set and there is no mongod", str(error))
+    else:
+        finding = f"MONGODB_URI is not set; `serve --embedded` needs none and runs {binary}"
+        yield Check(EMBEDDED, "ok", finding, _OWN_URI)
+        today = patient.clock().date()
+        old = judge(f"{EMBEDDED} version", version(binary), today, embedded=True)
+        if old is not None and old.status != "ok":
+            yield old
+
+
+VERSION = "MongoDB version"
+_OLDEST = (5, 0)
+# The last day of each release: https://www.mongodb.com/legal/support-policy/lifecycles, as of May
+# 2026. What is not named is newer than this table, and nothing is said of it.
+ENDS = {
+    (5, 0): date(2024, 10, 31),
+    (5, 2): date(2022, 3, 23),
+    (5, 3): date(2022, 7, 19),
+    (6, 0): date(2025, 7, 31),
+    (6, 1): date(2023, 2, 9),
+    (6, 2): date(2023, 4, 24),
+    (6, 3): date(2023, 8, 31),
+    (7, 0): date(2027, 8, 31),
+    (7, 1): date(2024, 1, 23),
+    (7, 2): date(2024, 3, 27),
+    (7, 3): date(2024, 10, 2),
+    (8, 0): date(2029, 10, 31),
+    (8, 1): date(2025, 9, 30),
+    (8, 2): date(2026, 7, 31),
+}
+_UPGRADE = "upgrade, release by release, to one that MongoDB still mends: 8.0 until October 2029"
+# Ours comes from a wheel that nobody renews.
+_OWN = (
+    "for more than trying out set MONGODB_URI to a MongoDB that is still mended, or put a newer"
+    " `mongod` on PATH: it comes first"
+)
+
+
+def supported(patient: Patient) -> Iterator[Check]:
+    """The version of the server that answers."""
+    assert patient.client is not None  # noqa: S101 - its row needs MongoDB
+    text = str(patient.client.server_info()["version"])
+    embedded = patient.settings.mongodb_uri is None
+    if (check := judge(VERSION, text, patient.clock().date(), embedded=embedded)) is not None:
+        yield check
+
+
+def judge(name: str, text: str, today: date, *, embedded: bool) -> Check | None:
+    """Judge a version like `6.0.5` on a day; None for a text that is none."""
+    found = re.match(r"(\d+)\.(\d+)", text)
+    if found is None:
+        return None
+    release = (int(found[1]), int(found[2]))
+    if release < _OLDEST:
+        return Check(name, "fail", text, "upgrade to MongoDB 5.0 or newer")
+    end = ENDS.get(release)
+    if end is None or today <= end:
+        return Check(name, "ok", text)
+    ended = f"{text}: past its end of life ({end:%d %B %Y}), no fault of it is mended any more"
+    return Check(name, "warn", ended, _OWN if embedded else _UPGRADE)

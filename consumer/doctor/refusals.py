@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from consumer.core.errors import SignatureInvalid, SignatureMissing
+from consumer.dead_letters.refusal_notes import RefusalNotes
+from consumer.dead_letters.store import OPEN
 from consumer.doctor.check import Check, Patient
-from consumer.errors import SignatureInvalid, SignatureMissing
-from consumer.storage import mongo
-from consumer.storage.dead_letters import OPEN
-from consumer.storage.refusal_notes import RefusalNotes
+from consumer.mongodb.client import DEAD_LETTERS, REFUSALS, open_database
 
 NAME = "refused deliveries"
 _MAX_DIAGNOSES = 5
@@ -28,7 +28,7 @@ def examine(patient: Patient) -> Iterator[Check]:
     """One check for each diagnosis that the detective recorded, the commonest first."""
     if patient.client is None:
         return
-    db = mongo.open_database(patient.client, patient.settings.mongodb_database)
+    db = open_database(patient.client, patient.settings.mongodb_database)
     since = patient.clock() - timedelta(hours=24)
     reasons = [SignatureMissing.reason, SignatureInvalid.reason]
     pipeline: list[Mapping[str, Any]] = [
@@ -48,11 +48,11 @@ def examine(patient: Patient) -> Iterator[Check]:
         },
         {"$sort": {"seen": -1, "_id": 1}},
     ]
-    rows = list(db[mongo.DEAD_LETTERS].aggregate(pipeline))
+    rows = list(db[DEAD_LETTERS].aggregate(pipeline))
     yield from (judge(row) for row in rows[:_MAX_DIAGNOSES])
     if not rows:
         yield Check(NAME, "ok", "none for its signature in the last 24 h")
-    yield from judge_dropped(RefusalNotes(db[mongo.REFUSALS]).dropped(since))
+    yield from judge_dropped(RefusalNotes(db[REFUSALS]).dropped(since))
 
 
 def judge_dropped(dropped: Mapping[str, int]) -> Iterator[Check]:

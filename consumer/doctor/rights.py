@@ -12,8 +12,8 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
 from consumer.doctor.check import RIGHTS, Check, Patient
-from consumer.storage import mongo
-from consumer.storage.translate import refusal
+from consumer.mongodb.client import OURS, open_database
+from consumer.mongodb.errors import refusal
 
 # Ours alone, made and dropped here, so that no event is touched.
 PROBE = "doctor_probe"
@@ -25,7 +25,7 @@ _SLOW_SECONDS = 0.5
 def examine(patient: Patient) -> Iterator[Check]:
     if patient.client is None:
         return
-    db = mongo.open_database(patient.client, patient.settings.mongodb_database)
+    db = open_database(patient.client, patient.settings.mongodb_database)
     missing = missing_rights(_privileges(db), db.name)
     yield _listed(db.name, missing)
     yield _durable_write(db, patient.timeout, missing)
@@ -42,7 +42,7 @@ def missing_rights(
     if privileges is None:
         return None
     missing = {}
-    for name in mongo.OURS:
+    for name in OURS:
         granted = {
             action
             for privilege in privileges

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from consumer.core.text import safe
 from consumer.doctor.check import Check, Patient
-from consumer.options import schema_policy
-from consumer.printable import safe
-from consumer.storage import mongo
-from consumer.storage.document_stamps import DocumentStamps
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.mongodb.client import EVENTS, SCHEMA_VERSIONS, open_database
+from consumer.runtime.settings_map import schema_policy
+from consumer.schemas.registry.document_stamps import DocumentStamps
+from consumer.schemas.registry.registry import SchemaRegistry
 
 NAME = "schema versions"
 PINS = "schema pins"
@@ -40,6 +40,6 @@ def pinned(patient: Patient) -> Iterator[Check]:
 def _registry(patient: Patient) -> Iterator[SchemaRegistry]:
     """The schemas as the settings would have them; none without `MONGODB_URI`."""
     if patient.client is not None:
-        db = mongo.open_database(patient.client, patient.settings.mongodb_database)
-        policy, stamps = schema_policy(patient.settings), DocumentStamps(db[mongo.EVENTS])
-        yield SchemaRegistry(db[mongo.SCHEMA_VERSIONS], policy, stamps=stamps)
+        db = open_database(patient.client, patient.settings.mongodb_database)
+        policy, stamps = schema_policy(patient.settings), DocumentStamps(db[EVENTS])
+        yield SchemaRegistry(db[SCHEMA_VERSIONS], policy, stamps=stamps)

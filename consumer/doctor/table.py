@@ -5,26 +5,23 @@ from __future__ import annotations
 from consumer.doctor import (
     constraints,
     datadog,
-    embedded,
-    lifetimes,
     machine,
     mongodb,
+    public_url,
     refusals,
     rights,
     schemas,
-    secret,
-    secret_use,
-    way,
+    secrets,
 )
 from consumer.doctor.check import MONGODB, RIGHTS, Row
 
 ROWS = (
-    Row(secret.NAME, secret.examine),
+    Row(secrets.NAME, secrets.examine),
     Row("data directory", machine.data_directory),
     Row("listen address", machine.listening),
-    Row(embedded.EMBEDDED, embedded.embedded),
+    Row(mongodb.EMBEDDED, mongodb.embedded),
     Row(MONGODB, mongodb.reachable, needs_mongodb=True),
-    Row(lifetimes.VERSION, lifetimes.supported, needs_mongodb=True),
+    Row(mongodb.VERSION, mongodb.supported, needs_mongodb=True),
     Row("MongoDB topology", mongodb.topology, needs_mongodb=True),
     Row("MongoDB clock", mongodb.clock, needs_mongodb=True),
     Row("clocks", mongodb.clocks, needs_mongodb=True),
@@ -36,8 +33,8 @@ ROWS = (
     Row(schemas.PINS, schemas.pinned, needs_mongodb=True),
     Row(constraints.INDEXES, constraints.indexes, needs_mongodb=True),
     Row(constraints.DOCUMENTS, constraints.documents, needs_mongodb=True),
-    Row(secret_use.IN_USE, secret_use.in_use, needs_mongodb=True),
+    Row(secrets.IN_USE, secrets.in_use, needs_mongodb=True),
     Row(refusals.NAME, refusals.examine, needs_mongodb=True),
     Row(datadog.NAME, datadog.examine),
-    Row(way.NAME, way.examine),
+    Row(public_url.NAME, public_url.examine),
 )

@@ -9,31 +9,29 @@ from typing import Any
 
 import falcon
 
-from config.settings import Settings
-from consumer.approval import Approval
-from consumer.clock import utc_now
-from consumer.held import HeldEvents
-from consumer.letters.diagnosis import Inspector
-from consumer.options import event_fields, redaction, schema_policy, shared_secrets
-from consumer.overview import gather
-from consumer.parsing import EventParser
-from consumer.runtime.core import Core
-from consumer.storage import mongo
-from consumer.storage.adoption_history import AdoptionHistory
-from consumer.storage.audit import Audit
-from consumer.storage.ended_sessions import EndedSessions
-from consumer.storage.event_keys import COLLECTION_SUBJECT
-from consumer.storage.event_search import EventSearch
-from consumer.storage.held_letters import HeldLetters
-from consumer.storage.ingest_history import IngestHistory
-from consumer.storage.job_runs import JobRuns
-from consumer.storage.letter_search import LetterSearch
-from consumer.storage.recent_events import RecentEvents
-from consumer.web.console.mount import Access, mount
-from consumer.web.console.parts import Parts
-from consumer.web.console.recent import Recent
-from consumer.web.console.traffic import TrafficBoard
-from consumer.web.health import Probe
+from config.loading import Settings
+from consumer.adoption.history import AdoptionHistory
+from consumer.console.cached import Recent
+from consumer.console.context import Parts
+from consumer.console.routes import Access, mount
+from consumer.console.traffic import TrafficBoard
+from consumer.core.clock import utc_now
+from consumer.dead_letters.approval import Approval, HeldEvents
+from consumer.dead_letters.diagnosis import Inspector
+from consumer.dead_letters.search import HeldLetters, LetterSearch
+from consumer.events.keys import COLLECTION_SUBJECT
+from consumer.events.recent import RecentEvents
+from consumer.events.search import EventSearch
+from consumer.http.health import Probe
+from consumer.ingest.parsing import EventParser
+from consumer.mongodb.client import AUDIT, DEAD_LETTERS, ENDED_SESSIONS, EVENTS, JOB_RUNS
+from consumer.mongodb.ended_sessions import EndedSessions
+from consumer.monitoring.audit import Audit
+from consumer.monitoring.ingest_history import IngestHistory
+from consumer.monitoring.job_runs import JobRuns
+from consumer.monitoring.overview import gather
+from consumer.runtime.settings_map import event_fields, redaction, schema_policy, shared_secrets
+from consumer.runtime.shared import Core
 
 # Seconds for which what screens read of the whole fleet is good enough, and its document counts.
 _FRESH = 2.0
@@ -66,7 +64,7 @@ def add_console(
     database = core.database
     one_subject = COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None
     parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
-    held = HeldEvents(HeldLetters(database[mongo.DEAD_LETTERS]), parser, one_subject)
+    held = HeldEvents(HeldLetters(database[DEAD_LETTERS]), parser, one_subject)
     adoption = AdoptionHistory(database, _UNCOUNTED)
     parts = Parts(
         settings=settings,
@@ -78,10 +76,10 @@ def add_console(
         approval=Approval(core.registry, held, core.replay),
         held=held,
         adoption=adoption,
-        recent_events=RecentEvents(database[mongo.EVENTS]),
-        events=EventSearch(database[mongo.EVENTS]),
+        recent_events=RecentEvents(database[EVENTS]),
+        events=EventSearch(database[EVENTS]),
         redaction=redaction(settings),
-        letters=LetterSearch(database[mongo.DEAD_LETTERS]),
+        letters=LetterSearch(database[DEAD_LETTERS]),
         dead_letters=core.dead_letters,
         replay=core.replay,
         inspector=Inspector(parser, core.registry, one_subject),
@@ -91,9 +89,9 @@ def add_console(
         summaries=Recent(core.registry.summaries, _FRESH),
         documents=Recent(adoption.documents, _COUNTED),
         traffic=TrafficBoard(IngestHistory(database)),
-        job_runs=JobRuns(database[mongo.JOB_RUNS]),
-        audit=Audit(database[mongo.AUDIT]),
-        ended_sessions=EndedSessions(database[mongo.ENDED_SESSIONS]),
+        job_runs=JobRuns(database[JOB_RUNS]),
+        audit=Audit(database[AUDIT]),
+        ended_sessions=EndedSessions(database[ENDED_SESSIONS]),
     )
     mount(app, parts, access)
     sys.setswitchinterval(_SWITCH)

@@ -10,11 +10,12 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
-from config.settings import Settings
+from config.loading import Settings
 from config.subjects import SubjectRules
-from consumer.options import redaction
-from consumer.redaction import Paths, Redaction
-from consumer.storage.instances import SILENT_AFTER
+from consumer.monitoring.instances import SILENT_AFTER
+from consumer.privacy.paths import Paths
+from consumer.privacy.rules import Redaction
+from consumer.runtime.settings_map import redaction
 
 Document = dict[str, Any]
 

@@ -1,16 +1,53 @@
-"""Wire the periodic jobs: what runs how often, and once in the fleet or in each process."""
+"""Wire the periodic jobs: what runs how often, and once in the fleet or in each process.
+
+What one process does again and again beside its deliveries: begun together, ended together.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-from config.settings import Settings
-from consumer.clock import utc_now
-from consumer.datadog.outlet import outlet
-from consumer.options import (
+import pymongo
+
+from config.loading import Settings
+from consumer.adoption.rollup import ledger
+from consumer.adoption.state import RecountMark
+from consumer.core.clock import utc_now
+from consumer.core.errors import StoreUnavailable
+from consumer.dead_letters.conditions import Conditions
+from consumer.dead_letters.refusal_notes import RefusalNotes
+from consumer.dead_letters.requeue import Wakes
+from consumer.mongodb.client import (
+    ADOPTION_COUNTS,
+    ADOPTION_STATE,
+    ADOPTION_TOTALS,
+    DEAD_LETTERS,
+    EVENTS,
+    INSTANCES,
+    JOB_RUNS,
+    LEASES,
+    REFUSALS,
+    REPORTS,
+    RETRY_CONDITIONS,
+    SCHEMA_VERSIONS,
+    SECRET_USE,
+    OurDatabase,
+)
+from consumer.mongodb.leases import Leases
+from consumer.monitoring.datadog.announcements import Announcements
+from consumer.monitoring.datadog.sink import Outlet, outlet
+from consumer.monitoring.ingest_history import IngestHistory
+from consumer.monitoring.instances import BEAT_EVERY, Instances, this_process
+from consumer.monitoring.job_runs import JobRuns
+from consumer.monitoring.secret_use import SecretUse
+from consumer.runtime.fleet import facts
+from consumer.runtime.settings_map import (
     datadog_account,
     dead_letter_retention,
     redaction,
@@ -18,41 +55,26 @@ from consumer.options import (
     retry_basis,
     shared_secrets,
 )
-from consumer.runtime.core import Core
-from consumer.runtime.fleet import facts
-from consumer.runtime.periodic import Periodic
-from consumer.spool import Spool
-from consumer.storage import mongo
-from consumer.storage.announcements import Announcements
-from consumer.storage.backfill_store import BackfillStore
-from consumer.storage.conditions import Conditions
-from consumer.storage.ingest_history import IngestHistory
-from consumer.storage.instances import BEAT_EVERY, Instances, this_process
-from consumer.storage.job_runs import JobRuns
-from consumer.storage.leases import Leases
-from consumer.storage.migration_failures import MigrationFailures
-from consumer.storage.recount_mark import RecountMark
-from consumer.storage.refusal_notes import RefusalNotes
-from consumer.storage.secret_use import SecretUse
-from consumer.storage.wakes import Wakes
+from consumer.runtime.shared import Core
+from consumer.spool.spool import Spool
 from jobs.adoption import Adoption
-from jobs.adoption_rollup import ledger
 from jobs.announce_versions import AnnounceVersions
-from jobs.backfill import Backfill, BackfillRules
-from jobs.backfill_pace import PaceRules
-from jobs.backfill_pass import Parts as BackfillParts
+from jobs.backfill.failures import MigrationFailures
+from jobs.backfill.job import Backfill, BackfillRules
+from jobs.backfill.pace import PaceRules
+from jobs.backfill.run import Parts as BackfillParts
+from jobs.backfill.store import BackfillStore
 from jobs.drain_spool import DrainSpool
 from jobs.heartbeat import Heartbeat
-from jobs.job import Job
 from jobs.note_refusals import EVERY as NOTE_REFUSALS_EVERY
 from jobs.note_refusals import NoteRefusals
 from jobs.note_secrets import EVERY as NOTE_EVERY
 from jobs.note_secrets import NoteSecrets
 from jobs.record_history import LOOK_EVERY, RecordHistory
 from jobs.report_datadog import ReportDatadog
-from jobs.run import JobFunction, JobRun
-from jobs.runner import Runner
-from jobs.scheduler import Scheduler
+from jobs.scheduling.job import Job, JobFunction, JobRun
+from jobs.scheduling.runner import Runner
+from jobs.scheduling.scheduler import Scheduler
 from jobs.sweep_dead_letters import SweepDeadLetters
 
 # Seconds between looks for schema versions that other processes registered, so that few documents
@@ -85,7 +107,7 @@ def periodic(
     )
     announce = AnnounceVersions(
         newest=core.registry.subjects,
-        announcements=Announcements(database[mongo.REPORTS], database[mongo.SCHEMA_VERSIONS]),
+        announcements=Announcements(database[REPORTS], database[SCHEMA_VERSIONS]),
         outlet=way_out,
         common=fleet,
         masks=redaction(settings),
@@ -102,7 +124,7 @@ def periodic(
     sweep = SweepDeadLetters(
         replay=core.replay,
         dead_letters=core.dead_letters,
-        wakes=Wakes(database[mongo.DEAD_LETTERS]),
+        wakes=Wakes(database[DEAD_LETTERS]),
         conditions=Conditions(database, core.registry, retry_basis(settings)),
         metrics=metrics,
         clock=clock,
@@ -110,10 +132,8 @@ def periodic(
     backfill = Backfill(
         core.registry,
         BackfillParts(
-            store=BackfillStore(database[mongo.EVENTS]),
-            failures=MigrationFailures(
-                database[mongo.DEAD_LETTERS], dead_letter_retention(settings)
-            ),
+            store=BackfillStore(database[EVENTS]),
+            failures=MigrationFailures(database[DEAD_LETTERS], dead_letter_retention(settings)),
             clock=clock,
         ),
         metrics,
@@ -122,7 +142,7 @@ def periodic(
     set_up = facts(settings)
     instance = this_process(version("cxone-consumer"), settings.dd_hostname)
     heartbeat = Heartbeat(
-        Instances(database[mongo.INSTANCES]),
+        Instances(database[INSTANCES]),
         instance,
         lambda: {"spool": _spool_facts(spool), **set_up},
         RecountMark(database).put_late,
@@ -136,8 +156,8 @@ def periodic(
         clock=clock,
         ahead=lambda: heartbeat.ahead,
     )
-    secrets = NoteSecrets(shared_secrets(settings), metrics, SecretUse(database[mongo.SECRET_USE]))
-    refusals = NoteRefusals(core.peers, RefusalNotes(database[mongo.REFUSALS]), metrics, clock)
+    secrets = NoteSecrets(shared_secrets(settings), metrics, SecretUse(database[SECRET_USE]))
+    refusals = NoteRefusals(core.peers, RefusalNotes(database[REFUSALS]), metrics, clock)
     history = RecordHistory(metrics, IngestHistory(database), instance.id, clock)
     jobs = (
         Job("prepare_store", _PREPARE_EVERY, prepare),
@@ -151,7 +171,7 @@ def periodic(
         Job(
             "announce_versions",
             settings.cxone_report_interval,
-            _telling(database, announce, mongo.REPORTS),
+            _telling(database, announce, REPORTS),
             exclusive=True,
         ),
         Job(
@@ -160,7 +180,7 @@ def periodic(
             _telling(
                 database,
                 adoption,
-                *(mongo.ADOPTION_COUNTS, mongo.ADOPTION_TOTALS, mongo.ADOPTION_STATE),
+                *(ADOPTION_COUNTS, ADOPTION_TOTALS, ADOPTION_STATE),
             ),
             exclusive=True,
         ),
@@ -168,7 +188,7 @@ def periodic(
         Job(
             "sweep_dead_letters",
             settings.cxone_sweep_interval,
-            _telling(database, sweep, mongo.RETRY_CONDITIONS),
+            _telling(database, sweep, RETRY_CONDITIONS),
             exclusive=True,
         ),
     )
@@ -179,8 +199,8 @@ def periodic(
 
     runner = Runner(
         instance.id,
-        leases=Leases(database[mongo.LEASES], instance.id, settings.cxone_lease_time),
-        runs=JobRuns(database[mongo.JOB_RUNS]),
+        leases=Leases(database[LEASES], instance.id, settings.cxone_lease_time),
+        runs=JobRuns(database[JOB_RUNS]),
         metrics=metrics,
         away=told,
     )
@@ -193,7 +213,7 @@ def periodic(
     )
 
 
-def _telling(database: mongo.OurDatabase, job: JobFunction, *collections: str) -> JobFunction:
+def _telling(database: OurDatabase, job: JobFunction, *collections: str) -> JobFunction:
     """The job, whose result also says what is wrong with its collections."""
 
     def told(run: JobRun) -> dict[str, Any]:
@@ -221,3 +241,45 @@ def _spool_facts(spool: Spool) -> dict[str, Any]:
         "oldest": spool.oldest(),
         "fault": spool.fault,
     }
+
+
+# Seconds for the last report and for the last words to MongoDB, when the process stops.
+_LAST_REPORT = 2.0
+_LAST_WORDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """The scheduler with its jobs, the drain's own, and what is done once more at the end.
+
+    The drain runs every second and while MongoDB is away: a record of its runs in MongoDB would
+    cost more than it tells, and wait just then. So it has a scheduler without records.
+    """
+
+    scheduler: Scheduler
+    drain: Scheduler
+    heartbeat: Heartbeat
+    secrets: NoteSecrets
+    refusals: NoteRefusals
+    history: RecordHistory
+    report: ReportDatadog
+    outlet: Outlet
+
+    def start(self) -> None:
+        self.drain.start()
+        self.scheduler.start()
+
+    def stop(self, patience: float) -> None:
+        """End the runs under way within `patience` seconds, report and record once more, and leave
+        the list of processes."""
+        # Both at once: where MongoDB does not answer, each takes all its time.
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda each: each.stop(patience), (self.scheduler, self.drain)))
+        self.report.finish(_LAST_REPORT)
+        self.outlet.close()
+        # Without MongoDB the list forgets this process by itself.
+        with contextlib.suppress(StoreUnavailable), pymongo.timeout(_LAST_WORDS):
+            self.history()
+            self.secrets()
+            self.refusals()
+            self.heartbeat.finish()

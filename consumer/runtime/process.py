@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from config.settings import Settings
-from consumer.data_dir import DataDirectory
-from consumer.options import mongodb_uri
+from config.loading import Settings
+from consumer.core.data_dir import DataDirectory
+from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 from consumer.runtime.service import Service
-from consumer.storage.embedded import EmbeddedMongo
+from consumer.runtime.settings_map import mongodb_uri
 
 # Seconds beside the drain: the jobs, the last report, the refused deliveries that wait, the
 # embedded MongoDB, and room for a slow disk.

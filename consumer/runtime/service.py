@@ -10,27 +10,34 @@ import pymongo
 import structlog
 from pymongo.errors import PyMongoError
 
-from config.settings import Settings
-from consumer.clock import utc_now
-from consumer.errors import SetupError, StoreUnavailable
-from consumer.options import retention, server_options, shared_secrets, signature_scheme
-from consumer.printable import safe
-from consumer.runtime.collector import calm_collector
-from consumer.runtime.core import build_core
+from config.loading import Settings
+from consumer.core.clock import utc_now
+from consumer.core.errors import SetupError, StoreUnavailable
+from consumer.core.text import safe
+from consumer.http import app as web_app
+from consumer.http.client_address import Clients
+from consumer.http.health import Condition, Probe
+from consumer.http.server.server import Server
+from consumer.http.webhook import ROUTE, Webhook
+from consumer.ingest.signature import SHORT
+from consumer.mongodb import stored_format
+from consumer.mongodb.client import INSTANCES, is_looked_up
+from consumer.mongodb.health import Reachability
+from consumer.mongodb.indexes import create_indexes
+from consumer.mongodb.retention import apply_retention
 from consumer.runtime.jobs import periodic
+from consumer.runtime.memory import calm_collector
+from consumer.runtime.settings_map import (
+    retention,
+    server_options,
+    shared_secrets,
+    signature_scheme,
+)
+from consumer.runtime.shared import build_core
 from consumer.runtime.vitals import Vitals
-from consumer.server.server import Server
-from consumer.signature import SHORT
-from consumer.spool import Spool, directory_in
-from consumer.storage import mongo, stored_format
-from consumer.storage.health import Reachability
-from consumer.storage.indexes import create_indexes
-from consumer.storage.retention import apply_retention
-from consumer.web import app as web_app
-from consumer.web.clients import Clients
-from consumer.web.health import Condition, Probe
-from consumer.web.webhook import ROUTE, Webhook
-from jobs.run import JobRun
+from consumer.spool.spool import Spool
+from consumer.spool.survey import directory_in
+from jobs.scheduling.job import JobRun
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +61,8 @@ class Service:
         self._retention = retention(settings)
         self._spool = Spool(directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes)
         self.core = build_core(settings, uri, spool=self._spool)
-        self._reachability = Reachability(self.core.database[mongo.INSTANCES])
-        self._looked_up = mongo.is_looked_up(uri)
+        self._reachability = Reachability(self.core.database[INSTANCES])
+        self._looked_up = is_looked_up(uri)
         self._prepared = False
         self._short = [each.name for each in shared_secrets(settings) if len(each.key) < SHORT]
         self._missing: list[str] = []
@@ -219,7 +226,7 @@ class Service:
     def _mongodb(self) -> Condition:
         reach, faults = self._reachability.check(), self._faults()
         # It is asked by a write to `instances`, which may be what is wrong.
-        if faults and (reach.ok or mongo.INSTANCES in self.core.database.standing.faults):
+        if faults and (reach.ok or INSTANCES in self.core.database.standing.faults):
             keeps = self.core.database.bar is None and not self.core.outage.known
             return Condition(False, "; ".join(faults), keeps)
         if reach.ok and self.core.outage.known:

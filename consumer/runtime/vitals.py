@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from consumer.web.health import Probe, kept
+from consumer.http.health import Probe, kept
 
 # Each part gives a sign of life every two seconds.
 _SILENCE = 10.0

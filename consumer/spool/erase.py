@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from consumer.errors import SetupError
-from consumer.events import Delivery
+from consumer.core.delivery import Delivery
+from consumer.core.errors import SetupError
 from consumer.spool.files import Files
 from consumer.spool.frames import Frame, frame
-from consumer.spool.quarantine import DIRECTORY, set_aside
+from consumer.spool.reader import DIRECTORY, set_aside
 from consumer.spool.records import UnknownRecord, decode
 from consumer.spool.segments import Segment, cursor_path, new_segment, parts, segments
 

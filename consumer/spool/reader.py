@@ -1,19 +1,22 @@
-"""Take deliveries out of a spool, oldest first; what is damaged is set aside on the way."""
+"""Take deliveries out of a spool, oldest first; what is damaged is set aside on the way.
+
+Set damaged bytes of a spool aside, so that a person can look at what is left of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
-from consumer.errors import StoreUnavailable
-from consumer.events import Delivery
-from consumer.spool.chain import Chain
+from consumer.core.delivery import Delivery
+from consumer.core.errors import StoreUnavailable
+from consumer.spool.files import Files
 from consumer.spool.frames import Frame, Gap
-from consumer.spool.quarantine import set_aside
 from consumer.spool.records import UnknownRecord, decode
-from consumer.spool.segments import Segment, cursor_path, parts, save_cursor
+from consumer.spool.segments import Chain, Segment, cursor_path, parts, save_cursor
 
 log = structlog.get_logger(__name__)
 
@@ -133,3 +136,33 @@ class Reader:
                 return False
             self._chain.remove(segment)
             return True
+
+
+DIRECTORY = "damaged"
+# Damage that claims to be larger is cut: it must not fill the disk beside the bounded spool.
+_MAX_BYTES = 8 * 1024 * 1024
+
+
+def set_aside(files: Files, segment: Path, offset: int, end: int) -> Path:
+    """Durably copy the bytes from `offset` to `end` of a segment; where they are now."""
+    directory = segment.parent / DIRECTORY
+    files.make_directory(directory)
+    kept = directory / f"{segment.stem}-{offset}.bin"
+    # Of an earlier attempt that a crash cut off.
+    files.remove(kept)
+    appender = files.create(kept)
+    try:
+        appender.write(files.read(segment, offset, min(end - offset, _MAX_BYTES)))
+        appender.sync()
+    finally:
+        appender.close()
+    files.sync_directory(directory)
+    return kept
+
+
+def set_aside_count(files: Files, spool: Path) -> int:
+    """How many damaged records lie aside."""
+    try:
+        return len(files.names(spool / DIRECTORY))
+    except FileNotFoundError:
+        return 0

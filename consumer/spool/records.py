@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from consumer.events import Delivery, Headers, Verdict
+from consumer.core.delivery import Delivery, Headers, Verdict
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)

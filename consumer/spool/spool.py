@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from consumer.events import Delivery
-from consumer.spool.chain import Chain
+from consumer.core.delivery import Delivery
 from consumer.spool.files import Files
 from consumer.spool.reader import Entry, Reader
+from consumer.spool.segments import Chain
 from consumer.spool.writer import PATIENCE, Writer
 
 # Space is freed by whole segments.

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from consumer.errors import SetupError
-from consumer.events import Delivery
+from consumer.core.delivery import Delivery
+from consumer.core.errors import SetupError
 from consumer.spool.files import Files
 from consumer.spool.frames import Frame
-from consumer.spool.quarantine import set_aside_count
+from consumer.spool.reader import set_aside_count
 from consumer.spool.records import UnknownRecord, decode
 from consumer.spool.segments import Segment, oldest, parts, segments
 

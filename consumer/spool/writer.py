@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from consumer.errors import StoreUnavailable
-from consumer.events import Delivery
-from consumer.group_commit import GroupCommit
-from consumer.spool.chain import Chain
+from consumer.core.delivery import Delivery
+from consumer.core.errors import StoreUnavailable
+from consumer.core.group_commit import GroupCommit
+from consumer.spool.disk_thread import Hand
 from consumer.spool.files import Appender
 from consumer.spool.frames import HEADER_BYTES, MAX_PAYLOAD, frame
-from consumer.spool.hand import Hand
 from consumer.spool.records import encode, micros
-from consumer.spool.segments import Segment, new_segment
+from consumer.spool.segments import Chain, Segment, new_segment
 
 log = structlog.get_logger(__name__)
 

@@ -17,10 +17,10 @@ from typing import Any
 
 from pymongo.write_concern import WriteConcern
 
-from consumer.storage import mongo
-from consumer.storage.embedded import EmbeddedMongo
-from consumer.storage.indexes import create_indexes
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.mongodb.client import connect, open_database
+from consumer.mongodb.embedded.supervisor import EmbeddedMongo
+from consumer.mongodb.indexes import create_indexes
+from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.adoption import Adoption
 from tests.adoption import NOW, Db, Run, documents, job, registered, spread
 
@@ -39,10 +39,10 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cxone-bench-") as directory:
         server = EmbeddedMongo(Path(directory)).start()
-        client = mongo.connect(server.uri, timeout=60)
+        client = connect(server.uri, timeout=60)
         try:
             sides = {
-                count: Side(mongo.open_database(client, f"bench_{count}"), count)
+                count: Side(open_database(client, f"bench_{count}"), count)
                 for count in (given.few, given.many)
             }
             for round_ in range(given.rounds):

@@ -16,17 +16,17 @@ from typing import Any
 
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.metrics import Metrics
-from consumer.storage import mongo
-from consumer.storage.backfill_store import BackfillStore
-from consumer.storage.documents import encode
-from consumer.storage.indexes import create_indexes
-from consumer.storage.migration_failures import MigrationFailures
-from consumer.storage.schema_registry import SchemaRegistry
-from jobs.backfill import Backfill, BackfillRules
-from jobs.backfill_pace import PaceRules
-from jobs.backfill_pass import Parts
+from consumer.core.clock import utc_now
+from consumer.core.metrics import Metrics
+from consumer.events.documents import encode
+from consumer.mongodb.client import DEAD_LETTERS, EVENTS, SCHEMA_VERSIONS, connect, open_database
+from consumer.mongodb.indexes import create_indexes
+from consumer.schemas.registry.registry import SchemaRegistry
+from jobs.backfill.failures import MigrationFailures
+from jobs.backfill.job import Backfill, BackfillRules
+from jobs.backfill.pace import PaceRules
+from jobs.backfill.run import Parts
+from jobs.backfill.store import BackfillStore
 from tests.backfill import LONG_AGO, Run, laid_out
 from tests.bench import machine, paced
 from tests.bench.requests import requests
@@ -46,12 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=15, help="of each turn of the ingest")
     options = parser.parse_args(arguments)
     with machine.mongod(options.uri) as uri:
-        client = mongo.connect(uri, timeout=600)
-        database = mongo.open_database(client, "bench_backfill")
+        client = connect(uri, timeout=600)
+        database = open_database(client, "bench_backfill")
         create_indexes(database)
-        schemas = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
+        schemas = SchemaRegistry(database[SCHEMA_VERSIONS])
         load(database, schemas, options.documents)
-        size = database.command("collstats", mongo.EVENTS)["avgObjSize"]
+        size = database.command("collstats", EVENTS)["avgObjSize"]
         print(f"{options.documents:,} documents of {size:,} bytes")
         if options.rounds:
             compare(database, schemas, options.documents, options.rounds)
@@ -75,7 +75,7 @@ def payload(number: int) -> dict[str, Any]:
 
 def load(database: Db, schemas: SchemaRegistry, count: int) -> None:
     """`count` documents at version 1, then the event that makes version 2."""
-    events = database[mongo.EVENTS]
+    events = database[EVENTS]
     template = laid_out(schemas, "first", payload(0))
     for start in range(0, count, 5_000):
         numbers = range(start, min(start + 5_000, count))
@@ -97,17 +97,17 @@ def _stamps(number: int) -> dict[str, Any]:
 def raw_update(database: Db, count: int) -> float:
     """Documents a second of one update that sets one field on all."""
     start = time.perf_counter()
-    database[mongo.EVENTS].update_many({}, {"$set": {"one_field": None}})
+    database[EVENTS].update_many({}, {"$set": {"one_field": None}})
     rate = count / (time.perf_counter() - start)
-    database[mongo.EVENTS].update_many({}, {"$unset": {"one_field": ""}})
+    database[EVENTS].update_many({}, {"$unset": {"one_field": ""}})
     return rate
 
 
 def backfill(database: Db, schemas: SchemaRegistry) -> float:
     """Documents a second of a backfill as fast as it can."""
     parts = Parts(
-        BackfillStore(database[mongo.EVENTS]),
-        MigrationFailures(database[mongo.DEAD_LETTERS]),
+        BackfillStore(database[EVENTS]),
+        MigrationFailures(database[DEAD_LETTERS]),
         utc_now,
     )
     rules = BackfillRules(0, PaceRules(throttle=False))
@@ -118,7 +118,7 @@ def backfill(database: Db, schemas: SchemaRegistry) -> float:
 
 def set_back(database: Db) -> None:
     """Make all documents as they were."""
-    database[mongo.EVENTS].update_many(
+    database[EVENTS].update_many(
         {**_BEHIND, "_meta.backfilled_to": 2, "_id": {"$ne": "new"}},
         {"$unset": {"sentiment": "", "agent.team": ""}, "$set": {"_meta.backfilled_to": 1}},
         hint={"$natural": 1},
@@ -148,7 +148,7 @@ def _figures(rates: Sequence[float]) -> str:
 
 def beside_ingest(uri: str, database: Db, seconds: float, turns: int) -> None:
     """The latencies of paced events through HTTP, by turns alone and beside a backfill."""
-    events, each = database[mongo.EVENTS], int(seconds * _EVENTS_PER_SECOND)
+    events, each = database[EVENTS], int(seconds * _EVENTS_PER_SECOND)
     first, *prepared = requests(1 + 2 * turns * each, 1000)
     # Nothing is behind, until it is set back.
     events.update_many(_BEHIND, {"$set": {"_meta.backfilled_to": 2}}, hint={"$natural": 1})
@@ -174,7 +174,7 @@ def beside_ingest(uri: str, database: Db, seconds: float, turns: int) -> None:
 
 
 def _wait_for_a_backfill(database: Db) -> None:
-    while not database[mongo.EVENTS].count_documents(
+    while not database[EVENTS].count_documents(
         {"_meta.subject": "s", "_meta.backfilled_to": 2, "sentiment": None}, limit=1
     ):
         time.sleep(0.1)

@@ -18,8 +18,8 @@ from contextlib import contextmanager, nullcontext
 from itertools import cycle
 from urllib.parse import quote, urlencode
 
-from consumer.clock import utc_now
-from consumer.storage import mongo
+from consumer.core.clock import utc_now
+from consumer.mongodb.client import EVENTS, connect, open_database
 from tests.bench import console_data, machine
 from tests.bench.requests import requests
 from tests.bench.subject import CONSOLE_PASSWORD
@@ -117,9 +117,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _prepare(uri: str, database: str, given: argparse.Namespace) -> None:
-    client = mongo.connect(uri, timeout=300)
-    db = mongo.open_database(client, database)
-    if db[mongo.EVENTS].estimated_document_count() < given.events:
+    client = connect(uri, timeout=300)
+    db = open_database(client, database)
+    if db[EVENTS].estimated_document_count() < given.events:
         client.drop_database(database)
         began = time.perf_counter()
         console_data.fill(db, given.events, given.subjects, given.letters, utc_now())

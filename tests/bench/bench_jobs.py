@@ -20,15 +20,22 @@ from typing import Any
 
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.events import Delivery, Headers, Verdict
-from consumer.retry_rules import PENDING_RETRY
-from consumer.runtime import build_core
-from consumer.samples import traffic
-from consumer.storage import mongo
-from consumer.storage.dead_letters import DeadLetter
-from consumer.storage.indexes import create_indexes
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.dead_letters.retry import PENDING_RETRY
+from consumer.dead_letters.store import DeadLetter
+from consumer.demo.samples.scenario import traffic
+from consumer.mongodb.client import (
+    DEAD_LETTERS,
+    JOB_RUNS,
+    LEASES,
+    SCHEMA_VERSIONS,
+    connect,
+    open_database,
+)
+from consumer.mongodb.indexes import create_indexes
+from consumer.runtime.shared import build_core
+from consumer.schemas.registry.registry import SchemaRegistry
 from tests.bench import bench_backfill, machine, paced
 from tests.bench.client import Load
 from tests.bench.requests import requests
@@ -62,11 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with (
         machine.mongod(None) as uri,
         intake() as datadog,
-        closing(mongo.connect(uri, timeout=600)) as client,
+        closing(connect(uri, timeout=600)) as client,
     ):
-        database = mongo.open_database(client, _DATABASE)
+        database = open_database(client, _DATABASE)
         create_indexes(database)
-        schemas = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
+        schemas = SchemaRegistry(database[SCHEMA_VERSIONS])
         bench_backfill.load(database, schemas, options.documents)
         keep_letters(uri, options.letters)
         for turn in range(options.turns * 2):
@@ -76,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 bench_backfill.set_back(database)
                 make_due(database)
             # No process runs: what the last one found due later is due at once.
-            database[mongo.LEASES].delete_many({})
+            database[LEASES].delete_many({})
             began = datetime.now(timezone.utc)
             settings = jobs(works, datadog.url)
             with paced.service(uri, _DATABASE, settings, first) as port:
@@ -117,7 +124,7 @@ def keep_letters(uri: str, count: int) -> None:
 
 def make_due(database: Db) -> None:
     """All letters wait for the sweep again."""
-    database[mongo.DEAD_LETTERS].update_many(
+    database[DEAD_LETTERS].update_many(
         {"error_message": "a letter of the benchmark"},
         {
             "$set": {"status": PENDING_RETRY, "next_retry_at": utc_now(), "retry_count": 0},
@@ -128,9 +135,7 @@ def make_due(database: Db) -> None:
 
 def runs_since(database: Db, began: datetime) -> str:
     """How often each job ran."""
-    runs = Counter(
-        run["job"] for run in database[mongo.JOB_RUNS].find({"started_at": {"$gte": began}})
-    )
+    runs = Counter(run["job"] for run in database[JOB_RUNS].find({"started_at": {"$gte": began}}))
     return ", ".join(f"{job} {runs[job]}" for job in sorted(runs)) or "no runs"
 
 

@@ -18,9 +18,9 @@ from statistics import median
 from typing import Any
 
 from config import logs
-from consumer.clock import utc_now
-from consumer.events import Delivery, Headers, Verdict
-from consumer.runtime import Core, build_core
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.runtime.shared import Core, build_core
 from tests.bench import machine
 from tests.spooling import load
 

@@ -18,13 +18,13 @@ from typing import Any
 import msgspec
 from genson import SchemaBuilder
 
-from consumer.schema.admission import Candidate, Quota, decide
-from consumer.schema.compiled import CompiledSchema, compile_schema
-from consumer.schema.defaults import fill
-from consumer.schema.model import SchemaVersion
-from consumer.schema.policy import Guards, SubjectPolicy
-from consumer.storage import mongo
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.mongodb.client import SCHEMA_VERSIONS, connect, open_database
+from consumer.schemas.admission import Candidate, Quota, decide
+from consumer.schemas.check import CompiledSchema, compile_schema
+from consumer.schemas.defaults import fill
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.policy import Guards, SubjectPolicy
+from consumer.schemas.registry.registry import SchemaRegistry
 from tests.bench import machine
 from tests.bench.machine import Contender
 from tests.bench.requests import requests
@@ -184,9 +184,9 @@ def share_of_a_request(count: int) -> None:
                 if turn:
                     runs.append(found)
         request = median(run.cpu for run in runs) * 1e6
-        client = mongo.connect(uri, timeout=30)
-        database = mongo.open_database(client, contenders[0].database)
-        registry = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
+        client = connect(uri, timeout=30)
+        database = open_database(client, contenders[0].database)
+        registry = SchemaRegistry(database[SCHEMA_VERSIONS])
         payloads: list[Payload] = []
 
         def renew() -> None:

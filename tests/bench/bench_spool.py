@@ -21,10 +21,10 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Protocol
 
-from consumer.events import Delivery, Headers, Verdict
-from consumer.group_commit import GroupCommit
-from consumer.spool import Spool
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.core.group_commit import GroupCommit
 from consumer.spool.records import decode, encode
+from consumer.spool.spool import Spool
 
 _LOT = 256
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)

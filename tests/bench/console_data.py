@@ -11,17 +11,24 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 
-from consumer.ended import Ended, Period, by_outcome
-from consumer.schema.admission import Candidate, Quota, decide
-from consumer.schema.model import SchemaVersion
-from consumer.schema.policy import Guards, SubjectPolicy
-from consumer.storage import mongo
-from consumer.storage.adoption_state import AdoptionState
-from consumer.storage.adoption_totals import NEVER
-from consumer.storage.indexes import create_indexes
-from consumer.storage.ingest_history import GRAINS, MINUTE, IngestHistory
-from consumer.timegrid import HOUR, floor, hour_of
-from jobs.adoption_rollup import LATE, ledger
+from consumer.adoption.counts import NEVER
+from consumer.adoption.rollup import LATE, ledger
+from consumer.adoption.state import AdoptionState
+from consumer.core.clock import HOUR, floor, hour_of
+from consumer.mongodb.client import (
+    ADOPTION_COUNTS,
+    ADOPTION_TOTALS,
+    AUDIT,
+    DEAD_LETTERS,
+    EVENTS,
+    SCHEMA_VERSIONS,
+)
+from consumer.mongodb.indexes import create_indexes
+from consumer.monitoring.ingest_history import GRAINS, MINUTE, IngestHistory
+from consumer.monitoring.outcomes import Ended, Period, by_outcome
+from consumer.schemas.admission import Candidate, Quota, decide
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.policy import Guards, SubjectPolicy
 from tests.adoption import documents, spread
 
 Db = Database[dict[str, Any]]
@@ -69,11 +76,11 @@ def _schemas(db: Db, subjects: int, now: datetime) -> None:
             ).next
             assert head is not None
             made.append(head.to_document())
-    db[mongo.SCHEMA_VERSIONS].insert_many(made)
+    db[SCHEMA_VERSIONS].insert_many(made)
 
 
 def _events(db: Db, chance: random.Random, count: int, subjects: int, now: datetime) -> None:
-    collection = db[mongo.EVENTS].with_options(write_concern=_FAST)
+    collection = db[EVENTS].with_options(write_concern=_FAST)
     named = names(subjects)
     for start in range(0, count, _BATCH):
         size = min(_BATCH, count - start)
@@ -109,10 +116,10 @@ def adopt(db: Db, now: datetime) -> None:
             for (hour, name, v, e), slices in cells.items()
         ]
         if made:
-            fast = db[mongo.ADOPTION_COUNTS].with_options(write_concern=_FAST)
+            fast = db[ADOPTION_COUNTS].with_options(write_concern=_FAST)
             fast.insert_many(made, ordered=False)
         at += DAY
-    db[mongo.ADOPTION_TOTALS].insert_many(
+    db[ADOPTION_TOTALS].insert_many(
         {
             "_id": {"g": 1, "subject": name, "version": version},
             "count": count,
@@ -153,7 +160,7 @@ def _letters(db: Db, chance: random.Random, count: int, now: datetime) -> None:
                 "history": [],
             }
         )
-    db[mongo.DEAD_LETTERS].insert_many(made, ordered=False)
+    db[DEAD_LETTERS].insert_many(made, ordered=False)
 
 
 def _deeds(db: Db, now: datetime) -> None:
@@ -161,7 +168,7 @@ def _deeds(db: Db, now: datetime) -> None:
         {"who": "Ada (console)", "what": "dlq retry", "at": now - n * timedelta(minutes=4)}
         for n in range(10_000)
     )
-    db[mongo.AUDIT].insert_many(deeds)
+    db[AUDIT].insert_many(deeds)
 
 
 def _traffic(db: Db, chance: random.Random, now: datetime) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from consumer.storage.embedded import EmbeddedMongo
+from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 from tests.bench.client import Load
 from tests.bench.requests import save
 

@@ -9,9 +9,9 @@ from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 
-from consumer.samples import traffic
-from consumer.signature import SignatureScheme, sign
-from consumer.web.webhook import ROUTE
+from consumer.demo.samples.scenario import traffic
+from consumer.http.webhook import ROUTE
+from consumer.ingest.signature import SignatureScheme, sign
 
 SECRET = "the secret of the benchmark"
 _NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)

@@ -26,9 +26,9 @@ from pathlib import Path
 from statistics import linear_regression, median
 from time import monotonic, sleep
 
-from consumer.samples import traffic
-from consumer.signature import SignatureScheme, sign
-from consumer.web.webhook import ROUTE
+from consumer.demo.samples.scenario import traffic
+from consumer.http.webhook import ROUTE
+from consumer.ingest.signature import SignatureScheme, sign
 from tests.bench import machine
 from tests.bench.requests import SECRET
 from tests.bench.startup import answered, free_port

@@ -24,17 +24,18 @@ import falcon
 import msgspec
 from waitress.server import create_server
 
+from config import loading as configuration
 from config import logs
-from config import settings as configuration
-from consumer.clock import utc_now
-from consumer.events import Delivery
-from consumer.runtime import Service, core
-from consumer.server import crew
-from consumer.signature import Secret, SignatureScheme, verify
-from consumer.storage import mongo
-from consumer.storage.event_store import EventStore
-from consumer.web.headers import EnvironHeaders
-from consumer.web.webhook import ROUTE
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery
+from consumer.events.store import EventStore
+from consumer.http.headers import EnvironHeaders
+from consumer.http.server import worker_pool
+from consumer.http.webhook import ROUTE
+from consumer.ingest.signature import Secret, SignatureScheme, verify
+from consumer.mongodb.client import EVENTS, connect, open_database
+from consumer.runtime import shared
+from consumer.runtime.service import Service
 from tests.bench.requests import SECRET
 
 CONSOLE_PASSWORD = "the password of the benchmark"
@@ -66,8 +67,8 @@ class InsertOne(Bare):
 
     def __init__(self, uri: str, database: str, threads: int) -> None:
         super().__init__()
-        client = mongo.connect(uri, timeout=5, pool_size=threads + 8)
-        self._events = mongo.open_database(client, database)[mongo.EVENTS]
+        client = connect(uri, timeout=5, pool_size=threads + 8)
+        self._events = open_database(client, database)[EVENTS]
 
     def keep(self, body: bytes) -> None:
         self._events.insert_one(msgspec.json.decode(body))
@@ -110,8 +111,8 @@ def start(kind: str, threads: int, uri: str, database: str, directory: str) -> S
         # As many slots as threads, and one delivery at a time in each: so each is an `insert_one`.
         in_flight = threads if kind == "plain" else int(kind.removeprefix("shared-"))
         if kind == "plain":
-            setattr(crew, "BATCH", 1)  # noqa: B010
-        setattr(core, "EventStore", partial(EventStore, in_flight=in_flight))  # noqa: B010
+            setattr(worker_pool, "BATCH", 1)  # noqa: B010
+        setattr(shared, "EventStore", partial(EventStore, in_flight=in_flight))  # noqa: B010
     return _service(threads, uri, database, directory)
 
 

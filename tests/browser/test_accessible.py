@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from consumer.web.console.table import SCREENS
+from consumer.console.routes import SCREENS
 from tests.browser.console import Console
 
 # What screens of one thing must be told to show something.

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from config import settings as configuration
-from consumer.events import Delivery
-from consumer.runtime import build_core
-from consumer.storage.adoption_events import backlog_filter, pipeline, unfilled_pipeline
-from consumer.storage.indexes import create_indexes
-from consumer.timegrid import HOUR, hour_of
-from jobs.adoption_report import report
-from jobs.adoption_rollup import Bounds, ledger
+from config import loading as configuration
+from consumer.adoption.events import backlog_filter, pipeline, unfilled_pipeline
+from consumer.adoption.report import report
+from consumer.adoption.rollup import Bounds, ledger
+from consumer.core.clock import HOUR, hour_of
+from consumer.core.delivery import Delivery
+from consumer.mongodb.indexes import create_indexes
+from consumer.runtime.shared import build_core
 from tests.adoption import (
     NOW,
     SUBJECTS,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
-from consumer.storage.retention import retained_from
-from consumer.timegrid import HOUR, hour_of
-from jobs.adoption_report import report
-from jobs.adoption_rollup import Bounds, claim, ledger
+from consumer.adoption.report import report
+from consumer.adoption.rollup import Bounds, claim, ledger
+from consumer.core.clock import HOUR, hour_of
+from consumer.mongodb.retention import retained_from
 from tests.adoption import (
     NOW,
     SUBJECTS,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.storage.adoption_history import AdoptionHistory
-from consumer.storage.indexes import create_indexes
-from consumer.timegrid import HOUR, hour_of
+from consumer.adoption.history import AdoptionHistory
+from consumer.core.clock import HOUR, hour_of
+from consumer.mongodb.indexes import create_indexes
 from tests.adoption import NOW, Run, documents, job, registered, spread
 
 Db = Database[dict[str, Any]]

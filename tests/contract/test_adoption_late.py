@@ -8,15 +8,14 @@ from datetime import datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from consumer.clock import utc_now
-from consumer.schema.by_hand import retire
-from consumer.storage.adoption_history import AdoptionHistory
-from consumer.storage.instances import Instance, Instances, clocks_apart
-from consumer.storage.recount_mark import RecountMark
-from consumer.storage.schema_registry import SchemaRegistry
-from consumer.timegrid import hour_of
-from jobs.adoption_report import report
-from jobs.adoption_rollup import LATE, OPEN, Bounds, ledger, reopen
+from consumer.adoption.history import AdoptionHistory
+from consumer.adoption.report import report
+from consumer.adoption.rollup import LATE, OPEN, Bounds, ledger, reopen
+from consumer.adoption.state import RecountMark
+from consumer.core.clock import hour_of, utc_now
+from consumer.monitoring.instances import Instance, Instances, clocks_apart
+from consumer.schemas.manual_changes import retire
+from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.heartbeat import Heartbeat
 from tests.adoption import NOW, Db, Run, document, job
 

@@ -7,10 +7,10 @@ from datetime import datetime
 
 import pytest
 
-from consumer.storage.adoption_counts import Superseded
-from consumer.timegrid import HOUR
-from jobs.adoption_report import report
-from jobs.adoption_rollup import Bounds, claim, ledger, rebuild, roll_up
+from consumer.adoption.counts import Superseded
+from consumer.adoption.report import report
+from consumer.adoption.rollup import Bounds, claim, ledger, rebuild, roll_up
+from consumer.core.clock import HOUR
 from tests.adoption import (
     NOW,
     SUBJECTS,

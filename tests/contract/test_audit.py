@@ -7,7 +7,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from consumer.storage.audit import Audit
+from consumer.monitoring.audit import Audit
 from tests.adoption import NOW
 
 Db = Database[dict[str, Any]]

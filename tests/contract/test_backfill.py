@@ -9,22 +9,14 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.errors import SetupError
-from consumer.schema.newer import newer_than
-from consumer.schema.policy import SchemaPolicy, subject_policy
-from consumer.storage.fill_pipeline import fill_pipeline
-from jobs.backfill import BackfillRules
-from jobs.backfill_pace import PaceRules
-from tests.backfill import (
-    AT_ONCE,
-    Run,
-    backfill,
-    payload_part,
-    read,
-    registry,
-    store,
-)
+from consumer.core.clock import utc_now
+from consumer.core.errors import SetupError
+from consumer.schemas.defaults import newer_than
+from consumer.schemas.policy import SchemaPolicy, subject_policy
+from jobs.backfill.job import BackfillRules
+from jobs.backfill.pace import PaceRules
+from jobs.backfill.updates import fill_pipeline
+from tests.backfill import AT_ONCE, Run, backfill, payload_part, read, registry, store
 
 Document = dict[str, Any]
 Db = Database[Document]

@@ -9,21 +9,12 @@ import pytest
 from bson.binary import Binary
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.schema.policy import SchemaPolicy, subject_policy
-from consumer.storage.documents import encode
-from consumer.storage.migration_failures import AGAIN_AFTER
-from jobs.backfill import Backfill, BackfillRules
-from tests.backfill import (
-    AT_ONCE,
-    Run,
-    backfill,
-    laid_out,
-    payload_part,
-    read,
-    registry,
-    store,
-)
+from consumer.core.clock import utc_now
+from consumer.events.documents import encode
+from consumer.schemas.policy import SchemaPolicy, subject_policy
+from jobs.backfill.failures import AGAIN_AFTER
+from jobs.backfill.job import Backfill, BackfillRules
+from tests.backfill import AT_ONCE, Run, backfill, laid_out, payload_part, read, registry, store
 from tests.refusing import CASES
 
 Document = dict[str, Any]
@@ -38,7 +29,7 @@ def test_what_refuses_its_filling_is_filled_without_what_the_refusal_blames(
     database: Db, name: str, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if whole:
-        monkeypatch.setattr("consumer.storage.fill_pipeline.MAX_NESTING", 0)
+        monkeypatch.setattr("jobs.backfill.updates.MAX_NESTING", 0)
     case = CASES[name]
     schemas = registry(database, case.policy)
     # They come before anything else is known, so that a backfill has to fill all of it.

@@ -7,18 +7,11 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.schema.newer import newer_than
-from consumer.storage.backfill_store import BackfillStore, upgrade
-from consumer.storage.indexes import BY_STAMP
-from consumer.storage.whole_documents import Whole, fill_whole
-from tests.backfill import (
-    Run,
-    backfill,
-    payload_part,
-    read,
-    registry,
-    store,
-)
+from consumer.mongodb.indexes import BY_STAMP
+from consumer.schemas.defaults import newer_than
+from jobs.backfill.replace import Whole, fill_whole
+from jobs.backfill.store import BackfillStore, upgrade
+from tests.backfill import Run, backfill, payload_part, read, registry, store
 
 Document = dict[str, Any]
 Db = Database[Document]

@@ -9,18 +9,11 @@ import pytest
 from bson.datetime_ms import DatetimeMS
 from pymongo.database import Database
 
-from consumer.storage.backfill_store import BackfillStore
-from consumer.storage.indexes import BY_STAMP, create_indexes
-from jobs.backfill import BackfillRules
-from jobs.backfill_pace import Pace, PaceRules
-from tests.backfill import (
-    LONG_AGO,
-    Run,
-    backfill,
-    laid_out,
-    registry,
-    store,
-)
+from consumer.mongodb.indexes import BY_STAMP, create_indexes
+from jobs.backfill.job import BackfillRules
+from jobs.backfill.pace import Pace, PaceRules
+from jobs.backfill.store import BackfillStore
+from tests.backfill import LONG_AGO, Run, backfill, laid_out, registry, store
 
 Document = dict[str, Any]
 Db = Database[Document]

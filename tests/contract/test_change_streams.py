@@ -20,8 +20,8 @@ def test_the_filter_of_the_readme_shows_events_and_changes_by_hand_and_no_backfi
     database: Db, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if whole:
-        monkeypatch.setattr("consumer.storage.backfill_store.MAX_NESTING", 0)
-        monkeypatch.setattr("consumer.storage.fill_pipeline.MAX_NESTING", 0)
+        monkeypatch.setattr("jobs.backfill.store.MAX_NESTING", 0)
+        monkeypatch.setattr("jobs.backfill.updates.MAX_NESTING", 0)
     lines = README.read_text("utf-8").splitlines()
     (line,) = [line for line in lines if line.startswith('`[{"$match"')]
     pipeline = json.loads(line.strip("`."))

@@ -12,14 +12,13 @@ import pytest
 from pymongo import MongoClient, monitoring
 from pymongo.database import Database
 
-from consumer.storage import mongo
-from consumer.storage.adoption_events import AdoptionEvents, pipeline
-from consumer.storage.backfill_store import BackfillStore
-from consumer.storage.event_counts import documents_by_subject
-from consumer.storage.event_search import EventSearch, Wanted
-from consumer.storage.indexes import BY_STAMP, INDEXES, create_indexes
-from consumer.storage.ours import OurDatabase
-from consumer.storage.retention import INDEX, Retention, apply_retention
+from consumer.adoption.events import AdoptionEvents, pipeline
+from consumer.events.recent import documents_by_subject
+from consumer.events.search import EventSearch, Wanted
+from consumer.mongodb.client import OURS, OurDatabase, open_database
+from consumer.mongodb.indexes import BY_STAMP, INDEXES, create_indexes
+from consumer.mongodb.retention import INDEX, Retention, apply_retention
+from jobs.backfill.store import BackfillStore
 from tests.processes import run
 from tests.service import SECRET, Client, eventually, running_service
 
@@ -53,7 +52,7 @@ def events(request: pytest.FixtureRequest, database: Db) -> Any:
 
 @pytest.fixture
 def ours(mongo_client: MongoClient[dict[str, Any]], database: Db) -> OurDatabase:
-    return mongo.open_database(mongo_client, database.name)
+    return open_database(mongo_client, database.name)
 
 
 @pytest.fixture
@@ -122,7 +121,7 @@ def test_each_index_of_ours_on_events_is_used(
 ) -> None:
     listener = Commands()
     with MongoClient[dict[str, Any]](mongod_uri, event_listeners=[listener]) as watched:
-        db = mongo.open_database(watched, ours.name)
+        db = open_database(watched, ours.name)
         assert create_indexes(db) == []
         stamp = {"subject": "s", "key": "1", "backfilled_to": 1, "exhibited_version": 1}
         at = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -174,7 +173,7 @@ def test_every_command_says_how_it_compares_or_looks_up_by_id(
 def compares_otherwise(command: dict[str, Any]) -> Iterator[Any]:
     """The statements of a command that compare text and do not say how."""
     name = next(iter(command), "")
-    if command.get(name) not in mongo.OURS or command.get("$db") in ("admin", "local"):
+    if command.get(name) not in OURS or command.get("$db") in ("admin", "local"):
         return
     statements = [command]
     if name in ("update", "delete"):

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.events import Delivery, Headers, Verdict
-from consumer.retry_rules import Next
-from consumer.storage.claims import Waits
-from consumer.storage.dead_letters import OPEN, UNRESOLVED, DeadLetter, DeadLetters
-from consumer.storage.indexes import create_indexes
-from consumer.storage.retention import _redate
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.dead_letters.claims import Waits
+from consumer.dead_letters.retry import Next
+from consumer.dead_letters.store import OPEN, UNRESOLVED, DeadLetter, DeadLetters
+from consumer.mongodb.indexes import create_indexes
+from consumer.mongodb.retention import _redate
 
 Db = Database[dict[str, Any]]
 

@@ -10,12 +10,12 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
-from consumer.events import Delivery, Headers, Verdict
-from consumer.retry_rules import Next
-from consumer.storage.claims import Claims, Waits
-from consumer.storage.dead_letters import OPEN, DeadLetter, DeadLetters
-from consumer.storage.indexes import create_indexes
-from consumer.storage.wakes import Group, Wakes
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.dead_letters.claims import Claims, Waits
+from consumer.dead_letters.requeue import Group, Wakes
+from consumer.dead_letters.retry import Next
+from consumer.dead_letters.store import OPEN, DeadLetter, DeadLetters
+from consumer.mongodb.indexes import create_indexes
 
 Db = Database[dict[str, Any]]
 

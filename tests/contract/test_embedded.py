@@ -16,10 +16,10 @@ import pytest
 from pymongo import MongoClient
 from pymongo.write_concern import WriteConcern
 
-from consumer.errors import SetupError
-from consumer.storage.embedded import EmbeddedMongo, port
-from consumer.storage.embedded.server import Server
-from consumer.storage.embedded.supervisor import backoff
+from consumer.core.errors import SetupError
+from consumer.mongodb.embedded import port
+from consumer.mongodb.embedded.server import Server
+from consumer.mongodb.embedded.supervisor import EmbeddedMongo, backoff
 from tests.conftest import MongodFactory
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and sessions")
@@ -29,7 +29,7 @@ OWNER = """
 import sys, time
 import structlog
 from pathlib import Path
-from consumer.storage.embedded import EmbeddedMongo
+from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 mongo = EmbeddedMongo(Path(sys.argv[1])).start()
 print(mongo.pid, flush=True)

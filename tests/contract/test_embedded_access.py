@@ -18,9 +18,10 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from consumer.cli.main import run
-from consumer.errors import StoreUnavailable
-from consumer.storage.embedded import candidates, key, locate, port
-from consumer.storage.embedded.running import running_uri
+from consumer.core.errors import StoreUnavailable
+from consumer.mongodb.embedded import key, port
+from consumer.mongodb.embedded.binary import candidates, locate
+from consumer.mongodb.embedded.port import running_uri
 from tests.conftest import MongodFactory
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and modes")

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from config.distribution import requirement
-from consumer.errors import SetupError
-from consumer.storage.embedded import candidates, locate
-from consumer.storage.embedded.binary import explain_exit
+from config.environment import requirement
+from consumer.core.errors import SetupError
+from consumer.mongodb.embedded.binary import candidates, explain_exit, locate
 
 scripts = pytest.mark.skipif(sys.platform == "win32", reason="a shell script stands in for mongod")
 

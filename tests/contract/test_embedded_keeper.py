@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from consumer.storage import embedded
+from consumer.mongodb import embedded
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows uses a job object")
 
-KEEPER = str(Path(embedded.__file__).with_name("keeper.py"))
+KEEPER = str(Path(embedded.__file__).with_name("parent_watch.py"))
 SIGTERM, SIGKILL = 15, 9  # by number: Windows does not name them all
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; print(1, flush=True); time.sleep(10)"]
 

@@ -14,19 +14,19 @@ from urllib.parse import urlencode
 import pytest
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.erasure import Names, erase
-from consumer.errors import StoreUnavailable
-from consumer.matching import Condition, read_condition, read_path, read_value
-from consumer.parsing import EventFields, EventParser
-from consumer.storage import erasing as erasing_module
-from consumer.storage.erasing import Erasing, Found, Reach
-from consumer.storage.indexes import create_indexes
-from consumer.storage.name_erasing import NameErasing
-from consumer.storage.person_query import Person
-from consumer.storage.recount_mark import RecountMark
-from jobs.adoption_report import report
-from jobs.adoption_rollup import Bounds, ledger, recount
+from consumer.adoption.report import report
+from consumer.adoption.rollup import Bounds, ledger, recount
+from consumer.adoption.state import RecountMark
+from consumer.core.clock import utc_now
+from consumer.core.errors import StoreUnavailable
+from consumer.events.matching import Condition, read_condition, read_path, read_value
+from consumer.ingest.parsing import EventFields, EventParser
+from consumer.mongodb.indexes import create_indexes
+from consumer.privacy import person_records as erasing_module
+from consumer.privacy.erasure import Names, erase
+from consumer.privacy.name_erasure import NameErasing
+from consumer.privacy.person_query import Person
+from consumer.privacy.person_records import Erasing, Found, Reach
 from tests.adoption import NOW, Run, brute_force, documents, job, registered, spread
 from tests.sweeping import Bench, bench
 

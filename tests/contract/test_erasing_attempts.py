@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.corrections import first_aid
-from consumer.ingest import Ingest, Processed
-from consumer.replay import Replay
-from consumer.storage.dead_letters import OPEN
-from consumer.storage.embedded import binary
-from consumer.storage.erasing import Erasing
-from consumer.storage.indexes import create_indexes
+from consumer.core.clock import utc_now
+from consumer.dead_letters.corrections import first_aid
+from consumer.dead_letters.replay import Replay
+from consumer.dead_letters.store import OPEN
+from consumer.ingest.ingest import Ingest, Processed
+from consumer.mongodb.embedded import binary
+from consumer.mongodb.indexes import create_indexes
+from consumer.privacy.person_records import Erasing
 from tests.contract.test_erasing import erase_all, where
 from tests.replica_set import Node
 from tests.sweeping import Bench, bench

@@ -8,9 +8,9 @@ import pytest
 from pymongo import MongoClient, monitoring
 from pymongo.database import Database
 
-from consumer.errors import StoreUnavailable
-from consumer.storage.event_counts import documents_by_subject, estimated_documents
-from consumer.storage.indexes import create_indexes
+from consumer.core.errors import StoreUnavailable
+from consumer.events.recent import documents_by_subject, estimated_documents
+from consumer.mongodb.indexes import create_indexes
 
 Document = dict[str, Any]
 

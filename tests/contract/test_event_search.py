@@ -12,9 +12,9 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener
 
-from consumer.storage import mongo
-from consumer.storage.event_search import EventSearch, Wanted
-from consumer.storage.indexes import create_indexes
+from consumer.events.search import EventSearch, Wanted
+from consumer.mongodb.client import EVENTS
+from consumer.mongodb.indexes import create_indexes
 
 Db = Database[dict[str, Any]]
 NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
@@ -32,13 +32,13 @@ def put(
     meta = {"subject": subject, "key": key, "backfilled_to": filled, "exhibited_version": version}
     at = NOON + timedelta(seconds=seconds)
     document = {"_id": name, "schema_version": version, "processed_at": at, "_meta": meta}
-    database[mongo.EVENTS].insert_one(document)
+    database[EVENTS].insert_one(document)
 
 
 @pytest.fixture
 def search(database: Db) -> EventSearch:
     create_indexes(database)
-    return EventSearch(database[mongo.EVENTS])
+    return EventSearch(database[EVENTS])
 
 
 def names(search: EventSearch, limit: int = 10, **wanted: Any) -> list[str]:
@@ -103,7 +103,7 @@ def test_a_document_is_read_without_decoding_what_it_holds(
     search: EventSearch, database: Db
 ) -> None:
     event = {"_id": "x", "big": Decimal128(str(10**30)), "l": [{"n": 1}]}
-    database[mongo.EVENTS].insert_one({**event, "r": {"$ref": "c", "$id": 1}})
+    database[EVENTS].insert_one({**event, "r": {"$ref": "c", "$id": 1}})
 
     found = search.one("x")
 
@@ -137,7 +137,7 @@ def finds(database: Db, mongod_uri: str) -> Iterator[tuple[EventSearch, Finds]]:
         put(database, str(number), number, number, "ab"[number % 2], number % 3 + 1, number % 2 + 2)
     heard = Finds()
     with MongoClient[dict[str, Any]](mongod_uri, event_listeners=[heard]) as client:
-        yield EventSearch(client[database.name][mongo.EVENTS]), heard
+        yield EventSearch(client[database.name][EVENTS]), heard
 
 
 @pytest.mark.parametrize(

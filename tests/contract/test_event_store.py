@@ -10,16 +10,11 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
-from consumer.errors import (
-    ConstraintViolation,
-    IdConflict,
-    StoreUnavailable,
-    Unstorable,
-)
-from consumer.storage import mongo
-from consumer.storage.documents import encode
-from consumer.storage.event_store import EventStore
-from consumer.storage.indexes import INDEXES, create_indexes
+from consumer.core.errors import ConstraintViolation, IdConflict, StoreUnavailable, Unstorable
+from consumer.events.documents import encode
+from consumer.events.store import EventStore
+from consumer.mongodb.client import connect, open_database
+from consumer.mongodb.indexes import INDEXES, create_indexes
 
 Db = Database[dict[str, Any]]
 
@@ -97,8 +92,8 @@ def test_any_refusal_by_an_index_is_a_constraint_violation_without_the_servers_w
 
 
 def test_mongodb_away_is_store_unavailable_without_its_address() -> None:
-    client = mongo.connect("mongodb://user:hush@127.0.0.1:9/?replicaSet=x", timeout=0.2)
-    store = EventStore(mongo.open_database(client, "d")["events"], conflicts_matter=False)
+    client = connect("mongodb://user:hush@127.0.0.1:9/?replicaSet=x", timeout=0.2)
+    store = EventStore(open_database(client, "d")["events"], conflicts_matter=False)
 
     with pytest.raises(StoreUnavailable) as caught:
         store.append(document("a"), "d")
@@ -110,8 +105,8 @@ def test_mongodb_away_is_store_unavailable_without_its_address() -> None:
 
 def test_writes_are_majority_and_journaled_whatever_the_uri_says(mongod_uri: str) -> None:
     separator = "&" if "?" in mongod_uri else "/?"
-    client = mongo.connect(f"{mongod_uri}{separator}w=0&journal=false", timeout=5)
-    collection = mongo.open_database(client, "any")["events"]
+    client = connect(f"{mongod_uri}{separator}w=0&journal=false", timeout=5)
+    collection = open_database(client, "any")["events"]
     client.close()
 
     assert collection.write_concern.document == {"w": "majority", "j": True}

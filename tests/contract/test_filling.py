@@ -10,24 +10,16 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
-from consumer.errors import Unstorable
-from consumer.schema.defaults import fill, unfill
-from consumer.schema.newer import newer_than
-from consumer.schema.paths import is_reserved
-from consumer.schema.policy import Defaults, SchemaPolicy, SubjectPolicy
-from consumer.storage.backfill_store import BackfillStore, upgrade
-from consumer.storage.documents import encode, plain
-from consumer.storage.fill_plain import fill_plain
-from consumer.storage.indexes import BY_STAMP
-from consumer.storage.schema_registry import SchemaRegistry
-from tests.backfill import (
-    LONG_AGO,
-    laid_out,
-    payload_part,
-    read,
-    registry,
-    store,
-)
+from consumer.core.errors import Unstorable
+from consumer.core.paths import is_reserved
+from consumer.events.documents import encode, plain
+from consumer.mongodb.indexes import BY_STAMP
+from consumer.schemas.defaults import fill, newer_than, unfill
+from consumer.schemas.policy import Defaults, SchemaPolicy, SubjectPolicy
+from consumer.schemas.registry.registry import SchemaRegistry
+from jobs.backfill.store import BackfillStore, upgrade
+from jobs.backfill.updates import fill_plain
+from tests.backfill import LONG_AGO, laid_out, payload_part, read, registry, store
 from tests.strategies import learn, payloads, values
 
 Document = dict[str, Any]

@@ -21,12 +21,12 @@ from pymongo.monitoring import (
 )
 from pymongo.write_concern import WriteConcern
 
-from consumer.errors import ConstraintViolation, StoreError, StoreUnavailable, Unstorable
-from consumer.group_commit import MAX_BYTES, MAX_COUNT, GroupCommit
-from consumer.patience import patience
-from consumer.storage import mongo
-from consumer.storage.documents import encode
-from consumer.storage.event_store import EventStore
+from consumer.core.deadline import patience
+from consumer.core.errors import ConstraintViolation, StoreError, StoreUnavailable, Unstorable
+from consumer.core.group_commit import MAX_BYTES, MAX_COUNT, GroupCommit
+from consumer.events.documents import encode
+from consumer.events.store import EventStore
+from consumer.mongodb.client import DURABLE, open_database
 from tests.conftest import MongodFactory
 from tests.service import eventually
 
@@ -267,13 +267,13 @@ def together(
     name: str,
     documents: Sequence[RawBSONDocument],
     inserts: Inserts,
-    concern: WriteConcern = mongo.DURABLE,
+    concern: WriteConcern = DURABLE,
 ) -> list[Answer]:
     """What `append` answers to each of the documents, sent as one batch behind another insert."""
     client: MongoClient[dict[str, Any]] = MongoClient(
         uri, event_listeners=[inserts], timeoutMS=4000
     )
-    events = mongo.open_database(client, name)["events"].with_options(write_concern=concern)
+    events = open_database(client, name)["events"].with_options(write_concern=concern)
     store = EventStore(events, False, in_flight=1)
 
     def answer(one: RawBSONDocument) -> Answer:

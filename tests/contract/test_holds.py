@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.storage import mongo
-from jobs.hold import Hold
+from consumer.mongodb.client import connect, open_database
+from jobs.scheduling.lease_keeper import Hold
 from tests.leasing import Db, expire, granted, leases
 
 
@@ -64,8 +64,8 @@ def test_a_hold_survives_an_absence_of_mongodb_that_is_shorter_than_the_lease(
 ) -> None:
     now = Hand()
     lease = granted(leases(database, "a", 0.6, now=now))
-    with mongo.connect("mongodb://127.0.0.1:9", timeout=0.1) as client:
-        away = leases(mongo.open_database(client, database.name), "a", 0.6, now=now)
+    with connect("mongodb://127.0.0.1:9", timeout=0.1) as client:
+        away = leases(open_database(client, database.name), "a", 0.6, now=now)
         hold = Hold(away, lease, now)
 
         now.seconds += 0.3

@@ -11,19 +11,13 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.ended import Ended, Period, Slot, by_outcome
-from consumer.errors import StoreUnavailable
-from consumer.metrics import Metrics
-from consumer.metrics.table import DELIVERIES, DURATION
-from consumer.storage import mongo
-from consumer.storage.indexes import create_indexes
-from consumer.storage.ingest_history import (
-    GRAINS,
-    MINUTE,
-    QUARTER,
-    IngestHistory,
-    pipeline,
-)
+from consumer.core.errors import StoreUnavailable
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import DELIVERIES, DURATION
+from consumer.mongodb.client import INGEST_HISTORY, INGEST_QUARTERS
+from consumer.mongodb.indexes import create_indexes
+from consumer.monitoring.ingest_history import GRAINS, MINUTE, QUARTER, IngestHistory, pipeline
+from consumer.monitoring.outcomes import Ended, Period, Slot, by_outcome
 from jobs.record_history import RecordHistory
 from tests.service import running_service
 
@@ -61,7 +55,7 @@ def all_of(slots: list[Slot]) -> list[Ended]:
 
 
 def allow(database: Db, writes: bool) -> None:
-    for name in (mongo.INGEST_HISTORY, mongo.INGEST_QUARTERS):
+    for name in (INGEST_HISTORY, INGEST_QUARTERS):
         database.command("collMod", name, validator={} if writes else {"never": True})
 
 
@@ -213,7 +207,7 @@ def test_what_waits_for_mongodb_is_bounded_by_a_day(history: IngestHistory, data
 
     record()
 
-    for name in (mongo.INGEST_HISTORY, mongo.INGEST_QUARTERS):
+    for name in (INGEST_HISTORY, INGEST_QUARTERS):
         assert database[name].distinct("at") == [NOON + timedelta(hours=n) for n in (13, 26)]
 
 
@@ -238,7 +232,7 @@ def test_a_process_that_answered_nothing_writes_nothing(
     record()
     record()
 
-    for name in (mongo.INGEST_HISTORY, mongo.INGEST_QUARTERS):
+    for name in (INGEST_HISTORY, INGEST_QUARTERS):
         assert database[name].count_documents({}) == 0
 
 
@@ -253,7 +247,7 @@ def test_too_many_slots_are_refused(history: IngestHistory) -> None:
 def test_reading_a_window_reads_only_its_periods(
     history: IngestHistory, database: Db, grain: timedelta
 ) -> None:
-    name = mongo.INGEST_HISTORY if grain == MINUTE else mongo.INGEST_QUARTERS
+    name = INGEST_HISTORY if grain == MINUTE else INGEST_QUARTERS
     few = (of("processed", (1.0,), (1, 0)),)
     history.write("a", grain, (Period(NOON + n * grain, few) for n in range(50)))
 

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 
-from consumer.errors import StoreUnavailable
-from consumer.storage import mongo
-from consumer.storage.indexes import create_indexes
-from consumer.storage.instances import Instances, this_process
-from consumer.storage.job_runs import JobRuns, RunRecord
-from jobs.job import Ended, Job
-from jobs.run import JobRun
-from jobs.scheduler import Scheduler
+from consumer.core.errors import StoreUnavailable
+from consumer.mongodb.client import INSTANCES, JOB_RUNS, LEASES, connect, open_database
+from consumer.mongodb.indexes import create_indexes
+from consumer.monitoring.instances import Instances, this_process
+from consumer.monitoring.job_runs import JobRuns, RunRecord
+from jobs.scheduling.job import Ended, Job, JobRun
+from jobs.scheduling.scheduler import Scheduler
 from tests.leasing import LONG_AGO, Db, runner
 from tests.service import eventually
 
@@ -27,14 +26,14 @@ def test_a_run_is_recorded_from_its_start_to_its_end(database: Db) -> None:
     seen: list[dict[str, Any]] = []
 
     def work(run: JobRun) -> dict[str, Any]:
-        seen.extend(database[mongo.JOB_RUNS].find())
+        seen.extend(database[JOB_RUNS].find())
         run.progress(done=3)
         return {"counted": 7, "$odd.key": "$value"}
 
     ended = runner(database, "p").run(Job("count", 60, work, exclusive=True))
 
     assert isinstance(ended, Ended) and ended.outcome == "succeeded"
-    (during,), (after,) = seen, list(database[mongo.JOB_RUNS].find())
+    (during,), (after,) = seen, list(database[JOB_RUNS].find())
     assert (during["outcome"], during["ended_at"], during["fence"]) == ("running", None, 1)
     assert (after["outcome"], after["result"]) == (
         "succeeded",
@@ -51,7 +50,7 @@ def test_a_failed_run_is_recorded_without_the_text_of_a_foreign_error(database: 
 
     runner(database, "p").run(Job("count", 60, work, exclusive=True))
 
-    (run,) = database[mongo.JOB_RUNS].find()
+    (run,) = database[JOB_RUNS].find()
     assert run["outcome"] == "failed"
     assert "ValueError" in run["error"] and "170" not in str(run)
 
@@ -66,10 +65,10 @@ def test_a_result_that_cannot_be_stored_does_not_stop_the_job(database: Db) -> N
 
 
 def test_a_run_whose_process_was_killed_is_closed_by_the_next_one(database: Db) -> None:
-    runs = JobRuns(database[mongo.JOB_RUNS])
+    runs = JobRuns(database[JOB_RUNS])
     killed = RunRecord("r1", "count", "killed", 1, 60, 0, "running")
     runs.save(killed)
-    database[mongo.LEASES].insert_one({"_id": "count", "fence": 1, "expires_at": LONG_AGO})
+    database[LEASES].insert_one({"_id": "count", "fence": 1, "expires_at": LONG_AGO})
 
     runner(database, "p").run(Job("count", 60, lambda run: {}, exclusive=True))
 
@@ -79,7 +78,7 @@ def test_a_run_whose_process_was_killed_is_closed_by_the_next_one(database: Db) 
 
 def test_the_last_run_of_every_job_is_found_in_the_index(database: Db) -> None:
     create_indexes(database)
-    runs = JobRuns(database[mongo.JOB_RUNS])
+    runs = JobRuns(database[JOB_RUNS])
     for n in range(20):
         for instance in ("p", "q"):
             record = RunRecord(f"{n}{instance}", "refresh", instance, 0, 10, 100 - n, "succeeded")
@@ -90,7 +89,7 @@ def test_the_last_run_of_every_job_is_found_in_the_index(database: Db) -> None:
     plan = database.command(
         "explain",
         {
-            "aggregate": mongo.JOB_RUNS,
+            "aggregate": JOB_RUNS,
             "pipeline": [
                 {"$sort": {"series": 1, "started_at": -1}},
                 {"$group": {"_id": "$series", "run": {"$first": "$$ROOT"}}},
@@ -150,7 +149,7 @@ def test_a_stopping_process_hands_its_job_over(database: Db) -> None:
     assert ran.wait(60)
     second.stop(5)
 
-    outcomes = [run["outcome"] for run in JobRuns(database[mongo.JOB_RUNS]).history("shared")]
+    outcomes = [run["outcome"] for run in JobRuns(database[JOB_RUNS]).history("shared")]
     assert outcomes == ["succeeded", "stopped"]
 
 
@@ -158,8 +157,8 @@ def test_a_job_learns_within_a_lease_time_that_mongodb_went_away(
     mongod_factory: Callable[..., Any],
 ) -> None:
     server = mongod_factory()
-    with mongo.connect(server.uri, timeout=0.5) as client:
-        database = mongo.open_database(client, "test")
+    with connect(server.uri, timeout=0.5) as client:
+        database = open_database(client, "test")
         stopped_after: list[float] = []
 
         def work(run: JobRun) -> dict[str, Any]:
@@ -177,9 +176,9 @@ def test_a_job_learns_within_a_lease_time_that_mongodb_went_away(
 
 
 def test_without_mongodb_an_exclusive_job_waits_and_a_common_one_runs(mongod_uri: str) -> None:
-    with mongo.connect("mongodb://127.0.0.1:9", timeout=0.1) as client:
+    with connect("mongodb://127.0.0.1:9", timeout=0.1) as client:
         ran: list[str] = []
-        ours = runner(mongo.open_database(client, "test"), "p")
+        ours = runner(open_database(client, "test"), "p")
 
         again = ours.attempt(Job("shared", 60, lambda: ran.append("shared"), exclusive=True))
         ours.attempt(Job("own", 60, lambda: ran.append("own")))
@@ -191,12 +190,12 @@ def test_without_mongodb_an_exclusive_job_waits_and_a_common_one_runs(mongod_uri
 
 
 def test_a_process_is_listed_while_it_gives_signs_of_life(database: Db) -> None:
-    instances = Instances(database[mongo.INSTANCES])
+    instances = Instances(database[INSTANCES])
     here, there = this_process("1.2.3", "here"), this_process("1.2.3", "there")
     instances.beat(here)
     instances.beat(there)
     first = {row["_id"]: row["started_at"] for row in instances.all()}
-    database[mongo.INSTANCES].update_one({"_id": there.id}, {"$set": {"last_seen": LONG_AGO}})
+    database[INSTANCES].update_one({"_id": there.id}, {"$set": {"last_seen": LONG_AGO}})
     instances.beat(here)
 
     rows = {row["_id"]: row for row in instances.all()}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from datetime import datetime, timedelta, timezone
 
-from consumer.storage import mongo
-from consumer.storage.leases import Later, Lease
+from consumer.mongodb.client import LEASES
+from consumer.mongodb.leases import Later, Lease
 from tests.leasing import Db, expire, granted, leases
 
 
@@ -50,7 +50,7 @@ def test_a_lease_that_was_taken_over_can_be_neither_renewed_nor_released(databas
 def test_renewing_makes_it_last(database: Db) -> None:
     ours = leases(database, "a")
     lease = granted(ours)
-    database[mongo.LEASES].update_one(
+    database[LEASES].update_one(
         {"_id": "job"}, {"$set": {"expires_at": datetime.now(timezone.utc) + timedelta(seconds=1)}}
     )
 

@@ -11,12 +11,12 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener
 
-from consumer.clock import utc_now
-from consumer.letters.bulk import Bulk, Run
-from consumer.storage import mongo
-from consumer.storage.dead_letters import OPEN, UNRESOLVED, DeadLetters
-from consumer.storage.indexes import create_indexes
-from consumer.storage.letter_search import LetterFilter, LetterSearch
+from consumer.core.clock import utc_now
+from consumer.dead_letters.bulk import Bulk, Run
+from consumer.dead_letters.search import LetterFilter, LetterSearch
+from consumer.dead_letters.store import OPEN, UNRESOLVED, DeadLetters
+from consumer.mongodb.client import DEAD_LETTERS
+from consumer.mongodb.indexes import create_indexes
 from tests.sweeping import Bench, bench
 
 Db = Database[dict[str, Any]]
@@ -43,7 +43,7 @@ def put(database: Db, number: int, reason: str, status: str, **fields: Any) -> N
         "history": [],
         **fields,
     }
-    database[mongo.DEAD_LETTERS].insert_one(entry)
+    database[DEAD_LETTERS].insert_one(entry)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def search(database: Db) -> LetterSearch:
     create_indexes(database)
     for number in range(90):
         put(database, number, REASONS[number % 3], STATES[number // 3 % 3])
-    return LetterSearch(database[mongo.DEAD_LETTERS])
+    return LetterSearch(database[DEAD_LETTERS])
 
 
 def numbers(entries: list[dict[str, Any]]) -> list[int]:
@@ -102,7 +102,7 @@ def test_a_page_sorts_nothing_and_reads_no_more_than_it_shows(
 ) -> None:
     heard = Finds()
     with MongoClient[dict[str, Any]](mongod_uri, event_listeners=[heard]) as client:
-        watched = LetterSearch(client[database.name][mongo.DEAD_LETTERS])
+        watched = LetterSearch(client[database.name][DEAD_LETTERS])
         watched.page(LetterFilter(statuses=UNRESOLVED), PAIRS, 5)
         watched.page(LetterFilter(until=NOON + timedelta(hours=1)), PAIRS, 5)
 
@@ -125,7 +125,7 @@ def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
 
 def bulk(here: Bench, database: Db, seconds: float = 60) -> Bulk:
     letters: DeadLetters = here.core.dead_letters
-    search = LetterSearch(database[mongo.DEAD_LETTERS])
+    search = LetterSearch(database[DEAD_LETTERS])
     return Bulk(search, letters.claims, here.core.replay, utc_now, seconds)
 
 
@@ -143,7 +143,7 @@ def test_a_discard_comes_back_to_what_was_being_tried(here: Bench, database: Db)
 
     assert (first.over, first.ended) == (False, {"discarded": 4})
     assert (second.over, second.ended) == (True, {"discarded": 5})
-    assert database[mongo.DEAD_LETTERS].count_documents({"discarded_because": "because"}) == 5
+    assert database[DEAD_LETTERS].count_documents({"discarded_because": "because"}) == 5
 
 
 def test_a_discard_that_meets_the_same_busy_entry_each_time_ends_and_says_so(
@@ -174,5 +174,5 @@ def test_a_retry_is_cut_into_steps_and_meets_each_entry_once(here: Bench, databa
 
     assert steps == 9
     assert run.ended == {"stays: missing_fields": 7, "resolved: processed": 1}
-    tried = database[mongo.DEAD_LETTERS].distinct("retry_count", {"_id": {"$lt": f"{8:024x}"}})
+    tried = database[DEAD_LETTERS].distinct("retry_count", {"_id": {"$lt": f"{8:024x}"}})
     assert tried == [1]

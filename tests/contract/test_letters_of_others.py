@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.events import Delivery
-from consumer.storage.dead_letters import DeadLetter, DeadLetters
+from consumer.core.delivery import Delivery
+from consumer.dead_letters.store import DeadLetter, DeadLetters
 
 NOW = datetime(2020, 3, 1, tzinfo=timezone.utc)
 

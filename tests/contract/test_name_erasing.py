@@ -11,14 +11,14 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from consumer.errors import SetupError
-from consumer.schema.compiled import compile_schema
-from consumer.schema.paths import ERASED, to_text
-from consumer.schema.policy import Guards, SchemaPolicy, subject_policy
-from consumer.storage import mongo
-from consumer.storage.name_erasing import NameErasing, NamesErased
-from consumer.storage.recent_events import as_sent
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.core.errors import SetupError
+from consumer.core.paths import ERASED, to_text
+from consumer.events.recent import as_sent
+from consumer.mongodb.client import OurDatabase, open_database
+from consumer.privacy.name_erasure import NameErasing, NamesErased
+from consumer.schemas.check import compile_schema
+from consumer.schemas.policy import Guards, SchemaPolicy, subject_policy
+from consumer.schemas.registry.registry import SchemaRegistry
 from tests.backfill import Run, backfill, payload_part, read, registry, store
 from tests.registries import stored
 
@@ -29,8 +29,8 @@ FAST = SchemaPolicy(guards=Guards(versions_per_hour=100_000))
 
 
 @pytest.fixture
-def ours(database: Db, mongo_client: MongoClient[Document]) -> Iterator[mongo.OurDatabase]:
-    yield mongo.open_database(mongo_client, database.name)
+def ours(database: Db, mongo_client: MongoClient[Document]) -> Iterator[OurDatabase]:
+    yield open_database(mongo_client, database.name)
 
 
 def is_name(key: str) -> bool:
@@ -41,7 +41,7 @@ def nobody(_: str) -> bool:
     return False
 
 
-def erased(ours: mongo.OurDatabase, schemas: SchemaRegistry, is_cause: Any = nobody) -> NamesErased:
+def erased(ours: OurDatabase, schemas: SchemaRegistry, is_cause: Any = nobody) -> NamesErased:
     return NameErasing(ours, schemas).erase("s", is_name, is_cause, lambda: None)
 
 
@@ -54,7 +54,7 @@ def people(database: Db, schemas: SchemaRegistry) -> None:
 
 
 def test_a_name_is_gone_from_every_version_and_from_documents_that_only_were_filled(
-    database: Db, ours: mongo.OurDatabase
+    database: Db, ours: OurDatabase
 ) -> None:
     schemas = registry(database)
     people(database, schemas)
@@ -87,9 +87,7 @@ def test_a_name_is_gone_from_every_version_and_from_documents_that_only_were_fil
     assert payload_part(after["e2"]) == payload_part(before["e2"])
 
 
-def test_a_second_run_finds_nothing_and_makes_no_version(
-    database: Db, ours: mongo.OurDatabase
-) -> None:
+def test_a_second_run_finds_nothing_and_makes_no_version(database: Db, ours: OurDatabase) -> None:
     schemas = registry(database)
     people(database, schemas)
     erased(ours, schemas)
@@ -101,7 +99,7 @@ def test_a_second_run_finds_nothing_and_makes_no_version(
 
 
 def test_what_was_cut_off_after_the_new_version_is_ended_by_another_run(
-    database: Db, ours: mongo.OurDatabase
+    database: Db, ours: OurDatabase
 ) -> None:
     schemas = registry(database)
     people(database, schemas)
@@ -124,7 +122,7 @@ def test_what_was_cut_off_after_the_new_version_is_ended_by_another_run(
 
 
 def test_only_ids_of_events_go_where_no_field_holds_the_name(
-    database: Db, ours: mongo.OurDatabase
+    database: Db, ours: OurDatabase
 ) -> None:
     schemas = registry(database)
     people(database, schemas)
@@ -138,7 +136,7 @@ def test_only_ids_of_events_go_where_no_field_holds_the_name(
 
 
 def test_a_value_that_was_changed_and_a_document_with_something_untracked_stay_and_are_counted(
-    database: Db, ours: mongo.OurDatabase
+    database: Db, ours: OurDatabase
 ) -> None:
     schemas = registry(database)
     people(database, schemas)
@@ -152,7 +150,7 @@ def test_a_value_that_was_changed_and_a_document_with_something_untracked_stay_a
     assert read(database) == before
 
 
-def test_what_a_map_took_over_is_erased_too(database: Db, ours: mongo.OurDatabase) -> None:
+def test_what_a_map_took_over_is_erased_too(database: Db, ours: OurDatabase) -> None:
     schemas = registry(database)
     people(database, schemas)
     schemas = registry(database, SchemaPolicy(subject_policy(maps=["p"])))
@@ -169,7 +167,7 @@ def test_what_a_map_took_over_is_erased_too(database: Db, ours: mongo.OurDatabas
 
 
 def test_older_documents_still_tell_sent_from_filled_afterwards(
-    database: Db, ours: mongo.OurDatabase
+    database: Db, ours: OurDatabase
 ) -> None:
     schemas = registry(database)
     people(database, schemas)
@@ -184,7 +182,7 @@ def test_older_documents_still_tell_sent_from_filled_afterwards(
     assert as_sent(documents["e2"], head, defaults)["p"] == {NAME: {"name": "x", NAME: 1}}
 
 
-def test_more_names_than_one_command_takes_leave_all(database: Db, ours: mongo.OurDatabase) -> None:
+def test_more_names_than_one_command_takes_leave_all(database: Db, ours: OurDatabase) -> None:
     schemas = registry(database)
     many = {f"{NAME} of {n}": {"x": n} for n in range(250)}
     store(database, schemas, "e1", {"p": {"b": 1}})
@@ -202,7 +200,7 @@ def test_more_names_than_one_command_takes_leave_all(database: Db, ours: mongo.O
 
 
 def test_keys_that_differ_in_case_are_others_whatever_the_collation(
-    database: Db, ours: mongo.OurDatabase
+    database: Db, ours: OurDatabase
 ) -> None:
     database.create_collection("events", collation={"locale": "en", "strength": 2})
     schemas = registry(database)
@@ -216,7 +214,7 @@ def test_keys_that_differ_in_case_are_others_whatever_the_collation(
 
 
 def test_a_process_that_does_not_know_such_versions_keeps_them_from_being_made(
-    database: Db, ours: mongo.OurDatabase
+    database: Db, ours: OurDatabase
 ) -> None:
     schemas = registry(database)
     people(database, schemas)
@@ -229,7 +227,7 @@ def test_a_process_that_does_not_know_such_versions_keeps_them_from_being_made(
 
 
 def test_eight_threads_that_register_at_the_same_time_neither_bring_it_back_nor_lose_a_field(
-    database: Db, ours: mongo.OurDatabase
+    database: Db, ours: OurDatabase
 ) -> None:
     people(database, registry(database))
     begin = threading.Barrier(9)

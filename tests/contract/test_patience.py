@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from pymongo.errors import PyMongoError
 
-from consumer.storage import mongo
-from consumer.storage.patience import soon, unhurried, within
+from consumer.mongodb.client import OurDatabase, connect, open_database
+from consumer.mongodb.deadline import soon, unhurried, within
 from tests.conftest import MongodFactory
 
 TIMEOUT = 1.0
@@ -23,22 +23,22 @@ SLOW: dict[str, Any] = {"$where": "sleep(3000) || true"}
 
 
 @pytest.fixture
-def events(mongod_uri: str) -> Iterator[mongo.OurDatabase]:
-    with mongo.connect(mongod_uri, timeout=TIMEOUT) as client:
-        database = mongo.open_database(client, "patience")
+def events(mongod_uri: str) -> Iterator[OurDatabase]:
+    with connect(mongod_uri, timeout=TIMEOUT) as client:
+        database = open_database(client, "patience")
         database["events"].insert_one({})
         yield database
         client.drop_database("patience")
 
 
-def test_what_is_unhurried_may_take_longer_than_other_calls(events: mongo.OurDatabase) -> None:
+def test_what_is_unhurried_may_take_longer_than_other_calls(events: OurDatabase) -> None:
     with unhurried():
         assert events["events"].find_one(SLOW)
     with pytest.raises(PyMongoError):
         events["events"].find_one(SLOW)
 
 
-def test_a_batch_has_longer_than_other_calls_and_yet_an_end(events: mongo.OurDatabase) -> None:
+def test_a_batch_has_longer_than_other_calls_and_yet_an_end(events: OurDatabase) -> None:
     began = time.monotonic()
     with pytest.raises(PyMongoError) as raised, soon(events["events"]):
         events["events"].find_one(SLOW)
@@ -47,7 +47,7 @@ def test_a_batch_has_longer_than_other_calls_and_yet_an_end(events: mongo.OurDat
     assert TIMEOUT < time.monotonic() - began < TIMEOUT + 10
 
 
-def test_a_bound_from_outside_holds_for_what_is_unhurried(events: mongo.OurDatabase) -> None:
+def test_a_bound_from_outside_holds_for_what_is_unhurried(events: OurDatabase) -> None:
     with pytest.raises(PyMongoError) as raised, within(0.5), unhurried():
         events["events"].find_one(SLOW)
 
@@ -62,8 +62,8 @@ def test_a_server_that_falls_silent_ends_what_is_unhurried(mongod_factory: Mongo
         if sys.platform != "win32":
             os.kill(server.pid, signal.SIGSTOP)
 
-    with mongo.connect(server.uri, timeout=TIMEOUT) as client:
-        database = mongo.open_database(client, "patience")
+    with connect(server.uri, timeout=TIMEOUT) as client:
+        database = open_database(client, "patience")
         database["events"].insert_one({})
         later = threading.Timer(1.0, freeze)
         later.start()

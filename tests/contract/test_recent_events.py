@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.schema.policy import Defaults, Guards, SchemaPolicy, subject_policy
-from consumer.storage import mongo
-from consumer.storage.indexes import create_indexes
-from consumer.storage.recent_events import ORDER, RecentEvents
+from consumer.events.recent import ORDER, RecentEvents
+from consumer.mongodb.client import EVENTS
+from consumer.mongodb.indexes import create_indexes
+from consumer.schemas.policy import Defaults, Guards, SchemaPolicy, subject_policy
 from tests.backfill import Run, backfill, registry, store
 
 Db = Database[dict[str, Any]]
@@ -31,7 +31,7 @@ def test_payloads_come_back_as_sent_whatever_ingest_and_backfill_filled(database
     head = schemas.refreshed("s")
     assert head is not None
 
-    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, Defaults(), 100))
+    found = list(RecentEvents(database[EVENTS]).payloads(head, Defaults(), 100))
 
     assert all(each["_meta"]["backfilled_to"] == 4 for each in database["events"].find())
     assert sorted(found, key=lambda each: str(each["id"])) == sent
@@ -45,7 +45,7 @@ def test_typed_defaults_are_taken_out_too(database: Db) -> None:
     head = schemas.refreshed("s")
     assert head is not None
 
-    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, policy.of("s").defaults, 100))
+    found = list(RecentEvents(database[EVENTS]).payloads(head, policy.of("s").defaults, 100))
 
     assert database["events"].find_one({"id": "2"})["n"] == 0  # type: ignore[index]
     assert {"id": "2"} in found
@@ -59,7 +59,7 @@ def test_a_bounded_part_of_what_is_there_is_read(database: Db, size: int, count:
     head = schemas.refreshed("s")
     assert head is not None
 
-    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, Defaults(), 100))
+    found = list(RecentEvents(database[EVENTS]).payloads(head, Defaults(), 100))
 
     assert len(found) == count
 
@@ -84,7 +84,7 @@ def test_where_something_was_untracked_only_what_ingest_filled_is_taken_out(data
     head = schemas.refreshed("s")
     assert head is not None
 
-    found = list(RecentEvents(database[mongo.EVENTS]).payloads(head, Defaults(), 100))
+    found = list(RecentEvents(database[EVENTS]).payloads(head, Defaults(), 100))
 
     # What the backfill filled nobody can tell from what was sent: it counts as sent.
     assert {"id": "2", "late": "sent", "b": None} in found

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.errors import StoreUnavailable
-from consumer.metrics import Metrics
-from consumer.metrics.table import REFUSALS_DROPPED
-from consumer.refusals import KnownPeers
-from consumer.storage import refusal_notes
-from consumer.storage.indexes import create_indexes
-from consumer.storage.refusal_notes import RefusalNotes
+from consumer.core.errors import StoreUnavailable
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import REFUSALS_DROPPED
+from consumer.dead_letters import refusal_notes
+from consumer.dead_letters.fair_share import KnownPeers
+from consumer.dead_letters.refusal_notes import RefusalNotes
+from consumer.mongodb.indexes import create_indexes
 from jobs.note_refusals import NoteRefusals
 
 Db = Database[dict[str, Any]]

@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.errors import ConstraintViolation, Unstorable
-from consumer.events import Event
-from consumer.schema.defaults import Filled, unfill
-from consumer.schema.policy import SchemaPolicy, subject_policy
-from consumer.storage.constraints import Constraints, is_constraint, read_constraints
-from consumer.storage.documents import Stamp, encode, layout
-from consumer.storage.event_store import EventStore
-from consumer.storage.filled_events import FilledEvents
-from consumer.storage.key_holders import free_key
-from consumer.storage.recent_events import as_sent
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.core.delivery import Event
+from consumer.core.errors import ConstraintViolation, Unstorable
+from consumer.events.constraints import Constraints, is_constraint, read_constraints
+from consumer.events.documents import Stamp, encode, layout
+from consumer.events.filling import FilledEvents, free_key
+from consumer.events.recent import as_sent
+from consumer.events.store import EventStore
+from consumer.schemas.defaults import Filled, unfill
+from consumer.schemas.policy import SchemaPolicy, subject_policy
+from consumer.schemas.registry.registry import SchemaRegistry
 from tests.backfill import LONG_AGO, Run, backfill, payload_part, registry
 from tests.refusing import CASES, CONTACT, NAMED, ON_EMAIL, WITHOUT_EMAIL, Case
 

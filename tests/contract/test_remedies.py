@@ -11,8 +11,8 @@ from pymongo.database import Database
 from pymongo.errors import WriteError
 
 from consumer.doctor.constraints import judge_indexes
-from consumer.storage.indexes import INDEXES, create_indexes
-from consumer.storage.retention import Retention, apply_retention
+from consumer.mongodb.indexes import INDEXES, create_indexes
+from consumer.mongodb.retention import Retention, apply_retention
 
 Db = Database[dict[str, Any]]
 Keys = list[tuple[str, Any]]

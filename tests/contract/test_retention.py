@@ -14,11 +14,11 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from consumer.errors import SetupError
-from consumer.storage import mongo
-from consumer.storage.embedded.binary import candidates, locate
-from consumer.storage.indexes import create_indexes
-from consumer.storage.retention import INDEX, Retention, apply_retention
+from consumer.core.errors import SetupError
+from consumer.mongodb.client import DEAD_LETTERS
+from consumer.mongodb.embedded.binary import candidates, locate
+from consumer.mongodb.indexes import create_indexes
+from consumer.mongodb.retention import INDEX, Retention, apply_retention
 from tests.service import eventually, running_service
 
 Db = Database[dict[str, Any]]
@@ -37,7 +37,7 @@ def seconds(database: Db, collection: str) -> Any:
 
 
 def ended(database: Db, _id: str, at: datetime, kept: timedelta = 30 * DAY) -> None:
-    database[mongo.DEAD_LETTERS].insert_one(
+    database[DEAD_LETTERS].insert_one(
         {"_id": _id, "ended_at": at, "expires_at": at + kept, "status": "resolved"}
     )
 
@@ -68,7 +68,7 @@ def test_what_is_older_is_deleted_and_nothing_else(mongod_uri: str, database: Db
         database["events"].insert_one({"processed_at": at, "_meta": {}})
         database["audit"].insert_one({"at": at})
         ended(database, str(at), at)
-    database[mongo.DEAD_LETTERS].insert_one({"_id": "waits", "timestamp": old, "status": "held"})
+    database[DEAD_LETTERS].insert_one({"_id": "waits", "timestamp": old, "status": "held"})
     two_days = {
         "cxone_retention_days": "2",
         "cxone_audit_retention_days": "2",
@@ -78,26 +78,26 @@ def test_what_is_older_is_deleted_and_nothing_else(mongod_uri: str, database: Db
     with running_service(mongod_uri, database.name, **two_days):
         eventually(lambda: database["events"].count_documents({}) == 1, timeout=130)
         eventually(lambda: database["audit"].count_documents({}) == 1, timeout=130)
-        eventually(lambda: database[mongo.DEAD_LETTERS].count_documents({}) == 2, timeout=130)
+        eventually(lambda: database[DEAD_LETTERS].count_documents({}) == 2, timeout=130)
 
     assert database["events"].distinct("processed_at") == [new]
     assert database["audit"].distinct("at") == [new]
-    assert database[mongo.DEAD_LETTERS].distinct("_id") == sorted([str(new), "waits"])
+    assert database[DEAD_LETTERS].distinct("_id") == sorted([str(new), "waits"])
 
 
 def test_dead_letters_that_have_ended_take_the_time_that_is_set_now(database: Db) -> None:
     at = now()
     ended(database, "a", at)
-    database[mongo.DEAD_LETTERS].insert_one({"_id": "open", "status": "held"})
+    database[DEAD_LETTERS].insert_one({"_id": "open", "status": "held"})
 
     dates = []
     for days in (7, 7, 90):
         apply_retention(database, Retention(dead_letters=timedelta(days=days)))
-        entry = database[mongo.DEAD_LETTERS].find_one("a") or {}
+        entry = database[DEAD_LETTERS].find_one("a") or {}
         dates.append(entry["expires_at"] - at)
 
     assert dates == [7 * DAY, 7 * DAY, 90 * DAY]
-    assert "expires_at" not in (database[mongo.DEAD_LETTERS].find_one("open") or {})
+    assert "expires_at" not in (database[DEAD_LETTERS].find_one("open") or {})
 
 
 @pytest.mark.parametrize(

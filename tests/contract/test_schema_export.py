@@ -16,13 +16,13 @@ from jsonschema import Draft202012Validator
 from pymongo.database import Database
 from pymongo.errors import WriteError
 
-from consumer.clock import utc_now
-from consumer.events import Delivery, Headers, Verdict
-from consumer.options import schema_policy
-from consumer.runtime import Core, build_core
-from consumer.schema.export import json_schema, mongo_schema, mongo_validator
-from consumer.schema.policy import Guards, SchemaPolicy
-from consumer.storage.documents import encode
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.events.documents import encode
+from consumer.runtime.settings_map import schema_policy
+from consumer.runtime.shared import Core, build_core
+from consumer.schemas.export import json_schema, mongo_schema, mongo_validator
+from consumer.schemas.policy import Guards, SchemaPolicy
 from tests.backfill import Run, backfill
 from tests.spooling import load
 from tests.stored import documents, payload_part

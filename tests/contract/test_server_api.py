@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from consumer.cli.main import run
-from consumer.storage.embedded import candidates, locate, port
-from consumer.storage.embedded.replica_set import listens
+from consumer.mongodb.embedded import port
+from consumer.mongodb.embedded.binary import candidates, locate
+from consumer.mongodb.embedded.replica_set import listens
 from tests.service import running_service
 
 

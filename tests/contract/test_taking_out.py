@@ -16,20 +16,20 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.errors import Unstorable
-from consumer.schema.by_hand import retire, unmap
-from consumer.schema.model import SchemaVersion
-from consumer.schema.newer import newer_than
-from consumer.schema.origin import leaving, remove_fillings
-from consumer.schema.paths import Path, from_text, is_fillable, to_segment
-from consumer.schema.policy import Guards, SchemaPolicy, subject_policy
-from consumer.storage.backfill_store import BackfillStore, upgrade
-from consumer.storage.documents import as_stored, encode
-from consumer.storage.indexes import BY_STAMP
-from consumer.storage.recent_events import as_sent
-from consumer.storage.schema_registry import SchemaRegistry
-from consumer.storage.subject_schema import Make
+from consumer.core.clock import utc_now
+from consumer.core.errors import Unstorable
+from consumer.core.paths import Path, from_text, is_fillable, to_segment
+from consumer.events.documents import as_stored, encode
+from consumer.events.recent import as_sent
+from consumer.mongodb.indexes import BY_STAMP
+from consumer.schemas.defaults import newer_than
+from consumer.schemas.manual_changes import retire, unmap
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.policy import Guards, SchemaPolicy, subject_policy
+from consumer.schemas.provenance import leaving, remove_fillings
+from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.schemas.registry.subject import Make
+from jobs.backfill.store import BackfillStore, upgrade
 from tests.backfill import AT_ONCE, Run, backfill, payload_part, read, registry, store
 from tests.contract.test_filling import clean, histories, same
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.ended import Ended, Period
-from consumer.storage import mongo
-from consumer.storage.indexes import create_indexes
-from consumer.storage.ingest_history import GRAINS, MINUTE, IngestHistory
-from consumer.timegrid import floor
-from consumer.web.console.traffic import SPANS, TrafficBoard, traffic
+from consumer.console.traffic import SPANS, TrafficBoard, traffic
+from consumer.core.clock import floor
+from consumer.mongodb.client import INGEST_QUARTERS
+from consumer.mongodb.indexes import create_indexes
+from consumer.monitoring.ingest_history import GRAINS, MINUTE, IngestHistory
+from consumer.monitoring.outcomes import Ended, Period
 from tests.adoption import NOW
 
 Db = Database[dict[str, Any]]
@@ -95,7 +95,7 @@ def test_mongodb_keeps_all_that_the_longest_span_shows(database: Db) -> None:
 
     (kept,) = (
         index["expireAfterSeconds"]
-        for index in database[mongo.INGEST_QUARTERS].list_indexes()
+        for index in database[INGEST_QUARTERS].list_indexes()
         if "expireAfterSeconds" in index
     )
     assert slots[0].at > at - timedelta(seconds=kept)

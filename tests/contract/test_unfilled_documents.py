@@ -9,14 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from pymongo.database import Database
 
-from consumer.schema.defaults import fill, unfill
-from consumer.schema.paths import is_reserved
-from consumer.schema.policy import Defaults, SchemaPolicy, SubjectPolicy, subject_policy
-from consumer.storage.documents import encode, plain
-from consumer.storage.recent_events import as_sent
-from consumer.storage.unfilled_documents import UnfilledDocuments
-from jobs.backfill_pace import Pace, PaceRules
-from jobs.backfill_unfilled import fill_unfilled
+from consumer.core.paths import is_reserved
+from consumer.events.documents import encode, plain
+from consumer.events.recent import as_sent
+from consumer.schemas.defaults import fill, unfill
+from consumer.schemas.policy import Defaults, SchemaPolicy, SubjectPolicy, subject_policy
+from jobs.backfill.pace import Pace, PaceRules
+from jobs.backfill.unfilled import UnfilledDocuments, fill_unfilled
 from tests.backfill import Run, backfill, payload_part, read, registry, store
 from tests.contract.test_filling import clean, histories, same
 from tests.contract.test_refused_fillings import Intake

@@ -12,8 +12,8 @@ from typing import Any
 from pymongo import ReturnDocument
 from pymongo.database import Database
 
-from consumer.storage import mongo
-from consumer.storage.adoption_counts import Superseded
+from consumer.adoption.counts import Superseded
+from consumer.mongodb.client import connect, open_database
 from tests.adoption import Run, job
 
 Db = Database[dict[str, Any]]
@@ -28,8 +28,8 @@ def note(db: Db, what: str) -> int:
 
 
 def main(uri: str, name: str) -> None:
-    client = mongo.connect(uri, timeout=30)
-    db = mongo.open_database(client, name)
+    client = connect(uri, timeout=30)
+    db = open_database(client, name)
     while True:
         clock = db["test_notes"].find_one({"_id": "clock"})
         assert clock is not None

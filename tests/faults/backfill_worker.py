@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import sys
 
-from consumer.clock import utc_now
-from consumer.metrics import Metrics
-from consumer.storage import mongo
-from consumer.storage.backfill_store import BackfillStore
-from consumer.storage.migration_failures import MigrationFailures
-from consumer.storage.schema_registry import SchemaRegistry
-from jobs.backfill import Backfill, BackfillRules
-from jobs.backfill_pace import PaceRules
-from jobs.backfill_pass import Parts
+from consumer.core.clock import utc_now
+from consumer.core.metrics import Metrics
+from consumer.mongodb.client import DEAD_LETTERS, EVENTS, SCHEMA_VERSIONS, connect, open_database
+from consumer.schemas.registry.registry import SchemaRegistry
+from jobs.backfill.failures import MigrationFailures
+from jobs.backfill.job import Backfill, BackfillRules
+from jobs.backfill.pace import PaceRules
+from jobs.backfill.run import Parts
+from jobs.backfill.store import BackfillStore
 from tests.backfill import Run
 
 
 def main(uri: str, name: str) -> None:
-    database = mongo.open_database(mongo.connect(uri, timeout=30), name)
+    database = open_database(connect(uri, timeout=30), name)
     parts = Parts(
-        BackfillStore(database[mongo.EVENTS]),
-        MigrationFailures(database[mongo.DEAD_LETTERS]),
+        BackfillStore(database[EVENTS]),
+        MigrationFailures(database[DEAD_LETTERS]),
         utc_now,
     )
-    schemas = SchemaRegistry(database[mongo.SCHEMA_VERSIONS])
+    schemas = SchemaRegistry(database[SCHEMA_VERSIONS])
     # Small batches and hardly a rest, so that a kill comes in the middle of one.
     job = Backfill(schemas, parts, Metrics(), BackfillRules(0, PaceRules(batch=20, pause=0.001)))
     while True:

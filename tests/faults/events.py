@@ -9,7 +9,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from pymongo.database import Database
 
-from consumer.runtime import build_core
+from consumer.runtime.shared import build_core
 from tests.spooling import load
 
 Event = dict[str, Any]

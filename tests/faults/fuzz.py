@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from config import loading as configuration
 from config import logs
-from config import settings as configuration
-from consumer.clock import utc_now
-from consumer.errors import ConsumerError, Rejected, SignatureError, place_of
-from consumer.events import Delivery
-from consumer.runtime import Core, build_core
-from consumer.storage import mongo
-from consumer.storage.indexes import create_indexes
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery
+from consumer.core.errors import ConsumerError, Rejected, SignatureError, place_of
+from consumer.mongodb.client import DEAD_LETTERS, EVENTS
+from consumer.mongodb.indexes import create_indexes
+from consumer.runtime.shared import Core, build_core
 from tests.faults.mutations import Mutator, spoil
 
 KEYS = (b"the secret of now", b"the secret before")
@@ -209,7 +209,7 @@ def run(uri: str, database: str, count: int, seed: int) -> dict[str, Any]:
 
 def _losses(core: Core, figures: Figures) -> list[str]:
     """What was accepted and is nowhere, and what only the last net caught."""
-    events, letters = core.database[mongo.EVENTS], core.database[mongo.DEAD_LETTERS]
+    events, letters = core.database[EVENTS], core.database[DEAD_LETTERS]
     stored = {one["_meta"]["digest"] for one in events.find({}, {"_meta.digest": 1})}
     kept = {one["digest"] for one in letters.find({}, {"digest": 1})}
     unexpected = letters.find(

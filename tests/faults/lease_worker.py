@@ -28,14 +28,13 @@ time.time = lambda: _real_time() + _shift
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from consumer.clock import utc_now
-from consumer.storage import mongo
-from consumer.storage.job_runs import JobRuns
-from consumer.storage.leases import Leases
-from jobs.job import Job
-from jobs.run import JobRun
-from jobs.runner import Runner
-from jobs.scheduler import Scheduler
+from consumer.core.clock import utc_now
+from consumer.mongodb.client import JOB_RUNS, LEASES, connect, open_database
+from consumer.mongodb.leases import Leases
+from consumer.monitoring.job_runs import JobRuns
+from jobs.scheduling.job import Job, JobRun
+from jobs.scheduling.runner import Runner
+from jobs.scheduling.scheduler import Scheduler
 
 STEPS, PAUSE = 25, 0.02
 
@@ -66,12 +65,12 @@ def work(run: JobRun, database: Any, name: str) -> dict[str, Any]:
 
 def main() -> None:
     uri, database_name, name, _, lease = sys.argv[1:6]
-    client = mongo.connect(uri, timeout=5)
-    database = mongo.open_database(client, database_name)
+    client = connect(uri, timeout=5)
+    database = open_database(client, database_name)
     runner = Runner(
         name,
-        leases=Leases(database[mongo.LEASES], name, float(lease)),
-        runs=JobRuns(database[mongo.JOB_RUNS]),
+        leases=Leases(database[LEASES], name, float(lease)),
+        runs=JobRuns(database[JOB_RUNS]),
     )
     job = Job("shared", 0.2, lambda run: work(run, database, name), exclusive=True)
     scheduler = Scheduler([job], runner)

@@ -24,18 +24,19 @@ from typing import Any
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from consumer.clock import utc_now
-from consumer.events import Delivery, Headers
-from consumer.ingest import Ingest
-from consumer.options import signature_scheme
-from consumer.runtime import build_core, core
-from consumer.schema.admission import Candidate, Quota, decide
-from consumer.schema.compiled import compile_schema
-from consumer.schema.policy import SchemaPolicy
-from consumer.signature import sign
-from consumer.storage.document_stamps import DocumentStamps
-from consumer.storage.schema_registry import Admission, SchemaRegistry
-from consumer.storage.schema_versions import SchemaVersions
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers
+from consumer.ingest.ingest import Ingest
+from consumer.ingest.signature import sign
+from consumer.runtime import shared
+from consumer.runtime.settings_map import signature_scheme
+from consumer.runtime.shared import build_core
+from consumer.schemas.admission import Candidate, Quota, decide
+from consumer.schemas.check import compile_schema
+from consumer.schemas.policy import SchemaPolicy
+from consumer.schemas.registry.document_stamps import DocumentStamps
+from consumer.schemas.registry.registry import Admission, SchemaRegistry
+from consumer.schemas.registry.versions import SchemaVersions
 from tests.service import SECRET
 from tests.spooling import load
 
@@ -120,7 +121,7 @@ def main(
 ) -> None:
     """Ingest what `numbers` (round, worker, threads, turns) say."""
     if registry == "naive":
-        setattr(core, "SchemaRegistry", NaiveRegistry)  # noqa: B010
+        setattr(shared, "SchemaRegistry", NaiveRegistry)  # noqa: B010
     round_, worker, threads, turns = numbers
     done = acknowledged(Path(journal))
     with tempfile.TemporaryDirectory() as directory:

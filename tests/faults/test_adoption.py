@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from consumer.storage.indexes import create_indexes
-from consumer.storage.retention import retained_from
-from jobs.adoption_report import report
-from jobs.adoption_rollup import Bounds, ledger, rebuild
+from consumer.adoption.report import report
+from consumer.adoption.rollup import Bounds, ledger, rebuild
+from consumer.mongodb.indexes import create_indexes
+from consumer.mongodb.retention import retained_from
 from tests.adoption import (
     NOW,
     Db,

@@ -18,7 +18,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from consumer.storage.indexes import create_indexes
+from consumer.mongodb.indexes import create_indexes
 from tests.backfill import LONG_AGO, laid_out, registry, store
 
 Db = Database[dict[str, Any]]

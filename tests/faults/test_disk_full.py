@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.errors import StoreUnavailable
-from consumer.spool import Spool, directory_in, survey
+from consumer.core.errors import StoreUnavailable
+from consumer.spool.spool import Spool
+from consumer.spool.survey import directory_in, survey
 from tests.faults.events import event, verify
 from tests.faults.process import Process, process
 from tests.faults.test_power_loss import delivery

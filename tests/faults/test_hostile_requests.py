@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.signature import SignatureScheme, sign
+from consumer.ingest.signature import SignatureScheme, sign
 from tests.service import PATH, SECRET, Client, eventually, running_service
 from tests.wire import Address, exchange, status
 

@@ -13,7 +13,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from consumer.spool import directory_in, survey
+from consumer.spool.survey import directory_in, survey
 from tests.conftest import MongodFactory
 from tests.faults.events import verify
 from tests.faults.process import Process, process

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.storage import mongo
+from consumer.mongodb.client import JOB_RUNS, LEASES
 from tests.processes import environment
 from tests.service import eventually
 
@@ -73,7 +73,7 @@ class Fleet:
 
         def works() -> bool:
             running = {"holder": {"$ne": None}}
-            found[:] = self._database[mongo.LEASES].find(running)
+            found[:] = self._database[LEASES].find(running)
             return bool(found) and found[0]["holder"] in self.processes
 
         eventually(works, 20)
@@ -155,7 +155,7 @@ def run_with_kills(uri: str, database: Db, lease: float, kills: int) -> None:
     # A write, and a start of APScheduler's thread on a busy machine, come on top.
     slowest = assert_work_resumed(database, processes.killed_at, lease + 1)
     entries = ledger(database)
-    killed = {run["fence"] for run in database[mongo.JOB_RUNS].find({"outcome": "unfinished"})}
+    killed = {run["fence"] for run in database[JOB_RUNS].find({"outcome": "unfinished"})}
     assert len(killed) >= kills - 1
     assert len({entry["holder"] for entry in entries}) > 1
     print(

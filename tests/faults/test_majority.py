@@ -15,12 +15,12 @@ import pymongo
 import pytest
 from pymongo import MongoClient
 
-from consumer.errors import StoreUnavailable
-from consumer.spool import directory_in, survey
-from consumer.storage import mongo
-from consumer.storage.documents import encode
-from consumer.storage.embedded import EmbeddedMongo
-from consumer.storage.event_store import EventStore
+from consumer.core.errors import StoreUnavailable
+from consumer.events.documents import encode
+from consumer.events.store import EventStore
+from consumer.mongodb.client import connect, open_database
+from consumer.mongodb.embedded.supervisor import EmbeddedMongo
+from consumer.spool.survey import directory_in, survey
 from tests.faults.events import event, verify
 from tests.faults.process import process
 from tests.faults.relay import relay
@@ -137,8 +137,8 @@ def test_what_no_majority_confirmed_for_30_s_three_times_is_stored_once(
 @pytest.mark.slow
 def test_a_duplicate_is_one_only_once_a_majority_has_the_first(members: ReplicaSet) -> None:
     document = encode({"_id": "a", "_meta": {"digest": "d"}})
-    with closing(mongo.connect(members.uri, timeout=10)) as client:
-        store = EventStore(mongo.open_database(client, "outages")["events"], conflicts_matter=False)
+    with closing(connect(members.uri, timeout=10)) as client:
+        store = EventStore(open_database(client, "outages")["events"], conflicts_matter=False)
         store.append(encode({"_id": "warm"}), "d")
         frozen = members.secondaries()
         for node in frozen:

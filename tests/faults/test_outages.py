@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from consumer.clock import utc_now
-from consumer.events import Delivery, Headers
-from consumer.signature import SignatureScheme, sign
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers
+from consumer.ingest.signature import SignatureScheme, sign
 from tests.conftest import MongodFactory
 from tests.faults.events import Event, event, verify
 from tests.faults.trouble import Trouble, outlast

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from consumer.events import Delivery, Headers, Verdict
-from consumer.spool import Spool, deliveries, erase_deliveries
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.spool.erase import erase_deliveries
+from consumer.spool.spool import Spool
+from consumer.spool.survey import deliveries
 from tests.faults.disk import Op, PowerLoss, RecordingDisk
 
 MIB = 1 << 20

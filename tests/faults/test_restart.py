@@ -18,8 +18,8 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from consumer.signature import SignatureScheme, sign
-from consumer.spool import directory_in, survey
+from consumer.ingest.signature import SignatureScheme, sign
+from consumer.spool.survey import directory_in, survey
 from tests.faults.events import event, verify
 from tests.faults.process import Process, process
 from tests.faults.relay import relay

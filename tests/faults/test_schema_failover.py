@@ -20,16 +20,16 @@ from pymongo import MongoClient
 from pymongo.errors import NotPrimaryError
 from pymongo.read_concern import ReadConcern
 
-from consumer.clock import utc_now
-from consumer.errors import StoreUnavailable
-from consumer.events import Delivery, Headers
-from consumer.options import signature_scheme
-from consumer.runtime import Core, build_core
-from consumer.schema.compiled import compile_schema
-from consumer.schema.model import from_document
-from consumer.signature import sign
-from consumer.storage import mongo
-from consumer.storage.embedded.replica_set import direct
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers
+from consumer.core.errors import StoreUnavailable
+from consumer.ingest.signature import sign
+from consumer.mongodb.client import EVENTS, SCHEMA_VERSIONS
+from consumer.mongodb.embedded.replica_set import direct
+from consumer.runtime.settings_map import signature_scheme
+from consumer.runtime.shared import Core, build_core
+from consumer.schemas.check import compile_schema
+from consumer.schemas.model import from_document
 from tests.replica_set import Node, ReplicaSet, replica_set
 from tests.service import SECRET, eventually
 from tests.spooling import load
@@ -84,9 +84,7 @@ def name() -> str:
 def versions_on(node: Node, name: str) -> list[Document]:
     """The versions that one node has by itself, acknowledged by others or not."""
     with direct(node.port) as client:
-        versions = client[name].get_collection(
-            mongo.SCHEMA_VERSIONS, read_concern=ReadConcern("local")
-        )
+        versions = client[name].get_collection(SCHEMA_VERSIONS, read_concern=ReadConcern("local"))
         return list(versions.find().sort("_id"))
 
 
@@ -156,7 +154,7 @@ def test_a_version_that_only_a_lost_primary_has_is_never_used_and_its_number_mea
             assert [each["caused_by"] for each in third["changes"]] == ["lonely"]
         stamped = {
             document["id"]: document["schema_version"]
-            for document in one.core.database[mongo.EVENTS].find()
+            for document in one.core.database[EVENTS].find()
         }
         assert stamped == {"first": 1, "second": 2, "lonely": 3}
 
@@ -187,7 +185,7 @@ def test_while_primaries_are_killed_every_version_told_keeps_its_meaning(
                 members.uri, document_class=RawBSONDocument, serverSelectionTimeoutMS=60_000
             ) as client:
                 versions = client[name].get_collection(
-                    mongo.SCHEMA_VERSIONS, read_concern=ReadConcern("majority")
+                    SCHEMA_VERSIONS, read_concern=ReadConcern("majority")
                 )
                 while not stop.is_set():
                     for version in versions.find():

@@ -13,9 +13,9 @@ import pytest
 from pymongo.database import Database
 from structlog.testing import capture_logs
 
-from consumer.schema.paths import ANY_KEY
-from consumer.schema.policy import Guards
-from consumer.storage import mongo
+from consumer.core.paths import ANY_KEY
+from consumer.mongodb.client import EVENTS, SCHEMA_VERSIONS
+from consumer.schemas.policy import Guards
 from tests import floods
 from tests.floods import Payload
 from tests.service import Client, running_service
@@ -79,7 +79,7 @@ def beyond(database: Db) -> set[str]:
     """Which bounds of the registry are overstepped."""
     found = set()
     subjects: dict[str, int] = {}
-    for version in database[mongo.SCHEMA_VERSIONS].find():
+    for version in database[SCHEMA_VERSIONS].find():
         subject = version["_id"]["subject"]
         subjects[subject] = max(subjects.get(subject, 0), version["_id"]["version"])
         live = [field for field in version["fields"] if "absorbed" not in field]
@@ -98,7 +98,7 @@ def beyond(database: Db) -> set[str]:
 
 
 def untracked(database: Db) -> int:
-    return database[mongo.EVENTS].count_documents({"_meta.untracked": {"$gt": 0}})
+    return database[EVENTS].count_documents({"_meta.untracked": {"$gt": 0}})
 
 
 def counted(service: Client) -> dict[str, int]:
@@ -206,9 +206,9 @@ def test_thousands_of_types(service: Client, database: Db, lines: Lines, count: 
     neighbour(service, 2)
     assert unlike(service, database, payloads) == []
     assert beyond(database) == set()
-    registered = len(database[mongo.SCHEMA_VERSIONS].distinct("_id.subject"))
+    registered = len(database[SCHEMA_VERSIONS].distinct("_id.subject"))
     assert registered == GUARDS.subjects
-    outside = database[mongo.EVENTS].count_documents({"schema_version": 0})
+    outside = database[EVENTS].count_documents({"schema_version": 0})
     assert outside == count - GUARDS.subjects + 1
     assert counted(service) == {"subjects": outside}
     assert [guard for _, guard in warned(lines)] == ["subjects"]

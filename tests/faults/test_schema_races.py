@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.schema.compiled import compile_schema
-from consumer.schema.model import SchemaVersion, from_document, shape_of
-from consumer.schema.shape import Shape, join
-from consumer.storage import mongo
+from consumer.mongodb.client import EVENTS, SCHEMA_VERSIONS
+from consumer.schemas.check import compile_schema
+from consumer.schemas.model import SchemaVersion, from_document, shape_of
+from consumer.schemas.shape import Shape, join
 from tests.faults.schema_race import Payload, acknowledged, event
 from tests.strategies import learn
 
@@ -141,7 +141,7 @@ def shapes(payloads: Sequence[Payload]) -> dict[str, Shape]:
 def histories(database: Db, number: int) -> dict[str, list[SchemaVersion]]:
     """The versions of the subjects of one round, oldest first."""
     versions = database.get_collection(
-        mongo.SCHEMA_VERSIONS,
+        SCHEMA_VERSIONS,
         codec_options=database.codec_options.with_options(tz_aware=True, tzinfo=timezone.utc),
     )
     found: dict[str, list[SchemaVersion]] = defaultdict(list)
@@ -177,7 +177,7 @@ def faults(race: Race) -> set[str]:
     }
     documents = {
         document["id"]: document
-        for document in race.database[mongo.EVENTS].find(
+        for document in race.database[EVENTS].find(
             {"id": {"$in": [payload["id"] for payload, _ in told]}}
         )
     }

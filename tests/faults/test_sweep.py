@@ -14,7 +14,7 @@ import pytest
 from pymongo.database import Database
 
 import consumer
-from consumer.storage.indexes import create_indexes
+from consumer.mongodb.indexes import create_indexes
 from tests.processes import environment
 from tests.sweeping import bench
 

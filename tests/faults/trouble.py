@@ -13,7 +13,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from consumer.spool import directory_in, survey
+from consumer.spool.survey import directory_in, survey
 from tests.faults.events import verify
 from tests.faults.process import process
 from tests.faults.senders import Answered, percentile, send_at_rate

@@ -6,7 +6,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from config import settings as configuration
+from config import loading as configuration
 from tests.service import UNSIGNED, Client, running_service
 
 Db = Database[dict[str, Any]]

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from consumer.clock import utc_now
+from consumer.core.clock import utc_now
 from tests.adoption import Db, document, registered
 from tests.processes import run
 

@@ -52,7 +52,7 @@ def test_wrong_usage_of_serve_is_told_all_the_same(tmp_path: Path) -> None:
 
 def test_where_it_cannot_begin_anew_the_program_goes_on(tmp_path: Path) -> None:
     code = (
-        "import sys; from consumer.allocator import level_allocator;"
+        "import sys; from consumer.runtime.memory import level_allocator;"
         " sys.executable = '/nowhere/python'; level_allocator(); print('goes on')"
     )
 

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.errors import StoreUnavailable
-from consumer.events import Delivery, Event, Headers, Verdict
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Event, Headers, Verdict
+from consumer.core.errors import StoreUnavailable
+from consumer.events.documents import document_id
+from consumer.events.keys import EventKeys
 from consumer.spool.records import decode, encode
-from consumer.storage.documents import document_id
-from consumer.storage.event_keys import EventKeys
 from tests.service import eventually, running_service
 from tests.spooling import Run, Spooling, spooling
 from tests.sweeping import bench

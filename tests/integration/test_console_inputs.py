@@ -11,7 +11,7 @@ import pytest
 import structlog
 from pymongo.database import Database
 
-from consumer.web.console.table import SCREENS
+from consumer.console.routes import SCREENS
 from tests.integration.test_console import PASSWORD, Visitor
 from tests.service import Client, dead_letters, eventually, running_service
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.letters.bulk import Run
-from consumer.storage.letter_search import LetterFilter
+from consumer.dead_letters.bulk import Run
+from consumer.dead_letters.search import LetterFilter
 from tests.integration.test_console import Visitor, visiting
 from tests.service import dead_letters, eventually
 

@@ -14,10 +14,10 @@ import pytest
 from pymongo.database import Database
 
 from consumer.cli import main
-from consumer.clock import utc_now
-from consumer.errors import Rejected
-from consumer.events import Delivery, Headers, Verdict
-from consumer.storage.indexes import create_indexes
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.core.errors import Rejected
+from consumer.mongodb.indexes import create_indexes
 from tests.service import SECRET
 from tests.sweeping import Bench, bench
 

@@ -10,8 +10,8 @@ import pytest
 from pymongo.database import Database
 
 from consumer.cli import main
-from consumer.storage.indexes import create_indexes
-from consumer.storage.instances import Instance, Instances
+from consumer.mongodb.indexes import create_indexes
+from consumer.monitoring.instances import Instance, Instances
 from tests.service import SECRET
 from tests.sweeping import Bench, bench
 

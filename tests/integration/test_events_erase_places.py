@@ -15,17 +15,18 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from consumer.adoption.state import RecountMark
 from consumer.cli import main
-from consumer.clock import utc_now
-from consumer.data_dir import DataDirectory
-from consumer.erasure import erase
-from consumer.events import Delivery, Headers, Verdict
-from consumer.schema.jsontypes import OBJECT
-from consumer.schema.model import Change, SchemaVersion
-from consumer.spool import Spool, deliveries, directory_in
-from consumer.storage.erasing import Found
-from consumer.storage.indexes import create_indexes
-from consumer.storage.recount_mark import RecountMark
+from consumer.core.clock import utc_now
+from consumer.core.data_dir import DataDirectory
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.mongodb.indexes import create_indexes
+from consumer.privacy.erasure import erase
+from consumer.privacy.person_records import Found
+from consumer.schemas.json_types import OBJECT
+from consumer.schemas.model import Change, SchemaVersion
+from consumer.spool.spool import Spool
+from consumer.spool.survey import deliveries, directory_in
 from tests.backfill import Run, backfill
 from tests.contract.test_erasing import erasing_of
 from tests.service import SECRET

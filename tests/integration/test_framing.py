@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from consumer.server.server import Server
+from consumer.http.server.server import Server
 from tests.wire import chunked, echo_length, exchange, one_answer, receive, running, status
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"

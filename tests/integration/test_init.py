@@ -10,9 +10,8 @@ import typer
 from dotenv import dotenv_values
 from typer.testing import CliRunner
 
-from consumer.cli.for_cxone import webhook_url
-from consumer.cli.init import init, write
-from consumer.errors import SetupError
+from consumer.cli.init import init, webhook_url, write
+from consumer.core.errors import SetupError
 
 SECRET = "CXONE_SHARED_SECRET"
 
@@ -134,7 +133,7 @@ def test_a_public_url_without_scheme_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_commented_settings_are_ones_that_exist(tmp_path: Path) -> None:
-    settings = pytest.importorskip("config.settings")
+    settings = pytest.importorskip("config.loading")
     write(tmp_path / ".env", force=False, new_secret=False)
 
     names = re.findall(r"^#([A-Z_]+)=", (tmp_path / ".env").read_text(), re.MULTILINE)

@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from pymongo.uri_parser import parse_uri
 
 from consumer.cli.main import build, run
-from consumer.storage.embedded import EmbeddedMongo
+from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 
 TIMEOUT = 0.5
 # What a command needs to get as far as MongoDB.

@@ -11,8 +11,8 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from consumer.doctor.rights import _NEEDED
-from consumer.storage import mongo
-from consumer.storage.indexes import INDEXES
+from consumer.mongodb.client import OURS
+from consumer.mongodb.indexes import INDEXES
 from tests.service import eventually, running_service
 
 Db = Database[dict[str, Any]]
@@ -25,7 +25,7 @@ def narrow(
     """The URI of such a user."""
     rights = [
         {"resource": {"db": database.name, "collection": name}, "actions": list(_NEEDED)}
-        for name in mongo.OURS
+        for name in OURS
     ]
     admin = mongo_client.admin
     admin.command("createRole", database.name, privileges=rights, roles=[])

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.samples import traffic
-from consumer.sender import Outgoing, Sender
-from consumer.signature import SignatureScheme, sign
+from consumer.core.clock import utc_now
+from consumer.demo.client import Outgoing, Sender
+from consumer.demo.samples.scenario import traffic
+from consumer.ingest.signature import SignatureScheme, sign
 from tests.processes import serving
 
 SECRET = "a secret for tests"

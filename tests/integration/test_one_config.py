@@ -13,14 +13,15 @@ import pytest
 from dotenv import dotenv_values
 from pymongo.database import Database
 
-from config import settings as configuration
-from config.settings import Settings
-from consumer.clock import utc_now
-from consumer.events import Delivery, Headers, Verdict
-from consumer.redaction import MASK
+from config import loading as configuration
+from config.loading import Settings
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.monitoring.instances import Instances, this_process
+from consumer.privacy.masks import MASK
 from consumer.runtime.fleet import differences, facts, masks_of_all
-from consumer.spool import Spool, directory_in
-from consumer.storage.instances import Instances, this_process
+from consumer.spool.spool import Spool
+from consumer.spool.survey import directory_in
 from tests.processes import run, serving
 from tests.service import eventually
 

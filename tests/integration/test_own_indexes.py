@@ -8,7 +8,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from consumer.storage.indexes import BY_STAMP, INDEXES
+from consumer.mongodb.indexes import BY_STAMP, INDEXES
 from tests.processes import run
 from tests.service import SECRET, eventually, running_service
 

@@ -13,9 +13,9 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
-from consumer.schema.defaults import unfill
-from consumer.schema.paths import RESERVED, to_text
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.core.paths import RESERVED, to_text
+from consumer.schemas.defaults import unfill
+from consumer.schemas.registry.registry import SchemaRegistry
 from tests.service import running_service
 
 Db = Database[dict[str, Any]]

@@ -14,7 +14,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from consumer.storage.embedded import EmbeddedMongo
+from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 from tests.service import Answer, Client, eventually, running_service
 
 Db = Database[dict[str, Any]]

@@ -14,7 +14,7 @@ import pytest
 from pymongo.database import Database
 
 from consumer.cli import main
-from consumer.storage.indexes import create_indexes
+from consumer.mongodb.indexes import create_indexes
 from tests.integration.test_spool import delivery
 from tests.service import SECRET
 from tests.spooling import spooling

@@ -17,11 +17,11 @@ import pytest
 from pymongo.database import Database
 from structlog.testing import capture_logs
 
-from config import settings as configuration
+from config import loading as configuration
 from consumer.cli.doctor import examine
 from consumer.doctor.check import Check
-from consumer.signature import SignatureScheme, fingerprint, sign
-from consumer.storage.secret_use import SecretUse
+from consumer.ingest.signature import SignatureScheme, fingerprint, sign
+from consumer.monitoring.secret_use import SecretUse
 from tests.processes import run, serving
 from tests.service import PATH, dead_letters, eventually, running_service
 from tests.wire import Address

@@ -14,9 +14,9 @@ from pymongo.database import Database
 from rich.console import Console
 from typer.testing import CliRunner
 
-from consumer.cli import schema_backfill
-from consumer.cli.schema_backfill import backfill
-from consumer.errors import SetupError
+from consumer.cli.schema import backfill as schema_backfill
+from consumer.cli.schema.backfill import backfill
+from consumer.core.errors import SetupError
 from tests.backfill import registry, store
 
 Db = Database[dict[str, Any]]

@@ -13,8 +13,8 @@ from dotenv import dotenv_values
 from pymongo.database import Database
 
 from consumer.cli.init import write
-from consumer.service.settings_file import fit
-from consumer.signature import fingerprint
+from consumer.ingest.signature import fingerprint
+from consumer.os_service.settings_file import fit
 from tests.processes import run
 
 Db = Database[dict[str, Any]]

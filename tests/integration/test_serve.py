@@ -18,7 +18,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.uri_parser import parse_uri
 
-from consumer.signature import SignatureScheme, sign
+from consumer.ingest.signature import SignatureScheme, sign
 from tests.conftest import MongodFactory
 from tests.processes import Serving, run, serving
 

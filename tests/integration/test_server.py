@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from consumer.errors import SetupError
-from consumer.server.server import Server, ServerOptions
+from consumer.core.errors import SetupError
+from consumer.http.server.server import Server, ServerOptions
 from tests.wire import chunked, echo_length, exchange, one_answer, running
 
 LIMIT = 1000

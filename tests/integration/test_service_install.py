@@ -12,20 +12,19 @@ from typing import Any
 
 import pytest
 
-from config.settings import SettingsError, load
+from config.loading import SettingsError, load
 from consumer.cli.context import Sources
-from consumer.errors import SetupError
-from consumer.service import code_places
-from consumer.service.layout import Layout
-from consumer.service.names import NAME
+from consumer.core.errors import SetupError
+from consumer.os_service import files
+from consumer.os_service.layout import NAME, Layout
 from tests.processes import run
 from tests.systemd import analyze, exposure
 
 if sys.platform != "linux":
     pytest.skip("systemd is on Linux alone", allow_module_level=True)
 
-from consumer.cli import service_linux as service
-from consumer.cli import service_linux_install as installing
+from consumer.cli.service import linux as installing
+from consumer.cli.service import linux as service
 
 # A program in the place of systemctl and journalctl: it writes down what it was asked.
 _STAND_IN = """#!/bin/sh
@@ -180,7 +179,7 @@ def test_code_in_a_home_directory_is_told_with_the_way_out(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path(".env").write_text(SETTINGS)
-    monkeypatch.setattr(code_places, "HIDDEN", (Path(sys.prefix).parent,))
+    monkeypatch.setattr(files, "HIDDEN", (Path(sys.prefix).parent,))
 
     machine.install()
 

@@ -15,13 +15,13 @@ from uuid import uuid4
 import pytest
 from pymongo.database import Database
 
-from config import settings as configuration
-from config.supervision import Supervision
-from consumer.runtime import Service
+from config import loading as configuration
+from config.environment import Supervision
+from consumer.http.health import Condition
+from consumer.os_service.systemd_notify import Notifier, Systemd
+from consumer.os_service.watch import watched
 from consumer.runtime.process import hosted
-from consumer.service.manager import watched
-from consumer.service.systemd import Notifier, Systemd
-from consumer.web.health import Condition
+from consumer.runtime.service import Service
 from tests.processes import serving
 from tests.service import SECRET, eventually, running_service
 from tests.systemd import NotifySocket

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.data_dir import DataDirectory
-from consumer.errors import MalformedJson, SignatureMissing, StoreUnavailable
-from consumer.events import Delivery, Headers, Outcome
-from consumer.signature import sign
-from consumer.spool import Spool, directory_in, survey
-from consumer.storage import mongo
-from consumer.storage.outage import Outage
+from consumer.core.data_dir import DataDirectory
+from consumer.core.delivery import Delivery, Headers, Outcome
+from consumer.core.errors import MalformedJson, SignatureMissing, StoreUnavailable
+from consumer.ingest.signature import sign
+from consumer.mongodb.circuit_breaker import Outage
+from consumer.mongodb.client import connect, open_database
+from consumer.spool.spool import Spool
+from consumer.spool.survey import directory_in, survey
 from tests.conftest import MongodFactory
 from tests.processes import run as run_command
 from tests.service import SECRET, eventually
@@ -276,9 +277,9 @@ def test_over_http_a_spooled_delivery_is_202_and_a_full_spool_503(
 
 
 def test_an_outage_is_over_only_when_a_write_is_taken(mongod_uri: str, database: Db) -> None:
-    client = mongo.connect(mongod_uri, timeout=1)
+    client = connect(mongod_uri, timeout=1)
     try:
-        outage = Outage(mongo.open_database(client, database.name)["events"], 1)
+        outage = Outage(open_database(client, database.name)["events"], 1)
         outage.begin(StoreUnavailable("gone", away=True))
         assert outage.is_over()
         assert not outage.known

@@ -13,8 +13,13 @@ from pymongo.database import Database
 
 from consumer.cli.main import run
 from consumer.cli.status_view import Section, screen, sections
-from consumer.human import duration
-from consumer.overview import (
+from consumer.core.text import duration
+from consumer.ingest.signature import SignatureScheme, sign
+from consumer.mongodb.client import INSTANCES, JOB_RUNS, LEASES
+from consumer.mongodb.leases import Leases
+from consumer.monitoring.instances import Instance, Instances
+from consumer.monitoring.job_runs import JobRuns, RunRecord
+from consumer.monitoring.overview import (
     Datadog,
     JobState,
     Letters,
@@ -23,15 +28,9 @@ from consumer.overview import (
     Store,
     job_states,
 )
-from consumer.signature import SignatureScheme, sign
-from consumer.storage import mongo
-from consumer.storage.instances import Instance, Instances
-from consumer.storage.job_runs import JobRuns, RunRecord
-from consumer.storage.leases import Leases
 from jobs.heartbeat import Heartbeat
-from jobs.job import Job
-from jobs.run import JobRun
-from jobs.runner import Runner
+from jobs.scheduling.job import Job, JobRun
+from jobs.scheduling.runner import Runner
 from tests.processes import serving
 from tests.service import SECRET, running_service
 
@@ -63,8 +62,8 @@ def status(
 def runner(database: Db) -> Runner:
     return Runner(
         HERE.id,
-        leases=Leases(database[mongo.LEASES], HERE.id, 30),
-        runs=JobRuns(database[mongo.JOB_RUNS]),
+        leases=Leases(database[LEASES], HERE.id, 30),
+        runs=JobRuns(database[JOB_RUNS]),
     )
 
 
@@ -82,13 +81,13 @@ def test_processes_jobs_and_what_is_stored_are_shown(
     with running_service(mongod_uri, database.name) as client:
         assert client.post({"id": "1", "type": "contact.created"}).status == 200
         assert client.post(b'{"id": ').status == 400
-    Heartbeat(Instances(database[mongo.INSTANCES]), HERE, lambda: {"spool": {"depth": 4}})()
+    Heartbeat(Instances(database[INSTANCES]), HERE, lambda: {"spool": {"depth": 4}})()
     sent = datetime(2026, 3, 1, 11, 59, tzinfo=timezone.utc)
     told = {"last_success": sent, "state": "reporting"}
     ours = runner(database)
     job = Job("adoption", 60, lambda job_run: {"subjects": 3}, exclusive=True)
     # As if the service had not run it just now.
-    database[mongo.LEASES].update_one({"_id": "adoption"}, {"$unset": {"due_at": 1}})
+    database[LEASES].update_one({"_id": "adoption"}, {"$unset": {"due_at": 1}})
     ours.run(job)
     ours.run(Job("report_datadog", 60, lambda job_run: told))
 
@@ -107,7 +106,7 @@ def test_processes_jobs_and_what_is_stored_are_shown(
 def test_json_holds_the_same_for_programs(
     status: Callable[..., tuple[int, str]], database: Db
 ) -> None:
-    Heartbeat(Instances(database[mongo.INSTANCES]), HERE)()
+    Heartbeat(Instances(database[INSTANCES]), HERE)()
     seen: list[dict[str, Any]] = []
 
     def work(job_run: JobRun) -> dict[str, Any]:
@@ -224,8 +223,8 @@ def test_a_running_job_shows_how_far_it_is(database: Db) -> None:
     shown: list[Any] = []
 
     def work(job_run: JobRun) -> dict[str, Any]:
-        leases = Leases(database[mongo.LEASES], "", 1).all()
-        runs = JobRuns(database[mongo.JOB_RUNS]).last()
+        leases = Leases(database[LEASES], "", 1).all()
+        runs = JobRuns(database[JOB_RUNS]).last()
         later = datetime.now(timezone.utc) + timedelta(minutes=2)
         shown.extend(job_states(runs, leases, set(), later))
         return {}
@@ -238,7 +237,7 @@ def test_a_running_job_shows_how_far_it_is(database: Db) -> None:
 
 
 def test_a_run_without_its_lease_is_unfinished(database: Db) -> None:
-    runs = JobRuns(database[mongo.JOB_RUNS])
+    runs = JobRuns(database[JOB_RUNS])
     runs.save(RunRecord("r", "backfill", "killed", 3, 60, 0, "running"))
 
     (job,) = job_states(runs.last(), [{"name": "backfill", "fence": 3, "holder": None}], set(), NOW)
@@ -247,7 +246,7 @@ def test_a_run_without_its_lease_is_unfinished(database: Db) -> None:
 
 
 def test_runs_of_processes_that_are_gone_are_left_out(database: Db) -> None:
-    runs = JobRuns(database[mongo.JOB_RUNS])
+    runs = JobRuns(database[JOB_RUNS])
     for instance in ("here", "gone"):
         runs.save(RunRecord(instance, "refresh_schemas", instance, 0, 10, 0, "succeeded"))
 

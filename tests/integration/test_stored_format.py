@@ -14,10 +14,11 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from consumer.errors import FormatTooNew, SetupError
-from consumer.storage import mongo, soundness, stored_format
-from consumer.storage.instances import Instance, Instances
-from consumer.storage.translate import translated
+from consumer.core.errors import FormatTooNew, SetupError
+from consumer.mongodb import collection_faults, stored_format
+from consumer.mongodb.client import open_database
+from consumer.mongodb.errors import translated
+from consumer.monitoring.instances import Instance, Instances
 from tests.processes import environment, run
 from tests.service import SECRET, eventually, running_service
 
@@ -54,7 +55,7 @@ def contents(database: Db) -> dict[str, list[dict[str, Any]]]:
 def newer_program(given: dict[str, str], cwd: Path) -> Iterator[None]:
     """`serve` of a program that knows the newer format."""
     code = (
-        f"from consumer.storage import stored_format; stored_format.FORMAT = {NEWER};"
+        f"from consumer.mongodb import stored_format; stored_format.FORMAT = {NEWER};"
         "from consumer.cli.main import main; main(['serve'])"
     )
     process = subprocess.Popen(
@@ -182,7 +183,7 @@ def test_a_record_that_cannot_be_read_is_that_of_a_newer_program(
     mongo_client: MongoClient[dict[str, Any]], database: Db, found: object
 ) -> None:
     written_by_newer(database, found)
-    ours = mongo.open_database(mongo_client, database.name, soundness.look)
+    ours = open_database(mongo_client, database.name, collection_faults.look)
 
     with pytest.raises(FormatTooNew, match="upgrade"), translated("events"):
         ours["events"].insert_one({})
@@ -191,7 +192,7 @@ def test_a_record_that_cannot_be_read_is_that_of_a_newer_program(
 def test_a_feature_raises_the_format_once_no_process_is_left_that_does_not_know_it(
     mongo_client: MongoClient[dict[str, Any]], database: Db
 ) -> None:
-    ours = mongo.open_database(mongo_client, database.name, soundness.look)
+    ours = open_database(mongo_client, database.name, collection_faults.look)
     new = Instance("new", "here", 1, "2.0.0")
     Instances(database["instances"]).beat(new)
     # As a program writes it that knows nothing of formats.

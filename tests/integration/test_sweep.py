@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.storage.indexes import create_indexes
+from consumer.mongodb.indexes import create_indexes
 from tests.sweeping import Bench, Run, bench
 
 Db = Database[dict[str, Any]]
@@ -85,7 +85,7 @@ def test_refusal_of_the_store_is_tried_again_with_growing_waits_and_parked_in_th
     here = make(cxone_retry_attempts="3")
     here.sweep()
     # A fault of this program's own, which any refusal of the store that it does not know is like.
-    monkeypatch.setattr("consumer.ingest.layout", None)
+    monkeypatch.setattr("consumer.ingest.ingest.layout", None)
     assert here.receive(BODY) == "held"
     assert here.letter()["status"] == "pending_retry"
 
@@ -109,7 +109,7 @@ def test_refusal_of_the_store_that_passes_is_resolved(
 ) -> None:
     here = make()
     with monkeypatch.context() as broken:
-        broken.setattr("consumer.ingest.layout", None)
+        broken.setattr("consumer.ingest.ingest.layout", None)
         here.receive(BODY)
         here.sweep()
     here.make_due()

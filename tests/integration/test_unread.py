@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.server.server import Server
-from consumer.signature import SignatureScheme, sign
+from consumer.http.server.server import Server
+from consumer.ingest.signature import SignatureScheme, sign
 from tests.service import PATH, SECRET, eventually, running_service
 from tests.wire import Address, exchange, one_answer, receive, running
 

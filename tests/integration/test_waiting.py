@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.errors import StoreUnavailable
-from consumer.events import Delivery, Headers, Verdict
-from consumer.storage.dead_letters import DeadLetter, DeadLetters
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.core.errors import StoreUnavailable
+from consumer.dead_letters.store import DeadLetter, DeadLetters
+from consumer.schemas.registry.registry import SchemaRegistry
 from tests.service import eventually
 from tests.spooling import Run, Spooling, spooling
 

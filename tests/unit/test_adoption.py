@@ -8,15 +8,15 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from rich.console import Console
 
-from consumer.adoption import SubjectCounts, SubjectFigures, figures
-from consumer.cli.adoption_view import bar, show, sparkline
-from consumer.metrics import Metrics
-from consumer.metrics.table import VERSION_PRODUCER_RATE, VERSION_TOTAL
-from consumer.storage.retention import retained_from
-from consumer.timegrid import HOUR, hour_of, next_slice, slice_of
+from consumer.adoption.figures import SubjectCounts, SubjectFigures, figures
+from consumer.adoption.report import Report
+from consumer.cli.adoption import bar, show, sparkline
+from consumer.core.clock import HOUR, hour_of, next_slice, slice_of
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import VERSION_PRODUCER_RATE, VERSION_TOTAL
+from consumer.mongodb.retention import retained_from
 from jobs.adoption import GAUGES
 from jobs.adoption import show as set_gauges
-from jobs.adoption_report import Report
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
 

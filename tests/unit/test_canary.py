@@ -6,19 +6,19 @@ from datetime import datetime, timezone
 import msgspec
 import pytest
 
-from consumer.errors import SignatureInvalid, SignatureMissing
-from consumer.events import Delivery, Headers, Verdict
-from consumer.signature import Secret, SignatureScheme, verify
-from consumer.web import canary
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.core.errors import SignatureInvalid, SignatureMissing
+from consumer.http import probe
+from consumer.ingest.signature import Secret, SignatureScheme, verify
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 SCHEME = SignatureScheme()
 KEY = b"a-secret-of-some-length"
-BODY = canary.body("n0nce")
+BODY = probe.body("n0nce")
 
 
 def sent(body: bytes = BODY, **changed: str | None) -> Delivery:
-    headers = canary.headers(SCHEME, KEY, BODY, NOW)
+    headers = probe.headers(SCHEME, KEY, BODY, NOW)
     for name, value in changed.items():
         headers.pop(name.replace("_", "-"), None)
         if value is not None:
@@ -33,15 +33,15 @@ def compact(body: bytes) -> bytes:
 def as_canary(delivery: Delivery, *, verified: bool = False) -> tuple[int, dict[str, object]]:
     """The answer to what is taken for a canary."""
     verdict = delivery.verified(Verdict("current", NOW)) if verified else SignatureInvalid("no")
-    answer = canary.answer(delivery, verdict)
-    assert canary.is_suspect(delivery)
+    answer = probe.answer(delivery, verdict)
+    assert probe.is_suspect(delivery)
     assert answer is not None
     return answer
 
 
 def is_canary(delivery: Delivery, *, verified: bool) -> bool:
     verdict = delivery.verified(Verdict("current", NOW)) if verified else SignatureInvalid("no")
-    return canary.is_suspect(delivery) and canary.answer(delivery, verdict) is not None
+    return probe.is_suspect(delivery) and probe.answer(delivery, verdict) is not None
 
 
 def test_a_canary_that_arrives_as_sent_verifies_and_says_so() -> None:
@@ -65,10 +65,10 @@ def test_a_canary_that_arrives_as_sent_verifies_and_says_so() -> None:
         compact(BODY),
         BODY.rstrip(),
         BODY + b" ",
-        canary.body(""),
-        canary.body("n 0"),
-        canary.body('","id":"c1","type":"t","x":"'),
-        canary.body("n" * 65),
+        probe.body(""),
+        probe.body("n 0"),
+        probe.body('","id":"c1","type":"t","x":"'),
+        probe.body("n" * 65),
         BODY.replace(b'"none":null', b'"id":"c1","type":"t","none":null'),
         b"",
     ],
@@ -104,7 +104,7 @@ def test_a_canary_without_its_body_is_known_by_its_header_and_signature() -> Non
 
 
 def test_a_header_that_vanished_is_absent_from_the_report() -> None:
-    facts = canary.report(sent(X_Nice_Webhook_Signature=None), SignatureMissing("no"))
+    facts = probe.report(sent(X_Nice_Webhook_Signature=None), SignatureMissing("no"))
 
     headers = facts["headers"]
     assert isinstance(headers, dict)
@@ -114,9 +114,9 @@ def test_a_header_that_vanished_is_absent_from_the_report() -> None:
 
 @pytest.mark.parametrize("verified", [True, False])
 def test_an_event_sent_with_the_canary_header_by_mistake_is_no_canary(verified: bool) -> None:
-    told = canary.headers(SCHEME, KEY, BODY, NOW)[canary.HEADER]
+    told = probe.headers(SCHEME, KEY, BODY, NOW)[probe.HEADER]
     body = b'{"id":"1","type":"contact.created"}'
-    headers = {**canary.headers(SCHEME, KEY, body, NOW), canary.HEADER: told}
+    headers = {**probe.headers(SCHEME, KEY, body, NOW), probe.HEADER: told}
 
     assert not is_canary(Delivery("d", body, Headers(headers), NOW), verified=verified)
 
@@ -133,7 +133,7 @@ def test_the_report_holds_no_header_value_but_transport_facts() -> None:
     signature = delivery.headers[SCHEME.header]
     verified = msgspec.structs.replace(delivery, verdict=Verdict("current", NOW))
 
-    text = json.dumps(canary.report(delivery, verified))
+    text = json.dumps(probe.report(delivery, verified))
 
     assert signature not in text
     assert KEY.decode() not in text

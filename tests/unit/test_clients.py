@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from consumer.web.clients import Clients
+from consumer.http.client_address import Clients
 
 PROXIES = (ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 

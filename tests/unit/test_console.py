@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from consumer.cli.console import console, error_console, print_json, shown, table
-from consumer.printable import safe
+from consumer.core.text import safe
 
 NAMES = "Łukasz 王秀英 😟"
 

@@ -16,16 +16,16 @@ import pytest
 import structlog
 from pymongo import MongoClient
 
-from config.ratelimit import RateLimit
-from consumer.clock import utc_now
-from consumer.storage.ended_sessions import EndedSessions
-from consumer.web.clients import Clients
-from consumer.web.console.forms import inside
-from consumer.web.console.frame import Frame
-from consumer.web.console.origin import Origins
-from consumer.web.console.pages import Assets, Pages
-from consumer.web.console.session import Sessions, clean_name, signer
-from consumer.web.console.throttle import Throttle
+from consumer.console.base import Frame
+from consumer.console.origin import Origins
+from consumer.console.request import inside
+from consumer.console.session import Sessions, clean_name, signer
+from consumer.console.templating import Assets, Pages
+from consumer.console.throttle import Throttle
+from consumer.core.clock import utc_now
+from consumer.core.ratelimit import RateLimit
+from consumer.http.client_address import Clients
+from consumer.mongodb.ended_sessions import EndedSessions
 
 ORIGINS = Origins(
     Clients((ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("::1"))),
@@ -320,8 +320,8 @@ def test_templates_and_static_files_are_part_of_the_package() -> None:
     root = Path(__file__).parents[2]
     packaged = configparser.ConfigParser()
     packaged.read(root / "setup.cfg", "utf-8")
-    patterns = packaged["options.package_data"]["consumer.web.console"].split(", ")
-    folder = root / "consumer" / "web" / "console"
+    patterns = packaged["options.package_data"]["consumer.console"].split(", ")
+    folder = root / "consumer" / "console"
     files = [
         each.relative_to(folder).as_posix()
         for each in folder.rglob("*.*")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from consumer.web.console.charts import Series, draw
+from consumer.console.charts import Series, draw
 
 LABELS = [f"10:0{n}" for n in range(7)]
 VALUES = [None, None, 3.0, None, 4.0, 5.0, None]

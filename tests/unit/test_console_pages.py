@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from jinja2 import Environment, UndefinedError
 
-from consumer.web.console.pages import Assets, Pages
+from consumer.console.templating import Assets, Pages
 
-TEMPLATES = [each.name for each in files("consumer.web.console").joinpath("templates").iterdir()]
+TEMPLATES = [each.name for each in files("consumer.console").joinpath("templates").iterdir()]
 
 
 def test_no_template_is_compiled_while_webhooks_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from consumer.web.console.recent import Recent
+from consumer.console.cached import Recent
 
 
 def test_it_is_read_again_when_it_is_old() -> None:

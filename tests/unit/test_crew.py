@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from consumer.group_commit import GroupCommit
-from consumer.server.crew import BATCH, Crew
+from consumer.core.group_commit import GroupCommit
+from consumer.http.server.worker_pool import BATCH, Crew
 from tests.service import eventually
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from consumer.data_dir import DataDirectory
-from consumer.errors import SetupError
+from consumer.core.data_dir import DataDirectory
+from consumer.core.errors import SetupError
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=timezone.utc)
 
 OWNER = """
 import sys
 from pathlib import Path
-from consumer.data_dir import DataDirectory
+from consumer.core.data_dir import DataDirectory
 with DataDirectory(Path(sys.argv[1])):
     print("owned", flush=True)
     sys.stdin.read()

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from consumer.cli.datadog import app
 from consumer.cli.main import run as run_command
-from consumer.datadog.assets import assets, folder
+from consumer.monitoring.datadog.assets import assets, folder
 from tests.datadog_names import readings_of_every_row
 
 DOCUMENTS = {asset.name: json.loads(asset.text) for asset in assets()}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 
-from config.settings import Settings, load
-from consumer.clock import utc_now
-from consumer.datadog.outlet import outlet
-from consumer.metrics import Metrics
-from consumer.options import datadog_account, report_common
+from config.loading import Settings, load
+from consumer.core.clock import utc_now
+from consumer.core.metrics import Metrics
+from consumer.monitoring.datadog.sink import outlet
+from consumer.runtime.settings_map import datadog_account, report_common
 
 KEY = "a key of tests"
 

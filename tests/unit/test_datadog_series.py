@@ -8,11 +8,10 @@ import sys
 
 import pytest
 
-from consumer.datadog.points import Reading
-from consumer.datadog.series import Changes
-from consumer.histograms import percentile
-from consumer.metrics import Metrics
-from consumer.metrics.table import TABLE, Metric
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import TABLE, Metric
+from consumer.monitoring.datadog.points import Changes, Reading
+from consumer.monitoring.outcomes import percentile
 from tests.datadog_names import readings_of_every_row
 
 ROWS = (
@@ -121,8 +120,8 @@ def test_names_that_reach_datadog_are_all_different() -> None:
 
 
 def test_start_of_the_service_does_not_import_the_client() -> None:
-    code = "import sys, consumer.runtime, consumer.datadog.sender, jobs.report_datadog; " + (
-        "sys.exit('datadog_api_client' in sys.modules)"
+    code = "import sys, consumer.runtime.service, consumer.monitoring.datadog.sender; " + (
+        "import jobs.report_datadog; sys.exit('datadog_api_client' in sys.modules)"
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,8 +8,8 @@ from typing import Any
 import mongomock
 import pytest
 
-from consumer.events import Delivery, Headers, Verdict
-from consumer.storage.dead_letters import DeadLetter, DeadLetters, entry_id
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.dead_letters.store import DeadLetter, DeadLetters, entry_id
 
 AT = datetime(2026, 5, 1, tzinfo=timezone.utc)
 DIGEST = "d" * 64

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from consumer.detective import investigate
-from consumer.events import Delivery
-from consumer.signature import Secret, SignatureScheme, sign
+from consumer.core.delivery import Delivery
+from consumer.ingest.signature import Secret, SignatureScheme, sign
+from consumer.ingest.signature_diagnosis.search import investigate
 from tests.evidence import BODY, HEADER, KEY, NOW, SCHEME, SECRETS, STAMP, b64, by, found, mac
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from consumer.detective import investigate
-from consumer.events import Delivery
-from consumer.signature import Secret, SignatureScheme, sign, verify
+from consumer.core.delivery import Delivery
+from consumer.ingest.signature import Secret, SignatureScheme, sign, verify
+from consumer.ingest.signature_diagnosis.search import investigate
 from tests.evidence import (
     BODY,
     HEADER,

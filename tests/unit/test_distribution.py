@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.distribution import requirement
+from config.environment import requirement
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import typer
 
-from config.person import editor_command, user_name
-from consumer.cli.dlq_end import on_one_line, stands_alone
-from consumer.cli.dlq_entries import before
-from consumer.errors import ContractHold, MalformedJson, SignatureInvalid, StoreError
-from consumer.letters.difference import difference
-from consumer.letters.views import hex_rows
-from consumer.redaction import MaskedBody
-from consumer.retry_rules import Next, RetryRules, after
+from config.environment import editor_command, user_name
+from consumer.cli.dlq.end import on_one_line, stands_alone
+from consumer.cli.dlq.entries import before
+from consumer.core.errors import ContractHold, MalformedJson, SignatureInvalid, StoreError
+from consumer.dead_letters.editing import difference
+from consumer.dead_letters.retry import Next, RetryRules, after
+from consumer.dead_letters.views import hex_rows
+from consumer.privacy.masks import MaskedBody
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 

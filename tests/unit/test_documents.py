@@ -7,9 +7,9 @@ import bson
 import pytest
 from bson.decimal128 import Decimal128
 
-from consumer.errors import Unstorable
-from consumer.events import Event
-from consumer.storage.documents import Stamp, document_id, encode, layout, storable_id
+from consumer.core.delivery import Event
+from consumer.core.errors import Unstorable
+from consumer.events.documents import Stamp, document_id, encode, layout, storable_id
 
 AT = datetime(2026, 5, 1, tzinfo=timezone.utc)
 STAMP = Stamp("t", 3, 2, AT, AT)

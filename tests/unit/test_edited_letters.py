@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from consumer.letters.edited import Misplaced, NotEditable, editable, masker, put_back
-from consumer.redaction import Redaction, read_paths
+from consumer.dead_letters.editing import Misplaced, NotEditable, editable, masker, put_back
+from consumer.privacy.paths import read_paths
+from consumer.privacy.rules import Redaction
 
 MASKS = Redaction(read_paths(["email", "customer"]), {"loud": read_paths(["phone"])})
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from consumer.schema.model import Field, SchemaVersion
-from consumer.schema.policy import subject_policy
-from consumer.web.console.event_rows import EventRow, marked
+from consumer.console.event_rows import EventRow, marked
+from consumer.schemas.model import Field, SchemaVersion
+from consumer.schemas.policy import subject_policy
 
 NOW = datetime(2026, 5, 1, tzinfo=timezone.utc)
 DEFAULTS = subject_policy(typed=True).defaults

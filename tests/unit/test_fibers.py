@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from consumer.fibers import Fibers
-from consumer.group_commit import GroupCommit
+from consumer.core.fibers import Fibers
+from consumer.core.group_commit import GroupCommit
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from consumer.guard_warnings import GuardWarnings
+from consumer.ingest.guard_warnings import GuardWarnings
 
 Lines = list[dict[str, Any]]
 

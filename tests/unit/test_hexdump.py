@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from consumer.hexdump import hexdump
+from consumer.core.text import hexdump
 
 
 def test_dump_shows_the_head_and_32_bytes_around_the_fault() -> None:

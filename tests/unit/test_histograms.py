@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from consumer.histograms import increase, merged, percentile
+from consumer.monitoring.outcomes import increase, merged, percentile
 
 INF = math.inf
 BUCKETS = [(1.0, 2.0), (2.0, 6.0), (4.0, 8.0), (INF, 10.0)]

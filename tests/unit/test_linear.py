@@ -14,19 +14,18 @@ from typing import Any
 
 import pytest
 
-from consumer.corrections import first_aid
-from consumer.detective.json_writings import json_writings
-from consumer.hexdump import hexdump
-from consumer.letters.difference import difference
-from consumer.letters.edited import editable, masker, put_back
-from consumer.letters.views import hex_rows, pretty
-from consumer.matching import read_condition
-from consumer.printable import safe
-from consumer.readings import said, said_by, unescaped
-from consumer.redaction import Redaction, read_paths
-from consumer.repairs import TABLE, repair
-from consumer.schema import maps
-from consumer.schema.paths import from_text, to_text
+from consumer.core.json_repairs import TABLE, repair
+from consumer.core.paths import from_text, to_text
+from consumer.core.readings import said, said_by, unescaped
+from consumer.core.text import hexdump, safe
+from consumer.dead_letters.corrections import first_aid
+from consumer.dead_letters.editing import difference, editable, masker, put_back
+from consumer.dead_letters.views import hex_rows, pretty
+from consumer.events.matching import read_condition
+from consumer.ingest.signature_diagnosis.bodies import json_writings
+from consumer.privacy.paths import read_paths
+from consumer.privacy.rules import Redaction
+from consumer.schemas import maps
 
 SECONDS = 2.0
 MEGABYTE = 1_000_000
@@ -168,28 +167,28 @@ def test_a_megabyte_of_keys_is_told_from_names_quickly(unit: str) -> None:
 
 # What stands between strangers and the rest: the module, its pattern, and how that is used there.
 PATTERNS = """
-consumer.server.parser _TRANSFER_CODINGS findall
-consumer.server.chunks _SIZE fullmatch
-consumer.server.chunks _TRAILER fullmatch
-consumer.web.headers _WORTH_KEEPING search
-consumer.web.canary _DIGESTS fullmatch
-consumer.detective.claims _RUN findall
-consumer.detective.claims _LABEL fullmatch
-consumer.detective.claims _GLUED_LABEL match
-consumer.detective.stamps _TIME_NAME search
-consumer.detective.stamps _IN_LIST search
-consumer.datadog.notices _UNPRINTABLE findall
-consumer.datadog.points _NAME fullmatch
-consumer.datadog.points _ODD findall
-consumer.datadog.points _UNDERSCORES findall
-consumer.sender.replies _UNPRINTABLE findall
-consumer.storage.fill_plain _PLAIN_KEY fullmatch
-consumer.storage.fill_pipeline _PLAIN fullmatch
+consumer.http.server.parser _TRANSFER_CODINGS findall
+consumer.http.server.bodies _SIZE fullmatch
+consumer.http.server.bodies _TRAILER fullmatch
+consumer.http.headers _WORTH_KEEPING search
+consumer.http.probe _DIGESTS fullmatch
+consumer.ingest.signature_diagnosis.claims _RUN findall
+consumer.ingest.signature_diagnosis.claims _LABEL fullmatch
+consumer.ingest.signature_diagnosis.claims _GLUED_LABEL match
+consumer.ingest.signature_diagnosis.timestamps _TIME_NAME search
+consumer.ingest.signature_diagnosis.timestamps _IN_LIST search
+consumer.monitoring.datadog.version_events _UNPRINTABLE findall
+consumer.monitoring.datadog.points _NAME fullmatch
+consumer.monitoring.datadog.points _ODD findall
+consumer.monitoring.datadog.points _UNDERSCORES findall
+consumer.demo.results _UNPRINTABLE findall
+jobs.backfill.updates _PLAIN_KEY fullmatch
+jobs.backfill.updates _PLAIN fullmatch
 consumer.cli.bodies _LINE_END findall
-consumer.printable _UNPRINTABLE findall
-config.render _PLAIN fullmatch
-config.render _NOT_ASCII findall
-config.clean _UNSAFE findall
+consumer.core.text _UNPRINTABLE findall
+config.log_format _PLAIN fullmatch
+config.log_format _NOT_ASCII findall
+config.log_format _UNSAFE findall
 """
 STARTS = ("", "\r\ntransfer-encoding", "1;", "a=")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.service.log_file import LogFile
+from consumer.os_service.log_file import LogFile
 
 
 def test_a_full_file_begins_anew_and_the_oldest_part_goes(tmp_path: Path) -> None:

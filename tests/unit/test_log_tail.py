@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from consumer.service import log_tail
-from consumer.service.log_tail import appended, tail
+from consumer.os_service import log_file
+from consumer.os_service.log_file import appended, tail
 
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(log_tail, "_LOOK", 0)
+    monkeypatch.setattr(log_file, "_LOOK", 0)
     path = tmp_path / "service.log"
     path.write_bytes(b"".join(b"line %d\n" % number for number in range(10)))
     return path
@@ -24,7 +24,7 @@ def test_the_last_lines_are_shown_as_they_are(log: Path) -> None:
 
 
 def test_of_a_long_file_only_the_end_is_read(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_tail, "_MOST", 10)
+    monkeypatch.setattr(log_file, "_MOST", 10)
 
     assert tail(log, 5) == [" 8\n", "line 9\n"]
 

@@ -14,7 +14,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from config.clean import MAX_TEXT
+from config.log_format import MAX_TEXT
 from config.logs import LogFormat, LogLevel, configure
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=timezone.utc)
@@ -36,10 +36,10 @@ def _as_before() -> Iterator[None]:
 def start(
     fmt: LogFormat, level: LogLevel = "info", stream: TextIO | None = None
 ) -> tuple[Any, io.StringIO]:
-    """A logger `consumer.web` and what is written."""
+    """A logger `consumer.http` and what is written."""
     written = io.StringIO()
     configure(level, fmt, stream or written, lambda: NOW)
-    return structlog.get_logger("consumer.web"), written
+    return structlog.get_logger("consumer.http"), written
 
 
 def lines(written: io.StringIO) -> list[dict[str, Any]]:
@@ -57,7 +57,7 @@ def test_json_is_one_object_a_line_with_the_fields_in_order() -> None:
     log.info("event stored", subject="contact.created", version=3, ratio=0.5, new=False, at=None)
 
     assert written.getvalue() == (
-        '{"timestamp":"2026-03-01T12:00:00.123Z","level":"info","logger":"consumer.web",'
+        '{"timestamp":"2026-03-01T12:00:00.123Z","level":"info","logger":"consumer.http",'
         '"event":"event stored","subject":"contact.created","version":3,"ratio":0.5,'
         '"new":false,"at":null}\n'
     )
@@ -69,7 +69,7 @@ def test_console_is_one_readable_line() -> None:
     log.warning("event held", subject="contact.created", why="new field", n=3, to={"a": [1]})
 
     assert written.getvalue() == (
-        "2026-03-01T12:00:00.123Z warning  consumer.web: event held  subject=contact.created"
+        "2026-03-01T12:00:00.123Z warning  consumer.http: event held  subject=contact.created"
         '  why="new field"  n=3  to={"a":[1]}\n'
     )
 

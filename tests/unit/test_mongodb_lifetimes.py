@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from consumer.doctor.lifetimes import ENDS, judge
+from consumer.doctor.mongodb import ENDS, judge
 
 MAY_2026 = date(2026, 5, 1)
 

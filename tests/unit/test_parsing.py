@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.errors import MalformedJson, MissingFields, Rejected, TooDeep, Unstorable
-from consumer.parsing import EventFields, EventParser, deeper_than
+from consumer.core.errors import MalformedJson, MissingFields, Rejected, TooDeep, Unstorable
+from consumer.ingest.parsing import EventFields, EventParser, deeper_than
 
 PARSER = EventParser(EventFields(), max_depth=100)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import datetime, timedelta, timezone
 
-from config.ratelimit import RateLimit
+from consumer.core.ratelimit import RateLimit
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 

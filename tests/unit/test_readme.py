@@ -3,10 +3,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from config.loading import rows
 from config.readme import with_settings
-from config.settings import rows
 from consumer.cli.main import COMMANDS, GROUPS
-from consumer.metrics.table import TABLE
+from consumer.core.metrics_table import TABLE
 
 ROOT = Path(__file__).parents[2]
 

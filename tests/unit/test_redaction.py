@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.settings import load
-from consumer.errors import SetupError
-from consumer.hexdump import hexdump
-from consumer.options import redaction
-from consumer.redaction import MASK, Redaction, read_paths
-from consumer.schema.paths import from_text, to_text
+from config.loading import load
+from consumer.core.errors import SetupError
+from consumer.core.paths import from_text, to_text
+from consumer.core.text import hexdump
+from consumer.privacy.masks import MASK
+from consumer.privacy.paths import read_paths
+from consumer.privacy.rules import Redaction
+from consumer.runtime.settings_map import redaction
 
 RULES = Redaction(read_paths(["name", "customer.email", "**.phone", "calls[].ip", "tags.*.owner"]))
 SECRET = "Wilhelmina"

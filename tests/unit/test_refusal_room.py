@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from consumer.refusals.room import Room
+from consumer.dead_letters.fair_share import Room
 
 CHANCE = random.Random("room")
 

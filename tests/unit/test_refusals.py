@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 from weakref import ref
 
-from consumer.clock import utc_now
-from consumer.errors import SignatureInvalid
-from consumer.events import Delivery, Headers
-from consumer.metrics import Metrics
-from consumer.refusals import Bounds, KnownPeers, Refusals
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers
+from consumer.core.errors import SignatureInvalid
+from consumer.core.metrics import Metrics
+from consumer.dead_letters.fair_share import KnownPeers
+from consumer.dead_letters.refused import Bounds, Refusals
 
 
 class Nobody:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.repairs import TABLE, repair, repair_by_name
+from consumer.core.json_repairs import TABLE, repair, repair_by_name
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

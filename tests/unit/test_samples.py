@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from consumer.errors import Rejected
-from consumer.parsing import EventFields, EventParser
-from consumer.samples import DRIFTS, Sample, scenario, traffic
+from consumer.core.errors import Rejected
+from consumer.demo.samples.drifts import DRIFTS
+from consumer.demo.samples.mishaps import Sample
+from consumer.demo.samples.scenario import scenario, traffic
+from consumer.ingest.parsing import EventFields, EventParser
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
 PAYLOADS = Path(__file__).parent.parent / "payloads"

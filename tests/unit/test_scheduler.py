@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from consumer.cli.serve import jobs_go_on
-from consumer.errors import SetupError, StoreUnavailable
-from consumer.metrics import Metrics
-from jobs.job import Ended, Job
-from jobs.run import JobRun
-from jobs.runner import Runner
-from jobs.scheduler import Scheduler
+from consumer.core.errors import SetupError, StoreUnavailable
+from consumer.core.metrics import Metrics
+from jobs.scheduling.job import Ended, Job, JobRun
+from jobs.scheduling.runner import Runner
+from jobs.scheduling.scheduler import Scheduler
 
 PATIENCE = 5.0
 

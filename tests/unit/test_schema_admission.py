@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.schema.admission import Candidate, Decision, Quota, cause, decide, told
-from consumer.schema.compiled import compile_schema
-from consumer.schema.model import Change, SchemaVersion, from_document, shape_of
-from consumer.schema.paths import to_text
-from consumer.schema.policy import Contract, Guards, SubjectPolicy
+from consumer.core.paths import to_text
+from consumer.schemas.admission import Candidate, Decision, Quota, cause, decide, told
+from consumer.schemas.check import compile_schema
+from consumer.schemas.model import Change, SchemaVersion, from_document, shape_of
+from consumer.schemas.policy import Contract, Guards, SubjectPolicy
 from tests.strategies import judge, learn, payloads
 
 HOLD_NEW = SubjectPolicy(contract=Contract(on_new_field="hold"))

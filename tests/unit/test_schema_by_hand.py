@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from consumer.errors import SetupError
-from consumer.schema.by_hand import erase_names, retire, unmap
-from consumer.schema.compiled import compile_schema
-from consumer.schema.defaults import fill, unfill
-from consumer.schema.diff import diff
-from consumer.schema.model import SchemaVersion, change_of, from_document, shape_of
-from consumer.schema.newer import fillings, newer_than
-from consumer.schema.paths import ERASED, from_text, to_segment, to_text
+from consumer.core.errors import SetupError
+from consumer.core.paths import ERASED, from_text, to_segment, to_text
+from consumer.schemas.check import compile_schema
+from consumer.schemas.defaults import fill, fillings, newer_than, unfill
+from consumer.schemas.evolution import diff
+from consumer.schemas.manual_changes import erase_names, retire, unmap
+from consumer.schemas.model import SchemaVersion, change_of, from_document, shape_of
 from tests.strategies import KEYS, judge, learn
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)

@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 import pytest
 from rich.console import Console
 
-from consumer.cli.schema_changes import print_changes, print_steps
-from consumer.schema.jsontypes import INTEGER, STRING
-from consumer.schema.model import Change
-from consumer.storage.schema_versions import Step
+from consumer.cli.schema.diff import print_changes, print_steps
+from consumer.schemas.json_types import INTEGER, STRING
+from consumer.schemas.model import Change
+from consumer.schemas.registry.versions import Step
 
 CAUSES = ("36e2f04e-7dc7-422e-845d-dd254e48b720", "66531daf-38d9-431f-9861-0c9f2c354a1b")
 CHANGES = (

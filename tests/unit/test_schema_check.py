@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.schema.compiled import compile_schema
-from consumer.schema.count import Check, count
-from consumer.schema.jsontypes import NAMES, mask_of
-from consumer.schema.maps import is_personal
-from consumer.schema.model import SchemaVersion
-from consumer.schema.paths import to_key, to_segment
-from consumer.schema.policy import Guards
+from consumer.core.paths import to_key, to_segment
+from consumer.schemas.check import Check, compile_schema, count
+from consumer.schemas.json_types import NAMES, mask_of
+from consumer.schemas.maps import is_personal
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.policy import Guards
 from tests.strategies import learn, payloads
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.schema.compiled import compile_schema
-from consumer.schema.defaults import fill, unfill
-from consumer.schema.fillable import fills
-from consumer.schema.model import SchemaVersion
-from consumer.schema.paths import Path, is_fillable, to_key
-from consumer.schema.policy import Defaults, subject_policy
+from consumer.core.paths import Path, is_fillable, to_key
+from consumer.schemas.check import compile_schema
+from consumer.schemas.defaults import fill, unfill
+from consumer.schemas.fillable import fills
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.policy import Defaults, subject_policy
 from tests.strategies import learn, payloads, values
 
 

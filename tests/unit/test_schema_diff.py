@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.schema.diff import changes, diff
-from consumer.schema.model import shape_of
-from consumer.schema.paths import to_text
-from consumer.schema.shape import map_path, walk
+from consumer.core.paths import to_text
+from consumer.schemas.evolution import changes, diff
+from consumer.schemas.model import shape_of
+from consumer.schemas.shape import map_path, walk
 from tests.strategies import learn, payloads
 
 EVENTS: list[dict[str, Any]] = [

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from consumer.schema.compiled import compile_schema
-from consumer.schema.defaults import fill
-from consumer.schema.export import json_schema, mongo_schema
-from consumer.schema.paths import to_text
-from consumer.schema.policy import Defaults
+from consumer.core.paths import to_text
+from consumer.schemas.check import compile_schema
+from consumer.schemas.defaults import fill
+from consumer.schemas.export import json_schema, mongo_schema
+from consumer.schemas.policy import Defaults
 from tests.strategies import learn, payloads
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import bson
 import pytest
 
-from consumer.schema.compiled import compile_schema
-from consumer.schema.defaults import Filled, fill
-from consumer.schema.fillable import fills
-from consumer.schema.model import Field, SchemaVersion
-from consumer.schema.policy import Defaults
+from consumer.schemas.check import compile_schema
+from consumer.schemas.defaults import Filled, fill
+from consumer.schemas.fillable import fills
+from consumer.schemas.model import Field, SchemaVersion
+from consumer.schemas.policy import Defaults
 from tests.strategies import learn
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from consumer.schema.jsontypes import INTEGER, NUMBER, OBJECT, STRING
-from consumer.schema.shape import EMPTY, Shape, join, map_path, through_maps, walk
+from consumer.schemas.json_types import INTEGER, NUMBER, OBJECT, STRING
+from consumer.schemas.shape import EMPTY, Shape, join, map_path, through_maps, walk
 from tests.strategies import shapes
 
 

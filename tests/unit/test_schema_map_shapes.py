@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from datadog_api_client.v2 import models
 
-from consumer.schema.model import SchemaVersion
-from consumer.schema.paths import to_text
+from consumer.core.paths import to_text
+from consumer.schemas.model import SchemaVersion
 from tests.strategies import learn
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"

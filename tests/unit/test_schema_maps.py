@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from consumer.schema.compiled import compile_schema
-from consumer.schema.defaults import fill
-from consumer.schema.maps import KEY_PATTERNS, KeyPattern, are_ids, is_data_key, is_personal
-from consumer.schema.model import SchemaVersion
-from consumer.schema.paths import to_text
-from consumer.schema.policy import Contract, Guards, SubjectPolicy, subject_policy
+from consumer.core.paths import to_text
+from consumer.schemas.check import compile_schema
+from consumer.schemas.defaults import fill
+from consumer.schemas.maps import KEY_PATTERNS, KeyPattern, are_ids, is_data_key, is_personal
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.policy import Contract, Guards, SubjectPolicy, subject_policy
 from tests.strategies import OPEN, judge, learn
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.schema.paths import from_text, is_fillable, is_key, to_key, to_segment, to_text
+from consumer.core.paths import from_text, is_fillable, is_key, to_key, to_segment, to_text
 from tests.strategies import keys
 
 segments = st.sampled_from(["[]", "*"]) | keys.map(to_segment)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from consumer.schema.model import Field, SchemaVersion
-from consumer.schema.paths import from_text
-from consumer.schema.presence import presence
+from consumer.core.paths import from_text
+from consumer.schemas.model import Field, SchemaVersion
+from consumer.schemas.presence import presence
 from tests.adoption import NOW
 
 

@@ -4,12 +4,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from consumer.doctor.secret_use import judge_current, judge_previous
-from consumer.errors import StoreUnavailable
-from consumer.metrics import Metrics
-from consumer.metrics.table import SECRETS
-from consumer.signature import Secret, fingerprint
-from consumer.storage.secret_use import Use
+from consumer.core.errors import StoreUnavailable
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import SECRETS
+from consumer.doctor.secrets import judge_current, judge_previous
+from consumer.ingest.signature import Secret, fingerprint
+from consumer.monitoring.secret_use import Use
 from jobs.note_secrets import NoteSecrets
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)

@@ -11,11 +11,9 @@ import pytest
 import typer
 
 from consumer.cli import bodies
-from consumer.cli.fresh_ids import with_fresh_id
-from consumer.cli.send import checked_url, default_url
+from consumer.cli.send import checked_url, default_url, with_fresh_id
 from consumer.cli.send_report import Report
-from consumer.sender import Result, Tally, summary
-from consumer.sender.replies import word_of
+from consumer.demo.results import Result, Tally, summary, word_of
 
 UUID_4 = UUID("7d444840-9dc0-41d1-b245-5ffdce74fad2")
 ROUTE = "/webhook/cxone-dataaction"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.server.body import FixedBody
+from consumer.http.server.bodies import FixedBody
 
 
 @pytest.mark.parametrize("parts", [[b"hello"], [b"he", b"llo"], [b"h", b"", b"ello"]])

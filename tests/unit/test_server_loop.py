@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from consumer.server.loop import Loop
+from consumer.http.server.event_loop import Loop
 
 
 class End:
@@ -86,7 +86,7 @@ def test_a_change_that_nobody_told_is_found_all_the_same(
     pairs: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("consumer.server.loop.monotonic", lambda: now)
+    monkeypatch.setattr("consumer.http.server.event_loop.monotonic", lambda: now)
     sockets: dict[int, Any] = {}
     end = End(pairs[0][0], sockets)
     loop = Loop(sockets)

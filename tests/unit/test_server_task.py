@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from waitress.task import WSGITask
 
-from consumer.server.task import Task
+from consumer.http.server.responses import Task
 
 PLAIN = [("content-type", "application/json"), ("content-length", "2"), ("x-frame-OPTIONS", "no")]
 

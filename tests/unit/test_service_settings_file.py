@@ -11,8 +11,8 @@ from dotenv import dotenv_values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.errors import SetupError
-from consumer.service.settings_file import Fitted, fit
+from consumer.core.errors import SetupError
+from consumer.os_service.settings_file import Fitted, fit
 
 SOURCE = Path("/srv/app/.env")
 FOLDER = Path("/etc/cxone-consumer/credentials")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.service.unit import Unit, render
+from consumer.os_service.systemd_unit import Unit, render
 from tests.systemd import analyze, exposure
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is on Linux alone")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from config.settings import Settings, SettingsError, from_process, load
+from config.loading import Settings, SettingsError, from_process, load
 
 
 def faults_of(

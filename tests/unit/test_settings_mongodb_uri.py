@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from config.settings import SettingsError, load
+from config.loading import SettingsError, load
 
 REFUSED = [
     ("mongodb://user:hunter2@2@host", "not percent-encoded"),

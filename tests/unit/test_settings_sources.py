@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Settings, SettingsError, load
+from config.loading import Settings, SettingsError, load
 
 
 def secret_of(settings: Settings) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Settings, SettingsError, load
+from config.loading import Settings, SettingsError, load
 
 
 def read(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> Settings:

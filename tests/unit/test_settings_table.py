@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import config
-from config.settings import Row, Settings, SettingsError, load, rows
+from config.loading import Row, Settings, SettingsError, load, rows
 
 EXAMPLE = Path(config.__file__).with_name("example.toml")
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.errors import SignatureError, SignatureInvalid, SignatureMissing
-from consumer.events import Delivery, Headers
-from consumer.signature import Secret, SignatureScheme, sign, unix_time, verify
+from consumer.core.delivery import Delivery, Headers
+from consumer.core.errors import SignatureError, SignatureInvalid, SignatureMissing
+from consumer.ingest.signature import Secret, SignatureScheme, sign, unix_time, verify
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
 KEY = b"a shared secret"

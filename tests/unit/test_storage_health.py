@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.storage import mongo
-from consumer.storage.health import Reach, Reachability, read_hello
+from consumer.mongodb.client import connect
+from consumer.mongodb.health import Reach, Reachability, read_hello
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_hello_tells_whether_a_write_would_be_taken(hello: dict[str, object], re
 
 def test_unreachable_server_is_asked_once_a_second_and_its_address_is_not_told() -> None:
     times = iter([0.0, 0.0, 0.5, 1.2, 1.2])
-    client = mongo.connect("mongodb://user:hush@127.0.0.1:9/", timeout=0.05)
+    client = connect("mongodb://user:hush@127.0.0.1:9/", timeout=0.05)
     reachability = Reachability(client["d"]["c"], lambda: next(times))
 
     first, again, later = (reachability.check() for _ in range(3))

@@ -6,9 +6,9 @@ import pytest
 from bson.errors import InvalidDocument
 from pymongo import errors
 
-from consumer.errors import StoreUnavailable
-from consumer.patience import had_a_fair_share, patience
-from consumer.storage.translate import translated
+from consumer.core.deadline import had_a_fair_share, patience
+from consumer.core.errors import StoreUnavailable
+from consumer.mongodb.errors import translated
 
 
 @pytest.mark.parametrize(

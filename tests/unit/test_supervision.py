@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.supervision import Supervision, read
+from config.environment import Supervision, read
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
+from consumer.http.health import Condition
 from consumer.runtime.vitals import Vitals
-from consumer.web.health import Condition
 
 
 def identity(seconds: float | None) -> float | None:

@@ -11,9 +11,9 @@ import falcon
 import falcon.testing
 import pytest
 
-from consumer.errors import MalformedJson, SignatureMissing, StoreUnavailable
-from consumer.metrics import Metrics
-from consumer.web import errors
+from consumer.core.errors import MalformedJson, SignatureMissing, StoreUnavailable
+from consumer.core.metrics import Metrics
+from consumer.http import errors
 
 
 class Held:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from consumer.web.headers import EnvironHeaders
+from consumer.http.headers import EnvironHeaders
 
 ENVIRON = {
     "REQUEST_METHOD": "POST",

@@ -7,13 +7,13 @@ from typing import Any
 import falcon
 from falcon import testing
 
-from consumer.clock import utc_now
-from consumer.events import Delivery, Outcome
-from consumer.metrics import Metrics
-from consumer.web import app
-from consumer.web.clients import Clients
-from consumer.web.health import Condition
-from consumer.web.webhook import ROUTE, Webhook
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Outcome
+from consumer.core.metrics import Metrics
+from consumer.http import app
+from consumer.http.client_address import Clients
+from consumer.http.health import Condition
+from consumer.http.webhook import ROUTE, Webhook
 
 
 class Accepting:

@@ -13,7 +13,7 @@ from tests.windows.machine import Windows
 from tests.windows.wheel import pywin32
 
 _THEIRS = ("win32serviceutil", "win32evtlogutil", "win32con", "winerror")
-_OURS = ("consumer.service.windows_", "consumer.cli.service_windows")
+_OURS = ("consumer.os_service.windows_", "consumer.cli.service.windows")
 
 
 @pytest.fixture(scope="session")

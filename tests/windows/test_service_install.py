@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from config.distribution import requirement
-from config.settings import SettingsError, load
+from config.environment import requirement
+from config.loading import SettingsError, load
 from consumer.cli.context import Sources
-from consumer.errors import SetupError
+from consumer.core.errors import SetupError
 from tests.windows.machine import (
     RUNNING,
     START_PENDING,
@@ -37,7 +37,7 @@ def command(windows: Windows, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     Path(".env").write_text(SETTINGS)
-    module = importlib.import_module("consumer.cli.service_windows_install")
+    module = importlib.import_module("consumer.cli.service.windows")
 
     def runs() -> None:
         windows.set_status(1, (0x10, 4, 1, 0, 0, 0, 0))
@@ -48,7 +48,7 @@ def command(windows: Windows, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def running() -> ModuleType:
     """The commands for a service that is there."""
-    return importlib.import_module("consumer.cli.service_windows")
+    return importlib.import_module("consumer.cli.service.windows")
 
 
 def install(command: ModuleType, sources: Sources | None = None, **options: Any) -> None:
@@ -83,7 +83,7 @@ def test_the_interpreter_of_this_environment_is_registered_with_our_module(
 
     service = windows.services[NAME]
     settings = root() / "settings.env"
-    expected = f'"{sys.executable}" -I -m consumer.service.windows_main --settings "{settings}"'
+    expected = f'"{sys.executable}" -I -m consumer.os_service.windows_main --settings "{settings}"'
     assert service.command == expected
     assert "pythonservice" not in service.command
     assert service.account == r"NT SERVICE\cxone-consumer"
@@ -130,7 +130,7 @@ def test_a_shutdown_of_the_machine_leaves_time_for_the_drain(
 def test_files_are_closed_to_all_but_system_administrators_and_the_service(
     windows: Windows, command: ModuleType
 ) -> None:
-    from consumer.service.windows_rights import service_sid
+    from consumer.os_service.windows_acl import service_sid
 
     install(command)
 
@@ -155,7 +155,7 @@ def test_secrets_are_written_only_into_a_folder_that_is_closed_already(
 def test_the_identity_of_a_service_is_that_which_windows_makes_of_its_name(
     windows: Windows,
 ) -> None:
-    from consumer.service.windows_rights import service_sid
+    from consumer.os_service.windows_acl import service_sid
 
     # Well known: the owner of the system's own files.
     assert (
@@ -271,7 +271,7 @@ def test_a_drain_that_takes_too_long_is_not_waited_for(
 ) -> None:
     install(command)
     stops_when_asked(windows, after=8.0)
-    scm = importlib.import_module("consumer.service.windows_scm")
+    scm = importlib.import_module("consumer.os_service.windows_scm")
 
     with pytest.raises(SetupError, match=r"still stopping after 1 s.*service logs"):
         scm.stop(1.0)

@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 import pytest
 from pymongo.database import Database
 
+from consumer.http.server.server import Server
+from consumer.ingest.signature import SignatureScheme, sign
 from consumer.runtime.vitals import Vitals
-from consumer.server.server import Server
-from consumer.signature import SignatureScheme, sign
 from tests.service import eventually
 from tests.windows.machine import (
     INTERROGATE,
@@ -48,8 +48,8 @@ class Hosted:
 
     def __init__(self, windows: Windows, folder: Path) -> None:
         self.windows = windows
-        self.main: ModuleType = importlib.import_module("consumer.service.windows_main")
-        layout = importlib.import_module("consumer.service.windows_layout")
+        self.main: ModuleType = importlib.import_module("consumer.os_service.windows_main")
+        layout = importlib.import_module("consumer.os_service.windows_acl")
         self.layout = layout.WindowsLayout(folder)
         self.status: int | None = None
         self._thread: threading.Thread | None = None
@@ -229,7 +229,7 @@ def test_a_part_that_does_not_move_is_a_warning_in_the_event_log_once(
     found = [None, "it has not moved for 31 s", "it has not moved for 32 s", None, "again"]
     looks = itertools.chain(found, itertools.repeat(None))
     monkeypatch.setattr(Vitals, "stuck", lambda self: next(looks))
-    reporter = importlib.import_module("consumer.service.windows_reporter")
+    reporter = importlib.import_module("consumer.os_service.windows_service")
     monkeypatch.setattr(reporter.Reporter, "every", 0.05)
     connected.start()
     windows.await_state(RUNNING)
@@ -248,7 +248,7 @@ def test_a_start_that_takes_too_long_ends_with_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Vitals, "ready", lambda self: False)
-    host = importlib.import_module("consumer.service.windows_host")
+    host = importlib.import_module("consumer.os_service.windows_service")
     monkeypatch.setattr(host, "Assignment", partial(host.Assignment, longest_start=1.0))
     connected.start()
     connected.join()
@@ -343,7 +343,7 @@ def test_once_it_stops_it_never_says_that_it_runs(
     windows: Windows,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    host = importlib.import_module("consumer.service.windows_host")
+    host = importlib.import_module("consumer.os_service.windows_service")
     begun = host.ConsumerService._begun
 
     def stop_while_it_looks(self: Any, service: Any) -> None:
@@ -362,7 +362,7 @@ def test_once_it_stops_it_never_says_that_it_runs(
 
 
 def test_a_stop_during_the_start_is_obeyed(connected: Hosted, windows: Windows) -> None:
-    host = importlib.import_module("consumer.service.windows_host")
+    host = importlib.import_module("consumer.os_service.windows_service")
     begun = host.ConsumerService._begun
 
     def stop_first(self: Any, service: Any) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from consumer.schema.paths import from_text, to_text
-from consumer.storage.held_letters import HeldLetters
-from consumer.storage.indexes import create_indexes
+from consumer.core.paths import from_text, to_text
+from consumer.dead_letters.search import HeldLetters
+from consumer.mongodb.indexes import create_indexes
 from tests.approving import Build, Document, Finds, House, S, statuses, versions
 
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pymongo.database import Database
 
-from consumer.errors import SchemaMoved
-from consumer.schema.paths import from_text
+from consumer.core.errors import SchemaMoved
+from consumer.core.paths import from_text
 from tests.approving import Build, Document, House, S, statuses, versions
 
 

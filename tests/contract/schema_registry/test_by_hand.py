@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from consumer.errors import SetupError
-from consumer.schema.by_hand import erase_names, retire, unmap
-from consumer.schema.compiled import compile_schema
-from consumer.schema.model import is_by_hand
-from consumer.schema.paths import from_text, to_text
-from consumer.schema.policy import Guards, SchemaPolicy
-from consumer.storage.schema_registry import SchemaRegistry
-from consumer.storage.subject_schema import Make
+from consumer.core.errors import SetupError
+from consumer.core.paths import from_text, to_text
+from consumer.schemas.check import compile_schema
+from consumer.schemas.manual_changes import erase_names, retire, unmap
+from consumer.schemas.model import is_by_hand
+from consumer.schemas.policy import Guards, SchemaPolicy
+from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.schemas.registry.subject import Make
 from tests.registries import Clock, Document, LossyCollection, Versions, event, stored
 
 NO_RATE = SchemaPolicy(guards=Guards(versions_per_hour=100_000))

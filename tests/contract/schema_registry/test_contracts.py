@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from consumer.errors import ContractHold, SchemaMoved, StoreUnavailable
-from consumer.schema.draft import Draft
-from consumer.schema.policy import Contract, Guards, SchemaPolicy, SubjectPolicy
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.core.errors import ContractHold, SchemaMoved, StoreUnavailable
+from consumer.schemas.draft import Draft
+from consumer.schemas.policy import Contract, Guards, SchemaPolicy, SubjectPolicy
+from consumer.schemas.registry.registry import SchemaRegistry
 from tests.registries import Document, LossyCollection, Versions, faults, stored
 
 

@@ -8,9 +8,9 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from consumer.schema.model import SchemaVersion
-from consumer.storage.schema_registry import SchemaRegistry
-from consumer.storage.schema_versions import SchemaSummary, SchemaVersions
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.schemas.registry.versions import SchemaSummary, SchemaVersions
 from tests.registries import Clock, Commands, Document, Versions
 from tests.strategies import NOW
 

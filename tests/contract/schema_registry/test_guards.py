@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from consumer.schema.paths import to_text
-from consumer.schema.policy import Guards, SchemaPolicy, subject_policy
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.core.paths import to_text
+from consumer.schemas.policy import Guards, SchemaPolicy, subject_policy
+from consumer.schemas.registry.registry import SchemaRegistry
 from tests.registries import Clock, Commands, Versions, stored
 
 

@@ -9,15 +9,20 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.errors import SetupError
-from consumer.schema.by_hand import retire
-from consumer.schema.compiled import compile_schema
-from consumer.schema.policy import Guards, SchemaPolicy, subject_policy
-from consumer.storage.document_stamps import _NEWEST_FIRST, _NO_ARRAY, _NUMBER, DocumentStamps
-from consumer.storage.indexes import create_indexes
-from consumer.storage.known_schemas import Hole
-from consumer.storage.recent_events import as_sent
-from consumer.storage.schema_registry import SchemaRegistry
+from consumer.core.errors import SetupError
+from consumer.events.recent import as_sent
+from consumer.mongodb.indexes import create_indexes
+from consumer.schemas.check import compile_schema
+from consumer.schemas.manual_changes import retire
+from consumer.schemas.policy import Guards, SchemaPolicy, subject_policy
+from consumer.schemas.registry.cache import Hole
+from consumer.schemas.registry.document_stamps import (
+    _NEWEST_FIRST,
+    _NO_ARRAY,
+    _NUMBER,
+    DocumentStamps,
+)
+from consumer.schemas.registry.registry import SchemaRegistry
 from tests.backfill import Run, backfill, payload_part, read, store
 from tests.registries import Document, LossyCollection, Versions, stored
 

@@ -9,10 +9,10 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError
 
-from consumer.errors import StoreError, StoreUnavailable
-from consumer.schema.model import Field, SchemaVersion
-from consumer.storage.schema_registry import SchemaRegistry
-from consumer.storage.schema_versions import SchemaVersions
+from consumer.core.errors import StoreError, StoreUnavailable
+from consumer.schemas.model import Field, SchemaVersion
+from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.schemas.registry.versions import SchemaVersions
 from tests.registries import Document, LossyCollection, Versions, faults
 
 

@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pymongo.errors import DuplicateKeyError
 
-from consumer.schema.policy import Guards, SchemaPolicy
-from consumer.storage.schema_registry import Admission, SchemaRegistry
+from consumer.schemas.policy import Guards, SchemaPolicy
+from consumer.schemas.registry.registry import Admission, SchemaRegistry
 from tests.registries import Commands, Document, Versions, event, faults, stored
 from tests.strategies import judge
 
@@ -104,8 +104,8 @@ def test_the_check_of_races_can_fail(versions: Versions, make: Callable[[Version
 WORKER = textwrap.dedent("""
     import json, random, sys
     from pymongo import MongoClient
-    from consumer.schema.policy import Guards, SchemaPolicy
-    from consumer.storage.schema_registry import SchemaRegistry
+    from consumer.schemas.policy import Guards, SchemaPolicy
+    from consumer.schemas.registry.registry import SchemaRegistry
     from tests.registries import event
 
     uri, database, worker = sys.argv[1], sys.argv[2], int(sys.argv[3])

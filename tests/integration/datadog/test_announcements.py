@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from consumer.clock import utc_now
-from consumer.datadog.logged import LogSender
-from consumer.errors import StoreUnavailable
-from consumer.redaction import Redaction, read_paths
-from consumer.schema.jsontypes import INTEGER, STRING
-from consumer.schema.model import Change, SchemaVersion
-from consumer.storage.announcements import Announcements
+from consumer.core.clock import utc_now
+from consumer.core.errors import StoreUnavailable
+from consumer.monitoring.datadog.announcements import Announcements
+from consumer.monitoring.datadog.sink import LogSender
+from consumer.privacy.paths import read_paths
+from consumer.privacy.rules import Redaction
+from consumer.schemas.json_types import INTEGER, STRING
+from consumer.schemas.model import Change, SchemaVersion
 from jobs.announce_versions import AnnounceVersions
 from tests.datadog_bench import COMMON, Bench, Db, Run
 from tests.intake import Says

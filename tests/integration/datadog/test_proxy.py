@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from config.settings import Settings, load
-from consumer.clock import utc_now
-from consumer.datadog.intake import Intake
-from consumer.datadog.notices import Notice
-from consumer.datadog.proxies import is_exempt
+from config.loading import Settings, load
+from consumer.core.clock import utc_now
 from consumer.doctor import datadog
-from consumer.options import datadog_account, datadog_proxy
+from consumer.monitoring.datadog.intake import Intake
+from consumer.monitoring.datadog.transport import is_exempt
+from consumer.monitoring.datadog.version_events import Notice
+from consumer.runtime.settings_map import datadog_account, datadog_proxy
 from tests.doctoring import patient
 
 NOTICE = Notice(title="t", text="x", tags=(), host="h", key="k", second=1, warns=False)

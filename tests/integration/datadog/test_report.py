@@ -8,15 +8,15 @@ from datetime import datetime, timedelta, timezone
 
 import structlog
 
-from consumer.clock import utc_now
-from consumer.datadog.intake import Account
-from consumer.datadog.outlet import outlet
-from consumer.datadog.points import Common, Point, Reading, freeze
-from consumer.metrics import Metrics
-from consumer.metrics.table import DELIVERIES, TABLE, VERSION_TOTAL
-from jobs.job import Job
+from consumer.core.clock import utc_now
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import DELIVERIES, TABLE, VERSION_TOTAL
+from consumer.monitoring.datadog.intake import Account
+from consumer.monitoring.datadog.points import Common, Point, Reading, freeze
+from consumer.monitoring.datadog.sink import outlet
 from jobs.report_datadog import ReportDatadog
-from jobs.scheduler import Scheduler
+from jobs.scheduling.job import Job
+from jobs.scheduling.scheduler import Scheduler
 from tests.datadog_bench import COMMON, Bench, Db, Run
 from tests.intake import KEY, FakeIntake, Says
 from tests.service import eventually, running_service

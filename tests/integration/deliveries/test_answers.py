@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.signature import SignatureScheme, sign
-from consumer.web import canary
+from consumer.http import probe
+from consumer.ingest.signature import SignatureScheme, sign
 from tests.service import PATH, SECRET, UNSIGNED, Client, dead_letters, eventually, running_service
 
 Db = Database[dict[str, Any]]
@@ -93,7 +93,7 @@ def test_health_readiness_and_metrics(client: Client) -> None:
 
 
 def test_canary_is_answered_and_stored_nowhere(client: Client, database: Db) -> None:
-    answer = client.post(canary.body("abc"))
+    answer = client.post(probe.body("abc"))
 
     assert (answer.status, answer.json["status"]) == (200, "canary")
     assert database["events"].count_documents({}) == 0
@@ -105,7 +105,7 @@ def test_canary_is_answered_and_stored_nowhere(client: Client, database: Db) -> 
     [
         b'{"id":"c1","type":"t","name":"cxone_consumer_canary"}',
         b'{"cxone_consumer_canary":"abc","id":"c2","type":"t"}',
-        canary.body("abc").replace(b'"none":null', b'"id":"c3","type":"t"'),
+        probe.body("abc").replace(b'"none":null', b'"id":"c3","type":"t"'),
     ],
 )
 def test_a_signed_event_with_the_words_of_a_canary_is_stored(
@@ -121,9 +121,9 @@ def test_a_signed_event_with_the_header_of_a_canary_is_stored(client: Client, da
     body = b'{"id":"c1","type":"t"}'
     signed = sign(SignatureScheme(), SECRET.encode(), body, datetime.now(timezone.utc))
     signature = signed["X-Nice-Webhook-Signature"]
-    told = f"{'0' * 64}.{canary.digest_of(signature)}"
+    told = f"{'0' * 64}.{probe.digest_of(signature)}"
 
-    answer = client.post(body, {**signed, canary.HEADER: told})
+    answer = client.post(body, {**signed, probe.HEADER: told})
 
     assert (answer.status, answer.json["status"]) == (200, "processed")
     assert database["events"].count_documents({"type": "t"}) == 1

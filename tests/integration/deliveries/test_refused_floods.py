@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.clock import utc_now
+from consumer.core.clock import utc_now
+from consumer.dead_letters.refusal_notes import RefusalNotes
 from consumer.doctor.refusals import judge_dropped
-from consumer.signature import SignatureScheme, sign
-from consumer.storage.refusal_notes import RefusalNotes
+from consumer.ingest.signature import SignatureScheme, sign
 from tests.service import SECRET, Client, dead_letters, eventually, running_service
 
 Db = Database[dict[str, Any]]

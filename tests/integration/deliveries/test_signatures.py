@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.clock import utc_now
-from consumer.replay import Replay
-from consumer.signature import SignatureScheme, sign
+from consumer.core.clock import utc_now
+from consumer.dead_letters.replay import Replay
+from consumer.ingest.signature import SignatureScheme, sign
 from tests.service import PATH, SECRET, UNSIGNED, Client, dead_letters, eventually, running_service
 
 Db = Database[dict[str, Any]]

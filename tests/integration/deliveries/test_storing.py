@@ -13,7 +13,7 @@ from bson.decimal128 import Decimal128
 from pymongo.database import Database
 from structlog.testing import capture_logs
 
-from consumer.signature import SignatureScheme, sign
+from consumer.ingest.signature import SignatureScheme, sign
 from tests.service import PATH, SECRET, Client, dead_letters, running_service
 
 Db = Database[dict[str, Any]]

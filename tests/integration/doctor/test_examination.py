@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from config import settings as configuration
+from config import loading as configuration
 from consumer.cli.doctor import examine, settings_faults, show, understood
-from consumer.doctor import secret
+from consumer.doctor import secrets
 from consumer.doctor.check import Check, Patient, Row, exit_status, run
 from tests.doctoring import patient, settings_of
 
@@ -46,11 +46,11 @@ def test_one_examination_that_breaks_does_not_cost_the_others() -> None:
     def broken(_patient: Patient) -> Iterator[Check]:
         raise ValueError("a payload value")
 
-    rows = (Row("broken", broken), Row(secret.NAME, secret.examine))
+    rows = (Row("broken", broken), Row(secrets.NAME, secrets.examine))
 
     first, second = run(rows, patient())
 
-    assert (first.status, second.name) == ("fail", secret.NAME)
+    assert (first.status, second.name) == ("fail", secrets.NAME)
     assert "payload" not in repr(first)
 
 

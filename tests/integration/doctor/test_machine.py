@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from consumer.data_dir import LOCK, OWNER
+from consumer.core.data_dir import LOCK, OWNER
 from consumer.doctor import machine
 from tests.doctoring import one, patient, settings_of
 from tests.web_server import web_server

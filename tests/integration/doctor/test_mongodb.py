@@ -15,14 +15,14 @@ from pymongo.errors import OperationFailure
 from consumer.cli.doctor import examine
 from consumer.doctor import constraints, mongodb, refusals, rights
 from consumer.doctor.check import Check, Patient, Row, run
-from consumer.storage import mongo
+from consumer.mongodb.client import connect
 from tests.doctoring import one, patient, settings_of
 from tests.service import SECRET, dead_letters, eventually, running_service
 
 
 @pytest.fixture
 def of_database(mongod_uri: str, database: Database[dict[str, Any]]) -> Iterator[Patient]:
-    with mongo.connect(mongod_uri, timeout=5) as client:
+    with connect(mongod_uri, timeout=5) as client:
         settings = settings_of(mongodb_uri=mongod_uri, mongodb_database=database.name)
         yield patient(settings, client=client, clock=lambda: datetime.now(timezone.utc))
 

@@ -11,7 +11,7 @@ import pytest
 from consumer.cli.doctor import examine
 from consumer.doctor import mongodb
 from consumer.doctor.check import exit_status
-from consumer.storage import mongo
+from consumer.mongodb.client import connect
 from tests.doctoring import one, patient, settings_of
 
 UNREACHABLE = [
@@ -40,7 +40,7 @@ def test_why_mongodb_cannot_be_reached_is_said_without_the_password(
 
 def test_another_replica_set_than_the_named_one_is_told(mongod_uri: str) -> None:
     uri = mongod_uri.split("?", maxsplit=1)[0] + "?replicaSet=another"
-    with mongo.connect(uri, timeout=0.5) as client:
+    with connect(uri, timeout=0.5) as client:
         check = one(mongodb.reachable(patient(client=client)))
 
     assert check.status == "fail"
@@ -49,7 +49,7 @@ def test_another_replica_set_than_the_named_one_is_told(mongod_uri: str) -> None
 
 def test_a_server_without_tls_is_told_from_one_that_is_down(mongod_uri: str) -> None:
     uri = f"{mongod_uri}&tls=true" if "?" in mongod_uri else f"{mongod_uri}?tls=true"
-    with mongo.connect(uri, timeout=0.5) as client:
+    with connect(uri, timeout=0.5) as client:
         check = one(mongodb.reachable(patient(client=client)))
 
     assert check.status == "fail"
@@ -61,7 +61,7 @@ def test_a_server_that_never_answers_is_told_from_one_that_refuses() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         uri = f"mongodb://127.0.0.1:{silent.getsockname()[1]}/"
-        with mongo.connect(uri, timeout=0.3) as client:
+        with connect(uri, timeout=0.3) as client:
             check = one(mongodb.reachable(patient(client=client)))
 
     assert "no answer in time" in check.finding
@@ -83,7 +83,7 @@ def test_a_server_that_hangs_up_is_told_from_a_slow_one() -> None:
         thread.start()
         try:
             uri = f"mongodb://127.0.0.1:{rude.getsockname()[1]}/"
-            with mongo.connect(uri, timeout=0.5) as client:
+            with connect(uri, timeout=0.5) as client:
                 check = one(mongodb.reachable(patient(client=client)))
         finally:
             done.set()

@@ -12,11 +12,10 @@ import pytest
 import urllib3
 from pymongo.database import Database
 
-from consumer.doctor import way
+from consumer.doctor import public_url
 from consumer.doctor.check import Check
-from consumer.doctor.post import Answer, Silence, post
-from consumer.doctor.replies import explain
-from consumer.web import canary
+from consumer.doctor.post import Answer, Silence, explain, post
+from consumer.http import probe
 from tests.doctoring import patient, settings_of
 from tests.service import SECRET, running_service
 from tests.web_server import web_server
@@ -56,7 +55,7 @@ def emptying(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str
 
 
 def trimming(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
-    return body.rstrip(), {k: v for k, v in headers.items() if k != canary.HEADER}
+    return body.rstrip(), {k: v for k, v in headers.items() if k != probe.HEADER}
 
 
 def unsigning(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
@@ -85,7 +84,8 @@ WAYS: list[tuple[Mangle, str]] = [
 def sent_through(mongod_uri: str, database: str, mangle: Mangle, key: str = SECRET) -> list[Check]:
     with proxied(mongod_uri, database, mangle) as url:
         given = settings_of(cxone_shared_secret=key)
-        return list(way.examine(patient(given, url=url, clock=lambda: datetime.now(timezone.utc))))
+        asked = patient(given, url=url, clock=lambda: datetime.now(timezone.utc))
+        return list(public_url.examine(asked))
 
 
 def test_a_canary_through_a_good_proxy_verifies_and_is_stored_nowhere(

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from consumer.clock import utc_now
+from consumer.core.clock import utc_now
 from consumer.doctor import schemas
 from tests.doctoring import patient, settings_of
 from tests.integration.test_console import visiting

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pymongo.errors import OperationFailure, WriteError
 
-from consumer.schema.paths import is_reserved
+from consumer.core.paths import is_reserved
 from tests.schema_shell import Document, Shell, event, post
 from tests.service import Client
 from tests.unit.test_schema_export import is_valid

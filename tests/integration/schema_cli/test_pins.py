@@ -9,10 +9,10 @@ from typing import Any
 import structlog
 from structlog.testing import capture_logs
 
-from config import settings as configuration
+from config import loading as configuration
 from consumer.cli.main import run
 from consumer.doctor.schemas import pinned
-from consumer.storage import mongo
+from consumer.mongodb.client import connect
 from tests.doctoring import patient
 from tests.schema_shell import Shell, event, post
 from tests.service import Client, eventually, running_service
@@ -30,7 +30,7 @@ def status(shell: Shell, *options: str) -> str:
 def doctor(shell: Shell, uri: str) -> list[tuple[str, str]]:
     given = {"MONGODB_DATABASE": shell.database.name}
     settings = configuration.load(given, {}, None, shell.config)
-    with mongo.connect(uri, timeout=30) as client:
+    with connect(uri, timeout=30) as client:
         checks = list(pinned(patient(settings, client=client)))
     return [(each.status, each.finding + each.advice) for each in checks]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.sender import Outgoing, Sender
+from consumer.demo.client import Outgoing, Sender
 from tests.sending import Receiver, Reply, sent
 from tests.service import eventually
 

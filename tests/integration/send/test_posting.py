@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from consumer.signature import SignatureScheme
-from consumer.signature import sign as signed_headers
+from consumer.ingest.signature import SignatureScheme
+from consumer.ingest.signature import sign as signed_headers
 from tests.sending import NOW, PAYLOADS, SCHEME, Receiver, counts, is_signed, ran, sent
 from tests.service import SECRET
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from pymongo.database import Database
 
-from consumer.samples import scenario
-from consumer.sender import Outgoing, Sender, Sign
-from consumer.signature import sign as signed_headers
+from consumer.demo.client import Outgoing, Sender, Sign
+from consumer.demo.samples.scenario import scenario
+from consumer.ingest.signature import sign as signed_headers
 from tests.sending import NOW, PAYLOADS, SCHEME
 from tests.service import SECRET, dead_letters, eventually, running_service
 

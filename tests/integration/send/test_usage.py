@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from consumer.events import Delivery, Headers
-from consumer.signature import SignatureScheme
+from consumer.core.delivery import Delivery, Headers
+from consumer.ingest.signature import SignatureScheme
 from tests.sending import NOW, is_signed, ran
 
 

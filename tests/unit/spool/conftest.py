@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from consumer.spool import Spool
+from consumer.spool.spool import Spool
 from tests.spools import MIB
 
 

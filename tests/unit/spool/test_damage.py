@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.spool import Spool, survey
 from consumer.spool.frames import HEADER_BYTES, Frame, Gap, frame, walk
+from consumer.spool.spool import Spool
+from consumer.spool.survey import survey
 from tests.spools import MARKER, delivery, files_of, ids
 
 

@@ -9,8 +9,8 @@ from time import monotonic
 
 import pytest
 
-from consumer.errors import SetupError, StoreUnavailable
-from consumer.spool import Spool
+from consumer.core.errors import SetupError, StoreUnavailable
+from consumer.spool.spool import Spool
 from tests.service import eventually
 from tests.spools import MIB, FailingDisk, SlowDisk, delivery, files_of, ids
 

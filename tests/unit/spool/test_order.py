@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from consumer.events import Delivery, Headers
-from consumer.spool import Spool, deliveries, survey
+from consumer.core.delivery import Delivery, Headers
+from consumer.spool.spool import Spool
+from consumer.spool.survey import deliveries, survey
 from tests.spools import NOW, delivery, files_of, ids
 
 

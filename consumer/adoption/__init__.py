@@ -1,0 +1,1 @@
+"""How far schema versions have spread: counted, summed up, reported."""

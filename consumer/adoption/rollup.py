@@ -1,0 +1,204 @@
+"""Count events once they are five minutes old, and sum up the hours that are whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from pymongo.database import Database
+
+from consumer.adoption.counts import AdoptionCounts, AdoptionTotals, HourCount
+from consumer.adoption.events import AdoptionEvents
+from consumer.adoption.state import AdoptionState, RecountMark, State
+from consumer.core.clock import EPOCH, HOUR, hour_of, slice_of
+from consumer.mongodb.client import EVENTS, Document
+
+# An event is stamped before it is stored, by the clock of its own process. What is stored later
+# than this, or stamped by a clock that is slower, is counted when its hour is looked at again.
+LATE = timedelta(minutes=5)
+# So long hours stay open to be counted again: a clock may be set to another zone.
+OPEN = timedelta(hours=24)
+# What is caught up with in one step, be it much or little.
+_DAY = timedelta(days=1)
+
+Stopping = Callable[[], bool]
+Progress = Callable[[datetime], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The events, what was counted of them and summed up, and how far."""
+
+    events: AdoptionEvents
+    counts: AdoptionCounts
+    totals: AdoptionTotals
+    state: AdoptionState
+    mark: RecountMark
+
+
+def ledger(db: Database[Document]) -> Ledger:
+    """The ledger of a database."""
+    return Ledger(
+        AdoptionEvents(db[EVENTS]),
+        AdoptionCounts(db),
+        AdoptionTotals(db),
+        AdoptionState(db),
+        RecountMark(db),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Count up to the slices closed at `now`; hours before `floor` have expired (None: none). The
+    clock that says so is `ahead` of that of others."""
+
+    now: datetime
+    floor: datetime | None
+    ahead: timedelta = timedelta(0)
+
+    @property
+    def closed(self) -> datetime:
+        """The slices before this are closed."""
+        return slice_of(self.now - self.ahead - LATE)
+
+
+def claim(book: Ledger, fence: int, now: datetime) -> State:
+    """The state to go on from; raises Superseded, StoreUnavailable."""
+    return book.state.claim(fence, _beginning(book, now))
+
+
+def roll_up(
+    book: Ledger, state: State, bounds: Bounds, stopping: Stopping, progress: Progress
+) -> State:
+    """Bring the counts up to date; ends early, without harm, when `stopping`.
+
+    Every step writes under deterministic `_id`s and marks itself done last: whoever is killed
+    leaves a step that is made again with the same result.
+    """
+    state = _expire(book, state, bounds, stopping)
+    was = state.counted
+    state = _count(book, state, bounds, stopping, progress)
+    _count_late(book, state, was, stopping)
+    return _sum(book, state, stopping)
+
+
+def reopen(book: Ledger, state: State, since: datetime) -> State:
+    """Count again what was stamped from a time on, as far as it is not summed up."""
+    back = max(slice_of(since), state.summed)
+    return book.state.advance(state, counted=back) if back < state.counted else state
+
+
+def rebuild(book: Ledger, bounds: Bounds, stopping: Stopping, progress: Progress) -> State | None:
+    """Count every event again beside the counts in use, then use the new ones; None if stopped.
+
+    Reports and counts of other processes go on meanwhile. Raises Superseded when another rebuild
+    began later.
+    """
+    state, in_use = book.state.begin(_beginning(book, bounds.now))
+    # What rebuilds left behind that were cut off.
+    _discard(book, 0, in_use)
+    _discard(book, in_use + 1, state.generation)
+    state = roll_up(book, state, bounds, stopping, progress)
+    if stopping():
+        _discard(book, state.generation, state.generation + 1)
+        return None
+    book.state.use(state)
+    _discard(book, 0, state.generation)
+    return state
+
+
+def recount(
+    book: Ledger, bounds: Bounds, stopping: Stopping, progress: Progress, settled: timedelta
+) -> bool:
+    """Rebuild the counts if events were deleted, `settled` ago at least; whether that was done.
+
+    Deletions that go on meanwhile have their own mark, and are counted the next time.
+    """
+    token = book.mark.token(settled)
+    if token is None or rebuild(book, bounds, stopping, progress) is None:
+        return False
+    book.mark.take_away(token)
+    return True
+
+
+def _discard(book: Ledger, start: int, end: int) -> None:
+    book.state.discard(start, end)
+    book.counts.discard(start, end)
+    book.totals.discard(start, end)
+
+
+def _beginning(book: Ledger, now: datetime) -> datetime:
+    return hour_of(min(book.events.first() or now, now))
+
+
+def _expire(book: Ledger, state: State, bounds: Bounds, stopping: Stopping) -> State:
+    floor = bounds.floor
+    if floor is None or floor <= state.since:
+        return state
+    # Those that are not marked as summed up too: whoever did may have been killed before the mark.
+    hours = book.counts.hours(state.generation, state.since, floor)
+    for _, counted in groupby(hours, _day):
+        if stopping():
+            return state
+        book.totals.drop(state.generation, counted)
+    # After an absence that long, hours may expire before they were ever counted.
+    state = book.state.advance(
+        state, since=floor, summed=max(floor, state.summed), counted=max(floor, state.counted)
+    )
+    book.counts.forget(state.generation, floor)
+    return state
+
+
+def _count(
+    book: Ledger, state: State, bounds: Bounds, stopping: Stopping, progress: Progress
+) -> State:
+    closed = bounds.closed
+    while state.counted < closed and not stopping():
+        progress(state.counted)
+        # Time without events costs nothing.
+        first = book.events.first(state.counted)
+        if first is None or first >= closed:
+            return book.state.advance(state, counted=closed)
+        start = slice_of(first)
+        end = min(hour_of(start) + _DAY, closed)
+        groups = book.events.count(start, end, "slice")
+        book.counts.write(state.generation, state.fence, groups)
+        state = book.state.advance(state, counted=end)
+    return state
+
+
+def _count_late(book: Ledger, state: State, was: datetime, stopping: Stopping) -> None:
+    """Count again the hours that were counted up to `was` as they become an hour old, and before
+    they are summed up: whatever came late is in them by then."""
+    again = ((hour_of(was) - HOUR, hour_of(state.counted) - HOUR), (state.summed, _whole(state)))
+    for start, end in again:
+        start, end = max(start, state.summed), min(end, was)  # noqa: PLW2901 - what is left of it
+        if start < end and not stopping():
+            groups = book.events.count(start, end, "slice")
+            book.counts.write(state.generation, state.fence, groups)
+
+
+def _whole(state: State) -> datetime:
+    """The hours before this can be summed up."""
+    return hour_of(state.counted) - OPEN
+
+
+def _sum(book: Ledger, state: State, stopping: Stopping) -> State:
+    whole = _whole(state)
+    if whole <= state.summed:
+        return state
+    hours = book.counts.hours(state.generation, state.summed, whole)
+    for day, counted in groupby(hours, _day):
+        if stopping():
+            return state
+        book.totals.add(state.generation, counted)
+        done = EPOCH + (day + 1) * _DAY
+        if done < whole:
+            state = book.state.advance(state, summed=done)
+    return book.state.advance(state, summed=whole)
+
+
+def _day(count: HourCount) -> int:
+    return (count.hour - EPOCH) // _DAY

@@ -1,0 +1,181 @@
+"""`dlq discard` and `dlq export`: end entries that nobody needs, or take their bodies elsewhere."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from consumer.cli.bodies import STDIN
+from consumer.cli.console import console, error_console, print_json
+from consumer.cli.context import Reveal
+from consumer.cli.dlq.entries import (
+    AsJson,
+    Desk,
+    EventType,
+    OlderThan,
+    Reason,
+    Status,
+    desk,
+    filters,
+    one,
+)
+from consumer.core.clock import utc_now
+from consumer.core.errors import SetupError
+from consumer.dead_letters.store import UNRESOLVED
+from consumer.dead_letters.views import masked_body
+from consumer.privacy.masks import MaskedBody
+from consumer.privacy.rules import Redaction
+
+_MAX_BECAUSE = 1000
+
+
+def discard(
+    ctx: typer.Context,
+    entry_ids: Annotated[
+        list[str], typer.Argument(metavar="ID...", help="Ids, or how they begin.")
+    ],
+    because: Annotated[str, typer.Option(help="Why; kept with the entry and in the audit.")],
+    *,
+    and_copies: Annotated[
+        bool, typer.Option("--and-copies", help="Discard further copies of the same bodies too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """End entries that need no retry. They are deleted CXONE_DEAD_LETTER_RETENTION_DAYS later.
+
+    Another copy of the same body opens its entry again; with --and-copies it is only counted.
+
+    Exit status: 0 all are discarded, 1 some had ended or were being tried.
+    """
+    if not because.strip():
+        raise typer.BadParameter("--because must say why")
+    because = because[:_MAX_BECAUSE]
+    with desk(ctx) as at:
+        ids = list(dict.fromkeys(one(at.core, entry_id)["_id"] for entry_id in entry_ids))
+        at.record("dlq discard", ids, because=because, and_copies=and_copies)
+        claims, by = at.core.dead_letters.claims, f"{at.who} (dlq discard)"
+        done = {
+            _id: claims.discard(_id, by, because, utc_now(), and_copies=and_copies) for _id in ids
+        }
+    if as_json:
+        print_json([{"id": _id, "discarded": ended} for _id, ended in done.items()])
+    else:
+        for _id, ended in done.items():
+            word = "discarded" if ended else "stays: it has ended, or is being tried just now"
+            console().print(f"{_id} {word}")
+    return 0 if all(done.values()) else 1
+
+
+def export(
+    ctx: typer.Context,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A new .jsonl file, or - for stdout.")
+    ],
+    *,
+    reason: Reason = None,
+    event_type: EventType = None,
+    status: Status = None,
+    older_than: OlderThan = None,
+    reveal: Reveal = False,
+) -> int:
+    """Write bodies one a line, so that `send FILE` can post them again byte for byte.
+
+    JSON that spans lines is written on one, which makes it another body with the same meaning; what
+    is not JSON and spans lines is left out. Either is said.
+
+    What CXONE_REDACT names is masked, which makes bodies that are not to be sent; not so with
+    --reveal.
+
+    Exit status: 0 all were written, 1 some were left out.
+    """
+    chosen = filters(reason, event_type, status, older_than)
+    if "status" not in chosen:
+        chosen = {**chosen, "status": {"$in": list(UNRESOLVED)}}
+    if file != STDIN and Path(file).suffix.lower() not in (".jsonl", ".ndjson"):
+        raise typer.BadParameter("FILE must end in .jsonl: by that `send` knows it")
+    rewritten: list[str] = []
+    left_out: list[str] = []
+    hidden: list[str] = []
+    count = 0
+    with desk(ctx) as at, _opened(file) as out:
+        ids = [_id for _id, _ in at.core.dead_letters.ids(chosen)]
+        masks = at.masks("dlq export", ids, reveal=reveal)
+        for _id, masked in _bodies(at, ids, masks):
+            body = masked.shown
+            if masked.spans:
+                hidden.append(_id)
+            line = body if stands_alone(body) else on_one_line(body)
+            if line is None:
+                left_out.append(_id)
+                continue
+            if line is not body:
+                rewritten.append(_id)
+            out.write(line + b"\n")
+            count += 1
+        out.flush()
+    err = error_console()
+    err.print(f"{count} bodies written")
+    for what, ids in (
+        ("with masked values (CXONE_REDACT), not to be sent: --reveal writes them whole", hidden),
+        ("on one line, which makes them other bodies with the same meaning", rewritten),
+        ("left out, for they span lines and are not JSON: `dlq show` them", left_out),
+    ):
+        if ids:
+            err.print(f"{len(ids)} {what}: {', '.join(ids[:20])}{' …' if len(ids) > 20 else ''}")
+    return 1 if left_out else 0
+
+
+def stands_alone(body: bytes) -> bool:
+    """Whether a body as a line of its own is read back byte for byte by `send`."""
+    return (
+        b"\n" not in body
+        and not body.endswith(b"\r")
+        and not body.startswith(codecs.BOM_UTF8)
+        and bool(body.strip())
+    )
+
+
+def on_one_line(body: bytes) -> bytes | None:
+    """JSON with its line breaks, which stand between its parts only, as spaces; None for others."""
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    line = body.replace(b"\r", b" ").replace(b"\n", b" ")
+    return line if stands_alone(line) else None
+
+
+def _bodies(at: Desk, ids: Sequence[str], masks: Redaction) -> Iterator[tuple[str, MaskedBody]]:
+    """One at a time: together they may be large."""
+    for _id in ids:
+        try:
+            entry = one(at.core, _id)
+        except SetupError:
+            continue
+        # Entries about failed migrations have none.
+        if entry["original_payload"]:
+            yield _id, masked_body(entry, masks)
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    if name == STDIN:
+        yield sys.stdout.buffer
+        return
+    try:
+        # Payloads are customers' data: nobody else may read them.
+        Path(name).touch(mode=0o600, exist_ok=False)
+        file = Path(name).open("wb")  # noqa: SIM115 - `with` follows, past the translation
+    except FileExistsError:
+        raise typer.BadParameter(f"{name} is there already: name a new file") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{name} cannot be written: {error.strerror}") from error
+    with file:
+        yield file

@@ -1,0 +1,141 @@
+"""Find the dead letters a command is about, and lay one out for people and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from config.environment import user_name
+from config.loading import Settings
+from consumer.cli.context import load_settings, masks_beside
+from consumer.core.clock import utc_now
+from consumer.core.errors import SetupError
+from consumer.dead_letters.diagnosis import Inspector
+from consumer.dead_letters.replay import Replay
+from consumer.events.keys import COLLECTION_SUBJECT
+from consumer.ingest.parsing import EventParser
+from consumer.mongodb.client import AUDIT
+from consumer.monitoring.audit import Audit
+from consumer.privacy.rules import Redaction
+from consumer.runtime.settings_map import event_fields, retry_rules
+from consumer.runtime.shared import Core, open_core
+
+Entry = dict[str, Any]
+
+EntryId = Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
+EntryIds = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, or how they begin.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Reason = Annotated[str | None, typer.Option(help="Only entries of this reason.")]
+EventType = Annotated[str | None, typer.Option("--type", help="Only events of this type.")]
+Status = Annotated[str | None, typer.Option(help="Only entries with this status.")]
+OlderThan = Annotated[
+    str | None, typer.Option(help="Only entries first seen before: 30m, 12h, 7d.", metavar="TIME")
+]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a command on dead letters works with."""
+
+    settings: Settings
+    core: Core
+    audit: Audit
+    who: str
+    hidden: Redaction
+
+    @property
+    def inspector(self) -> Inspector:
+        settings = self.settings
+        parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
+        one_schema = settings.cxone_schema_scope == "collection"
+        return Inspector(parser, self.core.registry, COLLECTION_SUBJECT if one_schema else None)
+
+    def replay(self) -> Replay:
+        return Replay(self.core.ingest, self.core.dead_letters, utc_now, retry_rules(self.settings))
+
+    def masks(self, what: str, entries: Sequence[str], *, reveal: bool) -> Redaction:
+        """What to hide of these entries: nothing for a person who said `--reveal`, which is
+        written down first."""
+        if reveal and self.hidden:
+            self.record(f"{what} --reveal", entries)
+            return Redaction()
+        return self.hidden
+
+    def record(self, what: str, ids: Sequence[str], **details: object) -> None:
+        """Write a deed to the audit before it is done; only the first thousand ids by name."""
+        named = {"entries": list(ids[:1000]), "count": len(ids), **details}
+        self.audit.record(self.who, what, utc_now(), named)
+
+
+@contextmanager
+def desk(ctx: typer.Context) -> Iterator[Desk]:
+    """The desk on the configured MongoDB, closed at the end."""
+    settings = load_settings(ctx)
+    with open_core(settings) as core:
+        audit = Audit(core.database[AUDIT])
+        yield Desk(settings, core, audit, user_name(), masks_beside(settings, core))
+
+
+def filters(
+    reason: str | None = None,
+    event_type: str | None = None,
+    status: str | None = None,
+    older_than: str | None = None,
+) -> Entry:
+    """The query of these options; raises typer.BadParameter for a time that is none."""
+    given = {"reason": reason, "event_type": event_type, "status": status}
+    found: Entry = {name: value for name, value in given.items() if value is not None}
+    if older_than is not None:
+        found["timestamp"] = {"$lt": before(older_than, utc_now())}
+    return found
+
+
+def before(age: str, now: datetime) -> datetime:
+    """The time so long ago: `90` (seconds), `30m`, `12h`, `7d`."""
+    number, unit = (age[:-1], age[-1:]) if age[-1:] in _UNITS else (age, "s")
+    if not (number.isascii() and number.isdecimal() and len(number) <= 9):
+        raise typer.BadParameter("--older-than takes a time like 30m, 12h or 7d")
+    try:
+        return now - timedelta(seconds=int(number) * _UNITS[unit])
+    except OverflowError:
+        raise typer.BadParameter("--older-than lies before the first year") from None
+
+
+def one(core: Core, prefix: str) -> Entry:
+    """The entry whose id begins so; raises SetupError where there is none, or more than one."""
+    found = core.dead_letters.by_prefix(prefix.lower()) if prefix else []
+    if len(found) == 1:
+        return found[0]
+    what = "more than one dead letter begins" if found else "no dead letter begins"
+    raise SetupError(f"{what} with {prefix!r}: `cxone-consumer dlq list` shows their ids")
+
+
+def brief(entry: Mapping[str, Any], masks: Redaction) -> Entry:
+    """An entry without its body, whole or as it is listed."""
+    names = (
+        "_id", "reason", "status", "error_message", "diagnosis", "event_type", "event_id",
+        "delivery_id", "seen", "timestamp", "last_seen", "retry_count", "next_retry_at",
+        "blocked_by", "resolved_by", "discarded_because", "and_copies", "expires_at", "digest",
+        "peer",
+    )  # fmt: skip
+    found = {name: entry.get(name) for name in names}
+    found["event_id"] = masks.event_id(found["event_id"], found["event_type"])
+    if found["blocked_by"] == found["reason"]:
+        found["blocked_by"] = None
+    if "original_payload" in entry:
+        return {**found, "bytes": len(entry["original_payload"])}
+    return {**found, "bytes": entry.get("bytes")}
+
+
+def confirmed(question: str, *, yes: bool) -> bool:
+    """Whether the person agrees; `yes` was said on the command line."""
+    return yes or typer.confirm(question, default=False, err=True)

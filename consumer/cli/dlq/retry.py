@@ -1,0 +1,147 @@
+"""`dlq retry`: send dead letters the way of a delivery again, counted first and resumable."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from consumer.cli.console import console, error_console, print_json, table
+from consumer.cli.dlq.entries import (
+    AsJson,
+    Desk,
+    Entry,
+    EntryIds,
+    EventType,
+    OlderThan,
+    Reason,
+    Status,
+    desk,
+    filters,
+    one,
+)
+from consumer.core.errors import SetupError
+from consumer.dead_letters.replay import Replayed
+from consumer.dead_letters.store import UNRESOLVED
+
+# More rows than a person reads are counted instead.
+_MAX_ROWS = 100
+_Result = tuple[str, str, Replayed]
+
+
+def retry(
+    ctx: typer.Context,
+    entry_ids: EntryIds = None,
+    *,
+    reason: Reason = None,
+    event_type: EventType = None,
+    status: Status = None,
+    older_than: OlderThan = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that have not ended.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which entries it would be.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Send entries the way of a delivery again, with the settings as they are now.
+
+    An interrupted one is resumed by the same command: what is resolved is not tried again.
+
+    Exit status: 0 all are resolved, 1 some stay, 130 interrupted.
+    """
+    chosen = filters(reason, event_type, status, older_than)
+    if not entry_ids and not chosen and not everything:
+        raise typer.BadParameter("give ids, --all, or a filter like --reason REASON")
+    with desk(ctx) as at:
+        found = _found(at, entry_ids or [], chosen)
+        if dry_run:
+            _show_choice(found, as_json=as_json)
+            return 0
+        if found:
+            at.record("dlq retry", [_id for _id, _ in found])
+        results, interrupted = _replay(at, found)
+    _show(results, len(found), as_json=as_json)
+    if interrupted:
+        error_console().print("Interrupted: the same command goes on with the rest.")
+        return 130
+    return 0 if all(done.resolved for _, _, done in results) else 1
+
+
+def _found(at: Desk, entry_ids: Sequence[str], chosen: Entry) -> list[tuple[str, str]]:
+    """Ids and reasons of what is to be tried, the oldest first."""
+    if entry_ids:
+        entries = [one(at.core, entry_id) for entry_id in entry_ids]
+        return list({entry["_id"]: entry["reason"] for entry in entries}.items())
+    if "status" not in chosen:
+        chosen = {**chosen, "status": {"$in": list(UNRESOLVED)}}
+    return at.core.dead_letters.ids(chosen)
+
+
+def _replay(at: Desk, found: Sequence[tuple[str, str]]) -> tuple[list[_Result], bool]:
+    """Results in order, and whether Ctrl-C ended it early; an entry is finished or untouched."""
+    replay = at.replay()
+    results: list[_Result] = []
+    err = error_console()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    err.print(f"{len(found)} entries to try")
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
+        task = progress.add_task("trying", total=len(found))
+        try:
+            for _id, reason in found:
+                try:
+                    entry = one(at.core, _id)
+                except SetupError:
+                    # It expired meanwhile.
+                    continue
+                results.append((_id, reason, replay.entry(entry, f"{at.who} (dlq retry)")))
+                progress.advance(task)
+        except KeyboardInterrupt:
+            return results, True
+    return results, False
+
+
+def _show_choice(found: Sequence[tuple[str, str]], *, as_json: bool) -> None:
+    if as_json:
+        print_json([{"id": _id, "reason": reason} for _id, reason in found])
+        return
+    counts = Counter(reason for _, reason in found)
+    title = f"{len(found)} entries would be tried"
+    console().print(table(("reason", "entries"), counts.most_common(), title=title))
+
+
+def _show(results: Sequence[_Result], total: int, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            [
+                {"id": _id, "reason": was, "resolved": done.resolved, "result": done.result}
+                for _id, was, done in results
+            ]
+        )
+        return
+    if not total:
+        console().print("No entries to retry.")
+        return
+    console().print(_table(results))
+
+
+def _table(results: Sequence[_Result]) -> Any:
+    if len(results) > _MAX_ROWS:
+        counts = Counter((done.resolved, done.result) for _, _, done in results)
+        rows: list[tuple[object, ...]] = [
+            ("resolved" if resolved else "stays", result, count)
+            for (resolved, result), count in counts.most_common()
+        ]
+        return table(("entry", "result", "entries"), rows, title=f"Retried {len(results)}")
+    rows = [
+        (_id, was, "resolved" if done.resolved else "stays", done.result, done.message)
+        for _id, was, done in results
+    ]
+    return table(("id", "reason", "entry", "result", "error"), rows, title="Retried")

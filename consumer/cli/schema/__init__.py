@@ -1,0 +1,1 @@
+"""`schema`: look at schemas, and decide what becomes part of them."""

@@ -1,0 +1,230 @@
+"""`schema retire`, `unmap` and `renumber`: what people decide of a schema that events made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+import typer
+
+from consumer.cli.console import console, print_json
+from consumer.cli.schema.diff import document, print_changes
+from consumer.cli.schema.shared import AsJson, Parts, Subject, head_of, opened
+from consumer.core.clock import utc_now
+from consumer.core.errors import SetupError
+from consumer.core.paths import ANY_KEY, Path, from_text, to_text
+from consumer.core.text import safe
+from consumer.events.recent import filled_documents
+from consumer.mongodb import stored_format
+from consumer.mongodb.client import EVENTS
+from consumer.privacy.rules import Redaction, masked, without_hidden
+from consumer.schemas import manual_changes
+from consumer.schemas.model import Change, SchemaVersion
+from consumer.schemas.provenance import leaving_of
+
+Text = Annotated[str, typer.Argument(metavar="PATH", help="As `schema show` writes it.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what it would do.")]
+Decide = Callable[[SchemaVersion, Path, datetime], SchemaVersion | None]
+
+# Databases that hold such versions are in this format.
+_FORMAT = 2
+# Counting events is a look aside: it must not keep anybody waiting.
+_COUNT_SECONDS = 10.0
+_SHOWN = 20
+
+
+def retire(
+    ctx: typer.Context,
+    subject: Subject,
+    path: Text,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fill a field, and what lies below it, no longer; the field stays known.
+
+    The backfill takes out of documents what was filled in, where it still is that: never what was
+    sent. `schema show` says of the field that it is retired. Run it again to see what is left.
+    """
+    place = _path(path)
+    with opened(ctx) as parts:
+        told = _decide(parts, subject, place, manual_changes.retire, dry_run)
+        retired = {
+            position: field
+            for position, field in enumerate(told.after.fields)
+            if field.path[: len(place)] == place and field.retired is not None
+        }
+        defaults = parts.policy.of(subject).defaults
+        leaving = leaving_of(retired, told.after, defaults, told.after.number)
+        events = parts.core.database[EVENTS]
+        filled = filled_documents(events, subject, leaving, _COUNT_SECONDS) if leaving else (0, 0)
+    names = [to_text(parts.hidden.path(field.path, subject)) for field in retired.values()]
+    facts = {
+        "fields": names,
+        "documents": None if filled is None else filled[0] - filled[1],
+        "left": None if filled is None else filled[1],
+    }
+    if as_json:
+        print_json({**told.document(), **facts})
+        return
+    told.show()
+    out = console()
+    _list(f"{'Would be retired' if dry_run else 'Retired'}", names)
+    if filled is None:
+        out.print(f"How many documents hold a filling takes more than {_COUNT_SECONDS:.0f} s.")
+        return
+    out.print(f"The backfill takes fillings out of {facts['documents']:,} documents.")
+    if filled[1]:
+        out.print(
+            f"{filled[1]:,} keep values: they are not those that were filled in, or nobody can"
+            " tell sent from filled there."
+        )
+
+
+def unmap(
+    ctx: typer.Context,
+    subject: Subject,
+    path: Text,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a map an object again, whose keys are fields, whatever keys come.
+
+    The fields that the map took over are back, and filled in older documents; keys that came only
+    since then are back with the next event that sends them.
+    """
+    with opened(ctx) as parts:
+        told = _decide(parts, subject, _object(_path(path)), manual_changes.unmap, dry_run)
+    back = [
+        to_text(parts.hidden.path(now.path, subject))
+        for was, now in zip(told.before.fields, told.after.fields, strict=False)
+        if was.absorbed is not None and now.absorbed is None
+    ]
+    if as_json:
+        print_json({**told.document(), "fields": back})
+        return
+    told.show()
+    _list("Would be back" if dry_run else "Back", back)
+
+
+def renumber(
+    ctx: typer.Context, subject: Subject, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Go on behind versions that were lost, as where a backup was restored beside newer events.
+
+    Documents know versions that are gone. Their numbers are taken by copies of the newest version
+    that is left, so that no number is ever used for something else; new fields are registered again
+    from then on.
+    """
+    with opened(ctx) as parts:
+        registry = parts.core.registry
+        hole = registry.hole(subject)
+        if hole is None:
+            head_of(parts.core, subject)
+        made = None
+        if hole is not None and not dry_run:
+            stored_format.require(parts.core.database, _FORMAT)
+            parts.record("schema renumber", subject=subject, version=hole.head, seen=hole.seen)
+            made = registry.renumber(subject)
+    if as_json:
+        known = {"head": hole.head, "seen": hole.seen} if hole else {"head": None, "seen": None}
+        print_json({"subject": subject, **known, "version": made.number if made else None})
+    elif hole is None:
+        console().print(safe(f"{subject}: no version was lost."))
+    elif made is None:
+        console().print(safe(hole.sentence(subject)), soft_wrap=True)
+    else:
+        console().print(safe(f"{subject} goes on with version {made.number}."))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The newest version without and with what was decided; `applied`: it is registered by now,
+    `new`: by this command. The same version twice: it was so already."""
+
+    before: SchemaVersion
+    after: SchemaVersion
+    path: Path
+    masks: Redaction
+    applied: bool
+    new: bool
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        if self.after is self.before:
+            return ()
+        return masked(self.after.changes, self.masks, self.after.subject)
+
+    @property
+    def place(self) -> str:
+        return to_text(self.masks.path(self.path, self.after.subject))
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "subject": self.after.subject,
+            "path": self.place,
+            "version": self.after.number,
+            "changes": [document(change) for change in self.changes],
+            "applied": self.applied,
+            "new": self.new,
+        }
+
+    def show(self) -> None:
+        subject = self.after.subject
+        if not self.changes:
+            console().print(safe(f"{subject}: {self.place} is so already."))
+            return
+        would = "" if self.applied else "would be "
+        print_changes(console(), self.changes, f"{subject} {would}version {self.after.number}")
+        if not self.applied:
+            console().print("Nothing was changed: leave out --dry-run to do it.")
+
+
+def _decide(parts: Parts, subject: str, path: Path, decide: Decide, dry_run: bool) -> _Told:
+    """Register what is decided, or say what it would be."""
+    head = head_of(parts.core, subject)
+    _require(head, path, parts.hidden)
+    made = decide(head, path, utc_now())
+    if made is None:
+        return _Told(head, head, path, parts.hidden, applied=True, new=False)
+    if dry_run:
+        return _Told(head, made, path, parts.hidden, applied=False, new=False)
+    shown = to_text(parts.hidden.path(path, subject))
+    what = "retire" if decide is manual_changes.retire else "unmap"
+    stored_format.require(parts.core.database, _FORMAT)
+    parts.record(f"schema {what}", subject=subject, version=head.number, path=shown)
+    after, new = parts.core.registry.change(subject, lambda head, now: decide(head, path, now))
+    return _Told(head, after, path, parts.hidden, applied=True, new=new)
+
+
+def _require(head: SchemaVersion, path: Path, masks: Redaction) -> None:
+    """Raise SetupError with names that are near for a path that is not known."""
+    if any(field.path == path for field in head.live):
+        return
+    known = [to_text(field.path) for field in without_hidden(head, masks).live]
+    near = " or ".join(get_close_matches(to_text(path), known, 3))
+    hint = f": did you mean {near}?" if near else ": `schema show` lists what it has"
+    raise SetupError(f'schema "{head.subject}" has no field "{to_text(path)}"{hint}')
+
+
+def _list(what: str, names: list[str]) -> None:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    if names:
+        console().print(safe(f"{what}: {', '.join(names[:_SHOWN])}{more}."), soft_wrap=True)
+
+
+def _path(text: str) -> Path:
+    try:
+        path = from_text(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="PATH") from error
+    if not path:
+        raise typer.BadParameter("a path has at least one key", param_hint="PATH")
+    return path
+
+
+def _object(path: Path) -> Path:
+    """The object of a map that may be named with its `*`."""
+    return path[:-1] if path[1:] and path[-1] == ANY_KEY else path

@@ -1,0 +1,168 @@
+"""`schema learn`: register schemas from samples, before the first event comes.
+
+Draft schemas from sample bodies before the first event comes, and register them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from consumer.cli.bodies import read_bodies
+from consumer.cli.console import console, print_json, table
+from consumer.cli.schema.diff import document, print_changes
+from consumer.cli.schema.shared import AsJson, Yes, confirmed, opened
+from consumer.core.errors import Rejected, SetupError
+from consumer.core.text import safe
+from consumer.events.documents import encode
+from consumer.ingest.parsing import EventParser
+from consumer.privacy.rules import Redaction, masked
+from consumer.schemas.draft import Draft
+from consumer.schemas.registry.registry import SchemaRegistry
+
+_SHOWN = 20
+
+
+def learn(
+    ctx: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="JSON, .jsonl with one body a line, or - for stdin."
+        ),
+    ],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> int:
+    """Register what the sample payloads in FILEs show; the samples themselves are not stored.
+
+    Without --yes it asks first; where nobody can answer it only shows. A contract does not hold
+    what is learned.
+
+    Exit status: 0 all of it is known now, 1 nothing was registered.
+    """
+    bodies = read_bodies(files)
+    with opened(ctx) as parts:
+        learning = Learning(parts.core.registry, parts.parser, parts.one_subject)
+        faults = [(n, error) for n, body in enumerate(bodies, 1) if (error := learning.take(body))]
+        if faults:
+            _refuse(faults)
+        _check_room(learning, parts.core.registry.subjects(), parts.policy.guards.subjects)
+        if not as_json:
+            _show(learning, parts.hidden)
+        wanted = learning.is_new and confirmed("Register this?", yes)
+        if wanted:
+            subjects = [name for name, draft in learning.drafts.items() if draft.is_new]
+            parts.record("schema learn", subjects=subjects, count=len(bodies))
+        registered = dict(learning.register()) if wanted else {}
+    if as_json:
+        print_json(
+            {
+                "subjects": [
+                    {
+                        "subject": subject,
+                        "at": draft.at,
+                        "changes": [
+                            document(change)
+                            for change in masked(draft.changes, parts.hidden, subject)
+                        ],
+                        "guards": sorted(learning.guards.get(subject, ())),
+                        "registered": registered.get(subject),
+                    }
+                    for subject, draft in learning.drafts.items()
+                ],
+                "applied": wanted,
+            }
+        )
+    elif wanted:
+        rows = list(registered.items())
+        console().print(table(("subject", "version"), rows, title="Registered"))
+    elif learning.is_new:
+        console().print("Nothing was changed: add --yes to do it.")
+    return 0 if wanted or not learning.is_new else 1
+
+
+def _refuse(faults: list[tuple[int, Rejected]]) -> None:
+    lines = [f"  body {number}: {error.reason}: {error}" for number, error in faults[:_SHOWN]]
+    if len(faults) > _SHOWN:
+        lines.append(f"  and {len(faults) - _SHOWN:,} more")
+    raise SetupError(
+        "nothing was registered, for some samples are no events: correct or leave them out\n"
+        + "\n".join(lines)
+    )
+
+
+def _check_room(learning: Learning, known: dict[str, int], limit: int) -> None:
+    """Each draft looks at the bound on subjects by itself; together they might pass it."""
+    new = [subject for subject, draft in learning.drafts.items() if draft.is_new]
+    if len(known.keys() | set(new)) > max(limit, len(known)):
+        raise SetupError(
+            f"{len(known):,} subjects are registered and the samples bring {len(new):,}, but"
+            f" CXONE_SCHEMA_MAX_SUBJECTS is {limit:,}: raise it or leave some out"
+        )
+
+
+def _show(learning: Learning, masks: Redaction) -> None:
+    out = console()
+    for subject, draft in learning.drafts.items():
+        if draft.is_new:
+            title = f"Would become version {draft.at + 1} of {subject}"
+            print_changes(out, masked(draft.changes, masks, subject), title)
+        else:
+            out.print(safe(f"{subject}: nothing new."))
+        for guard in sorted(learning.guards.get(subject, ())):
+            out.print(safe(f"{subject}: the guard {guard} keeps something out."))
+
+
+# Stands before the id of a sample where changes name the event that caused them.
+MARK = "sample "
+
+
+class Learning:
+    """The drafts that samples make; nothing is stored of them but paths and types.
+
+    `guards` tells by subject what a guard kept out.
+    """
+
+    def __init__(
+        self, registry: SchemaRegistry, parser: EventParser, one_subject: str | None = None
+    ) -> None:
+        """`one_subject` is the subject of all event types, where they evolve together."""
+        self.drafts: dict[str, Draft] = {}
+        self.guards: dict[str, set[str]] = {}
+        self._registry = registry
+        self._parser = parser
+        self._one_subject = one_subject
+
+    def take(self, body: bytes) -> Rejected | None:
+        """Draft all that a sample shows, whatever the contract says; why not, if it is no event."""
+        try:
+            event = self._parser.parse(body)
+            encode(event.payload)
+        except Rejected as error:
+            return error
+        subject = self._one_subject or event.type
+        draft = self.drafts.get(subject)
+        if draft is None:
+            draft = self.drafts[subject] = self._registry.draft(subject, by_hand=True)
+        decision = draft.approve(event.payload, f"{MARK}{event.id}")
+        if decision.guard is not None:
+            self.guards.setdefault(subject, set()).add(decision.guard)
+        return None
+
+    @property
+    def is_new(self) -> bool:
+        return any(draft.is_new for draft in self.drafts.values())
+
+    def register(self) -> Iterator[tuple[str, int]]:
+        """Register each draft with something new: subjects and their versions.
+
+        Raises SchemaMoved when a head is another now, and StoreUnavailable; what was registered
+        before stays, and learning again does the rest.
+        """
+        for subject, draft in self.drafts.items():
+            version = self._registry.register(draft) if draft.is_new else None
+            if version is not None:
+                yield subject, version.number

@@ -1,0 +1,117 @@
+"""What the commands of `schema` share: the opened parts, and a subject and version by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated
+
+import typer
+
+from config.environment import user_name
+from config.loading import Settings
+from consumer.cli.context import load_settings, masks_beside
+from consumer.core.clock import utc_now
+from consumer.core.errors import SetupError
+from consumer.dead_letters.approval import Approval, HeldEvents
+from consumer.dead_letters.replay import Replay
+from consumer.dead_letters.search import HeldLetters
+from consumer.events.keys import COLLECTION_SUBJECT
+from consumer.ingest.parsing import EventParser
+from consumer.mongodb.client import AUDIT, DEAD_LETTERS
+from consumer.monitoring.audit import Audit
+from consumer.privacy.rules import Redaction
+from consumer.runtime.settings_map import event_fields, retry_rules, schema_policy
+from consumer.runtime.shared import Core, open_core
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.policy import SchemaPolicy
+
+_NAMED = 3
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Subject = Annotated[str, typer.Argument(help="An event type; `schema list` shows them.")]
+Number = Annotated[int | None, typer.Option("--version", min=1, help="Else the newest.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The core, and what the settings say of events and schemas."""
+
+    settings: Settings
+    core: Core
+    policy: SchemaPolicy
+    parser: EventParser
+    letters: HeldLetters
+    one_subject: str | None
+    hidden: Redaction
+
+    def approval(self) -> Approval:
+        held = HeldEvents(self.letters, self.parser, self.one_subject)
+        replay = Replay(
+            self.core.ingest, self.core.dead_letters, utc_now, retry_rules(self.settings)
+        )
+        return Approval(self.core.registry, held, replay)
+
+    def record(self, what: str, **details: object) -> None:
+        """Put into the audit what this person is about to do."""
+        Audit(self.core.database[AUDIT]).record(user_name(), what, utc_now(), details)
+
+
+@contextmanager
+def opened(ctx: typer.Context) -> Iterator[Parts]:
+    """The parts on the configured MongoDB, closed at the end."""
+    settings = load_settings(ctx)
+    with open_core(settings) as core:
+        yield _parts(core, settings)
+
+
+def head_of(core: Core, subject: str) -> SchemaVersion:
+    """The newest version of a subject; raises SetupError that names similar ones."""
+    head = core.registry.refreshed(subject)
+    if head is not None:
+        return head
+    known = list(core.registry.subjects())
+    similar = get_close_matches(subject, known, _NAMED) or known[:_NAMED]
+    named = " or ".join(f'"{name}"' for name in similar)
+    hint = f"did you mean {named}? " if named else "nothing is registered yet: "
+    raise SetupError(f'no schema "{subject}": {hint}`cxone-consumer schema list` shows all of them')
+
+
+def version_of(core: Core, subject: str, number: int | None) -> SchemaVersion:
+    """A version of a subject, the newest where `number` is None; raises SetupError."""
+    head = head_of(core, subject)
+    if number is None or number == head.number:
+        return head
+    version = core.registry.version(subject, number)
+    if version is None:
+        raise no_version(head, number)
+    return version
+
+
+def no_version(head: SchemaVersion, number: int) -> SetupError:
+    return SetupError(
+        f'schema "{head.subject}" has no version {number}: it is at version {head.number}'
+    )
+
+
+def confirmed(question: str, yes: bool) -> bool:
+    """Whether to go on: told before, or asked; False where nobody can answer."""
+    if yes:
+        return True
+    stdin = typer.get_text_stream("stdin")
+    return stdin.isatty() and typer.confirm(question, err=True)
+
+
+def _parts(core: Core, settings: Settings) -> Parts:
+    return Parts(
+        settings=settings,
+        core=core,
+        policy=schema_policy(settings),
+        parser=EventParser(event_fields(settings), settings.cxone_store_max_depth),
+        letters=HeldLetters(core.database[DEAD_LETTERS]),
+        one_subject=COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None,
+        hidden=masks_beside(settings, core),
+    )

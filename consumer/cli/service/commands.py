@@ -1,0 +1,103 @@
+"""`service`: run under the service manager of this machine, from its start on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from consumer.cli.context import Sources
+from consumer.core.errors import SetupError
+
+if sys.platform == "win32":
+    from consumer.cli.service import windows as placing
+    from consumer.cli.service import windows as running
+else:
+    from consumer.cli.service import linux as placing
+    from consumer.cli.service import linux as running
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def service() -> None:
+    """Install and run as a service of this machine."""
+    if sys.platform not in ("win32", "linux"):
+        raise SetupError(
+            f"services are for Linux with systemd and for Windows, not for {sys.platform}:"
+            " have your process manager run `cxone-consumer serve`"
+        )
+
+
+@app.command()
+def install(
+    ctx: typer.Context,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            help="Run as this account; unless told, as one that is there for the service alone.",
+            metavar="NAME",
+        ),
+    ] = None,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="The settings file of the service, written where there is none; unless told,"
+            f" {placing.SETTINGS}.",
+            metavar="PATH",
+        ),
+    ] = None,
+    embedded: Annotated[
+        bool,
+        typer.Option("--embedded", help="Run MongoDB as a child process of the service."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be written and change nothing.")
+    ] = False,
+) -> None:
+    """Write, enable and start the service; again, bring it up to date.
+
+    The first time its settings are those of ./.env, or of the file named by `--env-file` before
+    the command; where there is neither, new ones with a new secret.
+    """
+    sources = ctx.find_object(Sources) or Sources()
+    placing.install(sources, user=user, settings=env_file, embedded=embedded, dry_run=dry_run)
+
+
+@app.command()
+def uninstall() -> None:
+    """Stop and remove the service; its settings and data stay."""
+    placing.uninstall()
+
+
+@app.command()
+def start() -> None:
+    """Start the service and wait until it takes deliveries."""
+    running.start()
+
+
+@app.command()
+def stop() -> None:
+    """Stop the service; everything accepted is answered first."""
+    running.stop()
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Show whether the service runs; the exit status is 1 when it does not."""
+    raise typer.Exit(running.status(as_json))
+
+
+@app.command()
+def logs(
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last.", min=1)] = 100,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Show what the service logged last."""
+    raise typer.Exit(running.logs(lines, follow))

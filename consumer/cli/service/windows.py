@@ -1,0 +1,197 @@
+"""`service start`, `stop`, `status` and `logs` under the service control manager of Windows.
+
+`service install` and `uninstall` under the service control manager of Windows.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from config import loading as configuration
+from config.environment import people, requirement
+from consumer.cli.console import console, print_json, table
+from consumer.cli.context import Sources
+from consumer.cli.settings_text import settings_to_install
+from consumer.core.errors import SetupError
+from consumer.core.text import safe
+from consumer.os_service import files, windows_acl
+from consumer.os_service.files import File
+from consumer.os_service.layout import NAME, WINDOWS_ACCOUNT
+from consumer.os_service.log_file import appended, tail
+from consumer.os_service.settings_file import fit
+from consumer.os_service.windows_acl import WindowsLayout
+from consumer.os_service.windows_main import command_line
+from consumer.runtime.process import longest_stop, needed
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# Seconds beside the longest start of the service itself.
+ROOM = 30.0
+
+
+def start() -> None:
+    start_with(installed())
+
+
+def start_with(scm: ModuleType) -> None:
+    from consumer.os_service.windows_service import LONGEST_START  # noqa: PLC0415 - needs pywin32
+
+    scm.start(LONGEST_START + ROOM)
+    console().print("Started, and ready.")
+
+
+def stop() -> None:
+    installed().stop(time_to_stop(windows_acl.of_this_machine()))
+    console().print("Stopped: everything accepted was answered.")
+
+
+def time_to_stop(layout: WindowsLayout) -> float:
+    """By the settings of the service, where they are in the usual place."""
+    source = layout.settings if layout.settings.is_file() else None
+    return longest_stop(configuration.load({}, {}, source)) + ROOM
+
+
+def status(as_json: bool) -> int:
+    """0 when it runs, which it does only when ready, else 1."""
+    state = installed().state()
+    if as_json:
+        print_json({"service": NAME, **asdict(state)})
+    else:
+        rows = [
+            ("state", state.active),
+            ("process", str(state.pid) if state.pid else None),
+            ("last exit code", f"{state.exit_code:#x}"),
+            ("log", windows_acl.of_this_machine().log),
+        ]
+        console().print(table(("", NAME), rows))
+    return 0 if state.active == "running" else 1
+
+
+def logs(lines: int, follow: bool) -> int:
+    """Show the end of the log file; 0."""
+    log = windows_acl.of_this_machine().log
+    if not log.is_file():
+        raise SetupError(f"there is no log yet ({log}): `{NAME} service start`")
+    out = console()
+    try:
+        for line in tail(log, lines):
+            out.file.write(line)
+        for line in appended(log) if follow else ():
+            out.file.write(line)
+            out.file.flush()
+    except OSError as error:
+        raise SetupError(f"cannot read {log}: {error.strerror}") from error
+    return 0
+
+
+def installed() -> ModuleType:
+    scm, _ = pywin32()
+    if not scm.exists():
+        raise SetupError(f"the service is not installed: `{NAME} service install`")
+    return scm
+
+
+def pywin32() -> tuple[ModuleType, ModuleType]:
+    """The modules that need it; raises SetupError where it is missing."""
+    try:
+        from consumer.os_service import windows_acl, windows_scm  # noqa: PLC0415
+    except ImportError as error:
+        raise SetupError(
+            f"pywin32 is missing ({error.name}):"
+            f' {sys.executable} -m pip install "{requirement("windows")}"'
+        ) from error
+    return windows_scm, windows_acl
+
+
+SETTINGS = f"%ProgramData%\\{NAME}\\settings.env"
+# Accounts that Windows itself knows have no password, and neither have managed ones.
+_NO_PASSWORD = ("NT SERVICE\\", "NT AUTHORITY\\")
+
+
+def install(
+    sources: Sources,
+    *,
+    user: str | None,
+    settings: Path | None,
+    embedded: bool,
+    dry_run: bool,
+) -> None:
+    """Write, register and start; raises SetupError, and SettingsError for what is set wrong."""
+    layout = windows_acl.of_this_machine()
+    place = (settings or layout.settings).absolute()
+    source, text = settings_to_install(sources, place)
+    read = configuration.load({}, {}, source, sources.config_file)
+    fitted = fit(text, source or place, None, layout.data, sources.config_file)
+    written = File(place, fitted.text)
+    arguments = command_line(place, embedded=embedded)
+    account = user or WINDOWS_ACCOUNT
+    out = console()
+    rows = [
+        (str(place), files.change_of(written)),
+        (f'"{sys.executable}" {arguments}', "the command"),
+        (account, "the account"),
+        (str(layout.root), "files and log, closed to all others"),
+    ]
+    out.print(table((f"service {NAME}", "what"), rows))
+    for note in (*fitted.notes, *_about_code(user)):
+        out.print(f"Note: {safe(note)}", soft_wrap=True)
+    if dry_run:
+        out.print("Nothing was changed.")
+        return
+    scm, rights = pywin32()
+    rights.make_folder(layout.root, "read")
+    rights.make_folder(layout.data, "modify")
+    rights.make_folder(layout.logs, "modify")
+    files.write([written])
+    rights.close(place, "read")
+    scm.install(sys.executable, arguments, longest_stop(read), account, _password(account))
+    missing = [
+        name
+        for name in needed(embedded=embedded)
+        if getattr(read, name.lower()) is None and not (source is None and "SECRET" in name)
+    ]
+    if missing:
+        raise SetupError(
+            f"installed, but not started, because these settings are missing: {', '.join(missing)}."
+            f" Add them to {place} and run `{NAME} service install` again; --embedded runs a"
+            " MongoDB of its own"
+        )
+    scm.stop(longest_stop(read) + ROOM)
+    start_with(scm)
+
+
+def _about_code(user: str | None) -> list[str]:
+    hidden = files.within(files.of_this_program(), [people()])
+    if not hidden or user is not None:
+        return []
+    return [
+        f"the program itself is in the profile of a person ({', '.join(map(str, hidden))}), where"
+        " the account of the service may not read it. Install Python for all users, make the"
+        f" environment elsewhere (py -m venv C:\\{NAME}) and install from there, or name your own"
+        " account with --user"
+    ]
+
+
+def _password(account: str) -> str | None:
+    if account.upper().startswith(_NO_PASSWORD) or account.endswith("$"):
+        return None
+    return str(typer.prompt(f"Password of {account}", hide_input=True))
+
+
+def uninstall() -> None:
+    layout = windows_acl.of_this_machine()
+    scm = installed()
+    scm.stop(time_to_stop(layout))
+    scm.remove()
+    console().print(
+        f"Removed the service. What stays: settings, data and log in {layout.root}. Delete them by"
+        " hand when nothing in them is needed any more: deliveries that MongoDB could not take yet"
+        " may wait there.",
+        soft_wrap=True,
+    )

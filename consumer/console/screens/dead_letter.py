@@ -1,0 +1,166 @@
+"""One dead letter: what it is, why it is here, what was tried, and what to do with it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from consumer.console.answers import Done, Invalid, Missing
+from consumer.console.base import ROOT
+from consumer.console.context import Parts
+from consumer.console.request import Request
+from consumer.console.wording import REASONS, STATUSES
+from consumer.core.json_repairs import TABLE, repair
+from consumer.dead_letters.corrections import Corrected
+from consumer.dead_letters.diagnosis import Diagnosis
+from consumer.dead_letters.editing import difference
+from consumer.dead_letters.replay import Replayed
+from consumer.dead_letters.requeue import MIGRATION_FAILED
+from consumer.dead_letters.retry import DISCARDED
+from consumer.dead_letters.store import UNRESOLVED
+from consumer.dead_letters.views import (
+    change_text,
+    cut,
+    hex_rows,
+    hex_start,
+    masked_body,
+    pretty,
+    raw,
+)
+from consumer.privacy.masks import MaskedBody
+from consumer.privacy.rules import masked_documents
+
+_TEXT = 64 * 1024
+_HEX = 2048
+_AROUND = 64
+_MOST_BECAUSE = 1000
+VIEWS = {"json": "Pretty", "raw": "Raw", "hex": "Hex"}
+
+
+def show(parts: Parts, request: Request) -> dict[str, Any]:
+    """Everything that is known of the entry."""
+    entry = entry_of(parts, request.query.get("id", ""))
+    found = parts.inspector.diagnose(entry)
+    body = masked_body(entry, parts.redaction)
+    is_open = entry["status"] in UNRESOLVED
+    is_json = pretty(body.shown) is not None
+    view = request.query.get("view", "json" if is_json else "raw")
+    return {
+        "entry": entry,
+        "status": STATUSES.get(entry["status"], (entry["status"], "quiet")),
+        "reason_says": REASONS.get(entry["reason"], ""),
+        "event_id": parts.redaction.event_id(entry.get("event_id"), entry.get("event_type")),
+        "is_open": is_open,
+        "may_retry": may_retry(entry),
+        "now_says": found,
+        "steps": _STEPS,
+        "changes": [
+            change_text(each)
+            for each in masked_documents(
+                found.changes or entry.get("changes") or (),
+                parts.redaction,
+                entry.get("event_type"),
+            )
+        ],
+        "repaired": repaired(parts, entry, found) if is_open else None,
+        "size": len(body.raw),
+        "masked": len(body.spans),
+        "views": VIEWS,
+        "view": view if view in VIEWS else "raw",
+        "text": _view(body, view, found.position),
+    }
+
+
+def act(parts: Parts, request: Request) -> Done:
+    """Retry, repair or discard the entry."""
+    entry = entry_of(parts, request.query.get("id", ""))
+    what = request.form.get("what", "")
+    if what == "discard":
+        return _discard(parts, request, entry)
+    if what not in ("retry", "repair"):
+        raise Invalid("There is nothing of that name to do here.")
+    corrected = None
+    if what == "repair":
+        found = repair(bytes(entry["original_payload"]), safe_only=False)
+        if found is None or parts.inspector.problem(found.body):
+            raise Invalid("No known repair makes an event of it: edit it instead.")
+        corrected = Corrected(found.body, found.names)
+    return retry(parts, request, entry, what, corrected)
+
+
+def retry(
+    parts: Parts, request: Request, entry: dict[str, Any], what: str, corrected: Corrected | None
+) -> Done:
+    """Send it the way of a delivery again, and say how that ended."""
+    repairs = list(corrected.repairs) if corrected else []
+    request.record(f"dlq {what}", entries=[entry["_id"]], count=1, repairs=repairs)
+    done = parts.replay.entry(entry, f"{request.session.who} (dlq {what})", corrected)
+    return Done(here(entry["_id"]), said(done), "good" if done.resolved else "bad")
+
+
+def said(done: Replayed) -> str:
+    """How an attempt ended, in words."""
+    if done.resolved:
+        return f"Resolved: it is {done.result}."
+    return f"It stays: {done.result.replace('_', ' ')}. {done.message}".strip()
+
+
+def entry_of(parts: Parts, _id: str) -> dict[str, Any]:
+    """The whole entry; raises Missing."""
+    entry = parts.letters.one(_id) if _id else None
+    if entry is None:
+        raise Missing("There is no such dead letter: what has ended is deleted after some time.")
+    return entry
+
+
+def here(_id: str) -> str:
+    """The address of an entry."""
+    return f"{ROOT}/dead-letters/one?{urlencode({'id': _id})}"
+
+
+def may_retry(entry: dict[str, Any]) -> bool:
+    """Whether a person may try it: what was discarded too, but no document that is stored."""
+    return entry["reason"] != MIGRATION_FAILED and entry["status"] in (*UNRESOLVED, DISCARDED)
+
+
+def repaired(parts: Parts, entry: dict[str, Any], found: Diagnosis) -> dict[str, Any] | None:
+    """What the known repairs would change, if they make an event of it."""
+    result = repair(bytes(entry["original_payload"]), safe_only=False) if found.repairs else None
+    if result is None:
+        return None
+    masks, type_ = parts.redaction, entry.get("event_type")
+    before, after = masked_body(entry, masks), masks.body(result.body, type_)
+    return {
+        "help": [row.help for row in TABLE if row.name in result.names],
+        # Before, all is masked behind the fault, and after it hardly anything: no difference.
+        "lines": [] if before.spans else difference(before.shown, after.shown),
+    }
+
+
+def _discard(parts: Parts, request: Request, entry: dict[str, Any]) -> Done:
+    because = request.form.get("because", "").strip()[:_MOST_BECAUSE]
+    if not because:
+        raise Invalid("Say why it is discarded: whoever looks for it later will want to know.")
+    and_copies, now = "and_copies" in request.form, request.now
+    about = {"because": because, "and_copies": and_copies}
+    request.record("dlq discard", entries=[entry["_id"]], count=1, **about)
+    by, claims = f"{request.session.who} (dlq discard)", parts.dead_letters.claims
+    if claims.discard(entry["_id"], by, because, now, and_copies=and_copies):
+        return Done(here(entry["_id"]), "Discarded.")
+    return Done(here(entry["_id"]), "It has ended, or is being tried just now.", "bad")
+
+
+def _view(body: MaskedBody, view: str, position: int | None) -> str:
+    if view == "hex":
+        return "\n".join(hex_rows(body, hex_start(position, _HEX, _AROUND), _HEX))
+    as_json = pretty(body.shown) if view == "json" else None
+    return raw(body.shown, _TEXT) if as_json is None else cut(as_json, _TEXT)
+
+
+_STEPS = {
+    "retry": "Retry it.",
+    "repair": "Repair it: the difference is shown below.",
+    "edit": "Edit it.",
+    "approve": "Approve the change of its schema, or let its contract evolve.",
+    "backfill": "The next backfill tries its document again, by itself.",
+}

@@ -1,0 +1,131 @@
+"""Retry or discard many dead letters: counted first, then step by step, each seen to its end.
+
+The run stands in the form that goes on with it, sealed, so that no process has to remember it and
+any can go on. Without JavaScript a person presses the button of each step.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from consumer.console.answers import Done, Invalid
+from consumer.console.base import ROOT
+from consumer.console.context import Parts
+from consumer.console.request import Fields, Request
+from consumer.console.screens.dead_letters import letter_filter
+from consumer.console.times import chosen_of, from_mark, to_mark
+from consumer.console.wording import REASONS, STATUSES
+from consumer.core.clock import utc_now
+from consumer.dead_letters.bulk import Bulk, Run, What
+from consumer.dead_letters.retry import DISCARDED
+from consumer.dead_letters.search import LetterFilter
+from consumer.dead_letters.store import UNRESOLVED
+
+_MOST_BECAUSE = 1000
+_NAMED = 1000
+_MILLISECOND = timedelta(milliseconds=1)
+_FIELDS = ("reason", "status", "type", "from", "to")
+
+
+def show(parts: Parts, request: Request) -> dict[str, Any]:
+    """How many it would be, by reason and status."""
+    what = _what(request.query)
+    wanted = _wanted(request.query, what, request.now)
+    counts = parts.letters.counts(wanted)
+    return {
+        "what": what,
+        "counts": counts,
+        "total": sum(count for _, _, count in counts),
+        "fields": {name: request.query[name] for name in _FIELDS if request.query.get(name)},
+        "upto": to_mark(request.now),
+        "statuses": STATUSES,
+        "reasons": REASONS,
+        "back": _back(request.query),
+        "run": None,
+    }
+
+
+def act(parts: Parts, request: Request) -> Done | dict[str, Any]:
+    """Begin a run, or go on with one."""
+    run = _begun(parts, request) if "run" not in request.form else _brought(request)
+    by = f"{request.session.who} (dlq {run.what})"
+    bulk = Bulk(parts.letters, parts.dead_letters.claims, parts.replay, utc_now)
+    run = bulk.step(run, by)
+    if run.over:
+        return Done(_back(request.form), _told(run), "good")
+    text = run.dump()
+    return {
+        "what": run.what,
+        "run": run,
+        "told": text,
+        "seal": request.seal(text),
+        "fields": {name: request.form[name] for name in _FIELDS if request.form.get(name)},
+        "back": _back(request.form),
+        "total": run.total,
+    }
+
+
+def _begun(parts: Parts, request: Request) -> Run:
+    """A new run, written down before it does anything."""
+    what = _what(request.form)
+    upto = from_mark(request.form.get("upto", ""))
+    because = request.form.get("because", "").strip()[:_MOST_BECAUSE]
+    if upto is None:
+        raise Invalid("The form cannot be read.")
+    if what == "discard" and not because:
+        raise Invalid("Say why they are discarded: whoever looks for them later will want to know.")
+    wanted = _wanted(request.form, what, upto)
+    total = sum(count for _, _, count in parts.letters.counts(wanted))
+    if total > request.form.number("total", 0, most=10**9):
+        raise Invalid("There are more by now than you were shown: look again.")
+    named = parts.letters.following(wanted, "", _NAMED)
+    about: dict[str, Any] = {"reason": wanted.reason, "event_type": wanted.event_type}
+    about["because"] = because
+    and_copies = what == "discard" and "and_copies" in request.form
+    if what == "discard":
+        about["and_copies"] = and_copies
+    request.record(f"dlq {what}", entries=named, count=total, **about)
+    return Run(what, wanted, total, because, and_copies)
+
+
+def _brought(request: Request) -> Run:
+    text = request.form["run"]
+    if not hmac.compare_digest(request.seal(text), request.form.get("seal", "")):
+        raise Invalid("The form is none of this session: begin again.")
+    return Run.load(text)
+
+
+def _what(fields: Fields) -> What:
+    return "discard" if fields.get("what") == "discard" else "retry"
+
+
+def _wanted(fields: Fields, what: What, upto: datetime) -> LetterFilter:
+    """What the list showed, of that what may be done to, and nothing that came later."""
+    wanted = letter_filter(fields)
+    allowed = (*UNRESOLVED, DISCARDED) if what == "retry" else UNRESOLVED
+    statuses = tuple(each for each in wanted.statuses or UNRESOLVED if each in allowed)
+    if not statuses:
+        raise Invalid("What has ended stays as it is.")
+    before = chosen_of(fields, "to")
+    return replace(
+        wanted,
+        statuses=statuses,
+        since=chosen_of(fields, "from"),
+        until=before - _MILLISECOND if before else None,
+        first_until=upto,
+    )
+
+
+def _back(fields: Fields) -> str:
+    kept = {name: fields[name] for name in _FIELDS if fields.get(name)}
+    return f"{ROOT}/dead-letters" + (f"?{urlencode(kept)}" if kept else "")
+
+
+def _told(run: Run) -> str:
+    word = "Discarded" if run.what == "discard" else "Retried"
+    ended = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in run.ended.items())
+    return f"{word} {run.done:,}: {ended}." if run.done else "There was nothing left to do."

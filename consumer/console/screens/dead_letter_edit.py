@@ -1,0 +1,118 @@
+"""Put the body of a dead letter right by hand: edit, see the difference, and only then retry.
+
+The console shows nobody what CXONE_REDACT masks: masked values stand in the text as placeholders,
+and are put back behind the scenes (`consumer.dead_letters.editing`).
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from typing import Any
+
+from consumer.console.answers import Done, Invalid
+from consumer.console.context import Parts
+from consumer.console.request import Request
+from consumer.console.screens.dead_letter import entry_of, may_retry, retry
+from consumer.dead_letters.corrections import EDITED, Corrected
+from consumer.dead_letters.editing import (
+    Editable,
+    Misplaced,
+    NotEditable,
+    difference,
+    editable,
+    masker,
+    put_back,
+)
+from consumer.dead_letters.views import masked_body
+
+# A browser writes most of JSON's marks with three bytes, and a request has a bound of its own.
+_MOST = 128 * 1024
+FORM_BYTES = 6 * _MOST
+_COMMAND = "`cxone-consumer dlq edit {}` opens it where the service runs."
+
+
+def show(parts: Parts, request: Request) -> dict[str, Any]:
+    """The body in a form; or why it cannot be edited here."""
+    entry = entry_of(parts, request.query.get("id", ""))
+    try:
+        found = _editable(parts, entry)
+    except NotEditable as error:
+        return _values(entry, None, fault=f"{error} {_COMMAND.format(entry['_id'])}")
+    return _values(entry, found, _text(found.text))
+
+
+def act(parts: Parts, request: Request) -> Done | dict[str, Any]:
+    """Show what an edit changes, or retry the entry with exactly what was shown."""
+    entry = entry_of(parts, request.query.get("id", ""))
+    try:
+        found = _editable(parts, entry)
+    except NotEditable as error:
+        raise Invalid(str(error)) from error
+    confirmed = request.form.get("what") == "retry"
+    text = _confirmed(request) if confirmed else _sent(request)
+    if text == found.text.replace(b"\r\n", b"\n"):
+        return _values(entry, found, _text(text), fault="Nothing was changed.")
+    try:
+        body = put_back(text, found.values, _masker(parts, entry))
+    except Misplaced as error:
+        return _values(entry, found, _text(text), fault=str(error))
+    if problem := parts.inspector.problem(body):
+        return _values(entry, found, _text(text), fault=f"This is no event: {problem}.")
+    if confirmed:
+        return retry(parts, request, entry, "edit", Corrected(body, (EDITED,), edited=True))
+    before = masked_body(entry, parts.redaction)
+    after = parts.redaction.body(body, parts.inspector.parser.identify(body)[1])
+    lines = difference(before.shown, after.shown) or ["what differs is masked (CXONE_REDACT)"]
+    return _values(entry, found, _text(text), lines=lines, token=b64encode(text).decode())
+
+
+def _editable(parts: Parts, entry: dict[str, Any]) -> Editable:
+    """Raises NotEditable."""
+    if not may_retry(entry):
+        raise NotEditable("It has ended, or is about a document that is stored.")
+    earlier = entry.get("edited_payload")
+    body = bytes(entry["original_payload"] if earlier is None else earlier)
+    if len(body) > _MOST:
+        raise NotEditable(f"It is larger than {_MOST // 1024} KiB.")
+    return editable(parts.redaction.body(body, entry.get("event_type")))
+
+
+def _masker(parts: Parts, entry: dict[str, Any]) -> Any:
+    type_of = parts.inspector.parser.identify
+    return masker(parts.redaction, entry.get("event_type"), lambda body: type_of(body)[1])
+
+
+def _sent(request: Request) -> bytes:
+    # Browsers end lines like HTTP does; blanks between the parts of JSON say nothing.
+    return request.form.get("body", "").replace("\r\n", "\n").encode("utf-8", "surrogatepass")
+
+
+def _confirmed(request: Request) -> bytes:
+    try:
+        return b64decode(request.form.get("confirmed", ""), validate=True)
+    except ValueError as error:
+        raise Invalid("The form cannot be read.") from error
+
+
+def _text(body: bytes) -> str:
+    return body.decode("utf-8", "replace")
+
+
+def _values(
+    entry: dict[str, Any],
+    found: Editable | None,
+    text: str = "",
+    *,
+    fault: str = "",
+    lines: list[str] | None = None,
+    token: str = "",
+) -> dict[str, Any]:
+    return {
+        "entry": entry,
+        "editable": found is not None,
+        "masked": len(found.values) if found else 0,
+        "text": text,
+        "fault": fault,
+        "lines": lines or [],
+        "confirmed": token,
+    }

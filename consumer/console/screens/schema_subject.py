@@ -1,0 +1,207 @@
+"""One subject: its fields, how it became what it is, and two of its versions compared.
+
+A schema version as rows of a tree: types, since when, what fills a field, and who sends it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from consumer.console.answers import Download, Missing
+from consumer.console.context import Parts
+from consumer.console.request import Request
+from consumer.console.screens.schemas import held_by_subject
+from consumer.core.paths import ANY_KEY, Path, to_text
+from consumer.privacy.rules import Redaction, masked, without_hidden
+from consumer.schemas.evolution import diff
+from consumer.schemas.export import json_schema, mongo_validator
+from consumer.schemas.fillable import Fill, fills
+from consumer.schemas.model import Field, SchemaVersion
+from consumer.schemas.policy import Defaults
+from consumer.schemas.presence import presence
+
+# Newest events that are read to see who sends which field.
+LOOKED_AT = 100
+_STEPS = 30
+TABS = {"fields": "Fields", "versions": "Versions", "compare": "Compare"}
+
+
+def show(parts: Parts, request: Request) -> dict[str, Any]:
+    """What all tabs show, and what the one that is asked for shows."""
+    head = head_of(parts, request)
+    tab = request.query.get("tab", "fields")
+    return {
+        **common(parts, head),
+        "tab": tab if tab in TABS else "fields",
+        **(_TABS.get(tab) or _fields)(parts, request, head),
+    }
+
+
+def common(parts: Parts, head: SchemaVersion) -> dict[str, Any]:
+    """What stands above every tab of a subject."""
+    policy = parts.schema_policy.of(head.subject)
+    return {
+        "head": head,
+        "tabs": TABS,
+        "held": held_by_subject(parts).get(head.subject, 0),
+        "contract": policy.contract,
+        "live": len(head.live),
+    }
+
+
+def head_of(parts: Parts, request: Request) -> SchemaVersion:
+    """The newest version of the subject that the query names; raises Missing."""
+    name = request.query.get("name", "")
+    head = parts.registry.refreshed(name) if name else None
+    if head is None:
+        raise Missing(f"There is no schema “{name[:200]}”.")
+    return head
+
+
+def export(parts: Parts, request: Request) -> Download:
+    """A version as JSON Schema, or as a validator for MongoDB."""
+    head = head_of(parts, request)
+    version = _version(parts, head, request.query.number("version", head.number, most=10**9))
+    defaults = parts.schema_policy.of(head.subject).defaults
+    is_validator = request.query.get("format") == "mongodb"
+    version = without_hidden(version, parts.redaction)
+    schema = mongo_validator(version, defaults).schema if is_validator else None
+    document = json_schema(version, defaults) if schema is None else schema
+    kind = "validator" if is_validator else "schema"
+    name = "".join(each if each.isalnum() or each in "._-" else "_" for each in head.subject)
+    body = json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "replace")
+    file_name = f"{name[:100]}.v{version.number}.{kind}.json"
+    return Download(file_name, "application/json", body)
+
+
+def _fields(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, Any]:
+    version = _version(parts, head, request.query.number("version", head.number, most=10**9))
+    defaults = parts.schema_policy.of(head.subject).defaults
+    payloads = list(parts.recent_events.payloads(head, defaults, LOOKED_AT))
+    return {
+        "version": version,
+        "looked_at": len(payloads),
+        "fields": field_rows(
+            version, defaults, presence(version, payloads), len(payloads), parts.redaction
+        ),
+    }
+
+
+def _versions(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, Any]:
+    upto = request.query.number("upto", head.number, least=1, most=head.number)
+    after = max(0, upto - _STEPS)
+    steps = [
+        replace(step, changes=masked(step.changes, parts.redaction, head.subject))
+        for step in parts.registry.steps(head.subject, after, upto)
+    ]
+    return {"steps": steps[::-1], "older": after or None}
+
+
+def _compare(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, Any]:
+    newer = request.query.number("to", head.number, least=1, most=head.number)
+    older = request.query.number("from", max(0, newer - 1), most=head.number)
+    older, newer = min(older, newer), max(older, newer)
+    before = _version(parts, head, older) if older else None
+    after = _version(parts, head, newer)
+    caused: dict[Path, str] = {}
+    for step in islice(parts.registry.steps(head.subject, older, newer), 1000):
+        changes = masked(step.changes, parts.redaction, head.subject)
+        caused.update({change.path: change.caused_by for change in changes})
+    return {
+        "older": older,
+        "newer": newer,
+        "changes": masked(diff(before, after), parts.redaction, head.subject)
+        if older != newer
+        else (),
+        "caused": caused,
+    }
+
+
+def _version(parts: Parts, head: SchemaVersion, number: int) -> SchemaVersion:
+    version = head if number == head.number else parts.registry.version(head.subject, number)
+    if version is None:
+        raise Missing(f"“{head.subject}” has no version {number}: it is at {head.number}.")
+    return version
+
+
+_TABS = {"fields": _fields, "versions": _versions, "compare": _compare}
+
+
+_MOST_DEFAULT = 40
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRow:
+    """One field under its parent. `types`: names, each with the version that first knew it where
+    that is a later one. `default` is empty where nothing is ever filled in; `sent` is a share from
+    0 to 1, None where no event was looked at."""
+
+    name: str
+    path: str
+    depth: int
+    types: tuple[tuple[str, int | None], ...]
+    since: int
+    newest: int
+    is_map: bool
+    default: str
+    sent: float | None
+    retired: int | None
+
+
+def field_rows(
+    version: SchemaVersion,
+    defaults: Defaults,
+    sent: Mapping[Path, int],
+    looked_at: int,
+    masks: Redaction,
+) -> list[FieldRow]:
+    """The live fields, children under their parents in the order they were found."""
+    children: dict[Path, list[Field]] = {}
+    for field in version.live:
+        children.setdefault(field.path[:-1], []).append(field)
+    filling = fills(version, defaults)
+    filled = {version.fields[position].path: fill for position, fill in filling.items()}
+    return [
+        _row(
+            field,
+            masks.path(field.path, version.subject),
+            filled.get(field.path),
+            sent[field.path] / looked_at if looked_at else None,
+        )
+        for field in _walk(children, ())
+    ]
+
+
+def _walk(children: Mapping[Path, list[Field]], parent: Path) -> Iterator[Field]:
+    for field in children.get(parent, ()):
+        yield field
+        yield from _walk(children, field.path)
+
+
+def _row(field: Field, shown: Path, fill: Fill | None, sent: float | None) -> FieldRow:
+    types = sorted(field.types.items(), key=lambda item: item[1])
+    return FieldRow(
+        name=to_text(shown[-1:]),
+        path=to_text(shown),
+        depth=min(len(field.path) - 1, 8),
+        types=tuple((name, since if since > field.since else None) for name, since in types),
+        since=field.since,
+        newest=max((field.since, *field.types.values())),
+        is_map=field.path[-1] == ANY_KEY,
+        default=_default(fill),
+        sent=sent,
+        retired=field.retired,
+    )
+
+
+def _default(fill: Fill | None) -> str:
+    if fill is None:
+        return ""
+    if fill.beyond:
+        return "not filled"
+    text = json.dumps(fill.value, ensure_ascii=False, default=str)
+    return text if len(text) <= _MOST_DEFAULT else f"{text[:_MOST_DEFAULT]}\u2026"

@@ -1,0 +1,34 @@
+"""What the service was told, secrets masked, and what differs from what is built in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.loading import rows
+from consumer.console.context import Parts
+from consumer.console.request import Request
+
+
+def show(parts: Parts, request: Request) -> dict[str, Any]:
+    """Every setting with its value as text that may be shown, and the rules by subject."""
+    masked = parts.settings.masked()
+    changed_only = request.query.get("show") == "changed"
+    found = [
+        {
+            "name": row.name,
+            "value": masked[row.name],
+            "default": row.default,
+            "changed": masked[row.name] != row.default,
+            "secret": row.secret,
+            "help": row.help,
+            "allowed": row.allowed,
+        }
+        for row in rows()
+    ]
+    return {
+        "settings": [row for row in found if row["changed"] or not changed_only],
+        "changed_only": changed_only,
+        "changed": sum(bool(row["changed"]) for row in found),
+        "count": len(found),
+        "subjects": sorted(parts.settings.subjects.items()),
+    }

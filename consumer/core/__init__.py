@@ -1,0 +1,1 @@
+"""Ideas that two domains use: errors, deliveries and outcomes, time, text, waiting, metrics."""

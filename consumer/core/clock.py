@@ -1,0 +1,46 @@
+"""The time of day, handed to whoever needs it so that tests can hand another.
+
+Cut time into the hours and five-minute slices in which events are counted.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+
+def utc_now() -> datetime:
+    """Now in UTC, to the millisecond that BSON keeps: what is answered equals what is stored."""
+    now = datetime.now(timezone.utc)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+HOUR = timedelta(hours=1)
+SLICE = timedelta(minutes=5)
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def floor(at: datetime, step: timedelta) -> datetime:
+    """The beginning of the step (counted from EPOCH) that holds `at`."""
+    return at - (at - EPOCH) % step
+
+
+def hour_of(at: datetime) -> datetime:
+    """The beginning of the hour (UTC) that holds `at`."""
+    return floor(at, HOUR)
+
+
+def slice_of(at: datetime) -> datetime:
+    """The beginning of the slice that holds `at`; an hour is twelve slices."""
+    return floor(at, SLICE)
+
+
+def next_slice(at: datetime) -> datetime:
+    """The first beginning of a slice that is not before `at`."""
+    begun = slice_of(at)
+    return begun if begun == at else begun + SLICE
+
+
+def next_hour(at: datetime) -> datetime:
+    """The first beginning of an hour that is not before `at`."""
+    begun = hour_of(at)
+    return begun if begun == at else begun + HOUR

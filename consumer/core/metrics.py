@@ -1,0 +1,146 @@
+"""Count and measure what the table declares, for `/metrics` and Datadog alike.
+
+Read what prometheus_client keeps of a row of the table, as values under tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from consumer.core.metrics_table import TABLE, Metric
+
+# Seconds. Senders give up after one; the first answers take well under a millisecond.
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The values of the metrics in `table`; a name or tag that is not declared raises KeyError or
+    ValueError, for it is a fault of ours."""
+
+    def __init__(self, table: Iterable[Metric] = TABLE) -> None:
+        self._rows = {row.name: row for row in table}
+        self._registry = CollectorRegistry()
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._histograms: dict[str, Histogram] = {}
+        self._told: set[str] = set()
+        # By name and tags as passed: looking a value up by its tags costs more than counting.
+        self._counted: dict[tuple[object, ...], Counter] = {}
+        self._observed: dict[tuple[object, ...], Histogram] = {}
+        for row in self._rows.values():
+            self._declare(row, row.name.replace(".", "_"))
+
+    def _declare(self, row: Metric, name: str) -> None:
+        keep = self._registry
+        if row.kind == "counter":
+            self._counters[row.name] = Counter(name, row.help, row.tags, registry=keep)
+        elif row.kind == "gauge":
+            self._gauges[row.name] = Gauge(name, row.help, row.tags, registry=keep)
+        else:
+            self._histograms[row.name] = Histogram(
+                f"{name}_seconds", row.help, row.tags, registry=keep, buckets=_BUCKETS
+            )
+
+    def count(self, name: str, amount: float = 1, **tags: str) -> None:
+        """Add to a counter."""
+        key = (name, *tags.items())
+        counter = self._counted.get(key)
+        if counter is None:
+            family = self._counters[name]
+            counter = self._counted[key] = family.labels(**tags) if tags else family
+        counter.inc(amount)
+
+    def set(self, name: str, value: float, **tags: str) -> None:
+        """Set a gauge."""
+        gauge = self._gauges[name]
+        self._told.add(name)
+        (gauge.labels(**tags) if tags else gauge).set(value)
+
+    def replace(self, name: str, values: Iterable[tuple[Mapping[str, str], float]]) -> None:
+        """Set a gauge under these tags, and forget it under all others."""
+        gauge, row = self._gauges[name], self._rows[name]
+        self._told.add(name)
+        kept = set()
+        for tags, value in values:
+            gauge.labels(**tags).set(value)
+            kept.add(tuple(tags[tag] for tag in row.tags))
+        for family in gauge.collect():
+            for sample in family.samples:
+                known = tuple(sample.labels[tag] for tag in row.tags)
+                if known not in kept:
+                    gauge.remove(*known)
+
+    def observe(self, name: str, seconds: float, **tags: str) -> None:
+        """Add an observation to a histogram."""
+        key = (name, *tags.items())
+        histogram = self._observed.get(key)
+        if histogram is None:
+            family = self._histograms[name]
+            histogram = self._observed[key] = family.labels(**tags) if tags else family
+        histogram.observe(seconds)
+
+    def render(self) -> bytes:
+        """All values in the Prometheus text format."""
+        return generate_latest(self._registry)
+
+    def take_told(self) -> frozenset[str]:
+        """The gauges that were set since the last call."""
+        told, self._told = self._told, set()
+        return frozenset(told)
+
+    def snapshot(self) -> list[Value]:
+        """All values, in the order of the table: the same that `render` shows."""
+        return [value for name in self._rows for value in self.values(name)]
+
+    def values(self, name: str) -> list[Value]:
+        """The values of one metric."""
+        row = self._rows[name]
+        parts: Mapping[str, Mapping[str, Part]]
+        parts = {"counter": self._counters, "gauge": self._gauges, "histogram": self._histograms}
+        return list(values_of(row, parts[row.kind][name]))
+
+
+# What keeps one row.
+Part = Counter | Gauge | Histogram
+_Tags = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What a metric stands at under one set of tags: a counter's total, a gauge's value, the sum of
+    a histogram. Its `buckets` are (upper bound, observations up to it), the last one infinite."""
+
+    metric: Metric
+    tags: Mapping[str, str]
+    value: float
+    buckets: tuple[tuple[float, float], ...] = ()
+
+
+def values_of(row: Metric, part: Part) -> Iterator[Value]:
+    """The values of one row, of which `part` is what is kept."""
+    return _distributions(row, part) if isinstance(part, Histogram) else _numbers(row, part)
+
+
+def _numbers(row: Metric, part: Counter | Gauge) -> Iterator[Value]:
+    for family in part.collect():
+        for sample in family.samples:
+            if not sample.name.endswith("_created"):
+                yield Value(row, sample.labels, sample.value)
+
+
+def _distributions(row: Metric, part: Histogram) -> Iterator[Value]:
+    sums: dict[_Tags, float] = {}
+    buckets: dict[_Tags, list[tuple[float, float]]] = {}
+    for family in part.collect():
+        for sample in family.samples:
+            tags = tuple((key, text) for key, text in sample.labels.items() if key != "le")
+            if sample.name.endswith("_bucket"):
+                bound = float(sample.labels["le"])
+                buckets.setdefault(tags, []).append((bound, sample.value))
+            elif sample.name.endswith("_sum"):
+                sums[tags] = sample.value
+    for tags, found in buckets.items():
+        yield Value(row, dict(tags), sums[tags], tuple(found))

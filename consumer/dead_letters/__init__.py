@@ -1,0 +1,1 @@
+"""Deliveries that could not become a document: kept, claimed, tried again, repaired, ended."""

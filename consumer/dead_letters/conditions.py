@@ -1,0 +1,170 @@
+"""Know what dead letters wait for (secrets, settings, indexes, schemas), and since when so."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from consumer.events.constraints import read_constraints
+from consumer.mongodb.client import EVENTS, RETRY_CONDITIONS
+from consumer.mongodb.errors import translated
+from consumer.schemas.registry.registry import SchemaRegistry
+
+SIGNATURE, SETTINGS, CONSTRAINTS, SCHEMA = "signature", "settings", "constraints", "schema"
+
+# What each reason waits for. What is not here waits for time, or for a person.
+WAITS_FOR: dict[str, tuple[str, ...]] = {
+    "signature_missing": (SIGNATURE,),
+    "signature_invalid": (SIGNATURE,),
+    "missing_fields": (SETTINGS,),
+    "too_deep": (SETTINGS,),
+    "id_conflict": (SETTINGS,),
+    "contract_hold": (SETTINGS, SCHEMA),
+    "constraint_violation": (SETTINGS, CONSTRAINTS),
+    # Among those of before there are refusals by an index.
+    "store_error": (CONSTRAINTS,),
+}
+# These wake though their attempts are used up: what changed was out of their reach.
+WAKE_PARKED = frozenset({"constraint_violation", "store_error"})
+# For so long after a change other processes may still work as before it, and keep deliveries that
+# would pass now.
+_OVERLAP = timedelta(minutes=10)
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What an entry was or would be tried under: the same `fingerprint` ends the same way. What is
+    blocked since before `since` may have been so under another."""
+
+    fingerprint: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What this process was told.
+
+    `signing`: the secrets and how they are used; `settings`: a text that differs when a setting
+    does that decides what is accepted; `one_subject`: the subject of all event types, if there is
+    one.
+    """
+
+    signing: Sequence[bytes]
+    settings: str
+    one_subject: str | None = None
+
+
+class Conditions:
+    """Compares what is now with what the collection `retry_conditions` says was last seen."""
+
+    def __init__(
+        self, database: Database[dict[str, Any]], registry: SchemaRegistry, basis: Basis
+    ) -> None:
+        self._seen: Collection[dict[str, Any]] = database[RETRY_CONDITIONS]
+        self._events = database[EVENTS]
+        self._registry = registry
+        self._basis = basis
+
+    def look(self) -> Present:
+        """What is now; raises StoreUnavailable."""
+        constraints = read_constraints(self._events)
+        now = {
+            SIGNATURE: self._signature(),
+            SETTINGS: _digest(self._basis.settings),
+            CONSTRAINTS: _digest(*constraints.fingerprint),
+        }
+        parts = {part: World(found, self._since(part, found)) for part, found in now.items()}
+        return Present(parts, self._registry, self._basis.one_subject, constraints.digest)
+
+    def _signature(self) -> str:
+        """An HMAC under a salt of this database: it tells whether the secrets are others, and
+        nothing of what they are."""
+        with translated(self._seen.name):
+            kept = self._upsert(
+                "salt", [{"$set": {"value": {"$ifNull": ["$value", secrets.token_bytes(32)]}}}]
+            )
+        mac = hmac.new(bytes(kept["value"]), digestmod=hashlib.sha256)
+        for part in self._basis.signing:
+            mac.update(len(part).to_bytes(8, "big") + part)
+        return mac.hexdigest()
+
+    def _since(self, part: str, fingerprint: str) -> datetime:
+        """When this fingerprint was first seen, the overlap included unless it is the first."""
+        overlap = int(_OVERLAP.total_seconds() * 1000)
+        anew = {
+            "$cond": [
+                {"$eq": [{"$type": "$fingerprint"}, "missing"]},
+                "$$NOW",
+                {"$add": ["$$NOW", overlap]},
+            ]
+        }
+        same = {"$eq": ["$fingerprint", fingerprint]}
+        update = {"since": {"$cond": [same, "$since", anew]}, "fingerprint": fingerprint}
+        with translated(self._seen.name):
+            return _utc(self._upsert(part, [{"$set": update}])["since"])
+
+    def _upsert(self, part: str, update: list[dict[str, Any]]) -> dict[str, Any]:
+        for last in (False, True):
+            try:
+                found = self._seen.find_one_and_update(
+                    {"_id": part}, update, upsert=True, return_document=ReturnDocument.AFTER
+                )
+            except DuplicateKeyError:
+                # Two first looks raced: the other inserted.
+                if last:
+                    raise
+            else:
+                return found or {}
+        raise AssertionError
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The conditions as they are now; `constraints` is the digest of what may refuse an event, as
+    dead letters have it."""
+
+    parts: dict[str, World]
+    registry: SchemaRegistry
+    one_subject: str | None
+    constraints: str
+
+    def world(self, reason: str, event_type: str | None) -> World:
+        """What entries that wait for `reason` depend on; raises StoreUnavailable."""
+        worlds = [
+            self._schema(event_type) if part == SCHEMA else self.parts[part]
+            for part in WAITS_FOR[reason]
+        ]
+        return World(
+            _digest(*(world.fingerprint for world in worlds)),
+            max(world.since for world in worlds),
+        )
+
+    def _schema(self, event_type: str | None) -> World:
+        subject = self.one_subject or event_type
+        if subject is None:
+            # What the type is was not known when it came: any schema may be the one.
+            return World(_digest(json.dumps(sorted(self.registry.subjects().items()))), _LONG_AGO)
+        head = self.registry.refreshed(subject)
+        if head is None:
+            return World("0", _LONG_AGO)
+        return World(str(head.number), _utc(head.created_at))
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)

@@ -1,0 +1,99 @@
+"""Keep what cannot become a document, and say why."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
+from typing import Any
+
+import structlog
+
+from consumer.core.delivery import Delivery
+from consumer.core.errors import Held, MalformedJson, Rejected
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import REJECTED
+from consumer.core.text import Hidden, hexdump
+from consumer.dead_letters.store import DeadLetter, DeadLetters
+from consumer.ingest.parsing import EventParser
+from consumer.privacy.rules import Redaction
+
+log = structlog.get_logger(__name__)
+
+# Bodies that may wait for their masks; of more the log shows no bytes.
+_WAITING = 8
+# What is read of each; where it breaks further back, the log shows nothing but punctuation.
+_MASKED_BYTES = 16 * 1024
+
+
+class Rejections:
+    """Makes dead letters of verified deliveries; `hex_bytes` of a malformed body are logged, less
+    what `redaction` hides, and none where it is 0."""
+
+    def __init__(
+        self,
+        *,
+        parser: EventParser,
+        dead_letters: DeadLetters,
+        metrics: Metrics,
+        hex_bytes: int,
+        redaction: Redaction,
+    ) -> None:
+        self._parser = parser
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+        self._hex_bytes = hex_bytes
+        self._redaction = redaction
+        # Masking takes milliseconds, which the sender shall not wait for.
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="masking")
+        self._room = Semaphore(_WAITING)
+
+    def keep(self, delivery: Delivery, error: Rejected | Held) -> None:
+        """Keep a delivery for the reason of `error`; raises StoreUnavailable."""
+        event_id, event_type = self._parser.identify(delivery.body)
+        self._dead_letters.keep(
+            DeadLetter(
+                delivery=delivery,
+                digest=hashlib.sha256(delivery.body).hexdigest(),
+                reason=error.reason,
+                error_message=str(error),
+                event_id=event_id,
+                event_type=event_type,
+                details=error.details if isinstance(error, Held) else None,
+            )
+        )
+        self._metrics.count(REJECTED, reason=error.reason)
+        fields: dict[str, Any] = {
+            "delivery": delivery.id,
+            "subject": event_type,
+            "reason": error.reason,
+            "bytes": len(delivery.body),
+            "error": str(error),
+        }
+        if not isinstance(error, MalformedJson) or not self._hex_bytes:
+            log.warning("dead letter", **fields)
+        elif not self._redaction:
+            log.warning("dead letter", **fields, hex=self._hex(delivery.body, error.position))
+        elif not self._tell_aside(delivery.body, error.position, fields):
+            log.warning("dead letter", **fields)
+
+    def _tell_aside(self, *told: Any) -> bool:
+        if not self._room.acquire(blocking=False):
+            return False
+        try:
+            self._aside.submit(self._tell_masked, *told)
+        except RuntimeError:
+            # The program is about to end.
+            self._room.release()
+            return False
+        return True
+
+    def _tell_masked(self, body: bytes, position: int | None, fields: dict[str, Any]) -> None:
+        try:
+            hidden = self._redaction.body(body, fields["subject"], _MASKED_BYTES).hidden
+            log.warning("dead letter", **fields, hex=self._hex(body, position, hidden))
+        finally:
+            self._room.release()
+
+    def _hex(self, body: bytes, position: int | None, hidden: Hidden | None = None) -> str:
+        return hexdump(body, position, self._hex_bytes, hidden)

@@ -1,0 +1,215 @@
+"""Try one stored delivery again, and record in its entry how that ended."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.core.errors import (
+    ConsumerError,
+    Held,
+    MalformedJson,
+    Rejected,
+    SignatureError,
+    SignatureMissing,
+    StoreError,
+    StoreUnavailable,
+    place_of,
+)
+from consumer.dead_letters.claims import Waits
+from consumer.dead_letters.corrections import Corrected, first_aid, recorded, remembered
+from consumer.dead_letters.requeue import MIGRATION_FAILED
+from consumer.dead_letters.retry import DISCARDED, PARKED, Next, RetryRules, after
+from consumer.dead_letters.store import OPEN, DeadLetters, verdict_document
+from consumer.ingest.ingest import Ingest, Processed
+
+log = structlog.get_logger(__name__)
+
+# So often may an attempt end without a word, its process killed, before the entry is suspected.
+_MAX_LOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How it ended: an outcome's status, or the reason why the entry stays (`busy`: another process
+    tries it just now; `left`: it is not for replay). `status` is that of the entry now."""
+
+    resolved: bool
+    result: str
+    message: str = ""
+    status: str = ""
+
+
+class Replay:
+    """Sends dead letters the way of a delivery again; the original bytes always stay."""
+
+    def __init__(
+        self,
+        ingest: Ingest,
+        dead_letters: DeadLetters,
+        clock: Callable[[], datetime],
+        rules: RetryRules | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.rules = rules or RetryRules()
+        self._ingest = ingest
+        self._claims = dead_letters.claims
+        self._clock = clock
+        self._jitter = jitter
+
+    def entry(
+        self, entry: Mapping[str, Any], by: str, corrected: Corrected | None = None
+    ) -> Replayed:
+        """Replay one dead letter for `by`, a person; raises StoreUnavailable.
+
+        A verdict travels with the entry, because secrets rotate; only signature failures, which
+        have none, are verified again, against their original bytes and the time they came.
+        """
+        if entry["reason"] == MIGRATION_FAILED:
+            return Replayed(False, "left", "the next backfill tries its document again")
+        claimed = self._claims.claim(entry["_id"], by, (*OPEN, PARKED, DISCARDED))
+        if claimed is None:
+            return Replayed(False, "busy", "it has ended, or another process tries it just now")
+        return self._attempt(claimed, by, corrected or recorded(claimed))
+
+    def due(self, _id: str, by: str) -> Replayed | None:
+        """Replay one entry that the sweep found due; None when it is not any more. Raises
+        StoreUnavailable."""
+        claimed = self._claims.claim(_id, by, OPEN, only_due=True)
+        if claimed is None:
+            return None
+        if claimed["claim"]["taken"] > _MAX_LOST:
+            return self._suspect(claimed, by)
+        corrected = recorded(claimed)
+        if corrected is None and claimed.get("blocked_by") == MalformedJson.reason:
+            # Without a repair nothing has changed, and the attempt says so in the history.
+            corrected = first_aid(bytes(claimed["original_payload"]))
+        return self._attempt(claimed, by, corrected)
+
+    def _attempt(self, entry: dict[str, Any], by: str, corrected: Corrected | None) -> Replayed:
+        delivery = stored_delivery(entry)
+        now = self._clock()
+        attempt: dict[str, Any] = {"at": now, "by": by}
+        details: dict[str, Any] = {}
+        if corrected:
+            attempt["repairs"] = list(corrected.repairs)
+        try:
+            if delivery.verdict is None:
+                delivery = self._verified(entry, delivery)
+                details["verdict"] = verdict_document(delivery.verdict)
+            processed = self._process(delivery, corrected)
+        except (SignatureError, Rejected, Held) as error:
+            return self._stays(entry, error, attempt, details | _kept(error, corrected))
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # One entry must not end the sweep of all. The message may quote the payload.
+            log.error(  # noqa: TRY400
+                "unexpected fault", entry=entry["_id"], error=type(error).__name__,
+                place=place_of(error),
+            )  # fmt: skip
+            fault = StoreError(f"unexpected {type(error).__name__}")
+            return self._stays(entry, fault, attempt, details | _kept(fault, corrected))
+        status = processed.outcome.status
+        attempt["result"] = status
+        if self._claims.resolve(entry, processed.document_id, attempt, now):
+            return Replayed(True, status, status="resolved")
+        # One that expired went by itself, and is wanted.
+        expires_at = entry.get("expires_at")
+        expired = expires_at is not None and expires_at <= self._clock()
+        if not expired and self._claims.is_gone(entry["_id"]):
+            self._ingest.take_back(processed)
+            return Replayed(False, "erased", "its entry was erased meanwhile", "erased")
+        # Whoever took the entry over finds the event stored, by its `_id`.
+        return Replayed(True, status, "its entry was taken over by another process")
+
+    def _verified(self, entry: Mapping[str, Any], delivery: Delivery) -> Delivery:
+        """The delivery with the verdict on the first of its entry's signatures that is right;
+        raises the SignatureError of the first of all."""
+        wrong: SignatureError | None = None
+        for signed in signed_copies(entry, delivery):
+            try:
+                verdict = self._ingest.verify(signed).verdict
+            except SignatureError as error:
+                wrong = wrong or error
+            else:
+                return delivery if verdict is None else delivery.verified(verdict)
+        raise wrong or SignatureMissing("no copy of it was signed")
+
+    def _process(self, delivery: Delivery, corrected: Corrected | None) -> Processed:
+        if corrected is None:
+            return self._ingest.process(delivery)
+        if corrected.edited:
+            edited = Delivery(
+                delivery.id,
+                corrected.body,
+                delivery.headers,
+                delivery.received_at,
+                delivery.verdict,
+            )
+            return self._ingest.process(edited, repairs=corrected.repairs)
+        return self._ingest.process(delivery, corrected.body, corrected.repairs)
+
+    def _stays(
+        self,
+        entry: dict[str, Any],
+        error: ConsumerError,
+        attempt: dict[str, Any],
+        details: Mapping[str, Any],
+    ) -> Replayed:
+        attempt |= {"result": error.reason, "error": str(error)}
+        next_ = after(
+            error,
+            was=entry.get("blocked_by", entry["reason"]),
+            attempts=entry["retry_count"] + 1,
+            now=attempt["at"],
+            rules=self.rules,
+            jitter=self._jitter(),
+        )
+        waits = Waits(next_, error.reason, str(error), details)
+        if not self._claims.put_back(entry, waits, attempt):
+            return Replayed(False, "busy", "another process took it over")
+        return Replayed(False, error.reason, str(error), next_.status)
+
+    def _suspect(self, entry: dict[str, Any], by: str) -> Replayed:
+        """Park an entry whose attempts never came to an end."""
+        message = f"{_MAX_LOST} attempts ended with their process: see its log, then retry by hand"
+        attempt = {"at": self._clock(), "by": by, "result": PARKED, "error": message}
+        waits = Waits(Next(PARKED), entry.get("blocked_by", entry["reason"]), message)
+        self._claims.put_back(entry, waits, attempt)
+        return Replayed(False, PARKED, message, PARKED)
+
+
+def stored_delivery(entry: Mapping[str, Any]) -> Delivery:
+    """The delivery that a dead letter was made of."""
+    verdict = entry.get("verdict")
+    return Delivery(
+        id=entry.get("delivery_id", ""),
+        body=bytes(entry["original_payload"]),
+        headers=Headers(entry.get("headers") or {}),
+        received_at=entry["timestamp"],
+        verdict=Verdict(verdict["secret"], verdict["verified_at"]) if verdict else None,
+    )
+
+
+def signed_copies(entry: Mapping[str, Any], first: Delivery) -> Iterator[Delivery]:
+    """The copies of a refused delivery whose signatures its entry keeps, from the first one on."""
+    yield first
+    for signature in entry.get("signatures") or ():
+        headers, at = Headers(signature["headers"]), signature["received_at"]
+        yield Delivery(first.id, first.body, headers, at)
+
+
+def _kept(error: ConsumerError, corrected: Corrected | None) -> dict[str, Any]:
+    """What the entry must remember for its next attempt."""
+    kept: dict[str, Any] = error.details if isinstance(error, Held) else {}
+    # A correction is worth keeping only where it made an event, one that now waits.
+    if corrected and isinstance(error, Held):
+        kept |= remembered(corrected)
+    return kept

@@ -1,0 +1,88 @@
+"""Make dead letters due once what they wait for has changed: another secret, setting or schema."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo.collection import Collection as MongoCollection
+
+from consumer.dead_letters.retry import HELD, PARKED
+from consumer.mongodb.errors import translated
+
+Entry = dict[str, Any]
+
+MIGRATION_FAILED = "migration_failed"
+
+# Groups looked at in one go; what is beyond waits for the next.
+_MAX_GROUPS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Entries that wait for the same: `tried_with` is the fingerprint of the conditions they were
+    last tried under, None when they were not tried since they came."""
+
+    blocked_by: str
+    event_type: str | None
+    tried_with: str | None
+
+
+class Wakes:
+    """The entries of `dead_letter_queue` by what they wait for; raises StoreUnavailable."""
+
+    def __init__(self, entries: MongoCollection[Entry]) -> None:
+        self._entries = entries
+
+    def groups(self, reasons: Collection[str], statuses: Sequence[str]) -> list[Group]:
+        """The groups there are; reads an index alone."""
+        pipeline: list[Entry] = [
+            {
+                "$match": {
+                    "blocked_by": {"$in": sorted(reasons)},
+                    "status": {"$in": list(statuses)},
+                }
+            },
+            {"$group": {"_id": {"b": "$blocked_by", "t": "$event_type", "w": "$tried_with"}}},
+            {"$limit": _MAX_GROUPS},
+        ]
+        with translated(self._entries.name):
+            found = [row["_id"] for row in self._entries.aggregate(pipeline)]
+        return [Group(key["b"], key.get("t"), key.get("w")) for key in found]
+
+    def make_due(
+        self,
+        group: Group,
+        statuses: Sequence[str],
+        world: str,
+        before: datetime | None = None,
+        constraints: str = "",
+    ) -> int:
+        """Let the sweep try these entries once under `world`: all, or those blocked before a time
+        or under other `constraints`. Parked ones are held then. How many."""
+        wanted = _of(group, statuses)
+        if before is not None:
+            # One that came and went between two looks shows in the entry alone.
+            other = {"constraints": {"$exists": True, "$ne": constraints}}
+            wanted["$or"] = [{"blocked_at": {"$lt": before}}, other]
+        awake = {"$cond": [{"$eq": ["$status", PARKED]}, HELD, "$status"]}
+        return self._set(wanted, {"tried_with": world, "next_retry_at": "$$NOW", "status": awake})
+
+    def note(self, group: Group, statuses: Sequence[str], world: str) -> int:
+        """Remember that these came under `world`, so that they need not be tried. How many."""
+        return self._set(_of(group, statuses), {"tried_with": world})
+
+    def _set(self, wanted: Entry, changed: Entry) -> int:
+        with translated(self._entries.name):
+            return self._entries.update_many(wanted, [{"$set": changed}]).modified_count
+
+
+def _of(group: Group, statuses: Sequence[str]) -> Entry:
+    return {
+        "blocked_by": group.blocked_by,
+        "status": {"$in": list(statuses)},
+        "event_type": group.event_type,
+        "tried_with": group.tried_with,
+    }

@@ -1,0 +1,169 @@
+"""Find dead letters for people: by reason, status, type and time, the last seen first.
+
+Find the deliveries that wait for a contract, in the order they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.collection import Collection
+
+from consumer.core.errors import ContractHold
+from consumer.dead_letters.retry import HELD
+from consumer.events.search import shortened
+from consumer.mongodb.errors import translated
+
+Entry = dict[str, Any]
+
+_BY_REASON = [
+    ("reason", ASCENDING),
+    ("status", ASCENDING),
+    ("last_seen", ASCENDING),
+    ("timestamp", ASCENDING),
+]
+# What a list shows. Ids and types come from outside, and may be nearly as long as a body.
+_PLAIN = ("reason", "status", "seen", "last_seen", "next_retry_at")
+_SHORTENED = ("event_id", "event_type", "error_message", "diagnosis")
+_ROW: Entry = {
+    **dict.fromkeys(_PLAIN, 1),
+    **{name: shortened(f"${name}") for name in _SHORTENED},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """What is looked for; empty: any. Last seen from `since` up to and with `until`, and first seen
+    up to and with `first_until`."""
+
+    reason: str = ""
+    statuses: tuple[str, ...] = ()
+    event_type: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    first_until: datetime | None = None
+
+    def query(self) -> Entry:
+        found: Entry = {}
+        if self.reason:
+            found["reason"] = self.reason
+        if self.statuses:
+            found["status"] = {"$in": list(self.statuses)}
+        if self.event_type:
+            found["event_type"] = self.event_type
+        bounds = {"$gte": self.since, "$lte": self.until}
+        if given := {name: at for name, at in bounds.items() if at is not None}:
+            found["last_seen"] = given
+        if self.first_until is not None:
+            found["timestamp"] = {"$lte": self.first_until}
+        return found
+
+
+class LetterSearch:
+    """The collection `dead_letter_queue`, read for people; raises StoreUnavailable."""
+
+    def __init__(self, entries: Collection[Entry]) -> None:
+        self._entries = entries
+
+    def page(
+        self, wanted: LetterFilter, groups: Iterable[tuple[str, str]], limit: int, skip: int = 0
+    ) -> list[Entry]:
+        """Entries without their bodies, the last seen first. `groups` are the reasons and statuses
+        that there are: one scan of the index for each, merged by time, so that nothing is sorted.
+        """
+        runs = [
+            {"reason": reason, "status": status}
+            for reason, status in groups
+            if wanted.reason in ("", reason) and (not wanted.statuses or status in wanted.statuses)
+        ]
+        if not runs:
+            return []
+        with translated(self._entries.name):
+            query = {"$or": [{**wanted.query(), **run} for run in runs]}
+            found = self._entries.find(query, _ROW, hint=_BY_REASON)
+            return list(found.sort("last_seen", DESCENDING).skip(skip).limit(limit))
+
+    def one(self, _id: str) -> Entry | None:
+        """A whole entry."""
+        with translated(self._entries.name):
+            return self._entries.find_one({"_id": _id})
+
+    def counts(self, wanted: LetterFilter) -> list[tuple[str, str, int]]:
+        """How many there are, by reason and status, the most first."""
+        # An index serves a grouping only where there is a condition or an order on it.
+        query = {"reason": {"$gte": ""}, **wanted.query()}
+        pipeline: list[Entry] = [
+            {"$match": query},
+            {
+                "$group": {
+                    "_id": {"reason": "$reason", "status": "$status"},
+                    "count": {"$sum": 1},
+                }
+            },
+            {"$sort": {"count": DESCENDING, "_id": ASCENDING}},
+        ]
+        with translated(self._entries.name):
+            return [
+                (row["_id"]["reason"], row["_id"]["status"], int(row["count"]))
+                for row in self._entries.aggregate(pipeline)
+            ]
+
+    def following(self, wanted: LetterFilter, after: str, limit: int) -> list[str]:
+        """`_id`s of entries that are wanted, in order of `_id` beyond `after`: whoever goes on from
+        the last one meets each once, whatever becomes of them meanwhile."""
+        query = {**wanted.query(), "_id": {"$gt": after}}
+        with translated(self._entries.name):
+            found = self._entries.find(query, {"_id": 1}).sort("_id", ASCENDING).limit(limit)
+            return [entry["_id"] for entry in found]
+
+
+# Entries read at once: each may be as large as a body.
+_CHUNK = 20
+# Not the reason for which an entry was made: a delivery that once was refused for something else,
+# and corrected since, may wait for a contract now.
+_WAITING = {"blocked_by": ContractHold.reason, "status": HELD}
+
+
+class HeldLetters:
+    """The entries of `dead_letter_queue` that a contract holds; raises StoreUnavailable.
+
+    Ids first, entries later and in small lots: so that neither memory nor the life of a cursor
+    grows with what is held, and an entry that is settled meanwhile is passed over.
+    """
+
+    def __init__(self, entries: Collection[Entry]) -> None:
+        self._entries = entries
+
+    def of(self, event_type: str | None) -> Iterator[Entry]:
+        """What is held of an event type, and of types not known; None: of all."""
+        wanted: Entry = dict(_WAITING)
+        if event_type is not None:
+            wanted["event_type"] = {"$in": [event_type, None]}
+        with translated(self._entries.name):
+            found = list(self._entries.find(wanted, {"_id": 1, "timestamp": 1}))
+        # Sorted here: a sweep that runs meanwhile moves entries within every index there is.
+        ids = [entry["_id"] for entry in sorted(found, key=lambda e: (e["timestamp"], e["_id"]))]
+        yield from self.read(ids)
+
+    def read(self, ids: Sequence[str]) -> Iterator[Entry]:
+        """Those of these entries that are held still, in this order."""
+        left = iter(ids)
+        while chunk := list(islice(left, _CHUNK)):
+            with translated(self._entries.name):
+                found = self._entries.find({"_id": {"$in": chunk}, **_WAITING})
+                entries: Mapping[str, Entry] = {entry["_id"]: entry for entry in found}
+            yield from (entries[_id] for _id in chunk if _id in entries)
+
+    def counts(self) -> dict[str | None, int]:
+        """How many are held, by event type; reads an index alone."""
+        pipeline: list[Entry] = [
+            {"$match": _WAITING},
+            {"$group": {"_id": "$event_type", "count": {"$sum": 1}}},
+        ]
+        with translated(self._entries.name):
+            return {row["_id"]: row["count"] for row in self._entries.aggregate(pipeline)}

@@ -1,0 +1,1 @@
+"""Believable contact-centre traffic that drifts as such systems do, the same for the same seed."""

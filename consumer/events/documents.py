@@ -1,0 +1,147 @@
+"""Lay out an event as the document that is kept, and encode it as BSON without altering a value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Context, Decimal, Inexact
+from json.encoder import encode_basestring_ascii as _in_ascii
+from typing import Any
+
+import bson
+import msgspec
+from bson.decimal128 import Decimal128, create_decimal128_context
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+
+from consumer.core.delivery import Event
+from consumer.core.errors import Unstorable
+from consumer.core.paths import RESERVED
+
+_INT64 = range(-(2**63), 2**63)
+_MAX_BSON_BYTES = 16 * 1024 * 1024
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """What the service knows of an event beside its payload (DESIGN section 5, `_meta`).
+
+    `filled`: positions in the version's `fields` of what was added; `unfilled`: the version up to
+    which something was left out on purpose; `untracked`: how many fields a guard kept out of the
+    registry; `repairs`: names of repairs made to the body.
+    """
+
+    subject: str
+    schema_version: int
+    exhibited_version: int
+    received_at: datetime
+    processed_at: datetime
+    filled: Sequence[int] = ()
+    unfilled: int = 0
+    untracked: int = 0
+    repairs: Sequence[str] = ()
+
+
+def document_id(subject: str, event_id: str | int | float, digest: str | None) -> str:
+    """SHA-256 (hex) over subject, id and body digest; without the digest, the id alone is the key.
+
+    JSON text, because it tells 1 from "1" and does not change between Python versions.
+    """
+    parts = [subject, event_id] if digest is None else [subject, event_id, digest]
+    # What json.dumps makes of a list, without its detours: this runs for every event.
+    text = ", ".join(_in_ascii(part) if type(part) is str else json.dumps(part) for part in parts)
+    return hashlib.sha256(f"[{text}]".encode("ascii")).hexdigest()
+
+
+def storable_id(event_id: str | int | float | None) -> str | int | float | None:
+    """The id as a BSON value; an integer beyond 64 bits becomes its text."""
+    return str(event_id) if type(event_id) is int and event_id not in _INT64 else event_id
+
+
+def layout(_id: str, event: Event, stamp: Stamp) -> dict[str, Any]:
+    """The document: payload fields at top level as sent, then our own; colliding keys shadowed."""
+    payload = event.payload
+    shadowed = _shadowed(payload)
+    meta: dict[str, Any] = {
+        "subject": stamp.subject,
+        "received_at": stamp.received_at,
+        "digest": event.digest,
+        "key": event.id,
+        "exhibited_version": stamp.exhibited_version,
+        "backfilled_to": stamp.schema_version,
+    }
+    if stamp.filled:
+        meta["filled"] = list(stamp.filled)
+    if stamp.unfilled:
+        meta["unfilled"] = stamp.unfilled
+    if stamp.untracked:
+        meta["untracked"] = stamp.untracked
+    if shadowed:
+        meta["shadowed"] = [{"name": name, "value": payload[name]} for name in shadowed]
+        payload = {name: value for name, value in payload.items() if name not in shadowed}
+    if stamp.repairs:
+        meta["repairs"] = list(stamp.repairs)
+    return {
+        "_id": _id,
+        **payload,
+        "schema_version": stamp.schema_version,
+        "processed_at": stamp.processed_at,
+        "_meta": meta,
+    }
+
+
+def _shadowed(payload: dict[str, Any]) -> list[str]:
+    """The names that would collide with ours, or that MongoDB reads as an operator."""
+    # Two looks clear nearly every payload, however many names it has.
+    if payload.keys().isdisjoint(RESERVED) and "$" not in "".join(payload):
+        return []
+    return [name for name in payload if name in RESERVED or name[:1] == "$"]
+
+
+def encode(document: Mapping[str, Any]) -> RawBSONDocument:
+    """The document as BSON bytes, encoded once; integers beyond 64 bits become Decimal128.
+
+    Raises Unstorable for what BSON cannot hold: so no document can fail its neighbours in a batch.
+    """
+    try:
+        try:
+            data = bson.encode(document)
+        except OverflowError:
+            data = bson.encode(_with_decimals(document, create_decimal128_context()))
+    except (BSONError, UnicodeEncodeError) as error:
+        # The driver's text quotes the key: payload, so it is not passed on.
+        raise Unstorable("a key holds NUL or a string half a surrogate pair") from error
+    if len(data) > _MAX_BSON_BYTES:
+        raise Unstorable(f"the document is {len(data)} bytes of BSON; MongoDB takes 16 MiB")
+    return RawBSONDocument(data)
+
+
+def _with_decimals(value: Any, context: Context) -> Any:
+    """A copy in which integers beyond 64 bits are Decimal128; raises Unstorable when not exact."""
+    if isinstance(value, Mapping):
+        return {key: _with_decimals(item, context) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_decimals(item, context) for item in value]
+    if type(value) is int and value not in _INT64:
+        with_trap = context.copy()
+        with_trap.traps[Inexact] = True
+        try:
+            return Decimal128(with_trap.create_decimal(Decimal(value)))
+        except Inexact:
+            raise Unstorable("an integer has more than the 34 digits of Decimal128") from None
+    return value
+
+
+def as_stored(values: Sequence[Any]) -> list[Any]:
+    """The values as they are read back from MongoDB: large integers are Decimal128."""
+    return list(plain(encode({"values": list(values)}))["values"])
+
+
+def plain(value: Any) -> Any:
+    """Dictionaries and lists of an encoded value, whose other values stay what BSON says."""
+    if isinstance(value, RawBSONDocument):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,249 @@
+"""Store events with what they lack, and without that where an index or validator refuses it.
+
+Free the key of a unique index that a document holds only by what was filled in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+import structlog
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection
+from pymongo.errors import WriteError
+
+from consumer.core.delivery import Event
+from consumer.core.errors import ConstraintViolation, Unstorable
+from consumer.events.constraints import EVERYTHING, NOTHING, Constraints, Positions, both
+from consumer.events.documents import encode, plain
+from consumer.events.store import EventStore
+from consumer.mongodb.client import SIMPLE
+from consumer.mongodb.errors import translated
+from consumer.schemas.check import CompiledSchema
+from consumer.schemas.defaults import Checked, Filled, fill, take_out
+from consumer.schemas.provenance import leaving_of, remove_fillings
+
+log = structlog.get_logger(__name__)
+
+# What several constraints refuse loses what each of them blames, one after the other.
+_ROUNDS = 4
+# Seconds for which what may refuse an event is taken to be what it was when somebody looked.
+_FRESH = 5.0
+
+
+class FilledEvents:
+    """Appends events filled. What a refusal blames is left out, of this event and, once that
+    helped, of all of its subject until the constraints are others.
+
+    `compiled` gives a subject's newest schema known here, `look` reads the constraints from
+    MongoDB, `free` takes filling out of a document that holds the key of an event (`free_key`).
+    Where it `fills` nothing, each document says that something may have been left out.
+    """
+
+    def __init__(
+        self,
+        events: EventStore,
+        *,
+        compiled: Callable[[str], CompiledSchema],
+        look: Callable[[], Constraints],
+        free: Callable[[Constraints, Mapping[str, object]], bool],
+        fills: bool = True,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._events = events
+        self._compiled = compiled
+        self._look = look
+        self._free = free
+        self._fills = fills
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._without: dict[str, Positions] = {}
+        self._constraints = Constraints()
+        self._looked = float("-inf")
+        self._era = 0
+
+    def append(
+        self,
+        subject: str,
+        event: Event,
+        checked: Checked,
+        document: Callable[[Filled], RawBSONDocument],
+        *,
+        rekeyed: bool = False,
+    ) -> bool:
+        """Whether the event was new, as EventStore tells, which explains `rekeyed`; `document` lays
+        out its payload, which is filled in place.
+
+        Raises ConstraintViolation for what is refused as sent, and what EventStore raises.
+        """
+        without = self._without.get(subject, NOTHING)
+        learned, rounds, era = False, 0, 0
+        while True:
+            filled = fill(event.payload, checked, without) if self._fills else Filled(left_out=True)
+            try:
+                new = self._events.append(document(filled), event.digest, rekeyed=rekeyed)
+            except Unstorable:
+                # It may be too large only by what is filled in, which says nothing of others.
+                if not filled.positions:
+                    raise
+                learned, without = False, EVERYTHING
+                take_out(checked, filled)
+            except ConstraintViolation as error:
+                learned, rounds = True, rounds + 1
+                without = self._blamed(error, subject, filled, without, rounds)
+                era = self._era
+                take_out(checked, filled)
+            else:
+                if learned:
+                    self._remember(subject, without, era)
+                return new
+
+    def take_back(self, _id: str) -> None:
+        """Delete a document that was appended; raises StoreUnavailable."""
+        self._events.take_back(_id)
+
+    def refresh(self) -> None:
+        """Fill again what was left out, if the constraints are others now; asks MongoDB only where
+        something is left out. Raises StoreUnavailable."""
+        if self._without:
+            self._look_again()
+
+    def _blamed(
+        self,
+        error: ConstraintViolation,
+        subject: str,
+        filled: Filled,
+        without: Positions,
+        rounds: int,
+    ) -> Positions:
+        """Fields to leave out next; raises ConstraintViolation for what no filling has caused."""
+        constraints = self._constraints
+        if self._clock() - self._looked > _FRESH or not constraints.explain(error.refusal):
+            constraints = self._look_again()
+        version = self._compiled(subject).version
+        if version is not None and filled.positions:
+            fields = version.fields
+            more = constraints.to_leave_out(error.refusal, filled.positions, fields)
+            if more is not None:
+                return both(without, more) if rounds < _ROUNDS else EVERYTHING
+        if rounds < _ROUNDS and self._free(constraints, error.refusal):
+            return without
+        message = constraints.sentence(error.refusal)
+        raise ConstraintViolation(message, error.refusal, constraints.digest) from None
+
+    def _look_again(self) -> Constraints:
+        found = self._look()
+        with self._mutex:
+            if found.fingerprint != self._constraints.fingerprint:
+                self._without, self._era = {}, self._era + 1
+            self._constraints, self._looked = found, self._clock()
+        return found
+
+    def _remember(self, subject: str, without: Positions, era: int) -> None:
+        with self._mutex:
+            if era != self._era:
+                # Others may refuse it by now, or none.
+                return
+            before = self._without.get(subject, NOTHING)
+            without = both(before, without)
+            if without == before:
+                return
+            self._without = {**self._without, subject: without}
+        log.warning(
+            "an index or the validator refuses what is filled in: it is left out from now on",
+            subject=subject,
+            fields="all" if without is EVERYTHING else len(without),
+        )
+
+
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+
+
+def free_key(
+    events: Collection[dict[str, Any]],
+    constraints: Constraints,
+    refusal: Mapping[str, Any],
+    compiled: Callable[[str], CompiledSchema],
+) -> bool:
+    """Whether the key for which an event was refused as sent is free now, for the document that
+    held it had not been sent with it: it says in `_meta.unfilled` that it lost its filling.
+
+    Raises StoreUnavailable.
+    """
+    index, values = constraints.unique(refusal), refusal.get("keyValue")
+    if index is None or index.get("collation") or not isinstance(values, Mapping):
+        return False
+    wanted = {**values, **index.get("partialFilterExpression", {})}
+    with translated(events.name):
+        raw = events.with_options(codec_options=_RAW)
+        # By this index alone: others would show documents without the field, which hold nothing.
+        found = raw.find_one(wanted, hint=index["name"], collation=SIMPLE)
+        if found is None:
+            return False
+        changed = _without(plain(found), constraints, refusal, compiled)
+        if changed is None:
+            return False
+        try:
+            return replaced(events, found, encode(changed))
+        except WriteError:
+            return False
+
+
+def _without(
+    document: dict[str, Any],
+    constraints: Constraints,
+    refusal: Mapping[str, Any],
+    compiled: Callable[[str], CompiledSchema],
+) -> dict[str, Any] | None:
+    """The document without its fillings in the fields of the index; None if there are none."""
+    meta = document.get("_meta")
+    if not isinstance(meta, dict) or not isinstance(meta.get("subject"), str):
+        return None
+    schema, upto = compiled(meta["subject"]), meta.get("backfilled_to")
+    if schema.version is None or not isinstance(upto, int):
+        return None
+    (blame,) = constraints.blames(refusal)
+    fields = {
+        position: field
+        for position, field in enumerate(schema.version.fields)
+        if field.is_filled and blame.is_about(field.path)
+    }
+    before = _payload(document)
+    remove_fillings(document, leaving_of(fields, schema.version, schema.defaults, upto))
+    if _payload(document) == before:
+        return None
+    meta["unfilled"] = max(upto, meta.get("unfilled", 0))
+    return document
+
+
+def _payload(document: Mapping[str, Any]) -> bytes:
+    return bytes(encode({name: value for name, value in document.items() if name != "_meta"}).raw)
+
+
+def replaced(
+    events: Collection[dict[str, Any]], found: RawBSONDocument, changed: RawBSONDocument
+) -> bool:
+    """Replace a document if it still is what was found; whether it was. Driver errors pass
+    through."""
+    # A replacement is an update here, for that is not refused for keys with dots or `$`.
+    result = events.update_one(
+        {**_place(found), "$expr": {"$eq": ["$$ROOT", {"$literal": found}]}},
+        [{"$replaceWith": {"$literal": changed}}],
+        # For the comparison of the whole.
+        collation=SIMPLE,
+    )
+    return bool(result.matched_count)
+
+
+def _place(found: RawBSONDocument) -> dict[str, Any]:
+    """A filter that finds the document alone, and fast by an index of ours where that of `_id`
+    compares otherwise than the command."""
+    place = {"_id": found["_id"], "_meta.subject": found["_meta"]["subject"]}
+    place["_meta.backfilled_to"] = found["_meta"]["backfilled_to"]
+    ordered = {name: found.get(name) for name in ("schema_version", "processed_at")}
+    return place | {name: at for name, at in ordered.items() if isinstance(at, int | datetime)}

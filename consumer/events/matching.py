@@ -1,0 +1,180 @@
+"""Say whether a payload holds a value at a path: `customer.email=ann@example.com`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from bson.decimal128 import Decimal128
+
+from consumer.core.paths import ANY_KEY, ITEM, Path, from_text, is_key, to_key, to_segment
+from consumer.core.readings import unescaped
+from consumer.schemas.maps import is_data_key, names_one
+
+_UNQUOTED_EQUALS = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"=])+)=(.*)', re.DOTALL)
+# As JSON writes them, so that 007 is text alone; no more digits than Decimal128 holds.
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,33}|(?:0|[1-9]\d{0,16})\.\d{1,17})", re.ASCII)
+_COUNT = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A value as a person types it: text, and also the number or boolean that it reads as; text
+    alone where it is in double quotes."""
+
+    text: str
+    number: Decimal | None = None
+    truth: bool | None = None
+
+    def fits(self, value: Any) -> bool:
+        if isinstance(value, str):
+            return value == self.text
+        if isinstance(value, bool):
+            return value is self.truth
+        if self.number is None or not isinstance(value, int | float | Decimal | Decimal128):
+            return False
+        exact = value.to_decimal() if isinstance(value, Decimal128) else value
+        # 0.1 as JSON is read is not the decimal number 0.1.
+        return exact == (float(self.number) if isinstance(exact, float) else self.number)
+
+    def in_bson(self) -> list[Any]:
+        """The values as a query names them; MongoDB compares numbers of all kinds."""
+        found: list[Any] = [self.text]
+        if self.number is not None:
+            found += [Decimal128(self.number), float(self.number)]
+        return found if self.truth is None else [*found, self.truth]
+
+    def in_body(self) -> str:
+        """A regular expression of how it may stand in a body that cannot be read."""
+        bare = rf"|{re.escape(self.text)}(?![\w.])" if self.number is not None or self.truth else ""
+        return f"""(?:["']{_written(self.text)}["']{bare})"""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A value at a path; lists on the way are looked through whether the path says so or not.
+    `by_key`: whoever has the value may have it as a key."""
+
+    path: Path
+    wanted: Wanted
+    by_key: bool = True
+
+    @property
+    def as_name(self) -> str | None:
+        """The value, where it tells by itself whose it is, so that it may stand as a key too."""
+        return self.wanted.text if self.by_key and names_one(self.wanted.text) else None
+
+    @property
+    def as_key(self) -> str | None:
+        """The value, where the object at the path may have it as a key."""
+        text = self.wanted.text
+        return text if self.by_key and (is_data_key(text) or " " in text) else None
+
+    def holds(self, payload: Any, *, sure: bool = True) -> bool:
+        """Whether the value stands there, or is a key there, or as a name a key anywhere. Unless it
+        is `sure` that keys were sent, one counts only with something below it."""
+        key, name = self.as_key, self.as_name
+        for value in _values(payload, self.path):
+            if self.wanted.fits(value) or (key is not None and _has(value, key, sure=sure)):
+                return True
+        return name is not None and any(_has(each, name, sure=sure) for each in _parts(payload))
+
+    def may_hold(self, body: str) -> bool:
+        """Whether a body that cannot be read has the value behind the path's last key, or as a name
+        in front of a colon."""
+        last = self.path[-1]
+        key = r"""["'\w]""" if last == ANY_KEY else _written(to_key(last))
+        # No two repetitions may meet: a megabyte of blanks would take minutes.
+        pattern = rf"""{key}["']?\s*[:=]\s*(?:\[\s*)?{self.wanted.in_body()}"""
+        if self.as_name is not None:
+            pattern += rf"""|["']{_written(self.wanted.text)}["']\s*:"""
+        return any(re.search(pattern, text) for text in unescaped(body))
+
+
+def _has(value: Any, key: str, *, sure: bool) -> bool:
+    has = isinstance(value, Mapping) and key in value
+    return has and (sure or _says_something(value[key]))
+
+
+def _says_something(value: Any) -> bool:
+    """Whether there is more than what stands for nothing."""
+    return any(not isinstance(each, Mapping | list) and bool(each) for each in _parts(value))
+
+
+def _parts(root: Any) -> Iterator[Any]:
+    stack = [root]
+    while stack:
+        value = stack.pop()
+        yield value
+        if isinstance(value, Mapping):
+            stack += value.values()
+        elif isinstance(value, list):
+            stack += value
+
+
+def _written(text: str) -> str:
+    """A regular expression of a text as it is, and as JSON writes it."""
+    forms = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    return f"(?:{'|'.join(re.escape(form) for form in sorted(forms))})"
+
+
+def read_condition(text: str) -> Condition:
+    """The condition `PATH=VALUE`; a PATH is written as everywhere, or as JSON Pointer. Raises
+    ValueError that says what is wrong, without the value."""
+    found = _UNQUOTED_EQUALS.fullmatch(text)
+    if found is None:
+        raise ValueError("a condition is FIELD=VALUE, like customer.email=ann@example.com")
+    return Condition(read_path(found[1]), read_value(found[2]))
+
+
+def read_path(text: str) -> Path:
+    """Its keys alone: lists are looked through anyway. Raises ValueError."""
+    if text.startswith("/"):
+        keys = (part.replace("~1", "/").replace("~0", "~") for part in text[1:].split("/"))
+        return tuple(to_segment(key) for key in keys)
+    path = tuple(segment for segment in from_text(text) if segment != ITEM)
+    if not path:
+        raise ValueError("the field is missing in front of the =")
+    return path
+
+
+def read_value(text: str) -> Wanted:
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        try:
+            return Wanted(json.loads(text))
+        except ValueError:
+            return Wanted(text)
+    truth = {"true": True, "false": False}.get(text)
+    return Wanted(text, Decimal(text) if _NUMBER.fullmatch(text) else None, truth)
+
+
+def _values(root: Any, path: Path) -> Iterator[Any]:
+    # Without recursion, for a dead letter may nest deeper than Python's calls; and each list once,
+    # for counted items lead to one in more ways than there are lists.
+    stack: list[tuple[Any, Path]] = [(root, path)]
+    seen: set[tuple[int, int]] = set()
+    while stack:
+        value, path = stack.pop()
+        if isinstance(value, list):
+            if (here := (id(value), len(path))) in seen:
+                continue
+            seen.add(here)
+            stack += [(item, path) for item in value]
+            if path and (index := _index(path[0])) is not None and index < len(value):
+                stack.append((value[index], path[1:]))
+        elif not path:
+            yield value
+        elif isinstance(value, Mapping):
+            if not is_key(path[0]):
+                stack += [(item, path[1:]) for item in value.values()]
+            elif (key := to_key(path[0])) in value:
+                stack.append((value[key], path[1:]))
+
+
+def _index(segment: str) -> int | None:
+    """A JSON Pointer may count the items of a list."""
+    return int(segment) if _COUNT.fullmatch(segment) else None

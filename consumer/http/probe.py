@@ -1,0 +1,142 @@
+"""Tell the canary of `doctor --url` from a delivery, keep it nowhere, and report how it arrived."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+from consumer.core.delivery import Delivery
+from consumer.core.errors import SignatureError
+from consumer.ingest.signature import SignatureScheme, sign
+
+HEADER = "X-Cxone-Consumer-Canary"
+MARKER = b'"cxone_consumer_canary"'
+# Headers whose value may explain a change of the body.
+TRANSPORT = ("content-type", "content-encoding", "transfer-encoding")
+
+_HEAD = 64
+_MAX_NAMES = 32
+_MAX_NONCE = 64
+# No proxy makes more of a canary.
+_MAX_REWRITTEN = 4096
+_DIGESTS = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{64})")
+
+# What proxies like to rewrite: blanks, line ends, key order, 1.0, exponents, big integers, unicode
+# and its escapes, slashes, markup. Every key sorts behind the first, so sorting keeps it first.
+_BODY = (
+    '{ {marker} :"{nonce}",\r\n  "zeta":1.0,"exp" : 1E2,"digits":12345678901234567890,\n'
+    '  "name":"Zo\u00eb \U0001f426 \u65e5\u672c","escaped":"Zo\\u00eb","path":"a\\/b/c",'
+    '"markup":"<b>&amp;\'+\'</b>","none":null,"empty":{},"list":[ 1, 2.50,-0 ] }\n'
+)
+
+
+def body(nonce: str) -> bytes:
+    """The canary's bytes; `nonce` (1 to 64 letters and digits) makes each one new to caches."""
+    text = _BODY.replace("{marker}", MARKER.decode("ascii")).replace("{nonce}", nonce)
+    return text.encode("utf-8")
+
+
+_BEFORE, _AFTER = body("\0").split(b"\0")
+_KEYS = json.loads(body("0")).keys()
+
+
+def headers(scheme: SignatureScheme, key: bytes, canary: bytes, now: datetime) -> dict[str, str]:
+    """The headers to post the canary with; HEADER tells what was sent: digests of the body and of
+    the signature, as `<sha256 hex>.<sha256 hex>`."""
+    signed = sign(scheme, key, canary, now)
+    sent = f"{_sha256(canary)}.{digest_of(signed[scheme.header])}"
+    return {"Content-Type": "application/json", **signed, HEADER: sent}
+
+
+def digest_of(value: str) -> str:
+    """SHA-256 (hex) of a header value."""
+    return _sha256(value.strip(" \t").encode("latin-1", "replace"))
+
+
+def is_suspect(delivery: Delivery) -> bool:
+    """Whether the delivery is worth the look of `answer`; on the hot path, so a slice and a
+    look-up."""
+    return MARKER in delivery.body[:_HEAD] or delivery.headers.get(HEADER) is not None
+
+
+def answer(
+    delivery: Delivery, verdict: Delivery | SignatureError
+) -> tuple[int, dict[str, object]] | None:
+    """HTTP status and JSON for a canary: 200 when it verified, 401 otherwise; None for a delivery
+    like any other.
+
+    One that verified is a canary only byte for byte: whoever signs may send any word in any place.
+    One that did not may have been rewritten on the way; then the header tells that another body
+    left with this same signature, or the body still has the canary's keys and no other.
+    """
+    if isinstance(verdict, Delivery):
+        return (200, report(delivery, verdict)) if _is_template(delivery.body) else None
+    if _is_template(delivery.body) or _tells_of_another_body(delivery) or _has_the_keys(delivery):
+        return 401, report(delivery, verdict)
+    return None
+
+
+def _is_template(arrived: bytes) -> bool:
+    nonce = arrived[len(_BEFORE) : len(arrived) - len(_AFTER)]
+    return nonce.isalnum() and len(nonce) <= _MAX_NONCE and arrived == _BEFORE + nonce + _AFTER
+
+
+def _tells_of_another_body(delivery: Delivery) -> bool:
+    sent = _DIGESTS.fullmatch(delivery.headers.get(HEADER, ""))
+    if sent is None or _sha256(delivery.body) == sent[1]:
+        return False
+    return sent[2] in _digests(delivery.headers).values()
+
+
+def _has_the_keys(delivery: Delivery) -> bool:
+    if len(delivery.body) > _MAX_REWRITTEN:
+        return False
+    try:
+        # Keys are ASCII; what became of the values does not matter here.
+        keys = json.loads(delivery.body.decode("latin-1"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(keys, dict) and keys.keys() == _KEYS
+
+
+def report(delivery: Delivery, verdict: Delivery | SignatureError) -> dict[str, object]:
+    """How the canary arrived: nothing that whoever sent it does not know, but as seen from here.
+
+    `headers` maps the names worth keeping to the SHA-256 of their values, TRANSPORT aside.
+    """
+    facts: dict[str, object] = {
+        "status": "canary",
+        "verified": isinstance(verdict, Delivery),
+        "body_sha256": _sha256(delivery.body),
+        "body_length": len(delivery.body),
+        "headers": _digests(delivery.headers),
+        "transport": {
+            name: delivery.headers[name][:128] for name in TRANSPORT if name in delivery.headers
+        },
+    }
+    told = _DIGESTS.fullmatch(delivery.headers.get(HEADER, ""))
+    facts["body"] = "unknown" if told is None else _compared(told[1] == facts["body_sha256"])
+    if isinstance(verdict, SignatureError):
+        facts["reason"] = verdict.reason
+    elif verdict.verdict is not None:
+        facts["secret"] = verdict.verdict.secret
+    return facts
+
+
+def _compared(same: bool) -> str:
+    return "as sent" if same else "changed"
+
+
+def _digests(arrived: Mapping[str, str]) -> dict[str, str]:
+    names = [name.lower() for name in arrived if name.lower() not in TRANSPORT][:_MAX_NAMES]
+    # An edge may hold more headers than it iterates over.
+    if HEADER in arrived:
+        names.append(HEADER.lower())
+    return {name: digest_of(arrived[name]) for name in names}
+
+
+def _sha256(value: bytes) -> str:
+    return hashlib.sha256(value).hexdigest()

@@ -1,0 +1,1 @@
+"""waitress with our framing: bounds on connections and requests, a stop that answers everything."""

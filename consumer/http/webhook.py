@@ -1,0 +1,125 @@
+"""Take one POST: read its bounded body, hand it on as a Delivery, answer its Outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from itertools import count
+from secrets import token_hex
+from time import perf_counter
+from typing import Protocol
+
+import falcon
+
+from consumer.core.delivery import Delivery, Outcome
+from consumer.core.errors import Rejected, SignatureError
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import DELIVERIES, DURATION
+from consumer.http import probe
+from consumer.http.client_address import Clients
+from consumer.http.errors import Resource
+from consumer.http.headers import EnvironHeaders
+
+ROUTE = "/webhook/cxone-dataaction"
+# With the slash that proxies and people add.
+ROUTES = (ROUTE, f"{ROUTE}/")
+
+
+class Receiver(Protocol):
+    """What becomes of a delivery: `consumer.ingest.ingest.Ingest`."""
+
+    def receive(self, delivery: Delivery) -> Outcome: ...
+
+    def verify(self, delivery: Delivery) -> Delivery: ...
+
+
+class Webhook(Resource):
+    """The one route that CXone posts to."""
+
+    def __init__(
+        self,
+        *,
+        ingest: Receiver,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        max_body_bytes: int,
+        header_names: frozenset[str],
+        clients: Clients,
+    ) -> None:
+        self._clients = clients
+        self._ingest = ingest
+        self._metrics = metrics
+        self._clock = clock
+        self._max_body_bytes = max_body_bytes
+        self._header_names = header_names
+        # Unlike the ids of other processes and runs, and cheaper than a random one for each.
+        self._prefix = token_hex(8)
+        self._numbers = count(1)
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        started = perf_counter()
+        end = "unavailable"
+        try:
+            delivery = Delivery(
+                id=f"{self._prefix}{next(self._numbers):016x}",
+                body=self._body(req),
+                headers=EnvironHeaders(req.env, self._header_names),
+                received_at=self._clock(),
+                peer=self._clients.peer(req.env),
+            )
+            if probe.is_suspect(delivery) and self._answer_canary(delivery, resp):
+                end = "canary"
+                return
+            outcome = self._ingest.receive(delivery)
+            end = outcome.status
+            _answer(outcome, resp)
+        except falcon.HTTPContentTooLarge:
+            end = "too_large"
+            raise
+        except SignatureError:
+            end = "refused"
+            raise
+        except Rejected:
+            end = "rejected"
+            raise
+        finally:
+            self._metrics.count(DELIVERIES, outcome=end)
+            self._metrics.observe(DURATION, perf_counter() - started, outcome=end)
+
+    def _body(self, req: falcon.Request) -> bytes:
+        """The body, refused by its length before it is read; waitress gives chunked ones theirs.
+
+        Under a server that does not, such a body reads as empty: never as an unbounded one.
+        """
+        limit = self._max_body_bytes
+        length = req.content_length or 0
+        if length > limit:
+            raise falcon.HTTPContentTooLarge(
+                title="Payload too large", description=f"At most {limit} bytes are taken."
+            )
+        # Falcon's bounded stream does the same in Python.
+        body: bytes = req.env["wsgi.input"].read(length)
+        return body
+
+    def _answer_canary(self, delivery: Delivery, resp: falcon.Response) -> bool:
+        """Answer a canary with its report; False for a delivery like any other."""
+        verdict: Delivery | SignatureError
+        try:
+            verdict = self._ingest.verify(delivery)
+        except SignatureError as error:
+            verdict = error
+        answer = probe.answer(delivery, verdict)
+        if answer is not None:
+            resp.status, resp.media = answer
+        return answer is not None
+
+
+def _answer(outcome: Outcome, resp: falcon.Response) -> None:
+    if outcome.schema_version is None:
+        resp.status = falcon.HTTP_202
+        resp.data = b'{"status":"%s"}' % outcome.status.encode()
+    else:
+        resp.data = b'{"status":"%s","schema_version":%d}' % (
+            outcome.status.encode(),
+            outcome.schema_version,
+        )

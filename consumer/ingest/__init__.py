@@ -1,0 +1,1 @@
+"""Decide what becomes of one delivery: its signature, its event, its document."""

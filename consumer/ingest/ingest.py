@@ -1,0 +1,240 @@
+"""Decide what becomes of one delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from bson.raw_bson import RawBSONDocument
+
+from consumer.core.delivery import Delivery, Outcome
+from consumer.core.errors import (
+    ConsumerError,
+    Held,
+    IdConflict,
+    Rejected,
+    SignatureError,
+    StoreError,
+    StoreUnavailable,
+    place_of,
+)
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import REJECTED, SECRETS, SPOOLED, UNTRACKED, VERSIONS
+from consumer.events.documents import Stamp, encode, layout
+from consumer.events.filling import FilledEvents
+from consumer.events.keys import COLLECTION_SUBJECT, EventKeys
+from consumer.ingest.guard_warnings import GuardWarnings
+from consumer.ingest.parsing import EventParser
+from consumer.ingest.signature import Secret, SignatureScheme, verify
+from consumer.mongodb.circuit_breaker import Outage
+from consumer.schemas.defaults import Filled
+from consumer.schemas.registry.registry import Admission, SchemaRegistry
+from consumer.spool.spool import Spool
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Rules by which deliveries are judged."""
+
+    scheme: SignatureScheme
+    secrets: Sequence[Secret]
+    scope: Literal["type", "collection"] = "type"
+
+
+class Processed(msgspec.Struct, frozen=True):
+    """A delivery that is stored: its outcome and the `_id` of its document."""
+
+    outcome: Outcome
+    document_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Where deliveries go while MongoDB is away, and how that is known."""
+
+    outage: Outage
+    spool: Spool
+
+
+class Ingest:
+    """The way of a delivery from its bytes to its outcome.
+
+    `keep` makes a dead letter of what cannot become a document, and returns once it is durable;
+    `verified_from` hears of each peer whose delivery is verified.
+    Without a `fallback` what MongoDB cannot take ends as StoreUnavailable.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        parser: EventParser,
+        registry: SchemaRegistry,
+        events: FilledEvents,
+        keys: EventKeys,
+        keep: Callable[[Delivery, Rejected | Held], None],
+        refuse: Callable[[Delivery, SignatureError], None],
+        verified_from: Callable[[str], None],
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        fallback: Fallback | None = None,
+    ) -> None:
+        self._policy = policy
+        self._parser = parser
+        self._registry = registry
+        self._events = events
+        self._keys = keys
+        self._keep = keep
+        self._refuse = refuse
+        self._verified_from = verified_from
+        self._metrics = metrics
+        self._clock = clock
+        self._fallback = fallback
+        self._guards = GuardWarnings(clock)
+
+    def receive(self, delivery: Delivery) -> Outcome:
+        """Verify and settle a delivery from outside.
+
+        Raises SignatureError (handed to `refuse`, which keeps it off this path), Rejected when its
+        dead letter is durable, and StoreUnavailable when nothing durable can be said.
+        """
+        # Compare before parsing: unsigned bytes are untrusted.
+        try:
+            verified = self.verify(delivery)
+        except SignatureError as error:
+            self._metrics.count(REJECTED, reason=error.reason)
+            self._refuse(delivery, error)
+            raise
+        if verified.verdict is not None:
+            self._metrics.count(SECRETS, secret=verified.verdict.secret)
+        self._verified_from(delivery.peer)
+        return self.settle(verified)
+
+    def verify(self, delivery: Delivery) -> Delivery:
+        """The delivery with its verdict, counted nowhere; raises SignatureError."""
+        policy = self._policy
+        verdict = verify(delivery, policy.scheme, policy.secrets, self._clock())
+        return delivery.verified(verdict)
+
+    def settle(self, delivery: Delivery) -> Outcome:
+        """Make a verified delivery durable in MongoDB, or in the spool while that is away.
+
+        Raises Rejected and StoreUnavailable as `receive` does.
+        """
+        fallback = self._fallback
+        if fallback is None:
+            return self.store(delivery)
+        if not fallback.outage.known:
+            try:
+                with fallback.outage.bound():
+                    return self.store(delivery)
+            except StoreUnavailable as error:
+                # It may be stored all the same: then the drain finds a duplicate.
+                fallback.outage.begin(error)
+        return self._spool(delivery, fallback.spool)
+
+    def store(self, delivery: Delivery) -> Outcome:
+        """Process a verified delivery; what cannot become a document is kept as dead letter.
+
+        Raises Rejected and StoreUnavailable as `receive` does; never spools.
+        """
+        try:
+            return self.process(delivery).outcome
+        except (Rejected, Held) as error:
+            self._keep(delivery, error)
+            if isinstance(error, Held):
+                return Outcome("held")
+            raise
+        except ConsumerError:
+            raise
+        except Exception as error:
+            # A fault of ours must not cost a delivery that nobody sends again. The message of the
+            # exception may quote the payload, so only its kind and place are logged.
+            log.error(  # noqa: TRY400
+                "unexpected fault", error=type(error).__name__, place=place_of(error)
+            )
+            self._keep(delivery, StoreError(f"unexpected {type(error).__name__}"))
+            return Outcome("held")
+
+    def process(
+        self, delivery: Delivery, repaired: bytes | None = None, repairs: Sequence[str] = ()
+    ) -> Processed:
+        """Make a verified delivery a document, or find that it is one already.
+
+        `repaired` is read in place of the body; the document's `_id` stays that of the body. Raises
+        Rejected, Held, or StoreUnavailable; keeps no dead letter.
+        """
+        policy = self._policy
+        event = self._parser.parse(delivery.body if repaired is None else repaired, delivery.body)
+        subject = event.type if policy.scope == "type" else COLLECTION_SUBJECT
+        admission = self._registry.admit(subject, event.payload, event.id, vet=encode)
+        key = delivery.key or self._keys.of(event)
+
+        def document(filled: Filled) -> RawBSONDocument:
+            stamp = Stamp(
+                subject=subject,
+                schema_version=admission.version,
+                exhibited_version=admission.exhibited,
+                received_at=delivery.received_at,
+                processed_at=self._clock(),
+                filled=filled.positions,
+                unfilled=admission.version if filled.left_out else 0,
+                untracked=admission.untracked,
+                repairs=repairs,
+            )
+            return encode(layout(key, event, stamp))
+
+        try:
+            new = self._events.append(
+                subject, event, admission, document, rekeyed=delivery.key is not None
+            )
+        except IdConflict:
+            if delivery.key is None:
+                raise
+            # By its key it was one event with another; by what is set now it may be its own.
+            return self.process(delivery.keyed(None), repaired, repairs)
+        self._tell(delivery, subject, admission, "processed" if new else "duplicate")
+        return Processed(Outcome("processed" if new else "duplicate", admission.version), key)
+
+    def take_back(self, processed: Processed) -> None:
+        """Delete the document that `process` made, unless it was there before; raises
+        StoreUnavailable."""
+        if processed.outcome.status == "processed":
+            self._events.take_back(processed.document_id)
+
+    def _spool(self, delivery: Delivery, spool: Spool) -> Outcome:
+        """Keep for later what MongoDB cannot take now; the drain makes it an event or dead letter.
+
+        Raises Rejected for what is no event, once that is kept too.
+        """
+        rejection: Rejected | None = None
+        try:
+            # The settings may be others when it is drained, and it may be stored all the same.
+            delivery = delivery.keyed(self._keys.known(self._parser.parse(delivery.body)))
+        except Rejected as error:
+            rejection = error
+        spool.append(delivery)
+        self._metrics.count(SPOOLED)
+        log.info("spooled", delivery=delivery.id)
+        if rejection is not None:
+            raise rejection
+        return Outcome("spooled")
+
+    def _tell(self, delivery: Delivery, subject: str, admission: Admission, outcome: str) -> None:
+        fields: dict[str, Any] = {}
+        if admission.registered is not None:
+            self._metrics.count(VERSIONS)
+            fields["registered"] = admission.registered.number
+        if admission.guard is not None:
+            self._metrics.count(UNTRACKED, guard=admission.guard)
+            fields["untracked"], fields["guard"] = admission.untracked, admission.guard
+            self._guards.tell(subject, admission.guard, admission.untracked)
+        # A line for each of a thousand alike a second says less than /metrics, and costs a tenth.
+        tell = log.info if admission.registered is not None else log.debug
+        tell(outcome, delivery=delivery.id, subject=subject, version=admission.version, **fields)

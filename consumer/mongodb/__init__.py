@@ -1,0 +1,1 @@
+"""The way to MongoDB: one client, its errors, indexes, retention, leases and circuit breaker."""

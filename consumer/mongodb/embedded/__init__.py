@@ -1,0 +1,1 @@
+"""A real mongod as a supervised child, for trying out and for single machines."""

@@ -1,0 +1,1 @@
+"""How the service is doing: its processes, runs, outcomes and what people did by hand."""

@@ -1,0 +1,32 @@
+"""Record who did what by hand, durably and for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pymongo import DESCENDING
+from pymongo.collection import Collection
+
+from consumer.mongodb.errors import translated
+
+
+class Audit:
+    """The collection `audit`: deeds of people, written before the deed so that none goes unseen."""
+
+    def __init__(self, deeds: Collection[dict[str, Any]]) -> None:
+        self._deeds = deeds
+
+    def record(self, who: str, what: str, at: datetime, details: Mapping[str, Any]) -> None:
+        """`what` is the command, `details` what it was about: ids and words, no payload and no
+        secret. Raises StoreUnavailable."""
+        with translated(self._deeds.name):
+            # No detail can take the place of who, what and when.
+            self._deeds.insert_one({**details, "who": who, "what": what, "at": at})
+
+    def deeds(self, limit: int, skip: int = 0) -> list[dict[str, Any]]:
+        """Deeds, the last one first: `who`, `what`, `at` and what else was recorded."""
+        with translated(self._deeds.name):
+            found = self._deeds.find({"at": {"$type": "date"}}).sort("at", DESCENDING)
+            return list(found.skip(skip).limit(limit))

@@ -1,0 +1,32 @@
+"""What the service is called, wherever a service manager shows it.
+
+Where systemd and this service keep their files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = "cxone-consumer"
+TITLE = "NICE CXone webhook consumer"
+DESCRIPTION = "Keeps every NICE CXone Data Action webhook in MongoDB and watches its schema evolve."
+
+# An account that Windows makes for the service alone: no password, no rights of persons.
+WINDOWS_ACCOUNT = f"NT SERVICE\\{NAME}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Absolute paths. `state` is what `StateDirectory=` makes of the name of the service; `booted`
+    exists where systemd runs, see sd_booted(3)."""
+
+    unit: Path = Path("/etc/systemd/system") / f"{NAME}.service"
+    settings: Path = Path("/etc") / NAME / f"{NAME}.env"
+    credentials: Path = Path("/etc") / NAME / "credentials"
+    state: Path = Path("/var/lib") / NAME
+    booted: Path = Path("/run/systemd/system")
+
+    @property
+    def systemd_runs(self) -> bool:
+        return self.booted.is_dir()

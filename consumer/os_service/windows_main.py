@@ -1,0 +1,76 @@
+"""Run as the service control manager of Windows starts it: `-m consumer.os_service.windows_main`.
+
+pythonservice.exe of pywin32 finds no virtual environment, so this interpreter hosts the service.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from config import logs
+from config.loading import Settings, from_process
+from consumer.os_service.layout import NAME
+from consumer.os_service.log_file import LogFile
+from consumer.os_service.windows_acl import WindowsLayout, of_this_machine
+from consumer.runtime.process import needed
+
+log = structlog.get_logger(__name__)
+
+
+def command_line(settings: Path, *, embedded: bool) -> str:
+    """The arguments to register beside the interpreter; Windows allows no quote in a path."""
+    words = ["-I", "-m", __name__, "--settings", f'"{settings}"']
+    return " ".join([*words, "--embedded"] if embedded else words)
+
+
+def main(arguments: Sequence[str] | None = None, layout: WindowsLayout | None = None) -> int:
+    """Host the service until it has ended; 1 where that is not possible."""
+    layout = layout or of_this_machine()
+    # First of all: before the dispatcher runs, nobody else would tell what went wrong.
+    with LogFile(layout.log) as stream:
+        logs.configure("info", "console", stream)
+        try:
+            _host(_parsed(arguments), layout, stream)
+        except (Exception, SystemExit):
+            log.exception("the service could not be hosted")
+            return 1
+    return 0
+
+
+def _host(given: argparse.Namespace, layout: WindowsLayout, stream: LogFile) -> None:
+    # Not at the top: without pywin32 even the import must end in the log.
+    import servicemanager  # noqa: PLC0415
+
+    from consumer.os_service.windows_service import Assignment, ConsumerService  # noqa: PLC0415
+
+    def settings() -> Settings:
+        found = from_process({}, given.settings, None, needed(embedded=given.embedded))
+        logs.configure(found.log_level, found.log_format, stream)
+        return found
+
+    layout.data.mkdir(parents=True, exist_ok=True)
+    os.chdir(layout.data)
+    ConsumerService.assignment = Assignment(settings, given.embedded)
+    servicemanager.Initialize(NAME, None)
+    servicemanager.PrepareToHostSingle(ConsumerService)
+    servicemanager.StartServiceCtrlDispatcher()  # type: ignore[no-untyped-call]
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="consumer.os_service.windows_main",
+        description=f"Started by the service control manager; by hand use `{NAME} serve`.",
+    )
+    parser.add_argument("--settings", type=Path, required=True)
+    parser.add_argument("--embedded", action="store_true")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""Ask the service control manager of Windows to do something, through pywin32."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pywintypes
+import servicemanager
+import win32service
+import win32serviceutil
+import winerror
+
+from consumer.core.errors import SetupError
+from consumer.os_service.layout import DESCRIPTION, NAME, TITLE
+
+# Milliseconds before each restart; the last goes for all further ones. Counted anew after a day.
+_RESTARTS = (5_000, 30_000, 60_000)
+_FORGET = 86_400
+
+STATES = {
+    win32service.SERVICE_STOPPED: "stopped",
+    win32service.SERVICE_START_PENDING: "starting",
+    win32service.SERVICE_STOP_PENDING: "stopping",
+    win32service.SERVICE_RUNNING: "running",
+}
+_ADVICE = {
+    winerror.ERROR_ACCESS_DENIED: "open the prompt with `Run as administrator`",
+    winerror.ERROR_SERVICE_DOES_NOT_EXIST: f"`{NAME} service install`",
+    winerror.ERROR_SERVICE_MARKED_FOR_DELETE: "close the window Services and try again",
+    winerror.ERROR_SERVICE_LOGON_FAILED: "check account and password",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the manager knows; `exit_code` is that of the last end, 0 for a good one."""
+
+    active: str
+    pid: int
+    exit_code: int
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except pywintypes.error as error:
+        advice = _ADVICE.get(error.winerror)
+        tail = f": {advice}" if advice else ""
+        raise SetupError(f"cannot {what} the service: {error.strerror}{tail}") from error
+
+
+def exists() -> bool:
+    with _translated("look for"), _manager(win32service.SC_MANAGER_CONNECT) as manager:
+        try:
+            handle = win32service.OpenService(manager, NAME, win32service.SERVICE_QUERY_STATUS)
+        except pywintypes.error as error:
+            if error.winerror == winerror.ERROR_SERVICE_DOES_NOT_EXIST:
+                return False
+            raise
+        win32service.CloseServiceHandle(handle)
+        return True
+
+
+def install(
+    executable: str, arguments: str, longest_stop: float, account: str, password: str | None
+) -> None:
+    """Create the service, or bring it up to date: delayed automatic start, restarts after every
+    end that was not asked for, and time to drain when the machine shuts down (seconds)."""
+    given: dict[str, Any] = {
+        "startType": win32service.SERVICE_AUTO_START,
+        "userName": account,
+        "password": password,
+        "exeName": executable,
+        "exeArgs": arguments,
+        "description": DESCRIPTION,
+        "delayedstart": True,
+    }
+    with _translated("install"):
+        if exists():
+            win32serviceutil.ChangeServiceConfig(None, NAME, displayName=TITLE, **given)
+        else:
+            win32serviceutil.InstallService(None, NAME, TITLE, **given)
+        with _service(win32service.SERVICE_ALL_ACCESS) as handle:
+            for level, value in _recovery(longest_stop):
+                win32service.ChangeServiceConfig2(handle, level, value)
+        # Now, because the account of the service may not write there later.
+        servicemanager.SetEventSourceName(NAME, True)
+
+
+def _recovery(longest_stop: float) -> tuple[tuple[int, Any], ...]:
+    actions = tuple((win32service.SC_ACTION_RESTART, delay) for delay in _RESTARTS)
+    failure = {"ResetPeriod": _FORGET, "RebootMsg": None, "Command": None, "Actions": actions}
+    return (
+        (win32service.SERVICE_CONFIG_FAILURE_ACTIONS, failure),
+        # Without it only a process that vanishes counts, not one that ends with an error.
+        (win32service.SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, True),
+        (win32service.SERVICE_CONFIG_PRESHUTDOWN_INFO, int(longest_stop * 1000)),
+        # Files are closed to all but this identity, whatever account it runs as.
+        (
+            win32service.SERVICE_CONFIG_SERVICE_SID_INFO,
+            win32service.SERVICE_SID_TYPE_UNRESTRICTED,
+        ),
+    )
+
+
+def start(longest: float) -> None:
+    """Start it and return when it runs, which it says only when it is ready."""
+    with _translated("start"):
+        if state().active == "stopped":
+            win32serviceutil.StartService(NAME)
+    _await("running", longest, failed=lambda now: now.active == "stopped")
+
+
+def stop(longest: float) -> None:
+    """Stop it and return when everything accepted was answered."""
+    with _translated("stop"):
+        if state().active not in ("stopped", "stopping"):
+            win32serviceutil.StopService(NAME)
+    _await("stopped", longest, failed=lambda _now: False)
+
+
+def remove() -> None:
+    """Forget the service; it should be stopped."""
+    with _translated("remove"):
+        win32serviceutil.RemoveService(NAME)
+
+
+def state() -> State:
+    """Raises SetupError where there is no such service."""
+    with _translated("ask for"), _service(win32service.SERVICE_QUERY_STATUS) as handle:
+        found: Any = win32service.QueryServiceStatusEx(handle)
+    code = int(found["Win32ExitCode"])
+    if code == winerror.ERROR_SERVICE_SPECIFIC_ERROR:
+        code = int(found["ServiceSpecificExitCode"])
+    return State(
+        STATES.get(found["CurrentState"], "unknown"), int(found["ProcessId"]), _unsigned(code)
+    )
+
+
+def _unsigned(code: int) -> int:
+    return code & 0xFFFFFFFF
+
+
+def _await(wanted: str, longest: float, failed: Callable[[State], bool]) -> None:
+    end = time.monotonic() + longest
+    while (now := state()).active != wanted:
+        if failed(now):
+            raise SetupError(
+                f"the service ended with code {now.exit_code:#x}: `{NAME} service logs` says why"
+            )
+        if time.monotonic() > end:
+            raise SetupError(
+                f"the service is still {now.active} after {longest:.0f} s:"
+                f" `{NAME} service logs` says why"
+            )
+        time.sleep(0.2)
+
+
+@contextmanager
+def _manager(access: int) -> Iterator[Any]:
+    handle = win32service.OpenSCManager(None, None, access)
+    try:
+        yield handle
+    finally:
+        win32service.CloseServiceHandle(handle)
+
+
+@contextmanager
+def _service(access: int) -> Iterator[Any]:
+    with _manager(win32service.SC_MANAGER_CONNECT) as manager:
+        handle = win32service.OpenService(manager, NAME, access)
+        try:
+            yield handle
+        finally:
+            win32service.CloseServiceHandle(handle)

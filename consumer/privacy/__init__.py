@@ -1,0 +1,1 @@
+"""Mask, find and erase what belongs to a person."""

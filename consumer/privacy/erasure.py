@@ -1,0 +1,254 @@
+"""Erase what is kept of one person, so that a crash leaves nothing that a second run cannot end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumer.adoption.state import RecountMark
+from consumer.core.data_dir import DataDirectory
+from consumer.core.errors import SetupError
+from consumer.events.recent import as_sent
+from consumer.mongodb.client import Document
+from consumer.privacy.name_erasure import NameErasing, NamesFound
+from consumer.privacy.person_query import KeyPlace, Person, key_places, meta_of, payload_of
+from consumer.privacy.person_records import Erasing, Found, Reach, Stays
+from consumer.schemas.check import CompiledSchema
+from consumer.schemas.provenance import without_erased
+from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.spool.erase import erase_deliveries, erase_set_aside
+from consumer.spool.survey import deliveries, directory_in
+
+Look = Callable[[], Found]
+Progress = Callable[[int], None]
+
+# So often is looked again; what comes faster than it is deleted is told.
+_ROUNDS = 10
+_AGAIN = "run this again"
+_SPOOL = "spool of this machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row of what is told: what of `kind` was found in a place, removed, and stays, and why;
+    `theirs`: it is known to be the person's."""
+
+    place: str
+    kind: str
+    found: int
+    removed: int
+    stays: int
+    why: str = ""
+    theirs: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """Counts of what is gone, and what the last look found. `all` is what all looks found."""
+
+    events: int
+    dead_letters: int
+    all: Found
+    left: Found
+
+
+def erase(
+    erasing: Erasing, mark: RecountMark, found: Found, look: Look, progress: Progress
+) -> Erased:
+    """Delete what was found, and what another look finds after that, until there is nothing more;
+    in so many rounds at most.
+
+    Dead letters go first, so that none becomes an event again. Before events are deleted it is
+    noted that adoption must be counted again. `progress` is told how many more events are gone.
+    Raises StoreUnavailable; another call goes on from there.
+    """
+    events = letters = rounds = 0
+    total = Found()
+    while found and rounds < _ROUNDS:
+        letters += erasing.delete_letters(found.dead_letters)
+        for count in erasing.delete_events(found.events, mark.put):
+            events += count
+            progress(count)
+        total.subjects += found.subjects
+        total.reasons += found.reasons
+        total.by_text += found.by_text
+        total.keys |= found.keys
+        rounds += not found.more
+        found = look()
+    return Erased(events, letters, total, found)
+
+
+def places(found: Found, erased: Erased | None) -> Iterator[Place]:
+    """List what to tell of events and dead letters: before the deed, or after it."""
+    all_, left = (erased.all, erased.left) if erased else (Found(), found)
+    yield from _counted("events", all_.subjects, left.subjects)
+    if left.filled:
+        kind, why = "where it is filled in", "perhaps: nothing stands below it" if erased else ""
+        yield Place("events", kind, left.filled, 0, left.filled, why, theirs=False)
+    yield from _counted("dead letters", all_.reasons, left.reasons)
+    yield from _staying(left.untyped, "of no known type", "--also-unknown takes them too")
+    yield from _staying(left.unread, "not to be read", "look at them with `dlq show`")
+    if left.later:
+        kind = "came after the start"
+        yield Place("events and dead letters", kind, left.later, 0, left.later, _AGAIN)
+
+
+def _counted(place: str, removed: Counter[str], left: Counter[str]) -> Iterator[Place]:
+    for kind, count in (removed + left).most_common():
+        why = _AGAIN if removed and left[kind] else ""
+        yield Place(place, kind, count, removed[kind], left[kind], why)
+
+
+def _staying(stays: Stays, kind: str, why: str) -> Iterator[Place]:
+    if stays.count:
+        named = ", ".join(stays.ids) + (", …" if stays.count > len(stays.ids) else "")
+        yield Place("dead letters", kind, stays.count, 0, stays.count, f"{why}: {named}", False)
+
+
+class Names:
+    """A person's names in the schemas, with what was filled in under them, and their events as
+    causes of changes. Methods raise StoreUnavailable.
+
+    `only`: the one subject that may be touched. `settle` waits until other processes know a
+    version."""
+
+    def __init__(
+        self,
+        names: NameErasing,
+        registry: SchemaRegistry,
+        person: Person,
+        only: str | None,
+        settle: Callable[[], None],
+    ) -> None:
+        self._names = names
+        self._registry = registry
+        self._person = person
+        self._settle = settle
+        subjects = registry.subjects() if person.conditions else {}
+        self._subjects = [each for each in subjects if only in (None, each)]
+        self._at_first: dict[str, CompiledSchema] = {}
+
+    def places(self) -> set[KeyPlace]:
+        """Where events may have a name of theirs as a key."""
+        found: set[KeyPlace] = set()
+        for subject in self._subjects if self._person.keys else ():
+            head = self._registry.refreshed(subject)
+            self._schema(subject)
+            paths = (each.path for each in head.fields) if head else ()
+            found |= key_places(subject, paths, self._person.keys)
+        return found
+
+    def as_sent(self, document: Document) -> Document:
+        """The payload of a stored event without what was, or may have been, filled in."""
+        schema = self._schema(str(meta_of(document).get("subject")))
+        if schema.version is None:
+            return payload_of(document)
+        sent = as_sent(document, schema.version, schema.defaults)
+        return without_erased(sent, document, schema.version, self._person.names.__contains__)
+
+    def _schema(self, subject: str) -> CompiledSchema:
+        """A subject's schema before any name was erased from it, which says what was filled in."""
+        if subject not in self._at_first:
+            self._at_first[subject] = self._registry.compiled(subject)
+        return self._at_first[subject]
+
+    def find(self, keys: Iterable[tuple[str, str]]) -> dict[str, NamesFound]:
+        """Find what the versions of each subject say of the person; `keys` are subject and id of
+        events that are, or were, theirs."""
+        causes = _by_subject(keys)
+        wanted = {*causes, *(self._subjects if self._person.names else ())}
+        found = {
+            subject: self._names.find(
+                subject, self._person.names.__contains__, causes.get(subject, set()).__contains__
+            )
+            for subject in sorted(wanted)
+        }
+        return {subject: each for subject, each in found.items() if each}
+
+    def erase(self, keys: Iterable[tuple[str, str]]) -> Iterator[Place]:
+        """Erase what `find` finds, and say what became of it."""
+        causes = _by_subject(keys)
+        for subject, found in self.find(keys).items():
+            is_cause = causes.get(subject, set()).__contains__
+            try:
+                done = self._names.erase(
+                    subject, self._person.names.__contains__, is_cause, self._settle
+                )
+            except SetupError as error:
+                yield from self.told({subject: found}, why=str(error))
+                continue
+            stays = found.versions - min(found.versions, done.rewritten)
+            why = f"version {done.version} is without the name" if done.version else ""
+            removed = found.versions - stays
+            yield Place("schema versions", subject, found.versions, removed, stays, why)
+            if count := done.documents + done.left:
+                why = "their values are no longer those filled in" if done.left else ""
+                place, kind = "events", f"{subject}, filled in under the name"
+                yield Place(place, kind, count, done.documents, done.left, why)
+
+    def told(self, found: dict[str, NamesFound], why: str = "") -> Iterator[Place]:
+        """The same where nothing was done."""
+        for subject, each in found.items():
+            yield Place("schema versions", subject, each.versions, 0, each.versions, why)
+
+
+def _by_subject(keys: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    causes: dict[str, set[str]] = {}
+    for subject, event_id in keys:
+        causes.setdefault(subject, set()).add(event_id)
+    return causes
+
+
+def spooled(
+    data_dir: Path, erasing: Erasing, person: Person, reach: Reach, *, remove: bool
+) -> Iterator[Place]:
+    """Find what the spool of this machine holds of a person, removed where `remove` says so and no
+    service has it open; and what damage was set aside from it."""
+    directory = directory_in(data_dir)
+    if not directory.is_dir():
+        return
+    untyped = 0
+
+    def fits(body: bytes) -> bool:
+        nonlocal untyped
+        how = erasing.body(body, person, reach)
+        untyped += how == "untyped"
+        return how in ("read", "text")
+
+    def damage_fits(data: bytes) -> bool:
+        # Around the body stands what the record says of it.
+        start, end = data.find(b"{"), data.rfind(b"}") + 1
+        return fits(data[start:end] if 0 <= start < end else data)
+
+    try:
+        found = sum(fits(each.body) for each in deliveries(directory))
+        unknown, removed, why = untyped, 0, ""
+        if remove:
+            try:
+                with DataDirectory(data_dir):
+                    removed = erase_deliveries(directory, lambda each: fits(each.body))
+            except SetupError as error:
+                in_use = f"stays until drained, {_AGAIN}"
+                why = in_use if "in use" in str(error) else str(error)
+        if found:
+            yield Place(_SPOOL, "deliveries", found, removed, found - removed, why)
+        if unknown:
+            why = "--also-unknown takes them too"
+            yield Place(_SPOOL, "of no known type", unknown, 0, unknown, why, theirs=False)
+        untyped = 0
+        theirs, others = erase_set_aside(directory, damage_fits, remove=remove)
+        others -= untyped
+    except SetupError as error:
+        yield Place(_SPOOL, "not to be read", 0, 0, 0, str(error), theirs=False)
+        return
+    if theirs:
+        gone = theirs if remove else 0
+        yield Place(_SPOOL, "damaged, set aside", theirs, gone, theirs - gone)
+    if untyped:
+        why = "--also-unknown takes them too"
+        yield Place(_SPOOL, "damaged, of no known type", untyped, 0, untyped, why, theirs=False)
+    if others:
+        why = "not found there, as far as damage can be read"
+        yield Place(_SPOOL, "damaged, of others", others, 0, others, why, theirs=False)

@@ -1,0 +1,166 @@
+"""Take names out of a subject's schema, and what was filled in under them out of its documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from pymongo.collection import Collection
+
+from consumer.events.documents import as_stored
+from consumer.events.take_out import MOST, TakeOut, take_out_pipeline
+from consumer.mongodb import stored_format
+from consumer.mongodb.client import EVENTS, SCHEMA_VERSIONS, SIMPLE, OurDatabase
+from consumer.mongodb.deadline import soon, unhurried
+from consumer.mongodb.errors import translated
+from consumer.schemas.manual_changes import erase_names, without_names
+from consumer.schemas.model import Field, SchemaVersion
+from consumer.schemas.policy import Defaults
+from consumer.schemas.provenance import Leaving, leaving_of
+from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.schemas.registry.versions import SchemaVersions
+
+Document = dict[str, Any]
+# Says of a key, or of the id of an event that caused a change, whether it is to go.
+Fits = Callable[[str], bool]
+
+# The format of databases whose versions may hold erased names.
+_FORMAT = 2
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class NamesFound:
+    """By position, the fields as they were called; how many changes name one of them or were caused
+    by one of the events; and the versions that say so."""
+
+    fields: dict[int, Field]
+    changes: int
+    versions: int
+
+    def __bool__(self) -> bool:
+        return bool(self.fields or self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class NamesErased:
+    """The version from which the names are gone (None: no field held one), how many documents lost
+    what was filled in under them, in how many something stays, and how many versions were
+    rewritten."""
+
+    version: int | None
+    documents: int
+    left: int
+    rewritten: int
+
+
+class NameErasing:
+    """The schema and the documents of subjects. Each method raises StoreUnavailable, and may be
+    called again where it was cut off."""
+
+    def __init__(self, db: OurDatabase, registry: SchemaRegistry) -> None:
+        self._db = db
+        self._registry = registry
+        self._versions = SchemaVersions(db[SCHEMA_VERSIONS])
+
+    def find(self, subject: str, is_name: Fits, is_cause: Fits) -> NamesFound:
+        """Find what versions of a subject say of these names, and of changes that these events
+        caused; reads all of them."""
+        fields: dict[int, Field] = {}
+        changes = versions = 0
+        for version in self._versions.history(subject):
+            named = {
+                position: field
+                for position, field in enumerate(version.fields)
+                if without_names(field.path, is_name) != field.path
+            }
+            caused = sum(
+                without_names(change.path, is_name) != change.path
+                or bool(change.caused_by and is_cause(change.caused_by))
+                for change in version.changes
+            )
+            fields |= named
+            changes += caused
+            versions += bool(named or caused)
+        return NamesFound(fields, changes, versions)
+
+    def erase(
+        self, subject: str, is_name: Fits, is_cause: Fits, settle: Callable[[], None]
+    ) -> NamesErased:
+        """Take out what `find` finds, in an order that a crash does not harm.
+
+        First a version without the names, on which every writer must build; then, once `settle`
+        has waited until other processes know it, what was filled in under them; last the older
+        versions, which alone still say what to look for. Raises SetupError while a process lives
+        that does not know such versions.
+        """
+        found = self.find(subject, is_name, is_cause)
+        made = documents = left = 0
+        if found.fields:
+            stored_format.require(self._db, _FORMAT)
+            head, ours = self._registry.change(
+                subject, lambda head, now: erase_names(head, is_name, now)
+            )
+            if ours:
+                settle()
+            made = max(head.fields[position].erased or 0 for position in found.fields)
+            defaults = self._registry.compiled(subject).defaults
+            documents, left = _take_out(self._db[EVENTS], head, found.fields, defaults)
+        rewritten = self._versions.rewrite(
+            subject, lambda version: _rewriting(version, is_name, is_cause, made)
+        )
+        return NamesErased(made or None, documents, left, rewritten)
+
+
+def _rewriting(version: SchemaVersion, is_name: Fits, is_cause: Fits, number: int) -> Document:
+    """Values to set in a version, by dotted path; entry by entry, for others may do the same for
+    other names."""
+    changed: Document = {}
+    for position, field in enumerate(version.fields):
+        path = without_names(field.path, is_name)
+        if path != field.path:
+            place = f"fields.{position}"
+            changed[f"{place}.path"] = list(path)
+            changed[f"{place}.erased"] = number
+            if field.absorbed is None:
+                changed[f"{place}.absorbed"] = number
+    for index, change in enumerate(version.changes):
+        path = without_names(change.path, is_name)
+        if path != change.path:
+            changed[f"changes.{index}.path"] = list(path)
+        if change.caused_by and (path != change.path or is_cause(change.caused_by)):
+            changed[f"changes.{index}.caused_by"] = ""
+    return changed
+
+
+def _take_out(
+    events: Collection[Document], head: SchemaVersion, gone: dict[int, Field], defaults: Defaults
+) -> tuple[int, int]:
+    """Take what was filled in at these fields out of all documents of the subject: how many lost
+    something, and in how many something stays."""
+    documents = left = 0
+    # Sent or not, what is no more than would be filled in says nothing of whoever sent it.
+    fields = leaving_of(gone, head, defaults, head.number)
+    for plan in _plans([replace(each, unsure_below=0) for each in fields]):
+        of_subject = {"_meta.subject": head.subject}
+        with translated(EVENTS), unhurried():
+            holders = (each["_id"] for each in events.find({**of_subject, **plan.held}, {"_id": 1}))
+            while batch := list(islice(holders, _BATCH)):
+                wanted = {"_id": {"$in": batch}, **of_subject}
+                with soon(events):
+                    # Said here, for a filter by `_id` would say nothing, and keys are compared.
+                    left += events.count_documents({**wanted, **plan.left}, collation=SIMPLE)
+                    done = events.update_many(wanted, plan.stages, collation=SIMPLE)
+                    documents += done.modified_count
+    return documents, left
+
+
+def _plans(fields: Sequence[Leaving]) -> Iterator[TakeOut]:
+    """As many commands as it takes, what lies deepest in the first."""
+    stored = [replace(each, values=as_stored(each.values)) for each in fields]
+    for start in range(0, len(stored), MOST):
+        plan = take_out_pipeline(stored[start : start + MOST])
+        if plan is not None:
+            yield plan

@@ -1,0 +1,176 @@
+"""Ask MongoDB for the events of one person: all that are wanted, and few that are not.
+
+What fits is decided on each document: a query cannot say everything that a path can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from consumer.core.paths import ANY_KEY, ERASED, ITEM, RESERVED, Path, is_key, is_reserved, to_key
+from consumer.core.readings import Said
+from consumer.events.matching import Condition
+from consumer.mongodb.client import Document
+
+# Of more, all documents are read.
+_MOST_PLACES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whose events are meant: those with one of these `ids` (conditions on the field that holds the
+    id), or those for which all `conditions` hold; of one type, where it is given."""
+
+    ids: tuple[Condition, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    event_type: str | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the person in schemas: only where all the conditions are names, for one alone
+        may be that of others."""
+        return self.keys if all(each.as_name for each in self.conditions) else frozenset()
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Names that one of the conditions would have for a key of events."""
+        return frozenset(filter(None, (each.as_name for each in self.conditions)))
+
+    def fits(self, payload: Any, *, sure: bool = True) -> bool:
+        """Whether a payload is one of them, whatever its type; unless `sure`, what stands for
+        nothing below a key of theirs may have been filled in."""
+        if self.ids:
+            return any(each.holds(payload, sure=sure) for each in self.ids)
+        return all(each.holds(payload, sure=sure) for each in self.conditions)
+
+    def is_in(self, said: Said, is_event: Callable[[Document], bool], *, sure: bool = True) -> bool:
+        """Whether what was read of a body, or of a payload, is one of them. An id counts in what
+        stands in strings only where that `is_event` by itself, for other things have ids too."""
+        if self.ids:
+            events = [each for each in said.inner if isinstance(each, dict) and is_event(each)]
+            return any(self.fits(each) for each in (*said.documents, *events))
+        read = (*said.documents, *said.inner)
+        return all(
+            any(each.holds(document, sure=sure) for document in read) for each in self.conditions
+        )
+
+    def may_be_in(self, said: Said) -> bool:
+        """The same, with what could not be read as far as its text says so."""
+        if self.ids:
+            return any(each.may_hold(text) for each in self.ids for text in said.texts)
+        read = (*said.documents, *said.inner)
+        return all(
+            any(each.holds(document) for document in read)
+            or any(each.may_hold(text) for text in said.texts)
+            for each in self.conditions
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """Where documents of a subject may have a person's name as a key: in the object at `path`, a
+    path of literal keys; in the document itself where that is empty."""
+
+    subject: str
+    path: Path = ()
+
+
+def key_places(subject: str, fields: Iterable[Path], names: Collection[str]) -> set[KeyPlace]:
+    """The places of a subject with these fields: where a name is known, and in maps, whose keys
+    are not, and where one was erased."""
+    found = set()
+    for path in fields:
+        for depth, segment in enumerate(path):
+            if segment in (ANY_KEY, ERASED) or (is_key(segment) and to_key(segment) in names):
+                found.add(KeyPlace(subject, tuple(_plain(path[:depth]))))
+    return found
+
+
+def query(
+    person: Person, *, by_subject: bool, deep: bool = False, places: Collection[KeyPlace] = ()
+) -> Document:
+    """A filter on `events`, of the type alone for a `deep` search; with `by_subject` the type is
+    the subject. `places` are those where names may stand."""
+    clauses: list[Document] = []
+    if person.ids and not deep:
+        values = [value for each in person.ids for value in each.wanted.in_bson()]
+        clauses.append({"_meta.key": {"$in": values}})
+    if person.event_type is not None and by_subject:
+        clauses.append({"_meta.subject": person.event_type})
+    for condition in () if deep else person.conditions:
+        clause = _clause(condition)
+        if condition.as_name is not None and clause:
+            clause = [{"$or": [{"$and": clause}, *_keyed(condition.as_name, places)]}]
+        clauses += clause
+    return {"$and": clauses} if clauses else {}
+
+
+def _keyed(name: str, places: Collection[KeyPlace]) -> Iterator[Document]:
+    """Documents that may have the name as a key, at the top level or in what may hold it; those
+    too of which no schema knows all."""
+    # A dotted path cannot name a key with dots.
+    top: Document = {"$getField": {"field": {"$literal": name}, "input": "$$ROOT"}}
+    yield {"$expr": {"$ne": [{"$type": top}, "missing"]}}
+    yield {"_meta.untracked": {"$exists": True}}
+    yield {"_meta.shadowed": {"$exists": True}}
+    if len(places) > _MOST_PLACES:
+        yield {}
+        return
+    for place in sorted(places, key=lambda each: (each.subject, each.path)):
+        wanted: Document = {"_meta.subject": place.subject}
+        if place.path:
+            wanted[".".join(place.path)] = {"$exists": True}
+        yield wanted
+
+
+def _plain(path: Path) -> Iterator[str]:
+    """The keys of a path that a query can say, up to the first that it cannot."""
+    for depth, segment in enumerate(path):
+        if segment == ITEM and path[depth + 1 : depth + 2] != (ITEM,):
+            # MongoDB looks through a list, but not through a list in a list.
+            continue
+        key = to_key(segment)
+        if not is_key(segment) or not key or "." in key or key.startswith("$"):
+            return
+        yield key
+
+
+def payload_of(document: Document) -> Document:
+    """The payload of a stored event, with the fields that are kept aside."""
+    payload = {key: value for key, value in document.items() if key not in RESERVED}
+    for each in meta_of(document).get("shadowed") or ():
+        payload[each["name"]] = each["value"]
+    return payload
+
+
+def meta_of(document: Document) -> Document:
+    """Metadata beside the payload; empty for a document that others put there."""
+    meta = document.get("_meta")
+    return meta if isinstance(meta, dict) else {}
+
+
+def _clause(condition: Condition) -> list[Document]:
+    path = condition.path
+    if is_key(path[0]) and is_reserved(to_key(path[0])):
+        return [{"_meta.shadowed.name": to_key(path[0])}]
+    keys = []
+    for segment in path:
+        # In a dotted path such a key would mean something else.
+        key = to_key(segment)
+        if not is_key(segment) or not key or "." in key or key.startswith("$"):
+            break
+        keys.append(key)
+    if not keys:
+        return []
+    if len(keys) < len(path):
+        return [{".".join(keys): {"$exists": True}}]
+    # MongoDB looks through a list, but not through a list in a list.
+    nested: list[Document] = [
+        {".".join(keys[:count]): {"$elemMatch": {"$type": "array"}}}
+        for count in range(1, len(keys) + 1)
+    ]
+    if condition.as_key is not None:
+        nested.append({".".join(keys): {"$type": "object"}})
+    return [{"$or": [{".".join(keys): {"$in": condition.wanted.in_bson()}}, *nested]}]

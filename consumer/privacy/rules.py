@@ -1,0 +1,148 @@
+"""What is hidden of which subject, in a body as received and in a payload that was read.
+
+Mask what schemas and their changes tell of the events that caused them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from consumer.core.paths import ANY_KEY, RESERVED, Path, is_key, to_key
+from consumer.privacy.masks import MASK, MOST, MaskedBody, mask, masked_text
+from consumer.privacy.paths import Paths, below, inside, met, pointer
+from consumer.schemas.maps import is_personal
+from consumer.schemas.model import Change, SchemaVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """The paths whose values are hidden: of every subject, and of single ones besides.
+
+    Where the subject is not known (None), what any subject hides is hidden.
+    """
+
+    general: Paths = frozenset()
+    subjects: Mapping[str, Paths] = field(default_factory=dict)
+    # Where the event id stands: a key, or a JSON Pointer. It is shown in more places than payloads.
+    id_field: str = "id"
+    # The one subject of all types, where they evolve together: what any of them hides is hidden.
+    together: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._paths(None))
+
+    def body(self, raw: bytes, subject: str | None = None, most: int = MOST) -> MaskedBody:
+        """A body as received; of one that is no JSON about `most` bytes are read."""
+        paths = self._paths(subject)
+        return mask(raw, paths, most) if paths else MaskedBody(raw)
+
+    def value(self, payload: Any, subject: str | None = None) -> Any:
+        """A masked copy of a payload that was read."""
+        paths = self._paths(subject)
+        return _masked(payload, paths, paths)
+
+    def document(self, document: Mapping[str, Any], subject: str | None = None) -> dict[str, Any]:
+        """A masked copy of a document of `events`, with what it keeps aside in `_meta`."""
+        paths = self._paths(subject)
+        shown = {
+            key: value if key in RESERVED else _masked(value, below(paths, key), paths)
+            for key, value in document.items()
+        }
+        meta = shown.get("_meta")
+        if paths and isinstance(meta, Mapping):
+            meta = dict(meta)
+            if "shadowed" in meta:
+                meta["shadowed"] = [
+                    {**each, "value": _masked(each["value"], below(paths, each["name"]), paths)}
+                    for each in meta["shadowed"]
+                ]
+            if "key" in meta:
+                meta["key"] = self.event_id(meta["key"], subject)
+            shown["_meta"] = meta
+        return shown
+
+    def event_id(self, event_id: Any, subject: str | None = None) -> Any:
+        """The id of an event, or the mask where its field is hidden."""
+        paths = self._paths(subject)
+        keys = pointer(self.id_field) if self.id_field.startswith("/") else (self.id_field,)
+        for key in keys:
+            paths = below(paths, key)
+            if met(paths):
+                return None if event_id is None else MASK
+        return event_id
+
+    def path(self, path: Path, subject: str | None = None) -> Path:
+        """The path of a field, without the keys below a value that is hidden: they are part of it;
+        nor those that name a person, wherever they stand."""
+        paths = self._paths(subject)
+        if not paths:
+            return path
+        shown = []
+        for segment in path:
+            if not is_key(segment):
+                shown.append(segment)
+                paths = below(paths, ANY_KEY) if segment == ANY_KEY and not met(paths) else paths
+                continue
+            key = to_key(segment)
+            is_data = met(paths) or (ANY_KEY,) in paths or is_personal(key)
+            shown.append(MASK if is_data else segment)
+            if not met(paths):
+                paths = below(paths, key)
+        return tuple(shown)
+
+    def _paths(self, subject: str | None) -> Paths:
+        if subject is None or subject == self.together:
+            return self.general.union(*self.subjects.values())
+        return self.general | self.subjects.get(subject, frozenset())
+
+
+def _masked(value: Any, paths: Paths, whole: Paths) -> Any:
+    if not whole or value is None:
+        return value
+    if met(paths):
+        return MASK
+    if isinstance(value, Mapping):
+        return {key: _masked(item, below(paths, key), whole) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, inside(paths, index), whole) for index, item in enumerate(value)]
+    return masked_text(value, paths, whole) if isinstance(value, str) else value
+
+
+def masked(changes: Iterable[Change], masks: Redaction, subject: str | None) -> tuple[Change, ...]:
+    """The changes without the keys that are hidden, nor the ids of the events that caused them
+    where ids are."""
+    return tuple(
+        replace(
+            each,
+            path=masks.path(each.path, subject),
+            caused_by=each.caused_by and masks.event_id(each.caused_by, subject),
+        )
+        for each in changes
+    )
+
+
+def with_masked_changes(version: SchemaVersion, masks: Redaction) -> SchemaVersion:
+    """The version as it may be told to others."""
+    return replace(version, changes=masked(version.changes, masks, version.subject))
+
+
+def masked_documents(
+    changes: Iterable[Mapping[str, Any]], masks: Redaction, subject: str | None
+) -> list[dict[str, Any]]:
+    """The same for changes as they are stored."""
+    return [
+        {
+            **each,
+            "path": list(masks.path(tuple(each["path"]), subject)),
+            "caused_by": masks.event_id(each.get("caused_by"), subject),
+        }
+        for each in changes
+    ]
+
+
+def without_hidden(version: SchemaVersion, masks: Redaction) -> SchemaVersion:
+    """The version without the fields whose names are hidden."""
+    shown = (each for each in version.fields if masks.path(each.path, version.subject) == each.path)
+    return replace(version, fields=tuple(shown))

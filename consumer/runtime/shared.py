@@ -1,0 +1,211 @@
+"""Wire the parts that work without HTTP: what the command line and the service share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import pymongo
+import structlog
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from config.loading import Settings
+from consumer.core.clock import utc_now
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import BUILD
+from consumer.core.ratelimit import RateLimit
+from consumer.dead_letters.fair_share import KnownPeers
+from consumer.dead_letters.refusal_notes import RefusalNotes
+from consumer.dead_letters.refused import Bounds, Keeper, Refusals
+from consumer.dead_letters.rejected import Rejections
+from consumer.dead_letters.replay import Replay
+from consumer.dead_letters.store import DeadLetters
+from consumer.events.constraints import read_constraints
+from consumer.events.filling import FilledEvents, free_key
+from consumer.events.keys import EventKeys
+from consumer.events.store import EventStore
+from consumer.ingest.ingest import Fallback, Ingest
+from consumer.ingest.parsing import EventParser
+from consumer.ingest.signature_diagnosis.search import investigate
+from consumer.mongodb import collection_faults
+from consumer.mongodb.circuit_breaker import Outage
+from consumer.mongodb.client import (
+    DEAD_LETTERS,
+    EVENTS,
+    REFUSALS,
+    SCHEMA_VERSIONS,
+    OurDatabase,
+    connect,
+    open_database,
+)
+from consumer.mongodb.errors import translated
+from consumer.runtime.settings_map import (
+    dead_letter_retention,
+    event_fields,
+    ingest_policy,
+    mongodb_uri,
+    redaction,
+    retry_rules,
+    schema_policy,
+)
+from consumer.schemas.registry.document_stamps import DocumentStamps
+from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.spool.spool import Spool
+
+log = structlog.get_logger(__name__)
+
+# Seconds between two lines about deliveries refused for the same reason.
+_WARN_EVERY = 60.0
+
+
+_CLOSE_TIMEOUT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The parts that work without HTTP: what the command line and the service share."""
+
+    client: MongoClient[dict[str, Any]]
+    database: OurDatabase
+    registry: SchemaRegistry
+    dead_letters: DeadLetters
+    events: FilledEvents
+    ingest: Ingest
+    refusals: Refusals
+    metrics: Metrics
+    replay: Replay
+    outage: Outage
+    keys: EventKeys
+    peers: KnownPeers
+
+    def refresh(self) -> None:
+        """Take over what others changed: schemas, and what may refuse events."""
+        self.registry.refresh()
+        self.events.refresh()
+
+    def to_write(self) -> None:
+        """Raise FormatTooNew where this program must not write; before a command that may find
+        nothing to write. Raises StoreUnavailable."""
+        with translated(EVENTS):
+            self.database.permit(EVENTS)
+
+    def close(self) -> None:
+        # The driver takes leave of the server, and has no time limit of its own for it.
+        with pymongo.timeout(_CLOSE_TIMEOUT):
+            self.client.close()
+
+
+def build_core(
+    settings: Settings,
+    uri: str,
+    clock: Callable[[], datetime] = utc_now,
+    spool: Spool | None = None,
+) -> Core:
+    """Wire verification, parsing, schema and storage to the MongoDB at `uri`, connected lazily.
+
+    With a `spool` deliveries go there while MongoDB is away.
+    """
+    client = connect(
+        uri,
+        timeout=settings.cxone_store_timeout,
+        pool_size=settings.cxone_threads + 8,
+        server_api=settings.mongodb_server_api,
+    )
+    database = open_database(client, settings.mongodb_database, collection_faults.look)
+    metrics = Metrics()
+    metrics.set(BUILD, 1, version=version("cxone-consumer"))
+    policy = ingest_policy(settings)
+    dead_letters = DeadLetters(database[DEAD_LETTERS], dead_letter_retention(settings))
+    outage = Outage(database[EVENTS], settings.cxone_spool_after)
+    registry = SchemaRegistry(
+        database[SCHEMA_VERSIONS],
+        schema_policy(settings),
+        clock,
+        stamps=DocumentStamps(database[EVENTS]),
+    )
+    bounds = Bounds(settings.cxone_refused_max_count, settings.cxone_refused_max_bytes)
+    peers = KnownPeers(RefusalNotes(database[REFUSALS]))
+    keeper = Keeper(
+        dead_letters=dead_letters,
+        peers=peers,
+        investigate=lambda delivery: investigate(delivery, policy.scheme, policy.secrets),
+        bounds=bounds,
+        metrics=metrics,
+        warnings=RateLimit(_WARN_EVERY, clock),
+    )
+    refusals = Refusals(keep=keeper.keep, peers=peers, bounds=bounds, metrics=metrics)
+    parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
+    rejections = Rejections(
+        parser=parser,
+        dead_letters=dead_letters,
+        metrics=metrics,
+        hex_bytes=settings.cxone_log_hex_bytes,
+        redaction=redaction(settings),
+    )
+    keys = EventKeys(
+        database,
+        settings.cxone_schema_scope,
+        settings.cxone_dedupe,
+        records=spool is not None,
+    )
+    stored = database[EVENTS]
+    events = FilledEvents(
+        EventStore(stored, settings.cxone_dedupe == "id"),
+        compiled=registry.compiled,
+        look=lambda: read_constraints(stored),
+        free=lambda known, refusal: free_key(stored, known, refusal, registry.compiled),
+        fills=settings.cxone_defaults != "none",
+    )
+    ingest = Ingest(
+        policy=policy,
+        parser=parser,
+        registry=registry,
+        events=events,
+        keys=keys,
+        keep=rejections.keep,
+        refuse=refusals.offer,
+        verified_from=peers.verified,
+        metrics=metrics,
+        clock=clock,
+        fallback=Fallback(outage, spool) if spool is not None else None,
+    )
+    replay = Replay(ingest, dead_letters, clock, retry_rules(settings))
+    return Core(
+        client=client,
+        database=database,
+        registry=registry,
+        dead_letters=dead_letters,
+        events=events,
+        ingest=ingest,
+        refusals=refusals,
+        metrics=metrics,
+        replay=replay,
+        outage=outage,
+        keys=keys,
+        peers=peers,
+    )
+
+
+@contextmanager
+def open_core(settings: Settings) -> Iterator[Core]:
+    """The core on the configured MongoDB (`MONGODB_URI`), closed at the end. What writes where a
+    newer program has written ends as FormatTooNew; what only read warns of it."""
+    core = build_core(settings, mongodb_uri(settings))
+    try:
+        yield core
+        _warn_of_newer(core.database)
+    finally:
+        core.close()
+
+
+def _warn_of_newer(database: OurDatabase) -> None:
+    # All was read already: what cannot be said now is not worth an error.
+    with suppress(PyMongoError):
+        bar = database.bar if database.looked else database.look_again()
+        if bar is not None:
+            log.warning("only reading is safe here", reason=str(bar))

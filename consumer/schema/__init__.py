@@ -1,1 +1,0 @@
-"""What payloads look like and how that changes: pure, without I/O."""

@@ -1,0 +1,1 @@
+"""Payloads as schemas: their shape, how it changes, what is filled; pure, but for `registry`."""

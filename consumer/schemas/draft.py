@@ -1,0 +1,85 @@
+"""Draft the next version of a subject from payloads, without registering anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from consumer.schemas.admission import Candidate, Decision, Quota, cause, decide, is_held
+from consumer.schemas.evolution import changes
+from consumer.schemas.model import Change, SchemaVersion, shape_of
+from consumer.schemas.policy import Contract, Guards, SubjectPolicy
+
+
+@dataclass(slots=True)
+class Draft:
+    """What payloads would make of `head`; `version` is the head itself while nothing is new.
+
+    `closed` is the guard that keeps the whole subject out, if one does.
+    """
+
+    subject: str
+    head: SchemaVersion | None
+    version: SchemaVersion | None
+    policy: SubjectPolicy
+    guards: Guards
+    quota: Quota
+    now: datetime
+    closed: str | None = None
+
+    @property
+    def at(self) -> int:
+        """The number of the head that this was drafted on; 0 without one."""
+        return self.head.number if self.head else 0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is anything to register."""
+        return self.version is not self.head
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What the drafted version would add to the head."""
+        return self.version.changes if self.version is not None and self.is_new else ()
+
+    def judge(self, payload: dict[str, Any], caused_by: object = "") -> Decision:
+        """What the contract and the guards would say to a payload now; nothing is drafted."""
+        return self._decide(payload, caused_by, self.policy)
+
+    def deliver(self, payload: dict[str, Any], caused_by: object = "") -> Decision:
+        """As if the payload were delivered: what the contract lets evolve is drafted."""
+        return self._grow(self.judge(payload, caused_by))
+
+    def approve(self, payload: dict[str, Any], caused_by: object = "") -> Decision:
+        """Draft all that the payload brings, whatever the contract says; guards still hold."""
+        by_hand = replace(self.policy, contract=Contract())
+        return self._grow(self._decide(payload, caused_by, by_hand))
+
+    def held(self, decision: Decision) -> tuple[Change, ...]:
+        """The changes of a decision that the contract itself holds: the rest only waits along."""
+        return tuple(each for each in decision.held if is_held(each, self.policy.contract))
+
+    def _grow(self, decision: Decision) -> Decision:
+        self.version = decision.next or self.version
+        return decision
+
+    def _decide(
+        self, payload: dict[str, Any], caused_by: object, policy: SubjectPolicy
+    ) -> Decision:
+        if self.closed is not None:
+            return Decision(guard=self.closed)
+        return decide(
+            self.version,
+            Candidate(self.subject, payload, cause(caused_by)),
+            number=self.at + 1,
+            policy=policy,
+            guards=self.guards,
+            quota=self.quota,
+            now=self.now,
+        )
+
+
+def covers(version: SchemaVersion | None, other: SchemaVersion) -> bool:
+    """Whether `version` knows every path and type that `other` does."""
+    return version is not None and not changes(shape_of(version), shape_of(other))

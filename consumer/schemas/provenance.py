@@ -1,0 +1,197 @@
+"""Tell what was sent of a stored document from what was filled in, and take out what is retired."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from consumer.core.paths import ERASED, Path, is_fillable, to_key, to_segment
+from consumer.schemas import json_types
+from consumer.schemas.model import Field, SchemaVersion
+from consumer.schemas.policy import Defaults
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A field whose fillings go: what was filled at `position` is one of `values`.
+
+    A backfill filled it in documents of lower versions than `filled_below` (0: in none). Those of
+    lower versions than `unsure_below` may have sent it, though it was not known by its name.
+    """
+
+    path: Path
+    position: int
+    values: Sequence[Any]
+    filled_below: int
+    unsure_below: int
+
+
+def filled_in(document: Document, head: SchemaVersion, defaults: Defaults) -> Iterator[int]:
+    """The positions of all that was filled in, at ingest or by a backfill (DESIGN section 6).
+
+    Nobody can tell what a backfill filled in a document with `_meta.untracked`: there it counts as
+    sent. So does what a map may have held, unless it is what would be filled in.
+    """
+    meta = document.get("_meta") or {}
+    for position in meta.get("filled") or ():
+        if position in range(len(head.fields)):
+            yield position
+    if meta.get("untracked"):
+        return
+    stamped, upto = document.get("schema_version", 0), meta.get("backfilled_to", 0)
+    unsure = unsure_below(head)
+    found: dict[Path, int] = {}
+    # From below: an object that holds nothing but what was filled in below it was filled in as {}.
+    for position, field in reversed([*enumerate(head.fields)]):
+        if stamped < field.fill_from <= upto and is_fillable(field.path):
+            value = value_at(document, field.path)
+            if isinstance(value, Mapping):
+                value = {key: value[key] for key in value if (*field.path, key) not in found}
+            sure = stamped >= unsure.get(position, 0)
+            if sure or _is_one(value, given(field, defaults)):
+                found[field.path] = position
+    yield from sorted(found.values())
+
+
+def without_erased(
+    payload: dict[str, Any],
+    document: Document,
+    head: SchemaVersion,
+    is_name: Callable[[str], bool],
+) -> dict[str, Any]:
+    """The payload as sent without keys that are such names where a name was erased from the schema
+    that was filled in there in this document: nobody can tell them from what was filled in."""
+    meta = document.get("_meta") or {}
+    listed = meta.get("filled") or ()
+    stamped, upto = document.get("schema_version", 0), meta.get("backfilled_to", 0)
+    known = {field.path for field in head.fields}
+    for position, field in enumerate(head.fields):
+        above = field.path[: field.path.index(ERASED)] if ERASED in field.path else ()
+        if not above or not (position in listed or stamped < field.fill_from <= upto):
+            continue
+        holder = value_at(payload, above)
+        keys = holder if isinstance(holder, Mapping) else ()
+        gone = [k for k in keys if is_name(k) and (*above, to_segment(k)) not in known]
+        if gone:
+            payload = copy.deepcopy(payload)
+            for key in gone:
+                del value_at(payload, above)[key]
+    return payload
+
+
+def unsure_below(head: SchemaVersion) -> dict[int, int]:
+    """By position the version below which documents may have sent a field that no version knew by
+    its name then: as a key of a map that was undone since, or in a version that was lost."""
+    pinned = {field.path: field.pinned for field in head.live if field.pinned is not None}
+    found: dict[int, int] = {}
+    lost = 0
+    for position, field in enumerate(head.fields):
+        if field.path == (ERASED,) and not field.types:
+            lost = max(lost, field.since)
+        above = (pinned.get(field.path[:depth], 0) for depth in range(1, len(field.path)))
+        if below := max(lost, *above, 0) if pinned or lost else 0:
+            found[position] = below
+    return found
+
+
+def given(field: Field, defaults: Defaults) -> list[Any]:
+    """The values that fill the field, as its types became known one after the other."""
+    versions = sorted({field.since, *field.types.values()})
+    values: list[Any] = []
+    for version in versions:
+        known = (name for name, since in field.types.items() if since <= version)
+        value = defaults.value(field.path, json_types.mask(known))
+        if not _is_one(value, values):
+            values.append(value)
+    if {} in values and field.path not in defaults.values:
+        # An object that may be GeoJSON is filled with null.
+        values.append(None)
+    return values
+
+
+def leaving(head: SchemaVersion, defaults: Defaults, stamp: int) -> tuple[Leaving, ...]:
+    """Fillings that documents filled up to version `stamp` lose on their way to `head`: those of
+    fields that were retired since, what lies deepest first."""
+    gone = {
+        position: field
+        for position, field in enumerate(head.fields)
+        if field.retired is not None and field.retired > max(stamp, field.since)
+    }
+    return leaving_of(gone, head, defaults, stamp)
+
+
+def leaving_of(
+    gone: Mapping[int, Field], head: SchemaVersion, defaults: Defaults, stamp: int
+) -> tuple[Leaving, ...]:
+    """The same for any fields by position; those in which nothing is ever filled are left out."""
+    unsure = unsure_below(head)
+    found = [
+        Leaving(
+            path=field.path,
+            position=position,
+            values=given(field, defaults),
+            filled_below=field.fill_from if field.fill_from <= stamp else 0,
+            unsure_below=unsure.get(position, 0),
+        )
+        for position, field in gone.items()
+        if is_fillable(field.path)
+    ]
+    return tuple(sorted(found, key=lambda each: -len(each.path)))
+
+
+def remove_fillings(document: dict[str, Any], fields: Sequence[Leaving]) -> int:
+    """Take the fillings of these fields, the deepest first, out of a document in place, and their
+    positions out of `_meta.filled`; how many stay, for their values are others or nobody can tell.
+    """
+    meta, version = document["_meta"], document.get("schema_version")
+    stamped = version if isinstance(version, int) and not isinstance(version, bool) else -1
+    filled = meta.get("filled")
+    listed = filled if isinstance(filled, list) else []
+    left = 0
+    gone: set[int] = set()
+    for field in fields:
+        holder = value_at(document, field.path[:-1])
+        key = to_key(field.path[-1])
+        if not isinstance(holder, dict) or key not in holder:
+            gone.add(field.position)
+            continue
+        at_ingest = field.position in listed
+        later = -1 < stamped < field.filled_below
+        sure = at_ingest or (later and stamped >= field.unsure_below)
+        if sure and not meta.get("untracked") and _is_one(holder[key], field.values):
+            del holder[key]
+            gone.add(field.position)
+        elif at_ingest or later:
+            left += 1
+    if listed:
+        meta["filled"] = [position for position in listed if position not in gone]
+        if not meta["filled"]:
+            del meta["filled"]
+    return left
+
+
+def value_at(document: Any, path: Path) -> Any:
+    """The value at a path of keys; None also where there is none."""
+    for segment in path:
+        document = document.get(to_key(segment)) if isinstance(document, Mapping) else None
+    return document
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal as MongoDB sees it: a boolean is no number, and keys have an order."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        pairs = zip(one.items(), other.items(), strict=False)
+        return len(one) == len(other) and all(a[0] == b[0] and same(a[1], b[1]) for a, b in pairs)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+def _is_one(value: Any, values: Sequence[Any]) -> bool:
+    return any(same(value, each) for each in values)

@@ -1,0 +1,1 @@
+"""The registered schema versions, shared by all processes through MongoDB."""

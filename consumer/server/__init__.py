@@ -1,1 +1,0 @@
-"""The waitress process: bounds on connections and requests, and a stop that answers everything."""

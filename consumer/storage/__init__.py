@@ -1,1 +1,0 @@
-"""Everything that is kept in MongoDB; driver errors end here."""

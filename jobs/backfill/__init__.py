@@ -1,0 +1,1 @@
+"""Bring older documents up to the fields of newer schema versions, while ingest goes on."""

@@ -1,0 +1,84 @@
+"""Fill documents in this process and replace them whole: for schemas too large for an update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo.collection import Collection
+from pymongo.errors import DocumentTooLarge, WriteError
+
+from consumer.core.errors import Unstorable
+from consumer.core.paths import RESERVED
+from consumer.events.constraints import TOO_LARGE
+from consumer.events.documents import encode, plain
+from consumer.events.filling import replaced
+from consumer.schemas.check import CompiledSchema
+from consumer.schemas.defaults import fill
+from consumer.schemas.provenance import Leaving, remove_fillings
+from jobs.backfill.updates import new_stamp
+
+# A code of our own where MongoDB did not find the document as it was read.
+CHANGED = 0
+
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document that could not be rewritten, and MongoDB's code for why; `error` is its write
+    error, which quotes values, and `culprit` what refused it, once that was looked up."""
+
+    document_id: Any
+    code: int | None
+    error: Mapping[str, Any] = field(default_factory=dict)
+    culprit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Way of a document stamped `stamp` to version `to`: it loses what is `leaving`, then `schema`
+    fills it."""
+
+    stamp: int
+    to: int
+    schema: CompiledSchema
+    leaving: Sequence[Leaving] = ()
+
+
+def fill_whole(
+    events: Collection[dict[str, Any]], ids: Sequence[Any], plan: Whole
+) -> tuple[int, list[Refusal], int]:
+    """Fill the documents that carry the stamp, each replaced only if it still is what was read; how
+    many were, which not, and how many keep something of what is leaving.
+
+    Driver errors other than the refusal of one document pass through.
+    """
+    done, refused, left = 0, [], 0
+    wanted = {"_id": {"$in": list(ids)}, "_meta.backfilled_to": plan.stamp}
+    for found in events.with_options(codec_options=_RAW).find(wanted):
+        document = plain(found)
+        stays = remove_fillings(document, plan.leaving) if plan.leaving else 0
+        try:
+            matched = replaced(events, found, encode(_filled(document, plan)))
+        except (DocumentTooLarge, Unstorable):
+            refused.append(Refusal(found["_id"], TOO_LARGE, {"code": TOO_LARGE}))
+        except WriteError as error:
+            refused.append(Refusal(found["_id"], error.code, error.details or {}))
+        else:
+            done += matched
+            left += bool(stays and matched)
+            if not matched:
+                refused.append(Refusal(found["_id"], CHANGED))
+    return done, refused, left
+
+
+def _filled(document: dict[str, Any], plan: Whole) -> dict[str, Any]:
+    payload = {key: value for key, value in document.items() if key not in RESERVED}
+    fill(payload, plan.schema.check(payload))
+    # What was there keeps its place.
+    stamp = new_stamp(plan.schema, plan.to)
+    return {**document, "_meta": {**document["_meta"], **stamp}, **payload}
