@@ -22,7 +22,7 @@ from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 from consumer.mongodb.indexes import create_indexes
 from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.adoption import Adoption
-from tests.adoption import NOW, Db, Run, documents, job, registered, spread
+from tests.support.adoption import NOW, Db, Run, documents, job, registered, spread
 
 _SUBJECTS = [f"contact.kind_{n}" for n in range(10)]
 _DAYS = timedelta(days=30)

@@ -27,9 +27,9 @@ from jobs.backfill.job import Backfill, BackfillRules
 from jobs.backfill.pace import PaceRules
 from jobs.backfill.run import Parts
 from jobs.backfill.store import BackfillStore
-from tests.backfill import LONG_AGO, Run, laid_out
 from tests.bench import machine, paced
 from tests.bench.requests import requests
+from tests.support.backfill import LONG_AGO, Run, laid_out
 
 Db = Database[dict[str, Any]]
 

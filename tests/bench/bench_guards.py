@@ -24,10 +24,10 @@ from config import logs
 from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.runtime.shared import Core, build_core
-from tests import floods
 from tests.bench import machine
-from tests.floods import Payload
-from tests.spooling import load
+from tests.support import floods
+from tests.support.floods import Payload
+from tests.support.spooling import load
 
 _THREADS = 8
 _SECONDS = 4.0

@@ -29,7 +29,7 @@ from consumer.monitoring.outcomes import Ended, Period, by_outcome
 from consumer.schemas.admission import Candidate, Quota, decide
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import Guards, SubjectPolicy
-from tests.adoption import documents, spread
+from tests.support.adoption import documents, spread
 
 Db = Database[dict[str, Any]]
 

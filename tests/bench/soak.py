@@ -33,7 +33,7 @@ from tests.bench import machine
 from tests.bench.requests import SECRET
 from tests.bench.startup import answered, free_port
 from tests.bench.subject import resident
-from tests.processes import environment
+from tests.support.processes import environment
 
 _CONNECTIONS = 16
 _ALIVE = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -14,7 +14,7 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service as Driver
 
 from tests.browser.console import PASSWORD, Console, Document, log_of
-from tests.service import running_service
+from tests.support.service import running_service
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.service import Client
+from tests.support.service import Client
 
 Document = dict[str, Any]
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 
 from tests.browser.conftest import opened
 from tests.browser.console import Console
-from tests.service import eventually
+from tests.support.service import eventually
 
 Db = Database[dict[str, Any]]
 

@@ -8,9 +8,9 @@ from pymongo.database import Database
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from tests.backfill import Run, backfill, registry
 from tests.browser.conftest import opened
 from tests.browser.console import Console
+from tests.support.backfill import Run, backfill, registry
 
 Db = Database[dict[str, Any]]
 

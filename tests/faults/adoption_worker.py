@@ -14,7 +14,7 @@ from pymongo.database import Database
 
 from consumer.adoption.counts import Superseded
 from consumer.mongodb.client import connect, open_database
-from tests.adoption import Run, job
+from tests.support.adoption import Run, job
 
 Db = Database[dict[str, Any]]
 

@@ -6,10 +6,9 @@ import json
 import random
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-PAYLOADS = Path(__file__).parents[1] / "payloads"
+from tests.support.places import PAYLOADS
 
 # What parsers, schemas and BSON stumble over.
 TOKENS = (

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.processes import environment
-from tests.service import SECRET
+from tests.support.processes import environment
+from tests.support.service import SECRET
 
 Address = tuple[str, int]
 

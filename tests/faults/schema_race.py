@@ -37,8 +37,8 @@ from consumer.schemas.policy import SchemaPolicy
 from consumer.schemas.registry.document_stamps import DocumentStamps
 from consumer.schemas.registry.registry import Admission, SchemaRegistry
 from consumer.schemas.registry.versions import SchemaVersions
-from tests.service import SECRET
-from tests.spooling import load
+from tests.support.service import SECRET
+from tests.support.spooling import load
 
 Payload = dict[str, Any]
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from consumer.adoption.report import report
 from consumer.adoption.rollup import Bounds, ledger, rebuild
 from consumer.mongodb.indexes import create_indexes
 from consumer.mongodb.retention import retained_from
-from tests.adoption import (
+from tests.support.adoption import (
     NOW,
     Db,
     Run,
@@ -26,12 +25,12 @@ from tests.adoption import (
     spread,
     stored_counts,
 )
-from tests.processes import environment
+from tests.support.places import ROOT
+from tests.support.processes import environment
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 SUBJECTS = ["contact.created", "contact.ended", "agent.state_changed"]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow

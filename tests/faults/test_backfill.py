@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from consumer.mongodb.indexes import create_indexes
-from tests.backfill import LONG_AGO, laid_out, registry, store
+from tests.support.backfill import LONG_AGO, laid_out, registry, store
 
 Db = Database[dict[str, Any]]
 

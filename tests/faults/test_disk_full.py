@@ -21,9 +21,9 @@ from consumer.spool.survey import directory_in, survey
 from tests.faults.events import event, verify
 from tests.faults.process import Process, process
 from tests.faults.test_power_loss import delivery
-from tests.processes import run as run_command
-from tests.service import SECRET, eventually
-from tests.spooling import Sender
+from tests.support.processes import run as run_command
+from tests.support.service import SECRET, eventually
+from tests.support.spooling import Sender
 
 if sys.platform == "linux":
     import resource

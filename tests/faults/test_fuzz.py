@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
-from tests.processes import environment
+from tests.support.places import ROOT
+from tests.support.processes import environment
 
 Db = Database[dict[str, Any]]
-ROOT = Path(__file__).parents[2]
 
 
 def fuzz(uri: str, database: str, count: int, seed: int) -> dict[str, Any]:

@@ -15,8 +15,8 @@ import pytest
 from pymongo.database import Database
 
 from consumer.ingest.signature import SignatureScheme, sign
-from tests.service import PATH, SECRET, Client, eventually, running_service
-from tests.wire import Address, exchange, status
+from tests.support.raw_http import Address, exchange, status
+from tests.support.service import PATH, SECRET, Client, eventually, running_service
 
 Db = Database[dict[str, Any]]
 EVENT = b'{"id":"1","type":"t"}'

@@ -18,7 +18,7 @@ from tests.conftest import MongodFactory
 from tests.faults.events import verify
 from tests.faults.process import Process, process
 from tests.faults.senders import Answered, send_all
-from tests.service import eventually
+from tests.support.service import eventually
 
 Db = Database[dict[str, Any]]
 

@@ -15,20 +15,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
 
 from consumer.mongodb.client import JOB_RUNS, LEASES
-from tests.processes import environment
-from tests.service import eventually
+from tests.support.places import ROOT
+from tests.support.processes import environment
+from tests.support.service import eventually
 
 Db = Database[dict[str, Any]]
 Process = subprocess.Popen[str]
 
-ROOT = Path(__file__).parents[2]
 SHIFTS = (0, 5, -5, 10)
 
 

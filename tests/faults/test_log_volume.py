@@ -14,7 +14,7 @@ import pytest
 from pymongo.database import Database
 
 from tests.faults.process import Process, process
-from tests.service import PATH
+from tests.support.service import PATH
 
 Db = Database[dict[str, Any]]
 _CONNECTIONS = 8

@@ -26,9 +26,9 @@ from tests.faults.process import process
 from tests.faults.relay import relay
 from tests.faults.senders import send_at_rate
 from tests.faults.trouble import Trouble, drained_by, outlast
-from tests.replica_set import Node, ReplicaSet, replica_set
-from tests.service import eventually
-from tests.spooling import Sender
+from tests.support.replica_set import Node, ReplicaSet, replica_set
+from tests.support.service import eventually
+from tests.support.spooling import Sender
 
 
 @pytest.fixture(scope="module")

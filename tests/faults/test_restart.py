@@ -24,8 +24,8 @@ from tests.faults.events import event, verify
 from tests.faults.process import Process, process
 from tests.faults.relay import relay
 from tests.faults.senders import Answered, percentile, send_all, send_at_rate
-from tests.replica_set import replica_set
-from tests.service import PATH, SECRET, eventually
+from tests.support.replica_set import replica_set
+from tests.support.service import PATH, SECRET, eventually
 
 Db = Database[dict[str, Any]]
 pytestmark = pytest.mark.skipif(

@@ -30,9 +30,9 @@ from consumer.runtime.settings_map import signature_scheme
 from consumer.runtime.shared import Core, build_core
 from consumer.schemas.check import compile_schema
 from consumer.schemas.model import from_document
-from tests.replica_set import Node, ReplicaSet, replica_set
-from tests.service import SECRET, eventually
-from tests.spooling import load
+from tests.support.replica_set import Node, ReplicaSet, replica_set
+from tests.support.service import SECRET, eventually
+from tests.support.spooling import load
 
 Document = dict[str, Any]
 SUBJECT = "contact.created"

@@ -16,11 +16,11 @@ from structlog.testing import capture_logs
 from consumer.core.paths import ANY_KEY
 from consumer.mongodb.client import EVENTS, SCHEMA_VERSIONS
 from consumer.schemas.policy import Guards
-from tests import floods
-from tests.floods import Payload
-from tests.service import Client, running_service
-from tests.spooling import Sender
-from tests.stored import documents, same, sent_part
+from tests.support import floods
+from tests.support.floods import Payload
+from tests.support.service import Client, running_service
+from tests.support.spooling import Sender
+from tests.support.stored import documents, same, sent_part
 
 Db = Database[dict[str, Any]]
 Lines = list[dict[str, Any]]

@@ -22,7 +22,7 @@ from consumer.schemas.check import compile_schema
 from consumer.schemas.model import SchemaVersion, from_document, shape_of
 from consumer.schemas.shape import Shape, join
 from tests.faults.schema_race import Payload, acknowledged, event
-from tests.strategies import learn
+from tests.support.strategies import learn
 
 Db = Database[dict[str, Any]]
 

@@ -17,10 +17,10 @@ import pytest
 from pymongo.database import Database
 
 from tests.faults.senders import percentile
-from tests.processes import Serving, serving
-from tests.service import PATH, SECRET
-from tests.spooling import Sender
-from tests.wire import Address
+from tests.support.processes import Serving, serving
+from tests.support.raw_http import Address
+from tests.support.service import PATH, SECRET
+from tests.support.spooling import Sender
 
 Db = Database[dict[str, Any]]
 HEAD = f"POST {PATH} HTTP/1.1\r\nHost: h\r\n".encode()

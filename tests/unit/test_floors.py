@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from pathlib import Path
+
+from tests.support.places import ROOT
 
 # By name, because 3.10 has only the package of the same interface.
 toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-ROOT = Path(__file__).parents[2]
 
 
 def test_every_room_of_the_consumer_stands_on_a_floor() -> None:

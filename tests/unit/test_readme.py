@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from config.loading import rows
 from config.readme import with_settings
 from consumer.cli.main import COMMANDS, GROUPS
 from consumer.core.metrics_table import TABLE
-
-ROOT = Path(__file__).parents[2]
+from tests.support.places import ROOT
 
 
 def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:

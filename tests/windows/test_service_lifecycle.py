@@ -25,7 +25,7 @@ from pymongo.database import Database
 from consumer.http.server.server import Server
 from consumer.ingest.signature import SignatureScheme, sign
 from consumer.runtime.vitals import Vitals
-from tests.service import eventually
+from tests.support.service import eventually
 from tests.windows.machine import (
     INTERROGATE,
     PRESHUTDOWN,

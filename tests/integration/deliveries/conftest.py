@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from tests.service import Client, running_service
+from tests.support.service import Client, running_service
 
 Db = Database[dict[str, Any]]
 

@@ -11,7 +11,15 @@ from pymongo.database import Database
 
 from consumer.http import probe
 from consumer.ingest.signature import SignatureScheme, sign
-from tests.service import PATH, SECRET, UNSIGNED, Client, dead_letters, eventually, running_service
+from tests.support.service import (
+    PATH,
+    SECRET,
+    UNSIGNED,
+    Client,
+    dead_letters,
+    eventually,
+    running_service,
+)
 
 Db = Database[dict[str, Any]]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from tests.service import Client, dead_letters, running_service
+from tests.support.service import Client, dead_letters, running_service
 
 Db = Database[dict[str, Any]]
 

@@ -15,7 +15,7 @@ from consumer.core.clock import utc_now
 from consumer.dead_letters.refusal_notes import RefusalNotes
 from consumer.doctor.refusals import judge_dropped
 from consumer.ingest.signature import SignatureScheme, sign
-from tests.service import SECRET, Client, dead_letters, eventually, running_service
+from tests.support.service import SECRET, Client, dead_letters, eventually, running_service
 
 Db = Database[dict[str, Any]]
 

@@ -13,7 +13,15 @@ from pymongo.database import Database
 from consumer.core.clock import utc_now
 from consumer.dead_letters.replay import Replay
 from consumer.ingest.signature import SignatureScheme, sign
-from tests.service import PATH, SECRET, UNSIGNED, Client, dead_letters, eventually, running_service
+from tests.support.service import (
+    PATH,
+    SECRET,
+    UNSIGNED,
+    Client,
+    dead_letters,
+    eventually,
+    running_service,
+)
 
 Db = Database[dict[str, Any]]
 SWEPT = {"job": "sweep_dead_letters", "outcome": "succeeded"}

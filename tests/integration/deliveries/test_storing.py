@@ -14,7 +14,7 @@ from pymongo.database import Database
 from structlog.testing import capture_logs
 
 from consumer.ingest.signature import SignatureScheme, sign
-from tests.service import PATH, SECRET, Client, dead_letters, running_service
+from tests.support.service import PATH, SECRET, Client, dead_letters, running_service
 
 Db = Database[dict[str, Any]]
 

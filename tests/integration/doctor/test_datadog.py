@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from consumer.doctor import datadog
-from tests.doctoring import one, patient
-from tests.web_server import web_server
+from tests.support.doctoring import one, patient
+from tests.support.http_server import web_server
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from config import loading as configuration
 from consumer.cli.doctor import examine, settings_faults, show, understood
 from consumer.doctor import secrets
 from consumer.doctor.check import Check, Patient, Row, exit_status, run
-from tests.doctoring import patient, settings_of
+from tests.support.doctoring import patient, settings_of
 
 
 def test_wrong_settings_are_one_fault_each_and_the_rest_is_skipped() -> None:

@@ -16,8 +16,8 @@ from consumer.cli.doctor import examine
 from consumer.doctor import constraints, mongodb, refusals, rights
 from consumer.doctor.check import Check, Patient, Row, run
 from consumer.mongodb.client import connect
-from tests.doctoring import one, patient, settings_of
-from tests.service import SECRET, dead_letters, eventually, running_service
+from tests.support.doctoring import one, patient, settings_of
+from tests.support.service import SECRET, dead_letters, eventually, running_service
 
 
 @pytest.fixture

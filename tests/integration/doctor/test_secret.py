@@ -7,7 +7,7 @@ import pytest
 from consumer.doctor import secrets
 from consumer.doctor.check import Check
 from consumer.ingest.signature import Secret
-from tests.doctoring import one, patient
+from tests.support.doctoring import one, patient
 
 STRONG = b"Zq3-vX9_kLm2pT7rWc5yBn8"
 

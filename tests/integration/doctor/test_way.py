@@ -16,9 +16,9 @@ from consumer.doctor import public_url
 from consumer.doctor.check import Check
 from consumer.doctor.post import Answer, Silence, explain, post
 from consumer.http import probe
-from tests.doctoring import patient, settings_of
-from tests.service import SECRET, running_service
-from tests.web_server import web_server
+from tests.support.doctoring import patient, settings_of
+from tests.support.http_server import web_server
+from tests.support.service import SECRET, running_service
 
 Mangle = Callable[[bytes, dict[str, str]], tuple[bytes, dict[str, str]]]
 

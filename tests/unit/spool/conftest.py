@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from consumer.spool.spool import Spool
-from tests.spools import MIB
+from tests.support.disks import MIB
 
 
 @pytest.fixture

@@ -1,0 +1,120 @@
+"""A backfill cuts its way into stretches that an index finds, and rests between them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from bson.datetime_ms import DatetimeMS
+from pymongo.database import Database
+
+from consumer.mongodb.indexes import BY_STAMP, create_indexes
+from jobs.backfill.job import BackfillRules
+from jobs.backfill.pace import Pace, PaceRules
+from jobs.backfill.store import BackfillStore
+from tests.support.backfill import LONG_AGO, Run, backfill, laid_out, registry, store
+
+Document = dict[str, Any]
+Db = Database[Document]
+
+
+def test_documents_that_no_stretch_can_hold_are_filled_too(database: Db) -> None:
+    schemas = registry(database)
+    template = laid_out(schemas, "first", {"a": 1})
+    crowd = [{**template, "_id": f"crowd {n}"} for n in range(300)]
+    spread = [
+        {**template, "_id": f"spread {n}", "processed_at": LONG_AGO + timedelta(seconds=n // 3)}
+        for n in range(300)
+    ]
+    # Whoever can write to MongoDB can put anything there.
+    odd_dates: list[Any] = [None, "x", [LONG_AGO, LONG_AGO], 7]
+    odd: list[Document] = [{**template, "processed_at": value} for value in odd_dates]
+    odd += [{**template, "schema_version": value} for value in (None, "x", [1, 2], 1.5, 2**40)]
+    odd += [{**template, "processed_at": datetime(1, 1, 1, tzinfo=timezone.utc)}]
+    strangers = [{**document, "_id": f"odd {n}"} for n, document in enumerate(odd)]
+    database["events"].insert_many([*crowd, *spread, *strangers])
+    beyond = {**template, "_id": "beyond", "processed_at": DatetimeMS(2**60)}
+    database["events"].insert_one(beyond)
+    store(database, schemas, "new", {"b": 1})
+
+    result = backfill(database, schemas, BackfillRules(0, PaceRules(batch=20, pause=0)))(Run())
+
+    assert (result["documents"], result["failed"], result["remaining"]) == (611, 0, 0)
+    assert database["events"].count_documents({"b": {"$exists": False}}) == 0
+
+
+def test_stretches_follow_each_other_without_gap_or_overlap(database: Db) -> None:
+    schemas = registry(database)
+    template = laid_out(schemas, "first", {"a": 1})
+    database["events"].create_index(BY_STAMP)
+    database["events"].insert_many(
+        {
+            **template,
+            "_id": number,
+            "schema_version": number % 2,
+            "processed_at": LONG_AGO + timedelta(seconds=number // 5),
+        }
+        for number in range(101)
+    )
+    found, last, seen = BackfillStore(database["events"]), None, []
+
+    while (last := found.next_span("s", 1, last, 7)) is not None:
+        inside = [document["_id"] for document in database["events"].find(last.filter)]
+        assert len(inside) == last.documents <= 14
+        seen += inside
+
+    assert sorted(seen) == list(range(101))
+
+
+def test_cutting_a_stretch_reads_its_index_and_no_document(database: Db) -> None:
+    create_indexes(database)
+    schemas = registry(database)
+    for number in range(20):
+        store(database, schemas, str(number), {"a": number})
+    database.command("profile", 2)
+
+    BackfillStore(database["events"]).next_span("s", 1, None, 5)
+
+    database.command("profile", 0)
+    looks = list(database["system.profile"].find({"ns": f"{database.name}.events"}))
+    assert looks
+    assert sum(look["docsExamined"] for look in looks) == 0
+
+
+def test_the_look_for_documents_behind_reads_the_index(database: Db) -> None:
+    create_indexes(database)
+    schemas = registry(database)
+    store(database, schemas, "1", {"a": 1})
+    query = {"_meta.subject": "s", "_meta.backfilled_to": {"$lt": 2}}
+
+    plan = database["events"].find(query, {"_id": 1}).explain()["queryPlanner"]["winningPlan"]
+    counted = database.command(
+        "explain", {"count": "events", "query": query}, verbosity="queryPlanner"
+    )
+
+    assert "IXSCAN" in str(plan)
+    assert "COUNT_SCAN" in str(counted) or "IXSCAN" in str(counted)
+
+
+def test_batches_shrink_when_they_take_long_and_rest_as_long_as_they_took() -> None:
+    slept: list[float] = []
+    pace = Pace(PaceRules(batch=400, pause=0.1), slept.append)
+    started = pace.size
+
+    pace.rest(1.0, lambda: False)
+    after_a_long_one = pace.size
+    for _ in range(5):
+        pace.rest(0.01, lambda: False)
+
+    assert (started, after_a_long_one, pace.size) == (100, 50, 400)
+    assert sum(slept[:4]) == pytest.approx(1.0)
+    assert slept[4:] == [0.1] * 5
+
+
+def test_a_stop_does_not_wait_for_the_rest() -> None:
+    slept: list[float] = []
+
+    Pace(PaceRules(), slept.append).rest(10.0, lambda: len(slept) == 2)
+
+    assert len(slept) == 2

@@ -1,0 +1,178 @@
+"""Dead letters found for people, through the index alone, and many of them ended step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.monitoring import CommandListener
+
+from consumer.core.clock import utc_now
+from consumer.dead_letters.bulk import Bulk, Run
+from consumer.dead_letters.search import LetterFilter, LetterSearch
+from consumer.dead_letters.store import OPEN, UNRESOLVED, DeadLetters
+from consumer.mongodb.client import DEAD_LETTERS
+from consumer.mongodb.indexes import create_indexes
+from tests.support.sweeping import Bench, bench
+
+Db = Database[dict[str, Any]]
+NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
+STATES = ("pending_inspection", "held", "resolved")
+REASONS = ("malformed_json", "missing_fields", "contract_hold")
+PAIRS = [(reason, status) for reason in REASONS for status in STATES]
+
+
+def put(database: Db, number: int, reason: str, status: str, **fields: Any) -> None:
+    at = NOON + timedelta(minutes=number)
+    entry = {
+        "_id": f"{number:024x}",
+        "reason": reason,
+        "status": status,
+        "timestamp": at,
+        "last_seen": at,
+        "seen": 1,
+        "retry_count": 0,
+        "event_type": "t",
+        "original_payload": b'{"type":"t"}',
+        "headers": {},
+        "verdict": {"secret": "current", "verified_at": at},
+        "history": [],
+        **fields,
+    }
+    database[DEAD_LETTERS].insert_one(entry)
+
+
+@pytest.fixture
+def search(database: Db) -> LetterSearch:
+    create_indexes(database)
+    for number in range(90):
+        put(database, number, REASONS[number % 3], STATES[number // 3 % 3])
+    return LetterSearch(database[DEAD_LETTERS])
+
+
+def numbers(entries: list[dict[str, Any]]) -> list[int]:
+    return [int(entry["_id"], 16) for entry in entries]
+
+
+def test_entries_come_last_seen_first_over_all_reasons_and_without_their_bodies(
+    search: LetterSearch,
+) -> None:
+    found = search.page(LetterFilter(statuses=UNRESOLVED), PAIRS, 5)
+
+    # What has ended (every third three) is left out.
+    assert numbers(found) == [86, 85, 84, 83, 82]
+    assert not {"original_payload", "headers", "history"} & found[0].keys()
+    assert numbers(search.page(LetterFilter(reason="malformed_json"), PAIRS, 2)) == [87, 84]
+    assert search.page(LetterFilter(reason="nothing"), PAIRS, 2) == []
+    until = LetterFilter(until=NOON + timedelta(minutes=4), since=NOON + timedelta(minutes=3))
+    assert numbers(search.page(until, PAIRS, 9)) == [4, 3]
+
+
+def test_entries_are_counted_by_reason_and_status(search: LetterSearch) -> None:
+    counts = search.counts(LetterFilter(reason="malformed_json", statuses=("held",)))
+
+    assert counts == [("malformed_json", "held", 10)]
+    assert search.counts(LetterFilter(event_type="other")) == []
+
+
+class Finds(CommandListener):
+    """The commands that read."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def started(self, event: Any) -> None:
+        if event.command_name == "find":
+            kept = ("find", "filter", "sort", "hint", "limit", "projection")
+            self.sent.append({k: v for k, v in event.command.items() if k in kept})
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
+
+
+def test_a_page_sorts_nothing_and_reads_no_more_than_it_shows(
+    search: LetterSearch, database: Db, mongod_uri: str
+) -> None:
+    heard = Finds()
+    with MongoClient[dict[str, Any]](mongod_uri, event_listeners=[heard]) as client:
+        watched = LetterSearch(client[database.name][DEAD_LETTERS])
+        watched.page(LetterFilter(statuses=UNRESOLVED), PAIRS, 5)
+        watched.page(LetterFilter(until=NOON + timedelta(hours=1)), PAIRS, 5)
+
+    assert len(heard.sent) == 2
+    for command in heard.sent:
+        explained = database.command("explain", command, verbosity="executionStats")
+        plan = str(explained["queryPlanner"]["winningPlan"])
+        assert "COLLSCAN" not in plan
+        assert "SORT'" not in plan
+        assert explained["executionStats"]["totalDocsExamined"] <= 5
+
+
+@pytest.fixture
+def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
+    create_indexes(database)
+    found = bench(mongod_uri, database)
+    yield found
+    found.core.close()
+
+
+def bulk(here: Bench, database: Db, seconds: float = 60) -> Bulk:
+    letters: DeadLetters = here.core.dead_letters
+    search = LetterSearch(database[DEAD_LETTERS])
+    return Bulk(search, letters.claims, here.core.replay, utc_now, seconds)
+
+
+def test_a_discard_comes_back_to_what_was_being_tried(here: Bench, database: Db) -> None:
+    for number in range(5):
+        put(database, number, "missing_fields", "pending_inspection")
+    claims = here.core.dead_letters.claims
+    claimed = claims.claim(f"{2:024x}", "a sweep", OPEN)
+    assert claimed is not None
+    run = Run("discard", LetterFilter(statuses=UNRESOLVED), 5, "because")
+
+    first = bulk(here, database).step(run, "Ada")
+    claims.release(claimed)
+    second = bulk(here, database).step(Run.load(first.dump()), "Ada")
+
+    assert (first.over, first.ended) == (False, {"discarded": 4})
+    assert (second.over, second.ended) == (True, {"discarded": 5})
+    assert database[DEAD_LETTERS].count_documents({"discarded_because": "because"}) == 5
+
+
+def test_a_discard_that_meets_the_same_busy_entry_each_time_ends_and_says_so(
+    here: Bench, database: Db
+) -> None:
+    put(database, 1, "missing_fields", "pending_inspection")
+    here.core.dead_letters.claims.claim(f"{1:024x}", "a sweep", OPEN)
+    run = Run("discard", LetterFilter(statuses=UNRESOLVED), 1, "because")
+
+    for _ in range(5):
+        assert not run.over
+        run = bulk(here, database).step(run, "Ada")
+
+    assert (run.over, run.ended) == (True, {"had ended, or is being tried just now": 1})
+
+
+def test_a_retry_is_cut_into_steps_and_meets_each_entry_once(here: Bench, database: Db) -> None:
+    for number in range(7):
+        put(database, number, "missing_fields", "pending_inspection")
+    put(database, 7, "store_error", "parked", original_payload=b'{"id":"1","type":"t"}')
+    put(database, 8, "missing_fields", "resolved")
+    wanted = LetterFilter(statuses=UNRESOLVED, first_until=NOON + timedelta(minutes=7))
+    run, steps = Run("retry", wanted, 8), 0
+
+    while not run.over and steps < 20:
+        run = bulk(here, database, seconds=0).step(Run.load(run.dump()), "Ada")
+        steps += 1
+
+    assert steps == 9
+    assert run.ended == {"stays: missing_fields": 7, "resolved: processed": 1}
+    tried = database[DEAD_LETTERS].distinct("retry_count", {"_id": {"$lt": f"{8:024x}"}})
+    assert tried == [1]

@@ -1,0 +1,125 @@
+"""Deeds on dead letters over real HTTP: what is refused, and that nothing happens then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.dead_letters.bulk import Run
+from consumer.dead_letters.search import LetterFilter
+from tests.integration.console.test_console import Visitor, visiting
+from tests.support.service import dead_letters, eventually
+
+Db = Database[dict[str, Any]]
+
+
+_SWEPT = {"job": "sweep_dead_letters", "outcome": "succeeded"}
+
+
+@pytest.fixture
+def visitor(mongod_uri: str, database: Db) -> Iterator[Visitor]:
+    with visiting(mongod_uri, database.name) as found:
+        # The first sweep would try the entry just when a person wants to discard it.
+        eventually(lambda: database["job_runs"].count_documents(_SWEPT))
+        found.post_webhook(b'{"type":"t"}')
+        found.log_in()
+        yield found
+
+
+def test_a_run_that_we_did_not_begin_is_refused(visitor: Visitor, database: Db) -> None:
+    run = Run("discard", LetterFilter(), 1, "nobody wrote this down").dump()
+
+    answer = visitor.post(
+        "/dead-letters/bulk", {"csrf": visitor.csrf(), "run": run, "seal": "0" * 64}
+    )
+
+    assert answer.status == 400
+    assert b"none of this session" in answer.body
+    assert dead_letters(database)[0]["status"] == "pending_inspection"
+
+
+def test_a_run_of_an_older_program_goes_on() -> None:
+    run = Run("discard", LetterFilter(), 3, "a flood", after="a", busy=1)
+    older = {name: value for name, value in json.loads(run.dump()).items() if name != "and_copies"}
+
+    assert Run.load(json.dumps(older)) == run
+
+
+def test_more_than_was_shown_is_not_discarded(visitor: Visitor, database: Db) -> None:
+    fields = {"csrf": visitor.csrf(), "what": "discard", "because": "x", "upto": "9" * 13}
+
+    assert visitor.post("/dead-letters/bulk", {**fields, "total": "0"}).status == 400
+    assert dead_letters(database)[0]["status"] == "pending_inspection"
+    assert visitor.post("/dead-letters/bulk", {**fields, "total": "1"}).status == 303
+    assert dead_letters(database)[0]["status"] == "discarded"
+
+
+@pytest.mark.parametrize("where", ["/dead-letters/bulk", "/dead-letters/one?id="])
+@pytest.mark.parametrize(
+    ("ticked", "status"), [({"and_copies": "on"}, "discarded"), ({}, "pending_inspection")]
+)
+def test_copies_are_discarded_too_where_that_was_ticked(
+    visitor: Visitor, database: Db, where: str, ticked: dict[str, str], status: str
+) -> None:
+    entry = dead_letters(database)[0]
+    where += entry["_id"] if where.endswith("=") else ""
+    fields = {"csrf": visitor.csrf(), "what": "discard", "because": "x", "upto": "9" * 13}
+
+    assert visitor.post(where, {**fields, "total": "1", **ticked}).status == 303
+    visitor.post_webhook(b'{"type":"t"}')
+
+    assert (dead_letters(database)[0]["status"], dead_letters(database)[0]["seen"]) == (status, 2)
+    deed = database["audit"].find_one({"what": "dlq discard"})
+    assert deed is not None
+    assert deed["and_copies"] is bool(ticked)
+
+
+def test_a_deed_without_a_reason_or_a_name_is_refused(visitor: Visitor, database: Db) -> None:
+    _id, csrf = dead_letters(database)[0]["_id"], visitor.csrf()
+
+    for form in ({"what": "discard", "because": "  "}, {"what": "drop"}, {"because": "x"}):
+        answer = visitor.post(f"/dead-letters/one?id={_id}", {"csrf": csrf, **form})
+        assert answer.status == 400
+
+    assert dead_letters(database)[0]["status"] == "pending_inspection"
+    assert database["audit"].count_documents({"what": {"$ne": "console login"}}) == 0
+
+
+def test_what_was_discarded_can_be_retried_and_what_was_resolved_cannot(
+    visitor: Visitor, database: Db
+) -> None:
+    _id = dead_letters(database)[0]["_id"]
+    where, csrf = f"/dead-letters/one?id={_id}", visitor.csrf()
+    visitor.post(where, {"csrf": csrf, "what": "discard", "because": "a test"})
+    database["dead_letter_queue"].update_one(
+        {}, {"$set": {"original_payload": b'{"id":"1","type":"t"}'}}
+    )
+
+    visitor.post(where, {"csrf": csrf, "what": "retry"})
+
+    assert dead_letters(database)[0]["status"] == "resolved"
+    assert b"Edit and retry" not in visitor.get(where).body
+    assert visitor.post(f"/dead-letters/edit?id={_id}", {"csrf": csrf}).status == 400
+
+
+_ODD = (
+    "/events?from=yesterday",
+    "/events?version=-1&at=99999999999999&past=99999999999",
+    "/events?id=%00%ff&type=%ed%a0%80",
+    "/dead-letters?status=any&at=x&to=2026-01-01T00:00%2B25:00",
+    "/dead-letters/bulk?what=retry&status=resolved",
+    "/dead-letters?reason=%24ne&type=%00",
+    "/events/one?id=%00",
+    "/dead-letters/one?id=nothing&view=nothing",
+    "/dead-letters/edit?id=",
+)
+
+
+def test_odd_addresses_are_answered_without_a_fault(visitor: Visitor) -> None:
+    statuses = {path: visitor.get(path).status for path in _ODD}
+
+    assert set(statuses.values()) <= {200, 400, 404}, statuses

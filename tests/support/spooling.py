@@ -1,0 +1,167 @@
+"""Run the webhook over MongoDB and a spool, with the drain beside it, in this process."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from config import loading as configuration
+from config.loading import Settings
+from consumer.core.clock import utc_now
+from consumer.core.metrics import Metrics
+from consumer.http import app as web_app
+from consumer.http.client_address import Clients
+from consumer.http.health import Condition
+from consumer.http.server.server import Server
+from consumer.http.webhook import Webhook
+from consumer.ingest.signature import sign
+from consumer.runtime.settings_map import server_options, signature_scheme
+from consumer.runtime.shared import Core, build_core
+from consumer.spool.spool import Spool
+from consumer.spool.survey import directory_in
+from jobs.drain_spool import DrainSpool
+from tests.support.service import PATH, SECRET
+
+
+def load(uri: str, database: str, data_dir: Path = Path("data"), **more: str) -> Settings:
+    given = {
+        "CXONE_SHARED_SECRET": SECRET,
+        "CXONE_LISTEN": "127.0.0.1:0",
+        "MONGODB_URI": uri,
+        "MONGODB_DATABASE": database,
+        "CXONE_DATA_DIR": str(data_dir),
+        **{name.upper(): value for name, value in more.items()},
+    }
+    return configuration.load(given, {})
+
+
+class Run:
+    """A run of the drain that goes on until `stop` is set."""
+
+    fence = 0
+
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        self.stop = stop or threading.Event()
+
+    def stopping(self) -> bool:
+        return self.stop.is_set()
+
+    def progress(self, **facts: object) -> None:
+        pass
+
+
+class Spooling:
+    """Core, spool, outage and drain, wired as the service wires them; `uri` wins over settings."""
+
+    def __init__(self, settings: Settings, uri: str, spool: Spool | None = None) -> None:
+        self.settings = settings
+        self.spool = spool or Spool(
+            directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes
+        )
+        self.core: Core = build_core(settings, uri, spool=self.spool)
+        self.metrics: Metrics = self.core.metrics
+        self.outage = self.core.outage
+        self.ingest = self.core.ingest
+        self.drain = DrainSpool(
+            spool=self.spool,
+            outage=self.outage,
+            store=self.ingest.store,
+            workers=settings.cxone_drain_workers,
+            metrics=self.metrics,
+            clock=utc_now,
+        )
+
+    def close(self) -> None:
+        self.spool.close()
+        self.core.close()
+
+
+class Running:
+    """`Spooling` behind HTTP, draining once every 0.2 s."""
+
+    def __init__(self, parts: Spooling) -> None:
+        self.parts = parts
+        self._stop = threading.Event()
+        self.server = Server(self._app(), server_options(parts.settings))
+        self._threads = [
+            threading.Thread(target=self.server.run),
+            threading.Thread(target=self._keep_draining),
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.server.stop()
+        for thread in self._threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+    def _keep_draining(self) -> None:
+        while not self._stop.wait(0.2):
+            self.parts.drain(Run(self._stop))
+
+    def _app(self) -> Any:
+        parts = self.parts
+        webhook = Webhook(
+            ingest=parts.ingest,
+            metrics=parts.metrics,
+            clock=utc_now,
+            max_body_bytes=parts.settings.cxone_max_body_bytes,
+            header_names=frozenset({"x-nice-webhook-signature"}),
+            clients=Clients(()),
+        )
+        probes = {
+            "mongodb": lambda: Condition(not parts.outage.known, ""),
+            "spool": lambda: Condition(parts.spool.fault is None, parts.spool.fault or ""),
+        }
+        return web_app.build(
+            webhook=webhook,
+            metrics=parts.metrics,
+            probes=probes,
+            keepers=("mongodb", "spool"),
+            reject_status=400,
+        )
+
+
+@contextmanager
+def spooling(uri: str, database: str, data_dir: Path, **more: str) -> Iterator[Spooling]:
+    with closing(Spooling(load(uri, database, data_dir, **more), uri)) as parts:
+        yield parts
+
+
+class Sender:
+    """One kept-alive connection that posts signed events."""
+
+    def __init__(self, address: tuple[str, int], timeout: float = 30.0) -> None:
+        self._connection = http.client.HTTPConnection(*address, timeout=timeout)
+
+    def post(self, event: Mapping[str, Any] | bytes) -> tuple[int, dict[str, Any]]:
+        """Status and JSON of the answer; raises OSError or HTTPException when there is none."""
+        status, _, body = self.answer(event)
+        return status, json.loads(body)
+
+    def answer(self, event: Mapping[str, Any] | bytes) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers in lower case and body of the answer; raises as `post`."""
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        scheme = signature_scheme(configuration.load({}, {}))
+        headers = sign(scheme, SECRET.encode(), body, datetime.now(timezone.utc))
+        try:
+            self._connection.request("POST", PATH, body, headers)
+            response = self._connection.getresponse()
+            found = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, found, response.read()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        self._connection.close()

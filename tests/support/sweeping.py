@@ -1,0 +1,91 @@
+"""Wire a sweep over a database as the service does, for tests that run it by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo.database import Database
+
+from config import loading as configuration
+from consumer.core.clock import utc_now
+from consumer.core.delivery import Delivery, Headers
+from consumer.dead_letters.conditions import Conditions
+from consumer.dead_letters.replay import Replay
+from consumer.dead_letters.requeue import Wakes
+from consumer.ingest.signature import SignatureScheme, sign
+from consumer.runtime.settings_map import retry_basis, retry_rules
+from consumer.runtime.shared import Core, build_core
+from jobs.sweep_dead_letters import SweepDeadLetters
+from tests.support.service import SECRET
+
+
+@dataclass(slots=True)
+class Run:
+    """A run that nobody stops, or after `stop_after` entries."""
+
+    fence: int = 0
+    stop_after: int | None = None
+    facts: dict[str, object] = field(default_factory=dict)
+
+    def stopping(self) -> bool:
+        tried = self.facts.get("tried", 0)
+        assert isinstance(tried, int)
+        return self.stop_after is not None and tried >= self.stop_after
+
+    def progress(self, **facts: object) -> None:
+        self.facts |= facts
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A core with its sweep under some settings, on one database."""
+
+    core: Core
+    database: Database[dict[str, Any]]
+    job: SweepDeadLetters
+
+    def sweep(self, run: Run | None = None) -> dict[str, Any]:
+        return self.job(run or Run())
+
+    def receive(self, body: bytes, *, secret: str = SECRET) -> str:
+        """The word of the outcome, or the reason of the refusal."""
+        headers = sign(SignatureScheme(), secret.encode(), body, utc_now())
+        delivery = Delivery("d", body, Headers(headers), utc_now())
+        try:
+            return self.core.ingest.receive(delivery).status
+        except Exception as error:
+            return str(getattr(error, "reason", error))
+
+    def letters(self) -> list[dict[str, Any]]:
+        return list(self.database["dead_letter_queue"].find().sort("timestamp"))
+
+    def letter(self) -> dict[str, Any]:
+        (entry,) = self.letters()
+        return entry
+
+    def make_due(self) -> None:
+        """Let the time of those that wait for time come."""
+        self.database["dead_letter_queue"].update_many(
+            {"next_retry_at": {"$ne": None}}, [{"$set": {"next_retry_at": "$$NOW"}}]
+        )
+
+
+def bench(uri: str, database: Database[dict[str, Any]], **settings: str) -> Bench:
+    """`settings` by lower-case name over those of a plain test."""
+    given = {
+        "CXONE_SHARED_SECRET": SECRET,
+        "MONGODB_DATABASE": database.name,
+        **{name.upper(): value for name, value in settings.items()},
+    }
+    loaded = configuration.load(given, {})
+    core = build_core(loaded, uri)
+    job = SweepDeadLetters(
+        replay=Replay(core.ingest, core.dead_letters, utc_now, retry_rules(loaded)),
+        dead_letters=core.dead_letters,
+        wakes=Wakes(core.database["dead_letter_queue"]),
+        conditions=Conditions(core.database, core.registry, retry_basis(loaded)),
+        metrics=core.metrics,
+        clock=utc_now,
+    )
+    return Bench(core, database, job)
