@@ -21,7 +21,7 @@ from consumer.core.metrics_table import (
     SPOOL_OLDEST,
 )
 from consumer.core.ratelimit import RateLimit
-from consumer.mongodb.circuit_breaker import Outage
+from consumer.mongodb.circuit_breaker import CircuitBreaker
 from consumer.spool.reader import Entry
 from consumer.spool.spool import Spool
 from jobs.scheduling.job import JobRun
@@ -44,14 +44,14 @@ class DrainSpool:
         self,
         *,
         spool: Spool,
-        outage: Outage,
+        breaker: CircuitBreaker,
         store: Callable[[Delivery], Outcome],
         workers: int,
         metrics: Metrics,
         clock: Callable[[], datetime],
     ) -> None:
         self._spool = spool
-        self._outage = outage
+        self._breaker = breaker
         self._store = store
         self._workers = workers
         self._metrics = metrics
@@ -60,12 +60,12 @@ class DrainSpool:
         self._warnings = RateLimit(_WARN_EVERY, clock)
 
     def __call__(self, run: JobRun) -> dict[str, Any]:
-        """End an outage that is over, then drain until the spool is empty, MongoDB is away again or
+        """Probe MongoDB, then drain until the spool is empty, MongoDB is away again or
         the run is to stop. The result counts deliveries by how they ended."""
         self._spool.recheck()
         ended: Counter[str] = Counter()
         try:
-            if not self._outage.known or self._outage.is_over():
+            if not self._breaker.is_open or self._breaker.probe():
                 self._drain(run, ended)
         finally:
             self._measure()
@@ -94,14 +94,14 @@ class DrainSpool:
 
     def _settle(self, entry: Entry) -> str | None:
         """How the delivery ended; None when MongoDB did not take it."""
-        if self._outage.known:
+        if self._breaker.is_open:
             return None
         try:
             return self._store(entry.delivery).status
         except Rejected:
             return "dead_lettered"
         except StoreUnavailable as error:
-            self._outage.begin(error)
+            self._breaker.record_failure(error)
             return None
         except Exception as error:
             # One that breaks us must not keep those behind it waiting: it is put back and told of.
@@ -120,10 +120,10 @@ class DrainSpool:
         """Try what MongoDB did not take once more, and put back what it alone does not take, for
         that must not keep those behind it waiting; False when MongoDB is away."""
         for entry in entries:
-            if not self._outage.is_over():
+            if not self._breaker.probe():
                 return False
             if self._forget([entry], [self._settle(entry)], ended):
-                if not self._outage.is_over():
+                if not self._breaker.probe():
                     return False
                 self._spool.append(entry.delivery)
                 self._spool.remove([entry])

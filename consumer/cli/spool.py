@@ -19,7 +19,7 @@ from consumer.cli.context import Reveal, load_settings, masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.data_dir import DataDirectory
 from consumer.core.errors import NoMongo, SetupError, StoreUnavailable
-from consumer.mongodb.circuit_breaker import Outage
+from consumer.mongodb.circuit_breaker import CircuitBreaker
 from consumer.mongodb.client import AUDIT, EVENTS
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
@@ -128,11 +128,11 @@ def drain(ctx: typer.Context, as_json: AsJson = False) -> int:
     it by itself."""
     settings = load_settings(ctx)
     with _owned(settings.cxone_data_dir), open_core(settings) as core:
-        outage = Outage(core.database[EVENTS], settings.cxone_spool_after)
+        breaker = CircuitBreaker(core.database[EVENTS], settings.cxone_spool_after)
         with suppress(PyMongoError):
             if bar := core.database.look_again():
                 raise bar
-        if not outage.is_over():
+        if not breaker.probe():
             raise StoreUnavailable("MongoDB takes no writes now: the spool stays as it is")
         # What waits is judged by these settings.
         masks_beside(settings, core)
@@ -140,7 +140,7 @@ def drain(ctx: typer.Context, as_json: AsJson = False) -> int:
         with closing(Spool(directory, settings.cxone_spool_max_bytes)) as spool:
             job = DrainSpool(
                 spool=spool,
-                outage=outage,
+                breaker=breaker,
                 store=core.ingest.store,
                 workers=settings.cxone_drain_workers,
                 metrics=core.metrics,

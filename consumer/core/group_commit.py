@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Generic
 
-from consumer.core.deadline import left
+from consumer.core.deadline import remaining
 from consumer.core.fibers import Item, gather
 
 # Far below the 48 MB of one message, so that no batch is split and its outcome is one outcome.
@@ -19,16 +19,16 @@ IN_FLIGHT = 3
 
 
 class _Waiter(Generic[Item]):
-    """One thread with its items. `turn` is held until they are settled, or there is a batch to
-    write. `ends`: when its patience is over, 0 where it waits for ever."""
+    """One thread with its items. `turn` is held until they are written, or there is a batch to
+    write. `ends`: its deadline, 0 where it waits for ever."""
 
     __slots__ = ("batch", "ends", "items", "size", "turn")
 
     def __init__(self, items: list[Item]) -> None:
         self.items = items
         self.size = sum(item.size for item in items)
-        patience = left()
-        self.ends = monotonic() + patience if patience >= 0 else 0.0
+        seconds = remaining()
+        self.ends = monotonic() + seconds if seconds >= 0 else 0.0
         self.turn = threading.Lock()
         self.turn.acquire()
         self.batch: list[_Waiter[Item]] | None = None
@@ -53,16 +53,16 @@ class GroupCommit(Generic[Item]):
 
     @property
     def waiting(self) -> int:
-        """How many items queue for a batch just now."""
+        """Number of items that queue for a batch just now."""
         return sum(len(waiter.items) for waiter in list(self._queue))
 
-    def settle(self, item: Item) -> None:
-        """Return once `write` has had the item, or when this thread's patience is over: then the
-        item may still be written."""
+    def submit(self, item: Item) -> None:
+        """Return once `write` has had the item, or at this thread's deadline: then the item may
+        still be written."""
         if items := gather(self, item):
-            self._settle(items)
+            self._write_or_queue(items)
 
-    def _settle(self, items: list[Item]) -> None:
+    def _write_or_queue(self, items: list[Item]) -> None:
         with self._mutex:
             writes_now = self._free > 0
             if writes_now:
@@ -71,31 +71,31 @@ class GroupCommit(Generic[Item]):
                 waiter = _Waiter(items)
                 self._queue.append(waiter)
         if writes_now:
-            self._commit(items, ())
+            self._write_batch(items, ())
             return
-        if not waiter.turn.acquire(timeout=left()) and self._may_leave(waiter):
+        if not waiter.turn.acquire(timeout=remaining()) and self._leave(waiter):
             return
         if waiter.batch is not None:
             batch = waiter.batch
-            self._commit([item for other in batch for item in other.items], batch[1:])
+            self._write_batch([item for other in batch for item in other.items], batch[1:])
 
-    def _may_leave(self, waiter: _Waiter[Item]) -> bool:
+    def _leave(self, waiter: _Waiter[Item]) -> bool:
         """Take the waiter out of the queue; False for one that just became the writer of others."""
         with self._mutex:
             if waiter in self._queue:
                 self._queue.remove(waiter)
             return waiter.batch is None
 
-    def _commit(self, items: Sequence[Item], followers: Sequence[_Waiter[Item]]) -> None:
+    def _write_batch(self, items: Sequence[Item], followers: Sequence[_Waiter[Item]]) -> None:
         try:
             self._write(items)
         finally:
             # The next batch first: it has a round trip before it, the followers have none.
-            self._pass_on()
+            self._start_next()
             for follower in followers:
                 follower.turn.release()
 
-    def _pass_on(self) -> None:
+    def _start_next(self) -> None:
         with self._mutex:
             if not self._queue:
                 self._free += 1

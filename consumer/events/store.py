@@ -77,7 +77,7 @@ class EventStore:
         fate is unknown.
         """
         insert = _Insert(document, len(document.raw))
-        self._group.settle(insert)
+        self._group.submit(insert)
         # This first: whoever writes it may go on after this thread's patience, and says it last.
         if not insert.settled:
             raise StoreUnavailable(

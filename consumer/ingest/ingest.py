@@ -30,7 +30,7 @@ from consumer.events.keys import COLLECTION_SUBJECT, EventKeys
 from consumer.ingest.guard_warnings import GuardWarnings
 from consumer.ingest.parsing import EventParser
 from consumer.ingest.signature import Secret, SignatureScheme, verify
-from consumer.mongodb.circuit_breaker import Outage
+from consumer.mongodb.circuit_breaker import CircuitBreaker
 from consumer.schemas.defaults import Filled
 from consumer.schemas.registry.registry import Admission, SchemaRegistry
 from consumer.spool.spool import Spool
@@ -58,7 +58,7 @@ class Processed(msgspec.Struct, frozen=True):
 class Fallback:
     """Where deliveries go while MongoDB is away, and how that is known."""
 
-    outage: Outage
+    breaker: CircuitBreaker
     spool: Spool
 
 
@@ -130,13 +130,13 @@ class Ingest:
         fallback = self._fallback
         if fallback is None:
             return self.store(delivery)
-        if not fallback.outage.known:
+        if not fallback.breaker.is_open:
             try:
-                with fallback.outage.bound():
+                with fallback.breaker.within_bound():
                     return self.store(delivery)
             except StoreUnavailable as error:
                 # It may be stored all the same: then the drain finds a duplicate.
-                fallback.outage.begin(error)
+                fallback.breaker.record_failure(error)
         return self._spool(delivery, fallback.spool)
 
     def store(self, delivery: Delivery) -> Outcome:

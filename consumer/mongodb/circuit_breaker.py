@@ -11,8 +11,8 @@ import structlog
 from pymongo.collection import Collection
 from pymongo.topology_description import TopologyDescription
 
-from consumer.core.deadline import patience
 from consumer.core.errors import StoreUnavailable
+from consumer.mongodb.deadline import within
 from consumer.mongodb.errors import translated
 
 log = structlog.get_logger(__name__)
@@ -22,10 +22,9 @@ _PROBE_TIMEOUT = 1.0
 _NOBODY: dict[str, Any] = {"_id": ""}
 
 
-class Outage:
-    """A circuit breaker: the first failure that the driver found opens it, a probe that MongoDB
-    took closes it. It is open as well while the driver, who watches the servers, knows of none that
-    takes writes.
+class CircuitBreaker:
+    """The first failure that the driver found opens it, a probe that MongoDB took closes it. It is
+    open as well while the driver, who watches the servers, knows of none that takes writes.
 
     `events` is any collection of ours that takes writes; `bound` is in seconds.
     """
@@ -35,58 +34,58 @@ class Outage:
         self._client = events.database.client
         self._bound = bound
         self._changing = threading.Lock()
-        self._begun = False
+        self._tripped = False
         self._topology: object = None
         self._had_primary = False
         self._lost_primary = False
 
     @property
-    def known(self) -> bool:
-        """Whether MongoDB is known to be away; asks nobody."""
-        return self._begun or self._primary_is_lost()
+    def is_open(self) -> bool:
+        """Tell whether MongoDB is known to be away; asks nobody."""
+        return self._tripped or self._primary_is_lost()
 
-    def bound(self) -> AbstractContextManager[None]:
+    def within_bound(self) -> AbstractContextManager[None]:
         """Within it this thread waits for MongoDB no longer than the bound, over all it asks, nor
         for others that wait for it; what takes longer ends as StoreUnavailable. The driver looks
         for a server in steps of 0.5 s."""
-        return patience(self._bound)
+        return within(self._bound)
 
-    def begin(self, error: StoreUnavailable) -> None:
-        """Take a failure as the begin of an outage, if it is one that the driver found."""
+    def record_failure(self, error: StoreUnavailable) -> None:
+        """Open it for a failure that the driver found; others say nothing of MongoDB."""
         if not error.away:
             return
         with self._changing:
-            if self._begun:
+            if self._tripped:
                 return
-            self._begun = True
+            self._tripped = True
         log.warning("MongoDB is away", error=str(error))
 
-    def is_over(self) -> bool:
-        """Whether MongoDB takes writes, asked with one that changes nothing; ends the outage."""
+    def probe(self) -> bool:
+        """Ask whether MongoDB takes writes, with one that changes nothing, and close it if so."""
         try:
             # A write that finds nothing waits for the majority and the journal like any other, and
             # so tells more than a greeting; by `_id`, for a sharded cluster must route it.
             with pymongo.timeout(_PROBE_TIMEOUT), translated(self._events.name):
                 self._events.update_one(_NOBODY, {"$unset": {"_meta": ""}})
         except StoreUnavailable as error:
-            self.begin(error)
+            self.record_failure(error)
             return False
         with self._changing:
-            was, self._begun = self._begun, False
-        if was:
+            was_tripped, self._tripped = self._tripped, False
+        if was_tripped:
             log.info("MongoDB is back")
         return True
 
-    def explains(self) -> bool:
-        """Whether MongoDB is away, which the log says once for all who find it so; asks where that
-        was not said yet."""
-        if not self._begun:
-            self.is_over()
-        return self._begun
+    def confirms_failure(self) -> bool:
+        """Tell whether MongoDB is away, which the log says once for all who find it so; probes
+        where that was not said yet."""
+        if not self._tripped:
+            self.probe()
+        return self._tripped
 
     def _primary_is_lost(self) -> bool:
-        """Whether there was a server that takes writes, and there is none now. Before the first one
-        was found nothing is known."""
+        """Tell whether there was a server that takes writes, and there is none now. Before the
+        first one was found nothing is known."""
         # The description is never changed, only replaced: most calls compare two references.
         topology = self._client.topology_description
         if topology is not self._topology:
@@ -98,5 +97,5 @@ class Outage:
 
 
 def _was_in_touch(topology: TopologyDescription) -> bool:
-    """Whether the driver knew a primary or a router, though nobody looked meanwhile."""
+    """Tell whether the driver knew a primary or a router, though nobody looked meanwhile."""
     return topology.max_election_id is not None or topology.topology_type_name == "Sharded"

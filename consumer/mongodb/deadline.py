@@ -8,16 +8,31 @@ from typing import Any
 import pymongo
 from pymongo.collection import Collection
 
-from consumer.core.deadline import left, patience
+from consumer.core.deadline import deadline, remaining
 
 # Seconds, where the client has no bound of its own.
 _UNBOUND = 60.0
 
 
-def within(seconds: float) -> AbstractContextManager[object]:
-    """Everything asked of MongoDB inside ends by then, on the server too (maxTimeMS); a shorter
-    time set inside holds, a longer one does not."""
-    return patience(seconds)
+class within(deadline):  # noqa: N801 - used as a statement: with within(0.25)
+    """Everything asked of MongoDB inside ends by then, on the server too (maxTimeMS), and so does
+    every wait for threads that ask it; a shorter time set inside holds, a longer one does not."""
+
+    __slots__ = ("_driver",)
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self._driver = pymongo.timeout(seconds)
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._driver.__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        try:
+            self._driver.__exit__(*raised)
+        finally:
+            super().__exit__(*raised)
 
 
 def soon(collection: Collection[Any]) -> AbstractContextManager[object]:
@@ -28,7 +43,7 @@ def soon(collection: Collection[Any]) -> AbstractContextManager[object]:
 
 
 def unhurried() -> AbstractContextManager[object]:
-    """For what may have to look at everything there is: it goes on while MongoDB is in touch. The
-    driver looks at each server every few seconds, drops what waits for one that does not answer,
-    and looks for another as long as usual. What `within` set outside holds."""
-    return nullcontext() if left() >= 0 else pymongo.timeout(0)
+    """For calls that may have to look at everything there is: they go on while MongoDB is in touch.
+    The driver looks at each server every few seconds, drops what waits for one that does not
+    answer, and looks for another as long as usual. What `within` set outside holds."""
+    return nullcontext() if remaining() >= 0 else pymongo.timeout(0)

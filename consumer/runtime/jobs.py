@@ -115,7 +115,7 @@ def periodic(
     )
     drain = DrainSpool(
         spool=spool,
-        outage=core.outage,
+        breaker=core.breaker,
         store=core.ingest.store,
         workers=settings.cxone_drain_workers,
         metrics=metrics,
@@ -195,7 +195,7 @@ def periodic(
 
     def told() -> bool:
         # What bars all writes is told by the job that looks for it.
-        return database.bar is not None or core.outage.explains()
+        return database.bar is not None or core.breaker.confirms_failure()
 
     runner = Runner(
         instance.id,

@@ -99,7 +99,7 @@ class Service:
     def run(self) -> None:
         """Serve until `stop`; everything accepted is answered before this returns."""
         # First, before anybody waits: the driver cannot bound how long DNS takes.
-        if not self._looked_up or self.core.outage.is_over():
+        if not self._looked_up or self.core.breaker.probe():
             self._look()
         for name in self._short:
             log.warning("a secret is short: `cxone-consumer doctor` says what to do", secret=name)
@@ -112,7 +112,7 @@ class Service:
             # Also after a crash: nobody shall take what is left for alive.
             self.server.stopping.set()
             # What waits for a MongoDB that is away would wait in vain.
-            patience = _STOP_AWAY if self.core.outage.known else _STOP_TIMEOUT
+            patience = _STOP_AWAY if self.core.breaker.is_open else _STOP_TIMEOUT
             self._periodic.stop(patience)
             self.core.refusals.stop(patience)
             self._spool.close()
@@ -227,9 +227,9 @@ class Service:
         reach, faults = self._reachability.check(), self._faults()
         # It is asked by a write to `instances`, which may be what is wrong.
         if faults and (reach.ok or INSTANCES in self.core.database.standing.faults):
-            keeps = self.core.database.bar is None and not self.core.outage.known
+            keeps = self.core.database.bar is None and not self.core.breaker.is_open
             return Condition(False, "; ".join(faults), keeps)
-        if reach.ok and self.core.outage.known:
+        if reach.ok and self.core.breaker.is_open:
             return Condition(False, f"{reach.detail}: deliveries were not taken in time")
         return Condition(reach.ok, reach.detail)
 

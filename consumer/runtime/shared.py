@@ -33,7 +33,7 @@ from consumer.ingest.ingest import Fallback, Ingest
 from consumer.ingest.parsing import EventParser
 from consumer.ingest.signature_diagnosis.search import investigate
 from consumer.mongodb import collection_faults
-from consumer.mongodb.circuit_breaker import Outage
+from consumer.mongodb.circuit_breaker import CircuitBreaker
 from consumer.mongodb.client import (
     DEAD_LETTERS,
     EVENTS,
@@ -79,7 +79,7 @@ class Core:
     refusals: Refusals
     metrics: Metrics
     replay: Replay
-    outage: Outage
+    breaker: CircuitBreaker
     keys: EventKeys
     peers: KnownPeers
 
@@ -121,7 +121,7 @@ def build_core(
     metrics.set(BUILD, 1, version=version("cxone-consumer"))
     policy = ingest_policy(settings)
     dead_letters = DeadLetters(database[DEAD_LETTERS], dead_letter_retention(settings))
-    outage = Outage(database[EVENTS], settings.cxone_spool_after)
+    breaker = CircuitBreaker(database[EVENTS], settings.cxone_spool_after)
     registry = SchemaRegistry(
         database[SCHEMA_VERSIONS],
         schema_policy(settings),
@@ -172,7 +172,7 @@ def build_core(
         verified_from=peers.verified,
         metrics=metrics,
         clock=clock,
-        fallback=Fallback(outage, spool) if spool is not None else None,
+        fallback=Fallback(breaker, spool) if spool is not None else None,
     )
     replay = Replay(ingest, dead_letters, clock, retry_rules(settings))
     return Core(
@@ -185,7 +185,7 @@ def build_core(
         refusals=refusals,
         metrics=metrics,
         replay=replay,
-        outage=outage,
+        breaker=breaker,
         keys=keys,
         peers=peers,
     )

@@ -80,7 +80,7 @@ class Writer:
         """Return when the delivery is durable; raises StoreUnavailable when it cannot be."""
         payload = encode(delivery)
         record = _Record(micros(delivery.received_at), payload, len(payload))
-        self._group.settle(record)
+        self._group.submit(record)
         if record.fault is not None:
             raise StoreUnavailable(
                 f"neither MongoDB nor the spool can take the delivery: {record.fault}"

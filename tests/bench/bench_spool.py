@@ -82,7 +82,7 @@ class Sqlite:
 
     def append(self, delivery: Delivery) -> None:
         payload = encode(delivery)
-        self._group.settle(_Row(payload, len(payload)))
+        self._group.submit(_Row(payload, len(payload)))
 
     def drain(self) -> int:
         count = 0

@@ -57,7 +57,7 @@ class Run:
 
 
 class Spooling:
-    """Core, spool, outage and drain, wired as the service wires them; `uri` wins over settings."""
+    """Core, spool, breaker and drain, wired as the service wires them; `uri` wins over settings."""
 
     def __init__(self, settings: Settings, uri: str, spool: Spool | None = None) -> None:
         self.settings = settings
@@ -66,11 +66,11 @@ class Spooling:
         )
         self.core: Core = build_core(settings, uri, spool=self.spool)
         self.metrics: Metrics = self.core.metrics
-        self.outage = self.core.outage
+        self.breaker = self.core.breaker
         self.ingest = self.core.ingest
         self.drain = DrainSpool(
             spool=self.spool,
-            outage=self.outage,
+            breaker=self.breaker,
             store=self.ingest.store,
             workers=settings.cxone_drain_workers,
             metrics=self.metrics,
@@ -120,7 +120,7 @@ class Running:
             clients=Clients(()),
         )
         probes = {
-            "mongodb": lambda: Condition(not parts.outage.known, ""),
+            "mongodb": lambda: Condition(not parts.breaker.is_open, ""),
             "spool": lambda: Condition(parts.spool.fault is None, parts.spool.fault or ""),
         }
         return web_app.build(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from consumer.core.deadline import left
+from consumer.core.deadline import remaining
 from consumer.core.errors import StoreUnavailable
 from consumer.schemas.admission import Candidate, Decision, Quota, decide
 from consumer.schemas.check import CompiledSchema, compile_schema
@@ -100,7 +100,7 @@ class SubjectSchema:
         """
         # Queue first: whoever registers now takes this ticket along if it still can.
         self._waiting.append(ticket)
-        if not self._registering.acquire(timeout=left()):
+        if not self._registering.acquire(timeout=remaining()):
             ticket.gone = True
             raise StoreUnavailable(f'others have been registering "{self._subject}" for too long')
         try:

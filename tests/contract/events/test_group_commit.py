@@ -21,12 +21,12 @@ from pymongo.monitoring import (
 )
 from pymongo.write_concern import WriteConcern
 
-from consumer.core.deadline import patience
 from consumer.core.errors import ConstraintViolation, StoreError, StoreUnavailable, Unstorable
 from consumer.core.group_commit import MAX_BYTES, MAX_COUNT, GroupCommit
 from consumer.events.documents import encode
 from consumer.events.store import EventStore
 from consumer.mongodb.client import DURABLE, open_database
+from consumer.mongodb.deadline import within
 from tests.conftest import MongodFactory
 from tests.support.service import eventually
 
@@ -66,10 +66,10 @@ def queued(
     pool: ThreadPoolExecutor, group: GroupCommit[Item], gate: Gate, items: Sequence[Item]
 ) -> list[Future[None]]:
     """The first item is at the gate, the others wait behind it in their order."""
-    futures = [pool.submit(group.settle, items[0])]
+    futures = [pool.submit(group.submit, items[0])]
     eventually(lambda: gate.batches)
     for number, item in enumerate(items[1:], 1):
-        futures.append(pool.submit(group.settle, item))
+        futures.append(pool.submit(group.submit, item))
         wait_for(group, number)
     return futures
 
@@ -79,8 +79,8 @@ def test_one_alone_is_written_at_once_and_alone() -> None:
     gate.opened.set()
     group = GroupCommit(gate.write)
 
-    group.settle(Item(1))
-    group.settle(Item(2))
+    group.submit(Item(1))
+    group.submit(Item(2))
 
     assert gate.batches == [[1], [2]]
 
@@ -101,15 +101,15 @@ def test_all_that_come_during_a_write_share_the_next_one(pool: ThreadPoolExecuto
 def test_who_has_the_most_time_left_writes_for_the_others(pool: ThreadPoolExecutor) -> None:
     gate = Gate()
     group = GroupCommit(gate.write, in_flight=1)
-    futures = [pool.submit(group.settle, Item(0))]
+    futures = [pool.submit(group.submit, Item(0))]
     eventually(lambda: gate.batches)
 
     def patiently(item: Item, seconds: float | None) -> None:
         if seconds is None:
-            group.settle(item)
+            group.submit(item)
         else:
-            with patience(seconds):
-                group.settle(item)
+            with within(seconds):
+                group.submit(item)
 
     # Who waits for ever would let those wait who do not, in whatever it asks of MongoDB.
     for number, seconds in enumerate((None, 60, 90, None), 1):
@@ -126,7 +126,7 @@ def test_as_many_are_in_flight_as_allowed(pool: ThreadPoolExecutor) -> None:
     gate = Gate()
     group = GroupCommit(gate.write, in_flight=2)
 
-    futures = [pool.submit(group.settle, Item(n)) for n in range(5)]
+    futures = [pool.submit(group.submit, Item(n)) for n in range(5)]
     eventually(lambda: len(gate.batches) == 2 and group.waiting == 3)
     gate.opened.set()
     for future in futures:
@@ -168,7 +168,7 @@ def test_a_writer_that_breaks_ends_alone_and_all_others_go_on(pool: ThreadPoolEx
     for number in (0, 2, 3):
         futures[number].result(10)
     # Its slot is free again.
-    group.settle(Item(9))
+    group.submit(Item(9))
     assert gate.batches[-1] == [9]
 
 
@@ -177,11 +177,11 @@ def test_who_loses_patience_in_the_queue_is_not_written(pool: ThreadPoolExecutor
     group = GroupCommit(gate.write, in_flight=1)
     (first,) = queued(pool, group, gate, [Item(0)])
 
-    with patience(0.05):
-        group.settle(Item(1))
+    with within(0.05):
+        group.submit(Item(1))
 
     assert group.waiting == 0
-    last = pool.submit(group.settle, Item(2))
+    last = pool.submit(group.submit, Item(2))
     wait_for(group, 1)
     gate.opened.set()
     for future in (first, last):
@@ -200,11 +200,11 @@ def test_who_loses_patience_with_the_writer_of_a_batch_leaves_it_to_that(
         assert opened[len(batches) - 1].wait(20)
 
     def settle(number: int, seconds: float) -> None:
-        with patience(seconds):
-            group.settle(Item(number))
+        with within(seconds):
+            group.submit(Item(number))
 
     group = GroupCommit(write, in_flight=1)
-    first = pool.submit(group.settle, Item(0))
+    first = pool.submit(group.submit, Item(0))
     eventually(lambda: batches)
     writer = pool.submit(settle, 1, 60)
     wait_for(group, 1)
@@ -231,7 +231,7 @@ def test_nothing_is_lost_or_written_twice_under_load(pool: ThreadPoolExecutor) -
             written.extend(item.name for item in items)
 
     group = GroupCommit(write, in_flight=2)
-    list(pool.map(group.settle, [Item(n) for n in range(5000)]))
+    list(pool.map(group.submit, [Item(n) for n in range(5000)]))
 
     assert sorted(written) == list(range(5000))
 

@@ -33,7 +33,7 @@ def delivery(body: bytes = BODY) -> Delivery:
 
 
 def spool(parts: Spooling, body: bytes = BODY) -> None:
-    parts.outage.begin(StoreUnavailable("an answer that was lost", away=True))
+    parts.breaker.record_failure(StoreUnavailable("an answer that was lost", away=True))
     assert parts.ingest.settle(delivery(body)).status == "spooled"
 
 

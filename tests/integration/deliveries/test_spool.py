@@ -14,7 +14,7 @@ from consumer.core.data_dir import DataDirectory
 from consumer.core.delivery import Delivery, Headers, Outcome
 from consumer.core.errors import MalformedJson, SignatureMissing, StoreUnavailable
 from consumer.ingest.signature import sign
-from consumer.mongodb.circuit_breaker import Outage
+from consumer.mongodb.circuit_breaker import CircuitBreaker
 from consumer.mongodb.client import connect, open_database
 from consumer.spool.spool import Spool
 from consumer.spool.survey import directory_in, survey
@@ -90,7 +90,7 @@ def test_after_the_first_failure_no_delivery_waits_for_mongodb(
             parts.ingest.receive(delivery(parts, event(number)))
         took = datetime.now(timezone.utc) - started
 
-        assert parts.outage.known
+        assert parts.breaker.is_open
         assert parts.spool.depth == 40
     assert took < timedelta(seconds=5)
 
@@ -173,7 +173,7 @@ def test_a_drain_without_mongodb_leaves_the_spool_as_it_is(database: Db, data_di
 
     with spooling(NOWHERE, database.name, data_dir, cxone_store_timeout="100ms") as parts:
         assert parts.drain(Run()) == {"left": 2}
-        assert parts.outage.known
+        assert parts.breaker.is_open
 
 
 def test_a_delivery_that_mongodb_does_not_take_keeps_none_behind_it_waiting(
@@ -191,7 +191,7 @@ def test_a_delivery_that_mongodb_does_not_take_keeps_none_behind_it_waiting(
 
         parts.drain._store = picky
         assert parts.drain(Run()) == {"left": 1, "processed": 4, "put_back": 1}
-        assert not parts.outage.known
+        assert not parts.breaker.is_open
         parts.drain._store = store
         assert parts.drain(Run()) == {"left": 0, "processed": 1}
     assert sorted(stored(database)) == [0, 1, 2, 3, 4]
@@ -279,10 +279,10 @@ def test_over_http_a_spooled_delivery_is_202_and_a_full_spool_503(
 def test_an_outage_is_over_only_when_a_write_is_taken(mongod_uri: str, database: Db) -> None:
     client = connect(mongod_uri, timeout=1)
     try:
-        outage = Outage(open_database(client, database.name)["events"], 1)
-        outage.begin(StoreUnavailable("gone", away=True))
-        assert outage.is_over()
-        assert not outage.known
+        breaker = CircuitBreaker(open_database(client, database.name)["events"], 1)
+        breaker.record_failure(StoreUnavailable("gone", away=True))
+        assert breaker.probe()
+        assert not breaker.is_open
         assert database["events"].count_documents({}) == 0
     finally:
         client.close()
@@ -300,7 +300,7 @@ def test_a_lost_primary_is_known_before_a_delivery_finds_out(
         # Not asked meanwhile: nobody may have looked while there was a primary.
         eventually(lambda: not client.topology_description.has_writable_server())
 
-        assert parts.outage.known
+        assert parts.breaker.is_open
         assert parts.ingest.receive(delivery(parts, event(2))) == Outcome("spooled")
 
 

@@ -46,7 +46,7 @@ def test_who_waits_for_a_schema_that_others_register_is_spooled_alone(
         beside = parts.ingest.settle(delivery(2)).status
 
     assert (waited, beside) == ("spooled", "processed")
-    assert not parts.outage.known
+    assert not parts.breaker.is_open
     assert took < 10
     assert parts.drain(Run()) == {"left": 0, "processed": 1}
     assert database["events"].count_documents({}) == 3
@@ -60,7 +60,7 @@ def test_who_waits_for_a_batch_of_others_is_spooled_alone(parts: Spooling) -> No
     group._free = free
 
     assert waited == "spooled"
-    assert not parts.outage.known
+    assert not parts.breaker.is_open
     assert parts.ingest.settle(delivery(2)).status == "processed"
 
 

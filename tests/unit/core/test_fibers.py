@@ -25,7 +25,7 @@ class Writes:
     def call(self, *names: str) -> Callable[[], None]:
         def settle() -> None:
             for name in names:
-                self.group.settle(Item(name))
+                self.group.submit(Item(name))
                 self.ended.append(name)
 
         return settle
@@ -88,7 +88,7 @@ def test_each_call_has_context_variables_of_its_own() -> None:
     def call(name: str) -> Callable[[], None]:
         def run() -> None:
             variable.set(name)
-            writes.group.settle(Item(name))
+            writes.group.submit(Item(name))
             seen.append(variable.get())
 
         return run

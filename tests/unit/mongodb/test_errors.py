@@ -6,7 +6,7 @@ import pytest
 from bson.errors import InvalidDocument
 from pymongo import errors
 
-from consumer.core.deadline import had_a_fair_share, patience
+from consumer.core.deadline import deadline, had_a_fair_share
 from consumer.core.errors import StoreUnavailable
 from consumer.mongodb.errors import translated
 
@@ -63,16 +63,16 @@ def test_only_what_the_driver_found_in_a_fair_time_says_that_mongodb_is_away(
     with pytest.raises(StoreUnavailable) as caught, translated("events"):
         raise error
     # Others have used up the time of this block: what is left shows nothing.
-    with patience(3600), pytest.raises(StoreUnavailable) as hurried, translated("events"):
+    with deadline(3600), pytest.raises(StoreUnavailable) as hurried, translated("events"):
         raise error
 
     assert (caught.value.away, hurried.value.away) == (away, in_a_hurry)
 
 
 def test_a_call_had_its_fair_share_where_it_or_one_before_it_had_half_of_the_time() -> None:
-    with patience(10):
+    with deadline(10):
         shares = [had_a_fair_share(seconds) for seconds in (4.9, 5.1, 0.1)]
-    with patience(10):
+    with deadline(10):
         fresh = had_a_fair_share(0.1)
 
     assert (shares, fresh, had_a_fair_share(0.0)) == ([False, True, True], False, True)

@@ -60,13 +60,13 @@ def test_what_comes_during_a_write_shares_the_next_ones(crew: Crew) -> None:
         assert opened.wait(20)
 
     group = GroupCommit(write, in_flight=1)
-    first = add(crew, Task(lambda: group.settle(Item(0))))
+    first = add(crew, Task(lambda: group.submit(Item(0))))
     eventually(lambda: batches)
     # The thread that prepares these is held until all are there.
     held = threading.Event()
     holder = add(crew, Task(lambda: held.wait(20)))
     eventually(lambda: not crew.queue)
-    tasks = [add(crew, Task(partial(group.settle, Item(n)))) for n in range(1, 41)]
+    tasks = [add(crew, Task(partial(group.submit, Item(n)))) for n in range(1, 41)]
     held.set()
     opened.set()
 
