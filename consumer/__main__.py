@@ -9,6 +9,11 @@ from consumer.runtime.memory import level_allocator
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    if sys.platform == "win32" and sys.argv[1:2] == ["windows-service"]:
+        # For the service control manager alone: no help names it, and the service needs no typer.
+        from consumer.os_service.windows_main import main as host  # noqa: PLC0415
+
+        sys.exit(host(sys.argv[2:]))
     if "serve" in sys.argv:
         level_allocator()
     # Half a second of imports, which are not to be made twice.

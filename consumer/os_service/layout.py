@@ -1,12 +1,11 @@
-"""What the service is called, wherever a service manager shows it.
-
-Where systemd and this service keep their files.
-"""
+"""Names of the service and places of its files, under systemd and under Windows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from config.environment import program_data
 
 NAME = "cxone-consumer"
 TITLE = "NICE CXone webhook consumer"
@@ -30,3 +29,31 @@ class Layout:
     @property
     def systemd_runs(self) -> bool:
         return self.booted.is_dir()
+
+
+@dataclass(frozen=True, slots=True)
+class WindowsLayout:
+    """Everything below one folder: the working directory of a service would be System32."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "settings.env"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def log(self) -> Path:
+        return self.logs / "service.log"
+
+
+def windows_layout() -> WindowsLayout:
+    """The layout of this machine: below %ProgramData%\\cxone-consumer."""
+    return WindowsLayout(program_data() / NAME)

@@ -1,20 +1,15 @@
-"""Close files to all but the system, administrators and the service, whatever they inherit.
-
-Where the Windows service keeps its files: its working directory would be System32.
-"""
+"""Close files to all but the system, administrators and the service, whatever they inherit."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pywintypes
 import win32security
 
-from config.environment import program_data
 from consumer.core.errors import SetupError
 from consumer.os_service.layout import NAME
 
@@ -97,30 +92,3 @@ def _refused(path: Path, error: pywintypes.error) -> SetupError:
     return SetupError(
         f"cannot close {path} to other accounts: {error.strerror}; run as an administrator"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class WindowsLayout:
-    """Everything below one folder, %ProgramData%\\cxone-consumer."""
-
-    root: Path
-
-    @property
-    def settings(self) -> Path:
-        return self.root / "settings.env"
-
-    @property
-    def data(self) -> Path:
-        return self.root / "data"
-
-    @property
-    def logs(self) -> Path:
-        return self.root / "logs"
-
-    @property
-    def log(self) -> Path:
-        return self.logs / "service.log"
-
-
-def of_this_machine() -> WindowsLayout:
-    return WindowsLayout(program_data() / NAME)

@@ -1,13 +1,13 @@
-"""Run as the service control manager of Windows starts it: `-m consumer.os_service.windows_main`.
+"""Host the service in the process that the service control manager of Windows starts.
 
-pythonservice.exe of pywin32 finds no virtual environment, so this interpreter hosts the service.
+This interpreter hosts it, because pythonservice.exe of pywin32 finds no virtual environment.
+Importing this module needs no pywin32: that it is missing must end in the log.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,24 +15,26 @@ import structlog
 
 from config import logs
 from config.loading import Settings, from_process
-from consumer.os_service.layout import NAME
+from consumer.os_service.layout import NAME, WindowsLayout, windows_layout
 from consumer.os_service.log_file import LogFile
-from consumer.os_service.windows_acl import WindowsLayout, of_this_machine
 from consumer.runtime.process import needed
 
 log = structlog.get_logger(__name__)
 
+# Registered services name it: it stays, wherever this module moves.
+COMMAND = "windows-service"
+
 
 def command_line(settings: Path, *, embedded: bool) -> str:
     """The arguments to register beside the interpreter; Windows allows no quote in a path."""
-    words = ["-I", "-m", __name__, "--settings", f'"{settings}"']
+    words = ["-I", "-m", "consumer", COMMAND, "--settings", f'"{settings}"']
     return " ".join([*words, "--embedded"] if embedded else words)
 
 
 def main(arguments: Sequence[str] | None = None, layout: WindowsLayout | None = None) -> int:
     """Host the service until it has ended; 1 where that is not possible."""
-    layout = layout or of_this_machine()
-    # First of all: before the dispatcher runs, nobody else would tell what went wrong.
+    layout = layout or windows_layout()
+    # First of all: before the dispatcher runs, nobody else would report what went wrong.
     with LogFile(layout.log) as stream:
         logs.configure("info", "console", stream)
         try:
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None, layout: WindowsLayout | None = 
 
 
 def _host(given: argparse.Namespace, layout: WindowsLayout, stream: LogFile) -> None:
-    # Not at the top: without pywin32 even the import must end in the log.
+    # Not at the top: they need pywin32.
     import servicemanager  # noqa: PLC0415
 
     from consumer.os_service.windows_service import Assignment, ConsumerService  # noqa: PLC0415
@@ -64,13 +66,9 @@ def _host(given: argparse.Namespace, layout: WindowsLayout, stream: LogFile) -> 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="consumer.os_service.windows_main",
+        prog=f"consumer {COMMAND}",
         description=f"Started by the service control manager; by hand use `{NAME} serve`.",
     )
     parser.add_argument("--settings", type=Path, required=True)
     parser.add_argument("--embedded", action="store_true")
     return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

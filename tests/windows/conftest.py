@@ -13,7 +13,7 @@ from tests.windows.machine import Windows
 from tests.windows.wheel import pywin32
 
 _THEIRS = ("win32serviceutil", "win32evtlogutil", "win32con", "winerror")
-_OURS = ("consumer.os_service.windows_", "consumer.cli.service.windows")
+_OURS = ("consumer.os_service.windows_", "consumer.service.", "consumer.cli.service.windows")
 
 
 @pytest.fixture(scope="session")

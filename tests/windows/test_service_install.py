@@ -83,7 +83,7 @@ def test_the_interpreter_of_this_environment_is_registered_with_our_module(
 
     service = windows.services[NAME]
     settings = root() / "settings.env"
-    expected = f'"{sys.executable}" -I -m consumer.os_service.windows_main --settings "{settings}"'
+    expected = f'"{sys.executable}" -I -m consumer windows-service --settings "{settings}"'
     assert service.command == expected
     assert "pythonservice" not in service.command
     assert service.account == r"NT SERVICE\cxone-consumer"
@@ -245,6 +245,23 @@ def test_installing_again_brings_it_up_to_date(windows: Windows, command: Module
     assert set(windows.services[NAME].config2) == {1, 2, 3, 4, 5, 7}
 
 
+def test_an_earlier_registration_is_known_and_brought_up_to_date(
+    windows: Windows, command: ModuleType
+) -> None:
+    install(command)
+    service = windows.services[NAME]
+    new = service.command
+    service.command = new.replace("consumer windows-service", "consumer.service.windows_main")
+    assert service.command != new
+    assert running().status(False) == 0
+    stops_when_asked(windows)
+
+    install(command)
+
+    assert service.command == new
+    assert running().status(False) == 0
+
+
 def test_installing_again_has_a_running_service_begin_anew(
     windows: Windows, command: ModuleType
 ) -> None:
@@ -308,7 +325,7 @@ def test_a_dry_run_changes_nothing(
     install(command, dry_run=True)
 
     said = capsys.readouterr().out
-    assert "windows_main" in said
+    assert "windows-service" in said
     assert "top-secret" not in said
     assert not windows.services
     assert not root().exists()
@@ -339,6 +356,16 @@ def test_without_pywin32_it_says_what_to_install(
 
     with pytest.raises(SetupError, match=re.escape(f'pip install "{requirement("windows")}"')):
         install(command)
+
+
+def test_without_pywin32_the_commands_are_still_there(
+    windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pywintypes", "servicemanager", "win32security", "win32service"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+    importlib.import_module("consumer.cli.service.windows")
+    importlib.import_module("consumer.os_service.windows_main")
 
 
 def test_a_start_that_fails_is_told_with_its_code(windows: Windows, command: ModuleType) -> None:

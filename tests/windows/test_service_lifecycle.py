@@ -49,7 +49,7 @@ class Hosted:
     def __init__(self, windows: Windows, folder: Path) -> None:
         self.windows = windows
         self.main: ModuleType = importlib.import_module("consumer.os_service.windows_main")
-        layout = importlib.import_module("consumer.os_service.windows_acl")
+        layout = importlib.import_module("consumer.os_service.layout")
         self.layout = layout.WindowsLayout(folder)
         self.status: int | None = None
         self._thread: threading.Thread | None = None

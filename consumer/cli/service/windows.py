@@ -19,12 +19,11 @@ from consumer.cli.context import Sources
 from consumer.cli.settings_text import settings_to_install
 from consumer.core.errors import SetupError
 from consumer.core.text import safe
-from consumer.os_service import files, windows_acl
+from consumer.os_service import files
 from consumer.os_service.files import File
-from consumer.os_service.layout import NAME, WINDOWS_ACCOUNT
+from consumer.os_service.layout import NAME, WINDOWS_ACCOUNT, WindowsLayout, windows_layout
 from consumer.os_service.log_file import appended, tail
 from consumer.os_service.settings_file import fit
-from consumer.os_service.windows_acl import WindowsLayout
 from consumer.os_service.windows_main import command_line
 from consumer.runtime.process import longest_stop, needed
 
@@ -47,7 +46,7 @@ def start_with(scm: ModuleType) -> None:
 
 
 def stop() -> None:
-    installed().stop(time_to_stop(windows_acl.of_this_machine()))
+    installed().stop(time_to_stop(windows_layout()))
     console().print("Stopped: everything accepted was answered.")
 
 
@@ -67,7 +66,7 @@ def status(as_json: bool) -> int:
             ("state", state.active),
             ("process", str(state.pid) if state.pid else None),
             ("last exit code", f"{state.exit_code:#x}"),
-            ("log", windows_acl.of_this_machine().log),
+            ("log", windows_layout().log),
         ]
         console().print(table(("", NAME), rows))
     return 0 if state.active == "running" else 1
@@ -75,7 +74,7 @@ def status(as_json: bool) -> int:
 
 def logs(lines: int, follow: bool) -> int:
     """Show the end of the log file; 0."""
-    log = windows_acl.of_this_machine().log
+    log = windows_layout().log
     if not log.is_file():
         raise SetupError(f"there is no log yet ({log}): `{NAME} service start`")
     out = console()
@@ -123,7 +122,7 @@ def install(
     dry_run: bool,
 ) -> None:
     """Write, register and start; raises SetupError, and SettingsError for what is set wrong."""
-    layout = windows_acl.of_this_machine()
+    layout = windows_layout()
     place = (settings or layout.settings).absolute()
     source, text = settings_to_install(sources, place)
     read = configuration.load({}, {}, source, sources.config_file)
@@ -185,7 +184,7 @@ def _password(account: str) -> str | None:
 
 
 def uninstall() -> None:
-    layout = windows_acl.of_this_machine()
+    layout = windows_layout()
     scm = installed()
     scm.stop(time_to_stop(layout))
     scm.remove()

@@ -1,0 +1,77 @@
+"""Start the service as Windows does: by the registered command, and by that of old releases."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from consumer.os_service import windows_main
+
+# Runs `python -m consumer` as on Windows; nothing may import for another platform what it needs.
+_AS_ON_WINDOWS = """
+import runpy, sys
+import consumer.os_service.windows_main
+sys.platform, sys.argv[1:] = "win32", {words}
+try:
+    runpy.run_module("consumer", run_name="__main__")
+except SystemExit as ended:
+    print(ended.code, "typer" in sys.modules)
+"""
+
+
+def test_the_registered_command_reaches_the_host_without_the_command_line(tmp_path: Path) -> None:
+    line = windows_main.command_line(tmp_path / "settings.env", embedded=False)
+    isolated, module, package, *words = shlex.split(line)
+    assert (isolated, module, package) == ("-I", "-m", "consumer")
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _AS_ON_WINDOWS.format(words=words)],
+        env={**os.environ, "PROGRAMDATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    # There is no pywin32 here: this is said in the log, where the host was reached.
+    assert done.stdout.split() == ["1", "False"]
+    log = (tmp_path / "cxone-consumer" / "logs" / "service.log").read_text(encoding="utf-8")
+    assert "No module named 'servicemanager'" in log
+
+
+def test_elsewhere_there_is_no_such_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "consumer", windows_main.COMMAND],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "No such command" in done.stderr
+
+
+def test_a_service_that_was_registered_before_the_command_still_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hosted: list[Sequence[str]] = []
+
+    def main() -> int:
+        hosted.append(sys.argv[1:])
+        return 0
+
+    # By name: other tests have it imported anew.
+    monkeypatch.setattr("consumer.os_service.windows_main.main", main)
+    monkeypatch.setattr(sys, "argv", ["windows_main.py", "--settings", r"C:\settings.env"])
+
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("consumer.service.windows_main", run_name="__main__")
+
+    assert ended.value.code == 0
+    assert hosted == [["--settings", r"C:\settings.env"]]
