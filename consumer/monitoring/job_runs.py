@@ -18,7 +18,7 @@ from consumer.mongodb.errors import translated
 Document = dict[str, Any]
 # `lost`: the lease went to another process, or MongoDB did not renew it. `unfinished`: its process
 # was killed, or MongoDB was away when it ended.
-Outcome = Literal["running", "succeeded", "failed", "stopped", "lost", "unfinished"]
+RunOutcome = Literal["running", "succeeded", "failed", "stopped", "lost", "unfinished"]
 
 # About this many runs of each job are kept, and between an hour and a month of them.
 _RUNS_KEPT = 1000
@@ -37,7 +37,7 @@ class RunRecord:
     fence: int
     every: float
     elapsed: float
-    outcome: Outcome
+    outcome: RunOutcome
     progress: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] | None = None
     error: str | None = None

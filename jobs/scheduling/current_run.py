@@ -1,7 +1,4 @@
-"""The run that is going on: what it is told to do, and what it says of itself.
-
-Stay beside a run in a thread of its own: renew its lease and save its progress.
-"""
+"""State of a run under way, and the thread beside it that renews its lease and saves progress."""
 
 from __future__ import annotations
 
@@ -13,9 +10,12 @@ from typing import Any
 
 import structlog
 
-from consumer.monitoring.job_runs import Outcome, RunRecord
-from jobs.scheduling.lease_keeper import Hold
+from consumer.monitoring.job_runs import RunOutcome, RunRecord
+from jobs.scheduling.lease_keeper import LeaseKeeper
 
+log = structlog.get_logger(__name__)
+
+_SAVE_EVERY = 1.0
 # Progress is for people: more facts than this are a mistake, and would make the record large.
 _MOST_FACTS = 50
 
@@ -30,7 +30,7 @@ class CurrentRun:
         job: str,
         instance: str,
         every: float,
-        hold: Hold | None,
+        lease_keeper: LeaseKeeper | None,
         process_stops: Callable[[], bool],
         now: Callable[[], float] = monotonic,
     ) -> None:
@@ -41,13 +41,13 @@ class CurrentRun:
         self._mutex = threading.Lock()
         self._facts: dict[str, Any] = {}
         self._unsaved = False
-        self.hold = hold
-        # Whether the job was told to end; one that never asked came to its end by itself.
-        self.told = False
+        self.lease_keeper = lease_keeper
+        # Set once the job saw it; one that never asked came to its end by itself.
+        self.stop_seen = False
 
     @property
     def fence(self) -> int:
-        return self.hold.lease.fence if self.hold else 0
+        return self.lease_keeper.lease.fence if self.lease_keeper else 0
 
     @property
     def elapsed(self) -> float:
@@ -55,12 +55,12 @@ class CurrentRun:
         return self._now() - self._started
 
     def lost(self) -> bool:
-        """Whether this run has lost the right to go on."""
-        return self.hold is not None and self.hold.lost()
+        """Say if this run has lost the right to go on."""
+        return self.lease_keeper is not None and self.lease_keeper.lost()
 
     def stopping(self) -> bool:
-        self.told = self.told or self._process_stops() or self.lost()
-        return self.told
+        self.stop_seen = self.stop_seen or self._process_stops() or self.lost()
+        return self.stop_seen
 
     def progress(self, **facts: object) -> None:
         with self._mutex:
@@ -69,15 +69,15 @@ class CurrentRun:
             self._facts.update(facts)
             self._unsaved = True
 
-    def has_news(self) -> bool:
-        """Whether there was progress since the last call."""
+    def take_unsaved(self) -> bool:
+        """Say if there was progress since the last call."""
         with self._mutex:
-            news, self._unsaved = self._unsaved, False
-        return news
+            unsaved, self._unsaved = self._unsaved, False
+        return unsaved
 
     def record(
         self,
-        outcome: Outcome,
+        outcome: RunOutcome,
         result: Mapping[str, Any] | None = None,
         error: str | None = None,
     ) -> RunRecord:
@@ -98,17 +98,12 @@ class CurrentRun:
         )
 
 
-log = structlog.get_logger(__name__)
-
-_SAVE_EVERY = 1.0
-
-
 @contextmanager
-def attended(run: CurrentRun, save: Callable[[CurrentRun], None]) -> Iterator[None]:
+def progress_thread(run: CurrentRun, save: Callable[[CurrentRun], None]) -> Iterator[None]:
     """Renew and save while the block runs. `save` waits a bounded time and raises nothing."""
     done = threading.Event()
     thread = threading.Thread(
-        target=_attend, args=(run, save, done), name="job attendant", daemon=True
+        target=_renew_and_save, args=(run, save, done), name="job progress", daemon=True
     )
     thread.start()
     try:
@@ -118,15 +113,17 @@ def attended(run: CurrentRun, save: Callable[[CurrentRun], None]) -> Iterator[No
         thread.join()
 
 
-def _attend(run: CurrentRun, save: Callable[[CurrentRun], None], done: threading.Event) -> None:
-    hold, told = run.hold, False
-    pause = min(_SAVE_EVERY, hold.patience) if hold else _SAVE_EVERY
+def _renew_and_save(
+    run: CurrentRun, save: Callable[[CurrentRun], None], done: threading.Event
+) -> None:
+    keeper, logged = run.lease_keeper, False
+    pause = min(_SAVE_EVERY, keeper.margin) if keeper else _SAVE_EVERY
     while not done.wait(pause):
         # The lease first: a record that comes late harms nobody.
-        if hold is not None:
-            hold.renew_when_due()
-            if hold.lost() and not told:
-                told = True
-                log.warning("lease lost: the job is asked to end", job=hold.lease.name)
-        if run.has_news():
+        if keeper is not None:
+            keeper.renew_when_due()
+            if keeper.lost() and not logged:
+                logged = True
+                log.warning("lease lost: the job is asked to end", job=keeper.lease.name)
+        if run.take_unsaved():
             save(run)

@@ -1,7 +1,4 @@
-"""What a job is, and how one run of it ended.
-
-What a job is told while it runs: its fence, whether to end, and where to report progress.
-"""
+"""Types of a job: its row in the table, its view of the run under way, and the run's result."""
 
 from __future__ import annotations
 
@@ -9,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from consumer.monitoring.job_runs import Outcome
+from consumer.monitoring.job_runs import RunOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One row: what runs how often. `every` is in seconds, counted from the start of each run.
+    """One row of the table of jobs: a function and its interval.
+
+    `every` is in seconds, counted from the start of each run.
 
     `exclusive`: in one process at a time of all that share the database, and once in `every` there;
     otherwise in each process. A function without required parameters is a chore without a
@@ -28,10 +27,10 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """A run that took place; `error` is free of payload values."""
+class RunResult:
+    """The end of a run that took place; `error` is free of payload values."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     result: Mapping[str, Any] | None = None
     error: str | None = None
 
@@ -44,11 +43,11 @@ class JobRun(Protocol):
         """The fencing token of the lease; 0 for a job that every process runs."""
 
     def stopping(self) -> bool:
-        """Whether the process stops or the lease is lost: end soon. Cheap to ask often."""
+        """Say if the process stops or the lease is lost: end soon. Cheap to ask often."""
 
     def progress(self, **facts: object) -> None:
-        """Say how far it is, for `job_runs` and `status`; later facts join earlier ones. Cheap to
-        call often: it is written now and then, not at each call."""
+        """Report how far it is, for `job_runs` and `status`; later facts join earlier ones.
+        Cheap to call often: it is written now and then, not at each call."""
 
 
 # What it returns is its result, kept in `job_runs`: small, and storable as BSON.

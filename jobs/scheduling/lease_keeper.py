@@ -14,7 +14,7 @@ _RENEW_AFTER = 3
 _GIVE_UP_BEFORE = 6
 
 
-class Hold:
+class LeaseKeeper:
     """A granted lease on this process's monotonic clock; renewed by one thread, read by any."""
 
     def __init__(self, leases: Leases, lease: Lease, now: Callable[[], float] = monotonic) -> None:
@@ -25,13 +25,14 @@ class Hold:
         self.lease = lease
 
     @property
-    def patience(self) -> float:
-        """Seconds between two looks at whether to renew, and how long a renewal may take."""
+    def margin(self) -> float:
+        """Seconds: the longest pause between two calls of `renew_when_due`, the longest that a
+        renewal may take, and the time before the lease ends at which it counts as lost."""
         return self._leases.seconds / _GIVE_UP_BEFORE
 
     def lost(self) -> bool:
-        """Whether the lease is gone or about to be; once lost it stays so."""
-        if not self._lost and self._now() >= self.lease.until - self.patience:
+        """Say if the lease is gone or about to be; once lost it stays so."""
+        if not self._lost and self._now() >= self.lease.until - self.margin:
             self._lost = True
         return self._lost
 
@@ -40,7 +41,7 @@ class Hold:
         if self.lost() or self._now() < self._try_at:
             return
         try:
-            renewed = self._leases.renew(self.lease, self.patience)
+            renewed = self._leases.renew(self.lease, self.margin)
         except StoreUnavailable:
             return
         if renewed is None:
@@ -49,6 +50,6 @@ class Hold:
         self.lease = renewed
         self._try_at = renewed.until - self._leases.seconds + self._leases.seconds / _RENEW_AFTER
 
-    def let_go(self, due_after: float | None, succeeded: bool) -> None:
+    def release(self, due_after: float | None, succeeded: bool) -> None:
         """Release the lease, as Leases.release says; raises StoreUnavailable."""
         self._leases.release(self.lease, due_after=due_after, succeeded=succeeded)

@@ -1,4 +1,4 @@
-"""Keep what is known of runs: the records for people, and the figures of this process."""
+"""Log the runs of this process: records in MongoDB for people, metrics, and warnings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from consumer.core.metrics_table import JOB_DURATION, JOB_RUNS, JOB_SUCCESS_AGE
 from consumer.core.ratelimit import RateLimit
 from consumer.monitoring.job_runs import JobRuns, RunRecord
 from jobs.scheduling.current_run import CurrentRun
-from jobs.scheduling.job import Ended, Job
+from jobs.scheduling.job import Job, RunResult
 
 log = structlog.get_logger(__name__)
 
@@ -22,10 +22,12 @@ log = structlog.get_logger(__name__)
 _WARN_EVERY = 60.0
 
 
-class Books:
-    """Of the runs of one process. Without `runs` nothing is recorded, without `metrics` nothing
-    counted. A run does not fail because MongoDB cannot take its record. `away`: whether the log
-    has said for all jobs that MongoDB is away."""
+class RunLog:
+    """The log of the runs of one process. Without `runs` nothing is recorded, without `metrics`
+    nothing counted. A run does not fail because MongoDB cannot take its record.
+
+    `away` answers if MongoDB is away and the log has said so for all jobs.
+    """
 
     def __init__(
         self,
@@ -63,37 +65,38 @@ class Books:
             # A result or progress that BSON cannot hold must not end the run.
             log.error("run not recorded", job=record.job, error=fault_of(error))  # noqa: TRY400
 
-    def close(self, job: Job, current: CurrentRun, ended: Ended) -> None:
-        """Record and count how a run ended."""
-        if _worth_keeping(job, ended):
-            self.save(current.record(ended.outcome, ended.result, ended.error))
-        self.count(job, ended.outcome)
+    def close(self, job: Job, current: CurrentRun, result: RunResult) -> None:
+        """Record and count the end of a run."""
+        if _worth_recording(job, result):
+            self.save(current.record(result.outcome, result.result, result.error))
+        self.count(job, result.outcome)
         if self._metrics is not None:
             self._metrics.observe(JOB_DURATION, current.elapsed, job=job.name)
-        if ended.outcome == "succeeded":
+        if result.outcome == "succeeded":
             self._succeeded[job.name] = self._now()
-            self.show_age(job, 0.0)
+            self.set_success_age(job, 0.0)
         elif not job.exclusive and job.name in self._succeeded:
-            self.show_age(job, self._now() - self._succeeded[job.name])
+            self.set_success_age(job, self._now() - self._succeeded[job.name])
 
     def count(self, job: Job, outcome: str) -> None:
         if self._metrics is not None:
             self._metrics.count(JOB_RUNS, job=job.name, outcome=outcome)
 
-    def show_age(self, job: Job, age: float | None) -> None:
-        """Show how many seconds ago the job succeeded, here or elsewhere; None: never."""
+    def set_success_age(self, job: Job, age: float | None) -> None:
+        """Set the gauge of how many seconds ago the job succeeded, here or elsewhere; None: never,
+        and nothing is set."""
         if self._metrics is not None and age is not None:
             self._metrics.set(JOB_SUCCESS_AGE, age, job=job.name)
 
-    def warn(self, what: str, job: str, error: StoreUnavailable) -> None:
-        """Log a trouble, unless it was only just logged or is that of all."""
+    def warn(self, message: str, job: str, error: StoreUnavailable) -> None:
+        """Log a trouble; at debug while MongoDB is away for all, and once in a while otherwise."""
         if self._away():
-            log.debug(what, job=job, error=str(error))
-        elif self._warnings.allow(f"{what} {job}") is not None:
-            log.warning(what, job=job, error=str(error))
+            log.debug(message, job=job, error=str(error))
+        elif self._warnings.allow(f"{message} {job}") is not None:
+            log.warning(message, job=job, error=str(error))
 
 
-def _worth_keeping(job: Job, ended: Ended) -> bool:
-    """A chore of each process that had nothing to do would be a write a second, and no news."""
-    told = ended.result is not None and any(ended.result.values())
-    return job.exclusive or ended.outcome != "succeeded" or told
+def _worth_recording(job: Job, result: RunResult) -> bool:
+    """False for a job of each process that had nothing to do: a write a second, and no news."""
+    did_something = result.result is not None and any(result.result.values())
+    return job.exclusive or result.outcome != "succeeded" or did_something

@@ -1,7 +1,4 @@
-"""Run one job once: under its lease where it is exclusive, and harmless when it fails.
-
-Call what a job is to do; whatever it raises becomes an end without payload values.
-"""
+"""Run one job once: under its lease where it is exclusive, and harmless when it fails."""
 
 from __future__ import annotations
 
@@ -17,11 +14,11 @@ import structlog
 from consumer.core.errors import ConsumerError, SetupError, StoreUnavailable, fault_of, place_of
 from consumer.core.metrics import Metrics
 from consumer.mongodb.leases import Later, Leases
-from consumer.monitoring.job_runs import JobRuns, Outcome
-from jobs.scheduling.current_run import CurrentRun, attended
-from jobs.scheduling.job import Ended, Job, JobFunction, JobRun
-from jobs.scheduling.lease_keeper import Hold
-from jobs.scheduling.run_log import Books
+from consumer.monitoring.job_runs import JobRuns, RunOutcome
+from jobs.scheduling.current_run import CurrentRun, progress_thread
+from jobs.scheduling.job import Job, JobFunction, JobRun, RunResult
+from jobs.scheduling.lease_keeper import LeaseKeeper
+from jobs.scheduling.run_log import RunLog
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +27,8 @@ _ASK_AGAIN = 5.0
 
 
 class Runner:
-    """Runs jobs in this process until `stop`. Without `leases` there can be no exclusive jobs.
-    `away`: whether MongoDB is, which the log has said for all jobs then."""
+    """Runs jobs in this process until `stop`. Without `leases` there can be no exclusive jobs;
+    `away` as RunLog has it."""
 
     def __init__(
         self,
@@ -45,103 +42,105 @@ class Runner:
     ) -> None:
         self._instance = instance
         self._leases = leases
-        self._books = Books(runs, metrics, now, away)
+        self._run_log = RunLog(runs, metrics, now, away)
         self._now = now
         self._stopping = threading.Event()
         self._changed = threading.Condition()
-        self._going: set[str] = set()
+        self._run_ids: set[str] = set()
 
-    def run(self, job: Job) -> Ended | Later:
+    def run(self, job: Job) -> RunResult | Later:
         """Run the job now, or say when it is worth asking again.
 
         Raises StoreUnavailable when the lease cannot be asked for; what the job raises is in
-        `Ended`.
+        the RunResult.
         """
         run_id = uuid.uuid4().hex
         with self._changed:
-            self._going.add(run_id)
+            self._run_ids.add(run_id)
         try:
             return self._run(run_id, job)
         finally:
             with self._changed:
-                self._going.discard(run_id)
+                self._run_ids.discard(run_id)
                 self._changed.notify_all()
 
     def attempt(self, job: Job) -> float:
         """Run the job if it may run here now; seconds until the next attempt. Raises nothing."""
         began = self._now()
         try:
-            ended = self.run(job)
+            result = self.run(job)
         except StoreUnavailable as error:
-            self._books.warn("job must wait", job.name, error)
-            self._books.count(job, "unavailable")
+            self._run_log.warn("job must wait", job.name, error)
+            self._run_log.count(job, "unavailable")
             return min(job.every, _ASK_AGAIN)
         except Exception as error:
             # Here it is this program's own fault, not the job's; the next attempt must still come.
             log.error("job not run", job=job.name, error=fault_of(error), place=place_of(error))  # noqa: TRY400
-            self._books.count(job, "failed")
+            self._run_log.count(job, "failed")
             return job.every
-        if isinstance(ended, Later):
-            return min(job.every, ended.seconds)
+        if isinstance(result, Later):
+            return min(job.every, result.seconds)
         return max(0.0, job.every - (self._now() - began))
 
     def stop(self, timeout: float) -> bool:
-        """Ask every run to end, and wait; whether all did. Nothing starts after this."""
+        """Ask every run to end, and wait; True if all did. Nothing starts after this."""
         self._stopping.set()
         with self._changed:
-            return self._changed.wait_for(lambda: not self._going, timeout)
+            return self._changed.wait_for(lambda: not self._run_ids, timeout)
 
-    def _run(self, run_id: str, job: Job) -> Ended | Later:
+    def _run(self, run_id: str, job: Job) -> RunResult | Later:
         if self._stopping.is_set():
             return Later(job.every)
-        hold = None
+        keeper = None
         if job.exclusive:
             if self._leases is None:
                 raise SetupError(f"job {job.name!r} is exclusive: give the runner leases")
             answer = self._leases.acquire(job.name)
-            self._books.show_age(job, answer.success_age)
+            self._run_log.set_success_age(job, answer.success_age)
             if isinstance(answer.grant, Later):
                 return answer.grant
-            hold = Hold(self._leases, answer.grant, self._now)
+            keeper = LeaseKeeper(self._leases, answer.grant, self._now)
         current = CurrentRun(
             run_id=run_id,
             job=job.name,
             instance=self._instance,
             every=job.every,
-            hold=hold,
+            lease_keeper=keeper,
             process_stops=self._stopping.is_set,
             now=self._now,
         )
-        return self._carry_out(job, current)
+        return self._execute(job, current)
 
-    def _carry_out(self, job: Job, current: CurrentRun) -> Ended:
-        with attended(current, lambda run: self._books.save(run.record("running"))):
-            if current.hold is not None:
-                self._books.open(current)
-            ended = called(job, current, self._books.warn)
+    def _execute(self, job: Job, current: CurrentRun) -> RunResult:
+        with progress_thread(current, lambda run: self._run_log.save(run.record("running"))):
+            if current.lease_keeper is not None:
+                self._run_log.open(current)
+            result = execute(job, current, self._run_log.warn)
         if current.lost():
-            ended = Ended("lost", ended.result, ended.error)
-        elif ended.outcome == "succeeded" and current.told:
-            ended = Ended("stopped", ended.result)
-        if current.hold is not None:
-            self._let_go(job, current.hold, ended.outcome)
-        self._books.close(job, current, ended)
-        return ended
+            result = RunResult("lost", result.result, result.error)
+        elif result.outcome == "succeeded" and current.stop_seen:
+            result = RunResult("stopped", result.result)
+        if current.lease_keeper is not None:
+            self._release(job, current.lease_keeper, result.outcome)
+        self._run_log.close(job, current, result)
+        return result
 
-    def _let_go(self, job: Job, hold: Hold, outcome: Outcome) -> None:
+    def _release(self, job: Job, keeper: LeaseKeeper, outcome: RunOutcome) -> None:
         # A run that was cut short is for another process to go on with at once.
         due_after = job.every if outcome in ("succeeded", "failed") else None
         try:
-            hold.let_go(due_after, outcome == "succeeded")
+            keeper.release(due_after, outcome == "succeeded")
         except StoreUnavailable as error:
-            self._books.warn("lease not released: it expires", job.name, error)
+            self._run_log.warn("lease not released: it expires", job.name, error)
 
 
-Warn = Callable[[str, str, StoreUnavailable], None]
+def execute(
+    job: Job, current: JobRun, warn: Callable[[str, str, StoreUnavailable], None]
+) -> RunResult:
+    """Call the job's function; whatever it raises becomes a result without payload values.
 
-
-def called(job: Job, current: JobRun, warn: Warn) -> Ended:
-    """`warn` is told that MongoDB was not there for it."""
+    `warn` is called with message, job and error where MongoDB was not there for it.
+    """
     try:
         if _takes_a_run(job.run):
             result = cast(JobFunction, job.run)(current)
@@ -150,15 +149,15 @@ def called(job: Job, current: JobRun, warn: Warn) -> Ended:
             result = {}
     except StoreUnavailable as error:
         warn("job failed", job.name, error)
-        return Ended("failed", error=str(error))
+        return RunResult("failed", error=str(error))
     except ConsumerError as error:
         log.warning("job failed", job=job.name, error=str(error))
-        return Ended("failed", error=str(error))
+        return RunResult("failed", error=str(error))
     except Exception as error:
-        # The message may quote a payload, so only its kind and place are told.
+        # The message may quote a payload, so only its kind and place are logged.
         log.error("job failed", job=job.name, error=fault_of(error), place=place_of(error))  # noqa: TRY400
-        return Ended("failed", error=fault_of(error))
-    return Ended("succeeded", result)
+        return RunResult("failed", error=fault_of(error))
+    return RunResult("succeeded", result)
 
 
 def _takes_a_run(function: Callable[..., object]) -> bool:

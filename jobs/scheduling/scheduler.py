@@ -1,4 +1,4 @@
-"""Run the periodic jobs of the table in this process, so that none can stop another."""
+"""Schedule the jobs of the table in this process, so that none can stop another."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _PULSE = "pulse"
 _PULSE_EVERY = 2
 
 
-class _Told(BaseTrigger):  # type: ignore[misc]
-    """Fires when it was told to; a run that ends in no time tells it before APScheduler asks."""
+class _NextAttempt(BaseTrigger):  # type: ignore[misc]
+    """Fires at the time `at`, which a run that ends in no time sets before APScheduler asks."""
 
     def __init__(self) -> None:
         self.at: datetime | None = None
@@ -70,7 +70,7 @@ class Scheduler:
             id=_PULSE,
             next_run_time=clock(),
         )
-        self._triggers = {job.name: _Told() for job in jobs}
+        self._triggers = {job.name: _NextAttempt() for job in jobs}
         for job in jobs:
             self._scheduler.add_job(
                 self._runner.attempt,
@@ -82,7 +82,7 @@ class Scheduler:
                 next_run_time=clock(),
             )
         # Not from within the attempt: until APScheduler has seen its end it would skip the next.
-        self._scheduler.add_listener(self._ended, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
+        self._scheduler.add_listener(self._reschedule, EVENT_JOB_EXECUTED | EVENT_JOB_ERROR)
 
     @property
     def running(self) -> bool:
@@ -98,7 +98,7 @@ class Scheduler:
         self._scheduler.start()
 
     def stop(self, timeout: float = 5.0) -> bool:
-        """Ask runs under way to end, and wait for them up to `timeout` seconds; whether all did.
+        """Ask runs under way to end, and wait for them up to `timeout` seconds; True if all did.
 
         Those that ended have released their leases; the lease of one that goes on expires.
         """
@@ -112,14 +112,14 @@ class Scheduler:
     def _beat(self) -> None:
         self._pulse = monotonic()
 
-    def _ended(self, event: JobExecutionEvent) -> None:
+    def _reschedule(self, event: JobExecutionEvent) -> None:
         if event.job_id == _PULSE:
             return
         # None where the attempt itself broke down.
         seconds = self._jobs[event.job_id].every if event.retval is None else event.retval
-        self._next(event.job_id, seconds + _MARGIN)
+        self._schedule_next(event.job_id, seconds + _MARGIN)
 
-    def _next(self, name: str, seconds: float) -> None:
+    def _schedule_next(self, name: str, seconds: float) -> None:
         at = self._clock() + timedelta(seconds=seconds)
         self._triggers[name].at = at
         try:

@@ -16,7 +16,7 @@ from consumer.mongodb.client import INSTANCES, JOB_RUNS, LEASES, connect, open_d
 from consumer.mongodb.indexes import create_indexes
 from consumer.monitoring.instances import Instances, this_process
 from consumer.monitoring.job_runs import JobRuns, RunRecord
-from jobs.scheduling.job import Ended, Job, JobRun
+from jobs.scheduling.job import Job, JobRun, RunResult
 from jobs.scheduling.scheduler import Scheduler
 from tests.support.leasing import LONG_AGO, Db, runner
 from tests.support.service import eventually
@@ -32,7 +32,7 @@ def test_a_run_is_recorded_from_its_start_to_its_end(database: Db) -> None:
 
     ended = runner(database, "p").run(Job("count", 60, work, exclusive=True))
 
-    assert isinstance(ended, Ended) and ended.outcome == "succeeded"
+    assert isinstance(ended, RunResult) and ended.outcome == "succeeded"
     (during,), (after,) = seen, list(database[JOB_RUNS].find())
     assert (during["outcome"], during["ended_at"], during["fence"]) == ("running", None, 1)
     assert (after["outcome"], after["result"]) == (
@@ -60,8 +60,8 @@ def test_a_result_that_cannot_be_stored_does_not_stop_the_job(database: Db) -> N
 
     ended = ours.run(Job("count", 0.001, lambda run: {"set": {1, 2}}, exclusive=True))
 
-    assert isinstance(ended, Ended) and ended.outcome == "succeeded"
-    assert isinstance(ours.run(Job("count", 60, lambda run: {}, exclusive=True)), Ended)
+    assert isinstance(ended, RunResult) and ended.outcome == "succeeded"
+    assert isinstance(ours.run(Job("count", 60, lambda run: {}, exclusive=True)), RunResult)
 
 
 def test_a_run_whose_process_was_killed_is_closed_by_the_next_one(database: Db) -> None:
@@ -171,7 +171,7 @@ def test_a_job_learns_within_a_lease_time_that_mongodb_went_away(
 
         ended = runner(database, "p", 1.2).run(Job("count", 60, work, exclusive=True))
 
-        assert isinstance(ended, Ended) and ended.outcome == "lost"
+        assert isinstance(ended, RunResult) and ended.outcome == "lost"
         assert stopped_after[0] < 1.2
 
 

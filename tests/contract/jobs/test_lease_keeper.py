@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consumer.mongodb.client import connect, open_database
-from jobs.scheduling.lease_keeper import Hold
+from jobs.scheduling.lease_keeper import LeaseKeeper
 from tests.support.leasing import Db, expire, granted, leases
 
 
@@ -22,41 +22,41 @@ class Hand:
 def test_a_hold_that_cannot_renew_is_lost_before_the_lease_expires(database: Db) -> None:
     now = Hand()
     ours = leases(database, "a", 30, now=now)
-    hold = Hold(ours, granted(ours), now)
+    keeper = LeaseKeeper(ours, granted(ours), now)
 
     now.seconds += 24.9
-    before = hold.lost()
+    before = keeper.lost()
     now.seconds += 0.2
 
-    assert (before, hold.lost()) == (False, True)
+    assert (before, keeper.lost()) == (False, True)
 
 
 def test_a_hold_renews_after_a_third_and_counts_from_before_the_request(database: Db) -> None:
     now = Hand()
     ours = leases(database, "a", 30, now=now)
-    hold = Hold(ours, granted(ours), now)
+    keeper = LeaseKeeper(ours, granted(ours), now)
 
     now.seconds += 9.9
-    hold.renew_when_due()
-    early = hold.lease.until
+    keeper.renew_when_due()
+    early = keeper.lease.until
     now.seconds += 0.2
-    hold.renew_when_due()
+    keeper.renew_when_due()
 
     assert early == 1030.0
-    assert hold.lease.until == pytest.approx(1040.1)
+    assert keeper.lease.until == pytest.approx(1040.1)
 
 
 def test_a_hold_learns_that_another_has_the_lease(database: Db) -> None:
     now = Hand()
     ours = leases(database, "a", 30, now=now)
-    hold = Hold(ours, granted(ours), now)
+    keeper = LeaseKeeper(ours, granted(ours), now)
     expire(database)
     granted(leases(database, "b"))
 
     now.seconds += 11
-    hold.renew_when_due()
+    keeper.renew_when_due()
 
-    assert hold.lost()
+    assert keeper.lost()
 
 
 def test_a_hold_survives_an_absence_of_mongodb_that_is_shorter_than_the_lease(
@@ -66,11 +66,11 @@ def test_a_hold_survives_an_absence_of_mongodb_that_is_shorter_than_the_lease(
     lease = granted(leases(database, "a", 0.6, now=now))
     with connect("mongodb://127.0.0.1:9", timeout=0.1) as client:
         away = leases(open_database(client, database.name), "a", 0.6, now=now)
-        hold = Hold(away, lease, now)
+        keeper = LeaseKeeper(away, lease, now)
 
         now.seconds += 0.3
-        hold.renew_when_due()
-        early = hold.lost()
+        keeper.renew_when_due()
+        early = keeper.lost()
         now.seconds += 0.3
 
-        assert (early, hold.lost()) == (False, True)
+        assert (early, keeper.lost()) == (False, True)

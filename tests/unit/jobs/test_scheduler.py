@@ -13,7 +13,7 @@ import pytest
 from consumer.cli.serve import jobs_go_on
 from consumer.core.errors import SetupError, StoreUnavailable
 from consumer.core.metrics import Metrics
-from jobs.scheduling.job import Ended, Job, JobRun
+from jobs.scheduling.job import Job, JobRun, RunResult
 from jobs.scheduling.runner import Runner
 from jobs.scheduling.scheduler import Scheduler
 
@@ -135,7 +135,7 @@ def test_an_exclusive_job_needs_leases() -> None:
 def test_a_common_job_has_fence_0_and_hands_over_its_result() -> None:
     ended = Runner().run(Job("own", 60, lambda run: {"fence": run.fence}))
 
-    assert ended == Ended("succeeded", {"fence": 0})
+    assert ended == RunResult("succeeded", {"fence": 0})
 
 
 def test_too_many_facts_of_progress_are_a_fault_of_the_job() -> None:
@@ -146,7 +146,7 @@ def test_too_many_facts_of_progress_are_a_fault_of_the_job() -> None:
 
     ended = Runner().run(Job("talks", 60, talk))
 
-    assert isinstance(ended, Ended) and ended.outcome == "failed"
+    assert isinstance(ended, RunResult) and ended.outcome == "failed"
 
 
 def test_runs_are_counted_by_outcome() -> None:
