@@ -1,7 +1,4 @@
-"""Keep the parts of a body as they arrive, and join them once.
-
-Join the chunks of a body, strictly and in bounded memory and time.
-"""
+"""Join a body from the parts that arrive: of announced length, or in chunks, read strictly."""
 
 from __future__ import annotations
 
@@ -12,6 +9,14 @@ from typing import Any
 
 from waitress.buffers import OverflowableBuffer
 from waitress.utilities import BadRequest
+
+# What is lenient here, the proxy in front of us may read in another way: then a second request can
+# hide in the first (request smuggling). waitress takes a bare line feed after a size, and keeps
+# lines of any length, searching them anew with every packet.
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
+_MAX_LINE = 4096
+_MAX_TRAILERS = 8192
 
 
 class FixedBody:
@@ -25,7 +30,7 @@ class FixedBody:
     error = None
 
     def __init__(self, length: int) -> None:
-        self._left = length
+        self._remaining = length
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -33,17 +38,17 @@ class FixedBody:
         return self._size
 
     def received(self, data: bytes) -> int:
-        """Take a part of the stream; how much of it belongs to this body."""
-        if len(data) > self._left:
-            data = data[: self._left]
+        """Take a part of the stream; return how much of it belongs to this body."""
+        if len(data) > self._remaining:
+            data = data[: self._remaining]
         self._parts.append(data)
         self._size += len(data)
-        self._left -= len(data)
-        self.completed = self._left == 0
+        self._remaining -= len(data)
+        self.completed = self._remaining == 0
         return len(data)
 
     def getfile(self) -> BytesIO:
-        """What the application reads; whole, it gets these very bytes."""
+        """The file that the application reads; a body of one part is these very bytes."""
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts = []
         return BytesIO(body)
@@ -55,15 +60,6 @@ class FixedBody:
         self._parts = []
 
 
-# What is lenient here, the proxy in front of us may read in another way: then a second request can
-# hide in the first (request smuggling). waitress takes a bare line feed after a size, and keeps
-# lines of any length, searching them anew with every packet.
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
-_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
-_MAX_LINE = 4096
-_MAX_TRAILERS = 8192
-
-
 class ChunkedBody:
     """RFC 9112, section 7.1, in the form that waitress asks of a receiver."""
 
@@ -72,7 +68,7 @@ class ChunkedBody:
 
     def __init__(self, buffer: OverflowableBuffer) -> None:
         self._buffer = buffer
-        self._left = 0
+        self._remaining = 0
         self._line = b""
         self._trailers = 0
         self._take: Callable[[bytes], None] = self._size
@@ -83,16 +79,16 @@ class ChunkedBody:
     @property
     def announced(self) -> int:
         """Bytes that came, and those that the chunk under way will bring."""
-        return len(self) + self._left
+        return len(self) + self._remaining
 
     def received(self, data: bytes) -> int:
-        """Take a part of the stream; how much of it belongs to this body."""
+        """Take a part of the stream; return how much of it belongs to this body."""
         at = 0
         while at < len(data) and not self.completed and self.error is None:
-            if self._left:
-                part = data[at : at + self._left]
+            if self._remaining:
+                part = data[at : at + self._remaining]
                 self._buffer.append(part)
-                self._left -= len(part)
+                self._remaining -= len(part)
                 at += len(part)
             else:
                 at = self._line_from(data, at)
@@ -122,8 +118,8 @@ class ChunkedBody:
         if found is None:
             self._refuse("A chunk has no size.")
             return
-        self._left = int(found[1], 16)
-        self._take = self._end if self._left else self._trailer
+        self._remaining = int(found[1], 16)
+        self._take = self._end if self._remaining else self._trailer
 
     def _end(self, line: bytes) -> None:
         if line:

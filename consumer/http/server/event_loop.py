@@ -17,23 +17,23 @@ from waitress import wasyncore
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 # Seconds between two looks at all connections.
-_LOOK_EVERY = 0.25
+_RECHECK_EVERY = 0.25
 
 
-class Loop:
+class EventLoop:
     """The sockets of a map of waitress's dispatchers by descriptor; used in one thread, but for
-    `tell` and `forget`."""
+    `recheck` and `forget`."""
 
     def __init__(self, sockets: dict[int, Any]) -> None:
         self._sockets = sockets
         self._selector = selectors.DefaultSelector()
         self._masks: dict[int, int] = {}
-        self._told: deque[Any] = deque()
-        self._looked_at = 0.0
+        self._to_recheck: deque[Any] = deque()
+        self._rechecked_at = 0.0
 
-    def tell(self, socket: Any) -> None:
+    def recheck(self, socket: Any) -> None:
         """Have the socket asked before the next wait, for which another thread wakes the loop."""
-        self._told.append(socket)
+        self._to_recheck.append(socket)
 
     def forget(self, descriptor: int) -> None:
         """A socket is about to be closed."""
@@ -43,13 +43,13 @@ class Loop:
     def turn(self, timeout: float) -> None:
         """Wait for events, at most `timeout` seconds, and see to them."""
         now = monotonic()
-        if now - self._looked_at > _LOOK_EVERY:
-            self._looked_at = now
+        if now - self._rechecked_at > _RECHECK_EVERY:
+            self._rechecked_at = now
             for socket in list(self._sockets.values()):
                 self._ask(socket)
-        while self._told:
-            self._ask(self._told.popleft())
-        for key, events in self._selector.select(min(timeout, _LOOK_EVERY)):
+        while self._to_recheck:
+            self._ask(self._to_recheck.popleft())
+        for key, events in self._selector.select(min(timeout, _RECHECK_EVERY)):
             socket = key.data
             # A descriptor may have become another socket's since the wait.
             if events & _READ and self._sockets.get(key.fd) is socket:

@@ -1,20 +1,19 @@
-"""Take connections and queue their requests, each within a bound that keeps room for others."""
+"""Take connections and queue their requests, within bounds of number and memory."""
 
 from __future__ import annotations
 
 import socket
 import sys
+import threading
 from collections.abc import Collection
 from time import monotonic
-from typing import Any
 
 import structlog
 from waitress.server import TcpWSGIServer, ThreadedTaskDispatcher
 
 from consumer.core.ratelimit import RateLimit
 from consumer.http.server.channel import Channel
-from consumer.http.server.event_loop import Loop
-from consumer.http.server.memory_limit import Room
+from consumer.http.server.event_loop import EventLoop
 from consumer.http.server.responses import OVERLOADED
 
 log = structlog.get_logger(__name__)
@@ -26,8 +25,39 @@ _TAKEN_AT_ONCE = 64
 NO_LIMIT = sys.maxsize
 
 
+class MemoryLimit:
+    """Bytes by the connection that holds them; `limit` for all together."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: dict[Channel, int] = {}
+        self._total = 0
+        self._lock = threading.Lock()
+
+    def reserve(self, holder: Channel, size: int) -> bool:
+        """Note what `holder` holds now; False when all together hold more than the limit."""
+        with self._lock:
+            self._total += size - self._held.get(holder, 0)
+            self._held[holder] = size
+            return self._total <= self._limit
+
+    def release(self, holder: Channel) -> None:
+        """Note that `holder` holds nothing any more."""
+        if holder in self._held:
+            with self._lock:
+                self._total -= self._held.pop(holder, 0)
+
+    def holders(self) -> tuple[Channel, ...]:
+        with self._lock:
+            return tuple(self._held)
+
+
 class Listener(TcpWSGIServer):  # type: ignore[misc]
-    """A listening socket. The server sets what stands below before the first turn of the loop."""
+    """A listening socket. The server sets what stands below before the first turn of the loop.
+
+    `bodies` bounds the memory that bodies take while they arrive and wait, `answers` that of
+    answers which nobody takes.
+    """
 
     channel_class = Channel
     draining = False
@@ -37,9 +67,9 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     delivery_paths: Collection[str] | None = None
     others: ThreadedTaskDispatcher
     shedder: ThreadedTaskDispatcher
-    room: Room
-    unsent: Room
-    loop: Loop
+    bodies: MemoryLimit
+    answers: MemoryLimit
+    loop: EventLoop
     warnings: RateLimit
 
     def set_reuse_addr(self) -> None:
@@ -75,26 +105,25 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             request.error = OVERLOADED
         self.shedder.add_task(task)
 
-    def make_room(self, channel: Channel, size: int) -> None:
-        """Note that a body has grown. Beyond the bound those that have been arriving longest are
-        answered 503 until the rest has room."""
-        while not self.room.hold(channel, size):
-            arriving: list[Any] = [one for one in self.room.holders() if is_arriving(one)]
-            slowest = min(arriving, key=lambda one: one.receiving_since)
+    def reserve_body(self, channel: Channel, size: int) -> None:
+        """Note that a body has grown. Beyond the limit those that have been arriving longest are
+        answered 503 until the rest fits."""
+        while not self.bodies.reserve(channel, size):
+            arriving = [one for one in self.bodies.holders() if one.is_receiving]
+            slowest = min(arriving, key=lambda one: one.receiving_since or 0)
             slowest.refuse(OVERLOADED)
-            self.room.free(slowest)
+            self.bodies.release(slowest)
             if slowest is channel:
                 return
 
-    def make_way(self, channel: Channel, size: int) -> None:
-        """Note what of an answer waits to be sent. Beyond the bound those that have been waiting
+    def reserve_answer(self, channel: Channel, size: int) -> None:
+        """Note what of an answer waits to be sent. Beyond the limit those that have been waiting
         longest for their senders are closed."""
-        while not self.unsent.hold(channel, size):
-            waiting: list[Any] = list(self.unsent.holders())
-            slowest = min(waiting, key=lambda one: one.sending_since or 0)
-            self.unsent.free(slowest)
+        while not self.answers.reserve(channel, size):
+            slowest = min(self.answers.holders(), key=lambda one: one.sending_since or 0)
+            self.answers.release(slowest)
             slowest.will_close = True
-            self.loop.tell(slowest)
+            self.loop.recheck(slowest)
             if slowest is channel:
                 return
 
@@ -129,7 +158,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         if idlest is not None:
             # Not closed here: its descriptor could be another's before this turn's events end.
             idlest.will_close = True
-            self.loop.tell(idlest)
+            self.loop.recheck(idlest)
         suppressed = self.warnings.allow("connections")
         if suppressed is not None:
             log.warning(
@@ -137,7 +166,3 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
                 limit=self.max_connections,
                 suppressed=suppressed,
             )
-
-
-def is_arriving(channel: Any) -> bool:
-    return channel.receiving_since is not None and channel.request is not None

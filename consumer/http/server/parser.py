@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -18,35 +17,26 @@ _FRAMING = 2
 _TRANSFER_CODINGS = re.compile(rb"\r\ntransfer-encoding[ \t]*:([^\r\n]*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bytes of a body after its chunks were joined."""
-
-    max_body_bytes: int
-
-    @property
-    def max_wire_bytes(self) -> int:
-        """What waitress may read of one body, chunk sizes and extensions included."""
-        return self.max_body_bytes * _FRAMING + 65536
+def max_wire_bytes(max_body_bytes: int) -> int:
+    """Bytes that waitress may read of one body, chunk sizes and extensions included."""
+    return max_body_bytes * _FRAMING + 65536
 
 
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
-    """waitress's parser under the `limits` that the server puts on its adjustments.
+    """waitress's parser, with the limit `max_body_bytes` that the server puts on its adjustments:
+    bytes of a body after its chunks were joined. Nothing behind it is handed a larger one.
 
     It refuses whatever a proxy could frame in another way than we do, for there a second request
     could hide (RFC 9112, section 11.2).
     """
 
-    # waitress names it when a client hangs up, also where no request line could be read; without
-    # one the connection would never be given up.
+    # waitress names it when a client hangs up, but sets it only for a first line that it
+    # understands; without one the connection would never be given up.
     path = ""
 
     body_rcv: Any
     completed: bool
     error: Any
-
-    # waitress sets it only for a first line that it understands.
-    path = ""
 
     def received(self, data: bytes) -> int:
         try:
@@ -93,7 +83,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     @property
     def held_bytes(self) -> int:
-        """What of the body is in memory."""
+        """Bytes of the body in memory."""
         return 0 if self.body_rcv is None else int(self.body_rcv.__len__())
 
     def _check_coding(self, codings: list[bytes]) -> None:
@@ -104,11 +94,10 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     @property
     def _limit(self) -> int:
-        limits: Limits = self.adj.limits
-        return limits.max_body_bytes
+        return int(self.adj.max_body_bytes)
 
     def _announced(self) -> int:
-        """What the body will measure: its length, or for chunks what is known so far."""
+        """Bytes that the body will measure: its length, or for chunks what is known so far."""
         body = self.body_rcv
         return body.announced if isinstance(body, ChunkedBody) else int(self.content_length)
 

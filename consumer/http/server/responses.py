@@ -1,6 +1,6 @@
-"""Write the answer of the application in one piece, under a head that costs little.
+"""Write answers: the application's in one piece under a cheap head, and the server's refusals.
 
-What the server answers by itself, before the application sees a request: small JSON.
+A refusal is small JSON, sent before the application sees the request.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import lru_cache
 from waitress.task import WSGITask
 from waitress.utilities import build_http_date
 
-# Headers of which waitress's own way takes care.
-_CARE = frozenset({"date", "server", "connection"})
+# Headers that waitress's own way sets.
+_SET_BY_WAITRESS = frozenset({"date", "server", "connection"})
 
 
 class Task(WSGITask):  # type: ignore[misc]
@@ -29,7 +29,7 @@ class Task(WSGITask):  # type: ignore[misc]
         self.channel.write_soon(self._head() + data)
 
     def _is_plain(self, data: bytes) -> bool:
-        """Whether `data` is all of an answer to a plain request of HTTP/1.1."""
+        """True when `data` is all of an answer to a plain request of HTTP/1.1."""
         return (
             self.complete
             and not self.wrote_header
@@ -44,7 +44,7 @@ class Task(WSGITask):  # type: ignore[misc]
 
     def _is_plain_head(self) -> bool:
         names = {name.lower() for name, _ in self.response_headers}
-        return "content-length" in names and _CARE.isdisjoint(names)
+        return "content-length" in names and _SET_BY_WAITRESS.isdisjoint(names)
 
     def _head(self) -> bytes:
         lines = [f"HTTP/1.1 {self.status}"]

@@ -1,7 +1,4 @@
-"""Run a WSGI application in waitress, and stop it so that everything accepted is answered.
-
-How many connections the operating system lets this process hold.
-"""
+"""Run a WSGI application in waitress, and stop it so that everything accepted is answered."""
 
 from __future__ import annotations
 
@@ -22,11 +19,10 @@ from waitress.server import ThreadedTaskDispatcher
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.core.ratelimit import RateLimit
-from consumer.http.server.event_loop import Loop
-from consumer.http.server.listener import NO_LIMIT, Listener
-from consumer.http.server.memory_limit import Room
-from consumer.http.server.parser import Limits
-from consumer.http.server.worker_pool import Crew
+from consumer.http.server.event_loop import EventLoop
+from consumer.http.server.listener import NO_LIMIT, Listener, MemoryLimit
+from consumer.http.server.parser import max_wire_bytes
+from consumer.http.server.worker_pool import WorkerPool
 
 log = structlog.get_logger(__name__)
 
@@ -42,9 +38,14 @@ _SEND_BUFFER = 128 * 1024
 # these, and as many as a quarter of the others, for the console takes that many at most.
 _OTHERS = 4
 # Seconds between two looks at deliveries that wait for a thread.
-_PROD = 0.005
+_UNSTICK_EVERY = 0.005
 # Seconds between two lines of the log about the same thing.
 _WARN_EVERY = 60.0
+# Files that a process opens beside its connections and those of its threads to MongoDB.
+_RESERVED_FILES = 128
+# On Windows `select` takes 512 sockets, ours and the listening one among them.
+_MOST_ON_WINDOWS = 500
+_FEWEST_CONNECTIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class ServerOptions:
     """`listen` is host:port; times in seconds. `request_timeout` runs from a request's first byte
     to its last, and again for its answer. Requests to `delivery_paths` (None: to any) share
     `threads`, many in each. `max_waiting` are whole requests, `max_waiting_bytes` of bodies over
-    SMALL_BODY, `max_unsent_bytes` of answers that their senders do not take."""
+    `channel.SMALL_BODY`, `max_unsent_bytes` of answers that their senders do not take."""
 
     listen: str
     threads: int
@@ -73,16 +74,18 @@ class Server:
     def __init__(self, app: Callable[..., Any], options: ServerOptions) -> None:
         self._options = options
         self._map: dict[int, Any] = {}
-        self._loop = Loop(self._map)
+        self._loop = EventLoop(self._map)
         self.stopping = threading.Event()
         self._turned: float | None = None
-        self._crew = Crew()
+        self._workers = WorkerPool()
         self._others = ThreadedTaskDispatcher()
         self._shedder = ThreadedTaskDispatcher()
         try:
             adjustments = _adjustments(options)
             self._listeners = [
-                Listener(app, self._map, dispatcher=self._crew, adj=adjustments, sockinfo=sockinfo)
+                Listener(
+                    app, self._map, dispatcher=self._workers, adj=adjustments, sockinfo=sockinfo
+                )
                 for sockinfo in adjustments.listen
             ]
         except (OSError, ValueError) as error:
@@ -91,9 +94,10 @@ class Server:
                 f"cannot listen on {options.listen}: {error}; is another process using it?"
                 " Set CXONE_LISTEN or --listen to another address"
             ) from error
-        room, unsent = Room(options.max_waiting_bytes), Room(options.max_unsent_bytes)
+        bodies = MemoryLimit(options.max_waiting_bytes)
+        answers = MemoryLimit(options.max_unsent_bytes)
         warnings = RateLimit(_WARN_EVERY, utc_now)
-        most = connections_within(options.max_connections, options.threads)
+        most = _connections_within(options.max_connections, options.threads)
         if most < options.max_connections:
             log.warning(
                 "fewer connections than asked for", connections=most, asked=options.max_connections
@@ -105,8 +109,8 @@ class Server:
             listener.delivery_paths = options.delivery_paths
             listener.others = self._others
             listener.shedder = self._shedder
-            listener.room = room
-            listener.unsent = unsent
+            listener.bodies = bodies
+            listener.answers = answers
             listener.loop = self._loop
             listener.warnings = warnings
 
@@ -123,21 +127,21 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """Number of open connections."""
         return sum(len(listener.active_channels) for listener in self._listeners)
 
     def run(self) -> None:
         """Serve until `stop` is called, then drain; returns when everything accepted is answered or
         the drain timeout is over."""
-        self._crew.set_thread_count(self._options.threads)
+        self._workers.set_thread_count(self._options.threads)
         self._others.set_thread_count(_OTHERS + self._options.threads // 4)
         self._shedder.set_thread_count(1)
         try:
             while not self.stopping.is_set():
-                self._turn(_PROD if self._crew.prod() else 1.0)
+                self._turn(_UNSTICK_EVERY if self._workers.unstick() else 1.0)
             self._drain()
         finally:
-            self._crew.shutdown()
+            self._workers.shutdown()
             self._others.shutdown()
             self._shedder.shutdown()
             wasyncore.close_all(self._map, ignore_all=True)
@@ -168,20 +172,20 @@ class Server:
             lingering = bool(channels) and now - started < _LINGER
             if not lingering and not any(each.is_awaited(started, now) for each in channels):
                 return
-            self._crew.prod()
-            self._turn(_PROD)
+            self._workers.unstick()
+            self._turn(_UNSTICK_EVERY)
         log.warning("stopped with requests unanswered", after=self._options.drain_timeout)
 
 
 def _adjustments(options: ServerOptions) -> Adjustments:
-    limits = Limits(options.max_body_bytes)
+    wire_bytes = max_wire_bytes(options.max_body_bytes)
     adjustments = Adjustments(
         listen=options.listen,
         threads=options.threads,
-        max_request_body_size=limits.max_wire_bytes,
+        max_request_body_size=wire_bytes,
         max_request_header_size=_HEADER_BYTES,
         # Bodies are bounded, so they stay in memory rather than in temporary files.
-        inbuf_overflow=limits.max_wire_bytes,
+        inbuf_overflow=wire_bytes,
         outbuf_overflow=options.max_unsent_bytes,
         connection_limit=NO_LIMIT,
         channel_timeout=int(max(options.idle_timeout, 1)),
@@ -193,7 +197,7 @@ def _adjustments(options: ServerOptions) -> Adjustments:
         clear_untrusted_proxy_headers=False,
         ident="cxone-consumer",
     )
-    adjustments.limits = limits
+    adjustments.max_body_bytes = options.max_body_bytes
     adjustments.socket_options = [
         *adjustments.socket_options,
         (socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER),
@@ -201,21 +205,15 @@ def _adjustments(options: ServerOptions) -> Adjustments:
     return adjustments
 
 
-# What a process opens beside its connections and those of its threads to MongoDB.
-_RESERVED = 128
-# On Windows `select` takes 512 sockets, ours and the listening one among them.
-_WINDOWS = 500
-_FEWEST = 16
-
-
-def connections_within(wanted: int, threads: int) -> int:
-    """At most `wanted`; the limit of open files is raised as far as that needs and is allowed."""
+def _connections_within(wanted: int, threads: int) -> int:
+    """Connections that the system lets this process hold, at most `wanted`; the limit of open files
+    is raised as far as that needs and is allowed."""
     if sys.platform == "win32":
-        return min(wanted, _WINDOWS)
+        return min(wanted, _MOST_ON_WINDOWS)
     # Only there on POSIX.
     import resource  # noqa: PLC0415
 
-    reserved = _RESERVED + threads
+    reserved = _RESERVED_FILES + threads
     needed = wanted + reserved
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < needed:
@@ -223,4 +221,4 @@ def connections_within(wanted: int, threads: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft == resource.RLIM_INFINITY:
         return wanted
-    return max(_FEWEST, min(wanted, soft - reserved))
+    return max(_FEWEST_CONNECTIONS, min(wanted, soft - reserved))

@@ -1,7 +1,4 @@
-"""The threads that handle deliveries: one prepares them while others wait for MongoDB.
-
-Wake the thread that fell asleep last.
-"""
+"""Handle deliveries in threads: one prepares them while others wait for MongoDB."""
 
 from __future__ import annotations
 
@@ -28,13 +25,13 @@ BATCH = 16
 _STUCK = 0.005
 # Seconds after which nobody waits for the preparing of others any more: one of them may be stuck,
 # and the time that each may take to be stored is running.
-_PATIENCE = 0.005
-_COMING = -1
+_PREPARING = 0.005
+_WAKING = -1
 # Seconds between two lines about the same fault.
-_TELL_EVERY = 60.0
+_LOG_EVERY = 60.0
 
 
-class Crew(ThreadedTaskDispatcher):  # type: ignore[misc]
+class WorkerPool(ThreadedTaskDispatcher):  # type: ignore[misc]
     """waitress's dispatcher with many tasks a thread, and one thread at a time that takes any.
 
     Who takes tasks starts each as a fiber. When no more wait, or enough are aside, it leaves the
@@ -44,21 +41,21 @@ class Crew(ThreadedTaskDispatcher):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue_cv = Sleepers(self.lock)
-        # The thread that takes tasks, _COMING while one is waking up to do so, or None.
+        self.queue_cv = LifoCondition(self.lock)
+        # The thread that takes tasks, _WAKING while one is waking up to do so, or None.
         self._taker: int | None = None
         self._asleep = 0
         self._taken_at = 0.0
-        self._told = RateLimit(_TELL_EVERY, utc_now)
+        self._fault_lines = RateLimit(_LOG_EVERY, utc_now)
 
     def add_task(self, task: HTTPChannel) -> None:
         with self.lock:
             self.queue.append(task)
             self._wake()
 
-    def prod(self) -> bool:
-        """Send another thread for the tasks when the one that takes them is stuck in one, as far as
-        can be told; whether tasks wait. Called now and then while they do."""
+    def unstick(self) -> bool:
+        """Send another thread for the tasks when the one that takes them seems stuck in one; called
+        now and then while tasks wait. False when none does."""
         if not self.queue:
             return False
         with self.lock:
@@ -74,7 +71,7 @@ class Crew(ThreadedTaskDispatcher):  # type: ignore[misc]
             task = self._take()
             if task is not None:
                 began = began if fibers.aside else self._taken_at
-                fibers.start(partial(_serve, task, self._told))
+                fibers.start(partial(_serve, task, self._fault_lines))
                 if not _is_enough(fibers, began):
                     continue
             if fibers.aside:
@@ -87,7 +84,7 @@ class Crew(ThreadedTaskDispatcher):  # type: ignore[misc]
     def _take(self) -> HTTPChannel | None:
         me = get_ident()
         with self.lock:
-            if self._taker is None or self._taker == _COMING:
+            if self._taker is None or self._taker == _WAKING:
                 self._taker = me
             if self._taker != me:
                 return None
@@ -106,7 +103,7 @@ class Crew(ThreadedTaskDispatcher):  # type: ignore[misc]
     def _wake(self) -> None:
         """Wake a thread for what waits, unless one takes it already; the caller holds the lock."""
         if self.queue and self._taker is None and self._asleep:
-            self._taker = _COMING
+            self._taker = _WAKING
             self._taken_at = monotonic()
             self.queue_cv.notify()
 
@@ -129,22 +126,22 @@ class Crew(ThreadedTaskDispatcher):  # type: ignore[misc]
 
 
 def _is_enough(fibers: Fibers, began: float) -> bool:
-    return fibers.aside >= BATCH or fibers.size >= MAX_BYTES or monotonic() - began > _PATIENCE
+    return fibers.aside >= BATCH or fibers.size >= MAX_BYTES or monotonic() - began > _PREPARING
 
 
-def _serve(task: HTTPChannel, told: RateLimit) -> None:
+def _serve(task: HTTPChannel, fault_lines: RateLimit) -> None:
     try:
         task.service()
     except Exception as error:
         # The channel answers every fault of the application; this one is the server's own.
         kind, place = type(error).__name__, place_of(error)
-        suppressed = told.allow(f"{kind} {place}")
+        suppressed = fault_lines.allow(f"{kind} {place}")
         if suppressed is not None:
             log.error("fault in a connection", error=kind, place=place, suppressed=suppressed)  # noqa: TRY400
         task.cancel()
 
 
-class Sleepers:
+class LifoCondition:
     """A condition on `lock` whose `notify` wakes the latest; the caller of each method holds it.
 
     The earliest, which `threading.Condition` wakes, would make all threads take turns at a light

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from consumer.http.server.event_loop import Loop
+from consumer.http.server.event_loop import EventLoop
 
 
 class End:
-    """What a waitress channel is to the loop."""
+    """A waitress channel, as far as the loop knows one."""
 
     accepting = False
 
@@ -53,7 +53,7 @@ Pairs = list[tuple[socket.socket, socket.socket]]
 def test_what_came_is_read_and_the_others_are_left_alone(pairs: Pairs) -> None:
     sockets: dict[int, Any] = {}
     ends = [End(ours, sockets) for ours, _ in pairs]
-    loop = Loop(sockets)
+    loop = EventLoop(sockets)
     loop.turn(0)
     asked = [end.asked for end in ends]
 
@@ -68,13 +68,13 @@ def test_what_came_is_read_and_the_others_are_left_alone(pairs: Pairs) -> None:
 def test_a_socket_that_tells_of_a_change_is_asked_at_once(pairs: Pairs) -> None:
     sockets: dict[int, Any] = {}
     end = End(pairs[0][0], sockets)
-    loop = Loop(sockets)
+    loop = EventLoop(sockets)
     loop.turn(0)
 
     end.wants_write = True
     loop.turn(0)
     untold = end.wrote
-    loop.tell(end)
+    loop.recheck(end)
     loop.turn(0.1)
     loop.turn(0)
 
@@ -89,7 +89,7 @@ def test_a_change_that_nobody_told_is_found_all_the_same(
     monkeypatch.setattr("consumer.http.server.event_loop.monotonic", lambda: now)
     sockets: dict[int, Any] = {}
     end = End(pairs[0][0], sockets)
-    loop = Loop(sockets)
+    loop = EventLoop(sockets)
     loop.turn(0)
 
     end.wants_write = True
@@ -103,17 +103,17 @@ def test_a_change_that_nobody_told_is_found_all_the_same(
 def test_a_socket_that_is_not_to_be_read_is_not_watched(pairs: Pairs) -> None:
     sockets: dict[int, Any] = {}
     end = End(pairs[0][0], sockets)
-    loop = Loop(sockets)
+    loop = EventLoop(sockets)
     loop.turn(0)
     end.wants_read = False
-    loop.tell(end)
+    loop.recheck(end)
     loop.turn(0)
 
     pairs[0][1].send(b"hello")
     loop.turn(0.05)
     before = list(end.got)
     end.wants_read = True
-    loop.tell(end)
+    loop.recheck(end)
     loop.turn(0.1)
 
     assert (before, end.got) == ([], [b"hello"])
@@ -123,11 +123,11 @@ def test_a_socket_that_is_not_to_be_read_is_not_watched(pairs: Pairs) -> None:
 def test_a_forgotten_descriptor_can_be_another_socket_s(pairs: Pairs) -> None:
     sockets: dict[int, Any] = {}
     old = End(pairs[0][0], sockets)
-    loop = Loop(sockets)
+    loop = EventLoop(sockets)
     loop.turn(0)
     loop.forget(old._fileno)
     new = End(pairs[0][0], sockets)
-    loop.tell(new)
+    loop.recheck(new)
 
     pairs[0][1].send(b"hello")
     loop.turn(0.1)

@@ -21,7 +21,7 @@ def answer(
     asked: dict[str, str] | None = None,
     chunks: tuple[bytes, ...] = (b"{}",),
 ) -> tuple[list[bytes], bool]:
-    """What is written, piece by piece, and whether the connection is to be closed."""
+    """The pieces that are written, and True where the connection is to be closed."""
     pieces: list[bytes] = []
 
     def application(_environ: Any, start: Any) -> Any:

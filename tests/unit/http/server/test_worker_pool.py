@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from consumer.core.group_commit import GroupCommit
-from consumer.http.server.worker_pool import BATCH, Crew
+from consumer.http.server.worker_pool import BATCH, WorkerPool
 from tests.support.service import eventually
 
 
@@ -21,7 +21,7 @@ class Item:
 
 
 class Task:
-    """What a channel is to a dispatcher."""
+    """A channel, as far as a dispatcher knows one."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         self._call = call
@@ -37,8 +37,8 @@ class Task:
 
 
 @pytest.fixture
-def crew() -> Iterator[Crew]:
-    made = Crew()
+def pool() -> Iterator[WorkerPool]:
+    made = WorkerPool()
     made.set_thread_count(3)
     eventually(lambda: made.active_count == 0)
     yield made
@@ -46,12 +46,12 @@ def crew() -> Iterator[Crew]:
     assert not made.threads
 
 
-def add(crew: Any, task: Task) -> Task:
-    crew.add_task(task)
+def add(pool: Any, task: Task) -> Task:
+    pool.add_task(task)
     return task
 
 
-def test_what_comes_during_a_write_shares_the_next_ones(crew: Crew) -> None:
+def test_what_comes_during_a_write_shares_the_next_ones(pool: WorkerPool) -> None:
     opened = threading.Event()
     batches: list[list[int]] = []
 
@@ -60,13 +60,13 @@ def test_what_comes_during_a_write_shares_the_next_ones(crew: Crew) -> None:
         assert opened.wait(20)
 
     group = GroupCommit(write, in_flight=1)
-    first = add(crew, Task(lambda: group.submit(Item(0))))
+    first = add(pool, Task(lambda: group.submit(Item(0))))
     eventually(lambda: batches)
     # The thread that prepares these is held until all are there.
     held = threading.Event()
-    holder = add(crew, Task(lambda: held.wait(20)))
-    eventually(lambda: not crew.queue)
-    tasks = [add(crew, Task(partial(group.submit, Item(n)))) for n in range(1, 41)]
+    holder = add(pool, Task(lambda: held.wait(20)))
+    eventually(lambda: not pool.queue)
+    tasks = [add(pool, Task(partial(group.submit, Item(n)))) for n in range(1, 41)]
     held.set()
     opened.set()
 
@@ -75,16 +75,16 @@ def test_what_comes_during_a_write_shares_the_next_ones(crew: Crew) -> None:
     assert len(batches) <= 1 + 40 // BATCH + 2
 
 
-def test_tasks_behind_one_that_is_stuck_are_taken_by_another_thread(crew: Crew) -> None:
+def test_tasks_behind_one_that_is_stuck_are_taken_by_another_thread(pool: WorkerPool) -> None:
     stuck = threading.Event()
-    add(crew, Task(lambda: stuck.wait(20)))
-    eventually(lambda: not crew.queue)
-    behind = add(crew, Task(lambda: None))
+    add(pool, Task(lambda: stuck.wait(20)))
+    eventually(lambda: not pool.queue)
+    behind = add(pool, Task(lambda: None))
     until = monotonic() + 10
     unprodded = behind.ended.wait(0.05)
 
     while not behind.ended.is_set() and monotonic() < until:
-        crew.prod()
+        pool.unstick()
         behind.ended.wait(0.005)
 
     assert not unprodded
@@ -92,27 +92,27 @@ def test_tasks_behind_one_that_is_stuck_are_taken_by_another_thread(crew: Crew) 
     stuck.set()
 
 
-def test_a_task_that_breaks_ends_its_connection_alone(crew: Crew) -> None:
+def test_a_task_that_breaks_ends_its_connection_alone(pool: WorkerPool) -> None:
     def fault() -> None:
         raise RuntimeError
 
-    broken = add(crew, Task(fault))
-    whole = add(crew, Task(lambda: None))
+    broken = add(pool, Task(fault))
+    whole = add(pool, Task(lambda: None))
 
     assert whole.ended.wait(20)
     assert broken.cancelled
 
 
-def test_without_tasks_nobody_needs_to_be_prodded(crew: Crew) -> None:
-    assert crew.prod() is False
+def test_without_tasks_nobody_needs_to_be_unstuck(pool: WorkerPool) -> None:
+    assert pool.unstick() is False
 
 
-def test_what_comes_alone_is_always_done_by_the_same_thread(crew: Crew) -> None:
+def test_what_comes_alone_is_always_done_by_the_same_thread(pool: WorkerPool) -> None:
     threads: list[int] = []
 
     for _ in range(20):
-        add(crew, Task(lambda: threads.append(threading.get_ident()))).ended.wait(20)
-        eventually(lambda: crew.active_count == 0)
+        add(pool, Task(lambda: threads.append(threading.get_ident()))).ended.wait(20)
+        eventually(lambda: pool.active_count == 0)
 
     assert len(threads) == 20
     assert len(set(threads)) == 1
