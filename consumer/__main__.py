@@ -16,7 +16,7 @@ def main() -> None:
         sys.exit(host(sys.argv[2:]))
     if "serve" in sys.argv:
         level_allocator()
-    # Half a second of imports, which are not to be made twice.
+    # Not to be imported twice: levelling starts the program anew.
     from consumer.cli.main import main as run  # noqa: PLC0415
 
     run()

@@ -1,27 +1,16 @@
-"""Load the settings for a command, once, and end with the right status when they are wrong.
-
-`--reveal`: show what CXONE_REDACT masks, to a person who says so and is written down for it.
-"""
+"""Load the settings for a command, once, and end with the right status when they are wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from config import loading as configuration
-from config.loading import Settings
-from consumer.cli.console import error_console
-from consumer.core.text import safe
-from consumer.mongodb.client import INSTANCES
-from consumer.monitoring.instances import Instances
-from consumer.privacy.masks import MaskedBody
-from consumer.privacy.rules import Redaction
-from consumer.runtime.fleet import differences, masks_of_all
-from consumer.runtime.shared import Core
+if TYPE_CHECKING:
+    from config.loading import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +28,9 @@ def load_settings(
 
     Raises config.loading.SettingsError, which `main` shows and turns into exit status 2.
     """
+    # `--version` and the list of commands know the sources and do without the table of settings.
+    from config import loading  # noqa: PLC0415
+
     sources: Sources = ctx.find_object(Sources) or Sources()
     given = {name.upper(): value for name, value in overrides.items() if value is not None}
-    return configuration.from_process(given, sources.env_file, sources.config_file, required)
-
-
-def masks_beside(settings: Settings, core: Core) -> Redaction:
-    """Find what to hide: all that these settings or any process of the service hide. Says on
-    standard error where a running one is set up otherwise. Raises StoreUnavailable."""
-    processes = Instances(core.database[INSTANCES]).all()
-    for difference in differences(settings, processes):
-        error_console().print(f"Note: {safe(difference)}", soft_wrap=True)
-    return masks_of_all(settings, processes)
-
-
-Reveal = Annotated[
-    bool,
-    typer.Option("--reveal", help="Show what CXONE_REDACT masks; the audit says that you did."),
-]
-
-
-def mask_note(body: MaskedBody) -> str:
-    """What of a body is masked, in words; empty where nothing is."""
-    if not body.spans:
-        return ""
-    if body.fault is None:
-        what = (
-            "1 value is masked" if len(body.spans) == 1 else f"{len(body.spans)} values are masked"
-        )
-    else:
-        what = f"it cannot be read from byte {body.fault} on, so every value is masked"
-    return f"{what} (CXONE_REDACT): --reveal shows it as it is"
+    return loading.from_process(given, sources.env_file, sources.config_file, required)

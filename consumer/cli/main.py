@@ -1,86 +1,133 @@
-"""The command `cxone-consumer`: its commands in one table, and how each error ends it."""
+"""The command `cxone-consumer`: its commands in one table, each imported when it is called."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any
 
 import typer
-from pymongo.errors import PyMongoError
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from config import logs
-from config.loading import SettingsError
-from consumer.cli import adoption, datadog, events, secret, spool
-from consumer.cli.console import error_console
 from consumer.cli.context import Sources
-from consumer.cli.demo import demo
-from consumer.cli.dlq import commands as dlq
-from consumer.cli.doctor import doctor
-from consumer.cli.init import init
-from consumer.cli.schema import commands as schema
-from consumer.cli.send import send
-from consumer.cli.serve import serve
-from consumer.cli.service import commands as service
-from consumer.cli.sign import sign
-from consumer.cli.status import status
-from consumer.core.errors import ConsumerError, FormatTooNew, NoMongo, StoreUnavailable
-from consumer.core.text import safe
-from consumer.mongodb.errors import unavailable
 
-COMMANDS = (
-    ("init", init),
-    ("serve", serve),
-    ("demo", demo),
-    ("send", send),
-    ("sign", sign),
-    ("doctor", doctor),
-    ("status", status),
-)
-GROUPS = (
-    ("adoption", adoption.app, "See how far each schema version has spread."),
-    ("datadog", datadog.app, "Get the dashboard and monitors for Datadog."),
-    ("dlq", dlq.app, "Look at dead letters and try them again."),
-    ("events", events.app, "Erase what is kept of a person."),
-    ("schema", schema.app, "Look at schemas and decide what becomes part of them."),
-    ("secret", secret.app, "Change the secret that CXone signs with."),
-    ("service", service.app, "Install and run as a service of this machine."),
-    ("spool", spool.app, "Look at what waits on this machine for MongoDB."),
-)
+# Where each command is and what the list of commands says of it: to list them imports none.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": (
+        "consumer.cli.init:init",
+        "Write a settings file with a generated secret and print what to enter at CXone.",
+    ),
+    "serve": (
+        "consumer.cli.serve:serve",
+        "Take webhooks until SIGTERM or Ctrl-C; everything accepted is answered first.",
+    ),
+    "demo": (
+        "consumer.cli.demo:demo",
+        "Start MongoDB and the service, send realistic events, and show what became of them.",
+    ),
+    "send": (
+        "consumer.cli.send:send",
+        "Post FILEs byte for byte, signed with CXONE_SHARED_SECRET, and count the answers.",
+    ),
+    "sign": (
+        "consumer.cli.sign:sign",
+        "Print the signature headers for the exact bytes of FILE.",
+    ),
+    "doctor": (
+        "consumer.cli.doctor:doctor",
+        "Check settings, MongoDB, this machine, Datadog and, with --url, the way from outside.",
+    ),
+    "status": (
+        "consumer.cli.status:status",
+        "Show processes, jobs, MongoDB, dead letters, spools, Datadog and schemas.",
+    ),
+    "adoption": (
+        "consumer.cli.adoption:app",
+        "See how far each schema version has spread.",
+    ),
+    "datadog": (
+        "consumer.cli.datadog:app",
+        "Get the dashboard and monitors for Datadog.",
+    ),
+    "dlq": (
+        "consumer.cli.dlq.commands:app",
+        "Look at dead letters and try them again.",
+    ),
+    "events": (
+        "consumer.cli.events:app",
+        "Erase what is kept of a person.",
+    ),
+    "schema": (
+        "consumer.cli.schema.commands:app",
+        "Look at schemas and decide what becomes part of them.",
+    ),
+    "secret": (
+        "consumer.cli.secret:app",
+        "Change the secret that CXone signs with.",
+    ),
+    "service": (
+        "consumer.cli.service.commands:app",
+        "Install and run as a service of this machine.",
+    ),
+    "spool": (
+        "consumer.cli.spool:app",
+        "Look at what waits on this machine for MongoDB.",
+    ),
+}
+# These end before any command is imported, which could log.
+_WITHOUT_LOG = (["--version"], ["--help"])
 
 # Some releases of typer build on click and some ship their own: this is the class of either.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
-# The statuses are part of the contract; the most special error first.
-_STATUS: dict[type[BaseException], int] = {
-    SettingsError: 2,
-    NoMongo: 2,
-    FormatTooNew: 2,
-    StoreUnavailable: 3,
-    ConsumerError: 1,
-    KeyboardInterrupt: 130,
-    typer.Abort: 130,
-    # The reader of our output left (`| head`): nothing to say, and nowhere to say it.
-    BrokenPipeError: 1,
-}
+
+class _Commands(TyperGroup):
+    """Know each command by its row in the table, and import the one that is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, command(name) if name else None, rest
+
+
+def command(name: str) -> Any:
+    """The command of that name, imported."""
+    place, text = COMMANDS[name]
+    part = resolve_name(place)
+    alone = _group(TyperGroup)
+    if isinstance(part, typer.Typer):
+        alone.add_typer(part, name=name, help=text)
+    else:
+        alone.command(name)(part)
+    return get_group(alone).commands[name]
 
 
 def build() -> typer.Typer:
-    """The command line, assembled from the tables."""
-    app = typer.Typer(
+    """The command line, assembled from the table."""
+    app = _group(_Commands)
+    for name, (_, text) in COMMANDS.items():
+        app.command(name, help=text)(_not_imported)
+    return app
+
+
+def _group(kind: type[TyperGroup]) -> typer.Typer:
+    group = typer.Typer(
+        cls=kind,
         rich_markup_mode="markdown",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         help="Keep every NICE CXone webhook in MongoDB and watch its schema evolve.",
     )
-    app.callback()(common)
-    for name, command in COMMANDS:
-        app.command(name)(command)
-    for name, group, text in GROUPS:
-        app.add_typer(group, name=name, help=text)
-    return app
+    group.callback()(common)
+    return group
+
+
+def _not_imported() -> None:
+    """Stand for a command in the list of commands."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -109,29 +156,27 @@ def common(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
-    # Standard output is for what was asked for; `serve` logs as its settings say.
-    logs.configure("warning", "console", sys.stderr)
+    if (sys.argv[1:] if arguments is None else arguments) not in _WITHOUT_LOG:
+        from config import logs  # noqa: PLC0415  (a tenth of a second)
+
+        # Standard output is for what was asked for; `serve` logs as its settings say.
+        logs.configure("warning", "console", sys.stderr)
     sys.exit(run(arguments))
 
 
 def run(arguments: list[str] | None = None) -> int:
     """The exit status of a command; errors are shown as text, never as a traceback."""
     try:
-        result = _called(arguments)
+        result = build()(arguments, standalone_mode=False)
     except _UsageError as error:
         error.show()
         return int(error.exit_code)
-    except tuple(_STATUS) as error:
-        if str(error):
-            # A subject that it names may come from outside.
-            error_console().print(safe(f"cxone-consumer: {error}"), soft_wrap=True)
-        return next(status for kind, status in _STATUS.items() if isinstance(error, kind))
+    except BaseException as error:
+        # It knows the errors of the settings and of MongoDB, which not every command imports.
+        from consumer.cli.failures import exit_status  # noqa: PLC0415
+
+        status = exit_status(error)
+        if status is None:
+            raise
+        return status
     return result if isinstance(result, int) else 0
-
-
-def _called(arguments: list[str] | None) -> Any:
-    """Run the command and return its result; no error of the driver leaves it as such."""
-    try:
-        return build()(arguments, standalone_mode=False)
-    except PyMongoError as error:
-        raise unavailable(error) from error

@@ -15,7 +15,8 @@ from pymongo.errors import PyMongoError
 from config.environment import user_name
 from config.loading import Settings
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.cli.context import Reveal, load_settings, masks_beside
+from consumer.cli.context import load_settings
+from consumer.cli.reveal import Reveal, masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.data_dir import DataDirectory
 from consumer.core.errors import NoMongo, SetupError, StoreUnavailable

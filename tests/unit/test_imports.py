@@ -1,4 +1,5 @@
-"""What starting the service may import: a heavy module is paid at each start, in time and MB."""
+"""Starting the service, and each command, imports what it needs: a heavy module is paid at each
+start, in time and MB."""
 
 from __future__ import annotations
 
@@ -59,3 +60,41 @@ def test_the_service_imports_few_modules() -> None:
 
 def test_a_heavy_module_would_be_seen() -> None:
     assert "typer" in imported("consumer.cli.main")
+
+
+# Arguments of the command line, and what answering them must not import.
+_MONGODB = ("bson", "pymongo")
+_SETTINGS = ("dotenv", "pydantic")
+_COMMANDS = {
+    "--version": (*_MONGODB, *_SETTINGS, "falcon", "rich", "structlog", "urllib3", "waitress"),
+    "--help": (*_MONGODB, *_SETTINGS, "falcon", "structlog", "urllib3", "waitress"),
+}
+
+
+@cache
+def imported_by(arguments: str) -> frozenset[str]:
+    """The names of all modules in a fresh interpreter after the command line ended."""
+    code = (
+        "import atexit, json, sys\n"
+        "from consumer.__main__ import main\n"
+        "atexit.register(lambda: print(json.dumps(list(sys.modules)), file=sys.stderr))\n"
+        "main()"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code, *arguments.split()], capture_output=True, check=True
+    )
+    return frozenset(json.loads(finished.stderr))
+
+
+@pytest.mark.parametrize("arguments", _COMMANDS)
+def test_a_command_imports_only_what_it_needs(arguments: str) -> None:
+    loaded = {module.split(".")[0] for module in imported_by(arguments)}
+
+    assert loaded & set(_COMMANDS[arguments]) == set()
+
+
+@pytest.mark.parametrize("arguments", ["--version", "--help"])
+def test_listing_the_commands_imports_none_of_them(arguments: str) -> None:
+    mine = {module for module in imported_by(arguments) if module.startswith("consumer.cli.")}
+
+    assert mine == {"consumer.cli.context", "consumer.cli.main"}

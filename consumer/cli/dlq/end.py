@@ -14,7 +14,6 @@ import typer
 
 from consumer.cli.bodies import STDIN
 from consumer.cli.console import console, error_console, print_json
-from consumer.cli.context import Reveal
 from consumer.cli.dlq.entries import (
     AsJson,
     Desk,
@@ -26,6 +25,7 @@ from consumer.cli.dlq.entries import (
     filters,
     one,
 )
+from consumer.cli.reveal import Reveal
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.dead_letters.store import UNRESOLVED

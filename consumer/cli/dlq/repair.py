@@ -11,8 +11,8 @@ import typer
 
 from config.environment import editor_command
 from consumer.cli.console import console, error_console, print_json
-from consumer.cli.context import Reveal, mask_note
 from consumer.cli.dlq.entries import AsJson, Desk, Entry, EntryId, confirmed, desk, one
+from consumer.cli.reveal import Reveal, mask_note
 from consumer.core.errors import SetupError
 from consumer.core.json_repairs import TABLE, repair
 from consumer.dead_letters.corrections import EDITED, Corrected

@@ -9,8 +9,8 @@ from typing import Any
 import typer
 
 from consumer.cli.console import console, print_json, shown, table
-from consumer.cli.context import Reveal, mask_note
 from consumer.cli.dlq.entries import AsJson, Entry, EntryId, brief, desk, one
+from consumer.cli.reveal import Reveal, mask_note
 from consumer.core.text import safe
 from consumer.dead_letters.diagnosis import Diagnosis
 from consumer.dead_letters.store import UNRESOLVED

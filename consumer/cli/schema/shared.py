@@ -12,7 +12,8 @@ import typer
 
 from config.environment import user_name
 from config.loading import Settings
-from consumer.cli.context import load_settings, masks_beside
+from consumer.cli.context import load_settings
+from consumer.cli.reveal import masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.dead_letters.approval import Approval, HeldEvents

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from pymongo import MongoClient
 from pymongo.uri_parser import parse_uri
 
-from consumer.cli.main import build, run
+from consumer.cli.main import COMMANDS, command, run
 from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 
 TIMEOUT = 0.5
@@ -81,14 +80,13 @@ def uris(mongod_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         client.admin.command("dropUser", name)
 
 
-def commands(group: Any = None, path: str = "") -> Iterator[str]:
+def commands(among: Mapping[str, Any] | None = None, path: str = "") -> Iterator[str]:
     """The names of all commands there are."""
-    group = group or typer.main.get_command(build())
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            if command.invoke_without_command:
+    for name, one in (among or {name: command(name) for name in COMMANDS}).items():
+        if hasattr(one, "commands"):
+            if one.invoke_without_command:
                 yield f"{path}{name}"
-            yield from commands(command, f"{path}{name} ")
+            yield from commands(one.commands, f"{path}{name} ")
         else:
             yield f"{path}{name}"
 
