@@ -1,30 +1,39 @@
 """Draw series over time as SVG that obeys the content security policy and the style sheet.
 
-pygal computes scales, axes and paths; chart_svg makes of them what a page may hold.
-
-Make of a drawing by pygal what a page may hold.
-
-Its styles and scripts are taken out: colours are classes (`c0` to `c7`), so that one drawing serves
-light and dark, and what JavaScript would show on hover is the `<title>` of a strip over each
-moment, which needs none.
+Colours are classes (`c0` to `c7`), so that one drawing serves light and dark. A strip over each
+moment says its values in a `<title>` on hover, which needs no script.
 """
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-from xml.etree import ElementTree
+from itertools import groupby
+from typing import Literal
 
-import pygal
 from markupsafe import Markup
 
-# Importing pygal leaves a finder of an old kind behind, for plugins that nobody uses here; every
-# import of this process that fails would warn of it (an error in tests).
-sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, pygal.PluginImportFixer)]
-
 Kind = Literal["area", "lines"]
+Values = Sequence[float | None]
+
+# Units of the drawing: free beside the plot and below it, and the room of a letter and a label.
+_MARGIN = 10
+_BELOW = 26
+_LETTER = 8
+_LABEL = 90
+_MOST_STEPS = 5
+
+_SVG = Markup(
+    '<svg xmlns="http://www.w3.org/2000/svg" class="chart {}" viewBox="0 0 {} {}" role="img"'
+    ' aria-label="{}">{}</svg>'
+)
+_GROUP = Markup('<g class="{}">{}</g>')
+_GUIDE = Markup('<path class="{}" d="M{:.2f} {:.2f}H{:.2f}"/><text x="{:.2f}" y="{:.2f}">{}</text>')
+_LABELLED = Markup('<text x="{:.2f}" y="{}">{}</text>')
+_LINE = Markup('<path class="line" d="M{}"/>')
+_DOT = Markup('<g class="dots"><circle cx="{:.2f}" cy="{:.2f}" r="4" class="dot"/></g>')
+_STRIP = Markup('<rect x="{:.2f}" y="0" width="{:.2f}" height="{}"><title>{}</title></rect>')
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class Series:
 
     name: str
     colour: str
-    values: Sequence[float | None]
+    values: Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,164 +65,119 @@ def draw(
     width: int = 760,
     height: int = 240,
     shown: Callable[[float], str] = lambda value: f"{value:,.0f}",
-    total: Callable[[Sequence[float | None]], str] | None = None,
-    most: float | None = None,
+    total: Callable[[Values], str] | None = None,
 ) -> Chart:
-    """A chart over the moments of `labels`. `shown` writes a value, `total` what the legend says of
-    a series; `most` fixes the top of the scale."""
-    graph = _graph(kind, labels, (width, height), shown, most)
+    """A chart over the moments of `labels`, its areas on top of each other. `shown` writes a value,
+    `total` what the legend says of a series."""
+    names = [each.name for each in series]
+    rows = [
+        (label, *("\u2013" if value is None else shown(value) for value in values))
+        for label, *values in zip(labels, *(each.values for each in series), strict=True)
+    ]
+    levels = _stacked(series) if kind == "area" else [each.values for each in series]
+    scale = _scale(max((value or 0 for level in levels for value in level), default=0), shown)
+    left = _MARGIN + _LETTER * max(len(shown(mark)) for mark in scale)
+    plot = _Plot(left, width, height, max(1, len(labels)), scale[-1])
+    draw_one = plot.area if kind == "area" else plot.line
+    said = (" · ".join([row[0], *map(" ".join, zip(names, row[1:], strict=True))]) for row in rows)
+    groups = [
+        ("axis y", [plot.guide(mark, shown(mark)) for mark in scale]),
+        ("axis x", plot.moments(labels)),
+        *(
+            (f"series {each.colour}", draw_one(levels, number))
+            for number, each in enumerate(series)
+        ),
+        ("strips", [plot.strip(n, text) for n, text in enumerate(said)]),
+    ]
+    drawn = Markup().join(_GROUP.format(name, Markup().join(parts)) for name, parts in groups)
+    classes = f"{kind} wide" if width > 500 else kind
+    return Chart(
+        title,
+        _SVG.format(classes, width, height, title, drawn),
+        tuple((each.name, each.colour, total(each.values) if total else "") for each in series),
+        ("Time", *names),
+        tuple(row for n, row in enumerate(rows) if any(each.values[n] for each in series)),
+    )
+
+
+def _stacked(series: Sequence[Series]) -> list[Values]:
+    """The upper edge of each area; below the first is zero."""
+    levels: list[Values] = []
+    below: Sequence[float] = [0.0] * len(series[0].values) if series else []
     for each in series:
-        graph.add(each.name, list(each.values), show_dots=kind == "lines")
-    # Through its dots the last series tells where each moment is; strips take their place.
-    graph.add("", [0] * len(labels), show_dots=True)
-    said = [
-        " · ".join([label, *(f"{each.name} {_text(each.values[n], shown)}" for each in series)])
-        for n, label in enumerate(labels)
-    ]
-    root = graph.render_tree()
-    fit(root, [(each.colour, each.values) for each in series], said, height)
-    root.attrib.update(
-        {
-            "role": "img",
-            "aria-label": title,
-            "class": f"chart {kind}{' wide' if width > 500 else ''}",
-        }
-    )
-    root.attrib.pop("id", None)
-    legend = tuple((each.name, each.colour, total(each.values) if total else "") for each in series)
-    rows = tuple(
-        (label, *(_text(each.values[n], shown) for each in series))
-        for n, label in enumerate(labels)
-        if any(each.values[n] for each in series)
-    )
-    svg = ElementTree.tostring(root, encoding="unicode")
-    return Chart(title, Markup(svg), legend, ("Time", *(each.name for each in series)), rows)  # noqa: S704
+        below = [under + (value or 0) for under, value in zip(below, each.values, strict=True)]
+        levels.append(below)
+    return levels
 
 
-def _graph(
-    kind: Kind,
-    labels: Sequence[str],
-    size: tuple[int, int],
-    shown: Callable[[float], str],
-    most: float | None,
-) -> Any:
-    # Each label has room to stand clear of the next.
-    room = max(90, 11 * max(map(len, labels), default=0))
-    every = max(1, len(labels) * room // size[0])
-    make = pygal.StackedLine if kind == "area" else pygal.Line
-    return make(
-        fill=kind == "area",
-        width=size[0],
-        height=size[1],
-        js=(),
-        css=(),
-        no_prefix=True,
-        disable_xml_declaration=True,
-        show_legend=False,
-        show_dots=False,
-        dots_size=4,
-        allow_interruptions=True,
-        margin=6,
-        margin_right=10,
-        x_labels=list(labels),
-        # The last ones would be cut at the edge.
-        x_labels_major=list(labels[: len(labels) - every // 2 : every]),
-        show_minor_x_labels=False,
-        truncate_label=-1,
-        include_x_axis=True,
-        min_scale=2,
-        max_scale=5,
-        range=None if most is None else (0, most),
-        value_formatter=lambda value: "" if value is None else shown(value),
-    )
+def _scale(highest: float, shown: Callable[[float], str]) -> list[float]:
+    """Even values from zero to `highest` or beyond, no two written alike."""
+    power = math.floor(math.log10(highest / _MOST_STEPS)) if highest > 0 else 0
+    while True:
+        for step in (1 * 10.0**power, 2 * 10.0**power, 5 * 10.0**power):
+            steps = max(1, math.ceil(highest / step))
+            marks = [n * step for n in range(steps + 1)]
+            if steps <= _MOST_STEPS and len(set(map(shown, marks))) == len(marks):
+                return marks
+        power += 1
 
 
-def _text(value: float | None, shown: Callable[[float], str]) -> str:
-    return "\u2013" if value is None else shown(value)
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """Where each of `count` moments and each value up to `top` is in the drawing."""
+
+    left: float
+    width: int
+    height: int
+    count: int
+    top: float
+
+    @property
+    def _strip(self) -> float:
+        return (self.width - _MARGIN - self.left) / self.count
+
+    def _at(self, n: int, value: float) -> tuple[float, float]:
+        bottom = self.height - _BELOW
+        return (
+            self.left + (n + 0.5) * self._strip,
+            bottom - (bottom - _MARGIN) * value / self.top,
+        )
+
+    def guide(self, value: float, text: str) -> Markup:
+        """A line across at a value, and its text."""
+        _, y = self._at(0, value)
+        name = "guide" if value else "zero"
+        return _GUIDE.format(name, self.left, y, self.width - _MARGIN, self.left - 5, y + 4.5, text)
+
+    def moments(self, labels: Sequence[str]) -> list[Markup]:
+        """As many labels as have room to stand clear of each other and of the edge."""
+        room = max(_LABEL, 11 * max(map(len, labels), default=0))
+        every = max(1, len(labels) * room // self.width)
+        shown = range(0, len(labels) - every // 2, every)
+        return [_LABELLED.format(self._at(n, 0)[0], self.height - 7, labels[n]) for n in shown]
+
+    def area(self, levels: Sequence[Values], number: int) -> list[Markup]:
+        """What is between this level and the one below."""
+        below = levels[number - 1] if number else [0.0] * self.count
+        edge = [self._at(n, value or 0) for n, value in enumerate(levels[number])]
+        back = [self._at(n, value or 0) for n, value in enumerate(below)]
+        return [_LINE.format(_path([*edge, *reversed(back)]))]
+
+    def line(self, levels: Sequence[Values], number: int) -> list[Markup]:
+        """A line where values are known one after another, and a dot for one that stands alone."""
+        dots, lines = [], []
+        for known, run in groupby(enumerate(levels[number]), lambda each: each[1] is not None):
+            points = [self._at(n, value or 0) for n, value in run] if known else []
+            if len(points) == 1:
+                dots.append(_DOT.format(*points[0]))
+            elif points:
+                lines.append(_LINE.format(_path(points)))
+        return dots + lines
+
+    def strip(self, n: int, text: str) -> Markup:
+        """What is said of a moment, from top to bottom."""
+        return _STRIP.format(self.left + n * self._strip, self._strip, self.height, text)
 
 
-Element = ElementTree.Element
-Values = Sequence[float | None]
-
-
-def fit(
-    root: Element, series: Sequence[tuple[str, Values]], said: Sequence[str], height: int
-) -> None:
-    """Change the drawing in its place. `series` are colours and values in the order of pygal, which
-    draws one more, with a dot at each moment; `said` is what the strip there says."""
-    _clean(root)
-    _colour(root, series)
-    _strips(root, said, height)
-
-
-def _clean(root: Element) -> None:
-    """Take out what the policy refuses, and what only pygal's own script would use."""
-    for parent in list(root.iter()):
-        for child in list(parent):
-            kind = _class(child)
-            is_comment = not isinstance(child.tag, str)
-            unused = kind == "titles" or "tooltip-overlay" in kind or "text-overlay" in kind
-            if is_comment or unused or _tag(child) in ("defs", "title", "style", "script"):
-                parent.remove(child)
-            child.attrib.pop("style", None)
-
-
-def _colour(root: Element, series: Sequence[tuple[str, Values]]) -> None:
-    """Give each series its class, and take out what is drawn for the one more."""
-    own = {f"series serie-{n} color-{n}": each for n, each in enumerate(series)}
-    for parent in list(root.iter()):
-        for child in list(parent):
-            kind = _class(child)
-            if kind in own:
-                colour, values = own[kind]
-                child.attrib["class"] = f"series {colour}"
-                _keep_lone_dots(child, values)
-            elif kind.startswith("series") and not _has_dots(child):
-                parent.remove(child)
-
-
-def _keep_lone_dots(group: Element, values: Values) -> None:
-    """Of the dots of a series leave those that no line reaches: what is before and after is not
-    known."""
-    dots = [child for child in group if _class(child) == "dots"]
-    if not dots:
-        return
-    known = {n for n, value in enumerate(values) if value is not None}
-    for number, dot in zip(sorted(known), dots, strict=True):
-        if known & {number - 1, number + 1}:
-            group.remove(dot)
-        for child in list(dot):
-            if _tag(child) != "circle":
-                dot.remove(child)
-
-
-def _strips(root: Element, said: Sequence[str], height: int) -> None:
-    """Put a strip from top to bottom where each dot of the last series is."""
-    parent = next(each for each in root.iter() if _has_dots(each) and "serie-" in _class(each))
-    centres = [
-        float(child.attrib["cx"]) for dots in parent for child in dots if _tag(child) == "circle"
-    ]
-    parent.attrib["class"] = "strips"
-    for child in list(parent):
-        parent.remove(child)
-    width = centres[1] - centres[0] if len(centres) > 1 else 40.0
-    for centre, text in zip(centres, said, strict=True):
-        strip = ElementTree.SubElement(
-            parent,
-            "rect",
-            {"x": f"{centre - width / 2:.2f}", "y": "0", "width": f"{width:.2f}",
-             "height": str(height)},
-        )  # fmt: skip
-        ElementTree.SubElement(strip, "title").text = text
-
-
-def _tag(element: Element) -> str:
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
-
-
-def _class(element: Element) -> str:
-    return str(element.attrib.get("class", ""))
-
-
-def _has_dots(element: Element) -> bool:
-    return any(_class(child) == "dots" for child in element)
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "L".join(f"{x:.2f} {y:.2f}" for x, y in points)

@@ -22,7 +22,6 @@ _HEAVY = (
     "mongomock",
     "numpy",
     "pkg_resources",
-    "pygal",
     "pytest",
     "requests",
     "selenium",

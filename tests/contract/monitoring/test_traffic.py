@@ -111,9 +111,9 @@ def test_drawings_hold_no_style_script_or_address_of_another_host(history: Inges
     found = traffic(history, "6h", NOW)
 
     assert found.ingest is not None
-    svg = str(found.ingest.svg)
+    svg = str(found.ingest.svg).replace("http://www.w3.org/2000/svg", "")
     assert "<title>" in svg
-    for refused in ("<style", "<script", " style=", "<!--", "http://pygal", "javascript"):
+    for refused in ("<style", "<script", " style=", "<!--", "http", "javascript"):
         assert refused not in svg
 
 

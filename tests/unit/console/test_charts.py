@@ -23,7 +23,7 @@ def test_a_value_between_unknown_ones_is_a_dot_and_the_others_are_a_line() -> No
     strips = re.findall(r'<rect x="([\d.-]+)" y="0" width="([\d.]+)" height="240"><title>', svg)
     centres = [float(x) + float(width) / 2 for x, width in strips]
     assert [float(at) for _, at in dots] == pytest.approx([centres[2], centres[6]], abs=0.1)
-    assert svg.count('class="line reactive nofill"') == 2
+    assert svg.count('class="line"') == 2
 
 
 def test_areas_have_no_dots_and_every_moment_says_its_values() -> None:
