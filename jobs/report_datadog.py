@@ -63,8 +63,8 @@ class ReportDatadog:
         # Counts of two reports in one second would be one point.
         now = int(self._clock().timestamp())
         self._second = self._second + 1 if 0 <= self._second - now <= 1 else now
-        told = self._metrics.take_told()
-        readings = self._changes.readings(self._metrics.snapshot(), told)
+        gauges_set = self._metrics.take_gauges_set()
+        readings = self._changes.readings(self._metrics.snapshot(), gauges_set)
         points: list[Point] = []
         for of_fleet, common in ((False, self._common), (True, self._fleet)):
             mine = [reading for reading in readings if reading.fleet == of_fleet]

@@ -1,22 +1,25 @@
-"""The time of day, handed to whoever needs it so that tests can hand another.
+"""The time of day, and the hours and five-minute slices in which events are counted.
 
-Cut time into the hours and five-minute slices in which events are counted.
+`utc_now` is handed to whoever needs it, so that tests can hand another clock.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+HOUR = timedelta(hours=1)
+SLICE = timedelta(minutes=5)
+
 
 def utc_now() -> datetime:
     """Now in UTC, to the millisecond that BSON keeps: what is answered equals what is stored."""
-    now = datetime.now(timezone.utc)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return to_milliseconds(datetime.now(timezone.utc))
 
 
-HOUR = timedelta(hours=1)
-SLICE = timedelta(minutes=5)
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+def to_milliseconds(at: datetime) -> datetime:
+    """The time as BSON keeps it, so that a value equals what is read back."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def floor(at: datetime, step: timedelta) -> datetime:

@@ -37,11 +37,11 @@ class DataDirectory:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire()
-            self._sign()
+            self._write_owner()
         except Timeout:
             raise SetupError(
-                f"data directory {self.path} is in use by {_owner(self.path)}: stop that process,"
-                " or give this one a directory of its own (CXONE_DATA_DIR)"
+                f"data directory {self.path} is in use by {_owner_text(self.path)}: stop that"
+                " process, or give this one a directory of its own (CXONE_DATA_DIR)"
             ) from None
         except (OSError, NotImplementedError) as error:
             self._lock.release()
@@ -57,7 +57,7 @@ class DataDirectory:
             (self.path / OWNER).unlink(missing_ok=True)
             self._lock.release()
 
-    def _sign(self) -> None:
+    def _write_owner(self) -> None:
         owner = {"pid": os.getpid(), "started": self._clock().isoformat(timespec="seconds")}
         draft = self.path / f"{OWNER}.new"
         draft.write_text(json.dumps(owner), encoding="utf-8")
@@ -77,8 +77,8 @@ class DataDirectory:
         self.release()
 
 
-def _owner(path: Path) -> str:
-    """Who signed last, in words; the file is a courtesy and may be missing or foreign."""
+def _owner_text(path: Path) -> str:
+    """Words for the last owner; the file is a courtesy and may be missing or foreign."""
     try:
         with (path / OWNER).open(encoding="utf-8") as file:
             owner = json.loads(file.read(1000))
@@ -88,7 +88,7 @@ def _owner(path: Path) -> str:
 
 
 def owner_of(path: Path) -> str | None:
-    """Who has the directory now, in words: `process 7 (started …)`; None where nobody has."""
+    """Name the process that has the directory now: `process 7 (started …)`; None where none has."""
     # Without an owner's note the lock is left alone, for a service that starts now needs it.
     if not (path / OWNER).exists():
         return None
@@ -96,4 +96,4 @@ def owner_of(path: Path) -> str | None:
         with FileLock(path / LOCK, blocking=False, mode=0o600):
             return None
     except (Timeout, OSError):
-        return _owner(path)
+        return _owner_text(path)

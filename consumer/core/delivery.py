@@ -1,6 +1,6 @@
-"""The things that flow: a Delivery comes in, may become an Event, and ends as an Outcome.
+"""A Delivery comes in, may become an Event, and ends as an Outcome.
 
-They are msgspec structs, for making a frozen dataclass costs ten times as much.
+These are msgspec structs, for making a frozen dataclass costs ten times as much.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ OutcomeStatus = Literal["processed", "duplicate", "held", "spooled"]
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """That a signature was right: which secret matched (`current`, `previous`) and when.
+    """Proof that a signature was right: which secret matched (`current`, `previous`) and when.
 
     It travels with the delivery, because secrets rotate and timestamps age before a replay.
     """

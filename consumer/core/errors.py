@@ -1,6 +1,7 @@
-"""What can go wrong with a delivery, each with its reason code and whether trying again can help.
+"""All faults of this program in one family, each with its reason code and whether trying again
+can help.
 
-`web.app` maps the families to statuses, `ingest` decides what is kept.
+`http.errors` maps the families to statuses, `ingest.ingest` decides what is kept.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import ClassVar
 
 
 class ConsumerError(Exception):
-    """Base of every broken promise of this program.
+    """Base of all faults of this program.
 
     `reason` is the code stored, counted and logged; `retryable` says whether waiting alone can
     help. The text of an error reaches logs and senders: it never holds a payload value or a secret.
@@ -161,7 +162,7 @@ class NoMongo(SetupError):
 
 
 def place_of(error: BaseException) -> str:
-    """Where an unexpected exception came from, without its message, which may quote a payload."""
+    """The place of an unexpected exception, without its message, which may quote a payload."""
     return "".join(traceback.format_tb(error.__traceback__))
 
 

@@ -1,4 +1,4 @@
-"""Run many calls in one thread: one that waits for what others wait for too steps aside.
+"""Run many calls in one thread: a call that waits for a shared round trip steps aside meanwhile.
 
 A thread for each waiting request costs two switches of threads a request, and a fight for the
 interpreter's lock at each. A fiber (a greenlet: a call with a stack of its own) costs two switches
@@ -14,7 +14,7 @@ from greenlet import getcurrent, greenlet
 
 
 class Sized(Protocol):
-    """What calls wait for together; `size` is in bytes."""
+    """An item that calls wait for together; `size` is in bytes."""
 
     @property
     def size(self) -> int: ...
@@ -91,7 +91,7 @@ class Fibers:
 
 
 def gather(key: Hashable, item: Item) -> list[Item]:
-    """Step aside with `item`, and come back with what was gathered under `key` meanwhile.
+    """Step aside with `item`, and come back with the items gathered under `key` meanwhile.
 
     The first that stepped aside gets all the items, the others get none: by the time they go on the
     first has dealt with theirs. Outside of a fiber nothing is waited for, and `item` comes back.

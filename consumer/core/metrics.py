@@ -1,7 +1,4 @@
-"""Count and measure what the table declares, for `/metrics` and Datadog alike.
-
-Read what prometheus_client keeps of a row of the table, as values under tags.
-"""
+"""Count and measure what the table declares; read the values back, for `/metrics` and Datadog."""
 
 from __future__ import annotations
 
@@ -15,6 +12,19 @@ from consumer.core.metrics_table import TABLE, Metric
 # Seconds. Senders give up after one; the first answers take well under a millisecond.
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+_Tags = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A metric under one set of tags: a counter's total, a gauge's value, the sum of a histogram.
+    Its `buckets` are (upper bound, observations up to it), the last one infinite."""
+
+    metric: Metric
+    tags: Mapping[str, str]
+    value: float
+    buckets: tuple[tuple[float, float], ...] = ()
+
 
 class Metrics:
     """The values of the metrics in `table`; a name or tag that is not declared raises KeyError or
@@ -26,7 +36,7 @@ class Metrics:
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
-        self._told: set[str] = set()
+        self._gauges_set: set[str] = set()
         # By name and tags as passed: looking a value up by its tags costs more than counting.
         self._counted: dict[tuple[object, ...], Counter] = {}
         self._observed: dict[tuple[object, ...], Histogram] = {}
@@ -34,14 +44,14 @@ class Metrics:
             self._declare(row, row.name.replace(".", "_"))
 
     def _declare(self, row: Metric, name: str) -> None:
-        keep = self._registry
+        registry = self._registry
         if row.kind == "counter":
-            self._counters[row.name] = Counter(name, row.help, row.tags, registry=keep)
+            self._counters[row.name] = Counter(name, row.help, row.tags, registry=registry)
         elif row.kind == "gauge":
-            self._gauges[row.name] = Gauge(name, row.help, row.tags, registry=keep)
+            self._gauges[row.name] = Gauge(name, row.help, row.tags, registry=registry)
         else:
             self._histograms[row.name] = Histogram(
-                f"{name}_seconds", row.help, row.tags, registry=keep, buckets=_BUCKETS
+                f"{name}_seconds", row.help, row.tags, registry=registry, buckets=_BUCKETS
             )
 
     def count(self, name: str, amount: float = 1, **tags: str) -> None:
@@ -56,13 +66,13 @@ class Metrics:
     def set(self, name: str, value: float, **tags: str) -> None:
         """Set a gauge."""
         gauge = self._gauges[name]
-        self._told.add(name)
+        self._gauges_set.add(name)
         (gauge.labels(**tags) if tags else gauge).set(value)
 
     def replace(self, name: str, values: Iterable[tuple[Mapping[str, str], float]]) -> None:
         """Set a gauge under these tags, and forget it under all others."""
         gauge, row = self._gauges[name], self._rows[name]
-        self._told.add(name)
+        self._gauges_set.add(name)
         kept = set()
         for tags, value in values:
             gauge.labels(**tags).set(value)
@@ -86,10 +96,10 @@ class Metrics:
         """All values in the Prometheus text format."""
         return generate_latest(self._registry)
 
-    def take_told(self) -> frozenset[str]:
+    def take_gauges_set(self) -> frozenset[str]:
         """The gauges that were set since the last call."""
-        told, self._told = self._told, set()
-        return frozenset(told)
+        taken, self._gauges_set = self._gauges_set, set()
+        return frozenset(taken)
 
     def snapshot(self) -> list[Value]:
         """All values, in the order of the table: the same that `render` shows."""
@@ -98,43 +108,23 @@ class Metrics:
     def values(self, name: str) -> list[Value]:
         """The values of one metric."""
         row = self._rows[name]
-        parts: Mapping[str, Mapping[str, Part]]
-        parts = {"counter": self._counters, "gauge": self._gauges, "histogram": self._histograms}
-        return list(values_of(row, parts[row.kind][name]))
+        if row.kind == "histogram":
+            return list(_distributions(row, self._histograms[name]))
+        family = self._counters[name] if row.kind == "counter" else self._gauges[name]
+        return list(_numbers(row, family))
 
 
-# What keeps one row.
-Part = Counter | Gauge | Histogram
-_Tags = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """What a metric stands at under one set of tags: a counter's total, a gauge's value, the sum of
-    a histogram. Its `buckets` are (upper bound, observations up to it), the last one infinite."""
-
-    metric: Metric
-    tags: Mapping[str, str]
-    value: float
-    buckets: tuple[tuple[float, float], ...] = ()
-
-
-def values_of(row: Metric, part: Part) -> Iterator[Value]:
-    """The values of one row, of which `part` is what is kept."""
-    return _distributions(row, part) if isinstance(part, Histogram) else _numbers(row, part)
-
-
-def _numbers(row: Metric, part: Counter | Gauge) -> Iterator[Value]:
-    for family in part.collect():
+def _numbers(row: Metric, collector: Counter | Gauge) -> Iterator[Value]:
+    for family in collector.collect():
         for sample in family.samples:
             if not sample.name.endswith("_created"):
                 yield Value(row, sample.labels, sample.value)
 
 
-def _distributions(row: Metric, part: Histogram) -> Iterator[Value]:
+def _distributions(row: Metric, collector: Histogram) -> Iterator[Value]:
     sums: dict[_Tags, float] = {}
     buckets: dict[_Tags, list[tuple[float, float]]] = {}
-    for family in part.collect():
+    for family in collector.collect():
         for sample in family.samples:
             tags = tuple((key, text) for key, text in sample.labels.items() if key != "le")
             if sample.name.endswith("_bucket"):

@@ -1,4 +1,4 @@
-"""Paths of fields: unambiguous segments inside, text only for people.
+"""Paths of fields: unambiguous segments inside the program, text for people.
 
 A path is a tuple of segments from the payload's root. The segment `[]` is any item of an array,
 `*` any key of an object used as a map; every other segment is a key. A key that equals one of these
@@ -25,12 +25,12 @@ _SPECIAL = frozenset('.[]*"\\')
 
 
 def is_reserved(key: str) -> bool:
-    """Whether a key at the payload's top level cannot stand there in the stored document."""
+    """True for a key at the payload's top level that cannot stand there in the stored document."""
     return key in RESERVED or key.startswith("$")
 
 
 def is_key(segment: str) -> bool:
-    """Whether a segment is one literal key, not a marker."""
+    """True for a segment that is one literal key, not a marker."""
     return segment not in (ITEM, ANY_KEY, ERASED)
 
 
@@ -45,12 +45,12 @@ def to_key(segment: str) -> str:
 
 
 def is_fillable(path: Path) -> bool:
-    """Whether a default may ever be filled in here: objects only on the way, no reserved root."""
+    """True where a default may be filled in: objects only on the way, no reserved root."""
     return bool(path) and all(map(is_key, path)) and not is_reserved(to_key(path[0]))
 
 
 def is_within_maps(path: Path, objects: Set[Path]) -> bool:
-    """Whether the path is the `*` of one of these objects, or lies below it."""
+    """True for a path that is the `*` of one of these objects, or lies below it."""
     return any(
         segment == ANY_KEY and path[:at] in objects for at, segment in enumerate(path) if objects
     )

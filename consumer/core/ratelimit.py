@@ -1,4 +1,4 @@
-"""Let one of many alike through in an interval, and count the rest."""
+"""Let one of many like events through in an interval, and count the rest."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Say times and sizes the way people do.
-
-Write out what a terminal or a page would take for more than text.
-
-Show where a malformed body breaks, in hex: the sole payload bytes that may reach the log.
-"""
+"""Text for people: times and sizes, control characters made harmless, bytes in hex."""
 
 from __future__ import annotations
 
@@ -12,7 +7,7 @@ from collections.abc import Callable
 
 
 def duration(seconds: float) -> str:
-    """How long, as people say it: `0.3 s`, `42 s`, `5 min`, `3 h`, `12 d`."""
+    """A time span as people say it: `0.3 s`, `42 s`, `5 min`, `3 h`, `12 d`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     for limit, length, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
@@ -40,20 +35,22 @@ _UNPRINTABLE = re.compile(
 
 
 def safe(text: str) -> str:
-    """Text from outside with its control characters written out, as in `\\x1b`."""
+    """Text from outside with its control characters written out, as in `\\x1b`: a terminal or a
+    page would take them for more than text."""
     return _UNPRINTABLE.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
+# Of each byte from one offset to another whether it is masked.
 Hidden = Callable[[int, int], list[bool]]
 
 _AROUND = 32
 
 
 def hexdump(body: bytes, position: int | None, head: int, hidden: Hidden | None = None) -> str:
-    """The first `head` bytes and 32 around `position` (a byte offset), as `offset: hex` parts.
+    """The first `head` bytes and 32 around `position` (a byte offset), as `offset: hex` parts; a
+    byte that is `hidden` is `**`.
 
-    `hidden` says of each byte in a range whether it is masked; such a byte is `**`.
-
+    These are the sole payload bytes that may reach the log, to tell where a malformed body breaks.
     Hex alone, without an ASCII column: a log line cannot be forged, nor read by accident.
     """
     parts = [_run(body, 0, head, hidden)]

@@ -11,8 +11,8 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 
+from consumer.core.body_reader import unescaped
 from consumer.core.paths import ANY_KEY, ITEM, Path, from_text, is_key, to_key, to_segment
-from consumer.core.readings import unescaped
 from consumer.schemas.maps import is_data_key, names_one
 
 _UNQUOTED_EQUALS = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"=])+)=(.*)', re.DOTALL)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from consumer.core.body_reader import BodyContent
 from consumer.core.paths import ANY_KEY, ERASED, ITEM, RESERVED, Path, is_key, is_reserved, to_key
-from consumer.core.readings import Said
 from consumer.events.matching import Condition
 from consumer.mongodb.client import Document
 
@@ -45,25 +45,27 @@ class Person:
             return any(each.holds(payload, sure=sure) for each in self.ids)
         return all(each.holds(payload, sure=sure) for each in self.conditions)
 
-    def is_in(self, said: Said, is_event: Callable[[Document], bool], *, sure: bool = True) -> bool:
+    def is_in(
+        self, content: BodyContent, is_event: Callable[[Document], bool], *, sure: bool = True
+    ) -> bool:
         """Whether what was read of a body, or of a payload, is one of them. An id counts in what
         stands in strings only where that `is_event` by itself, for other things have ids too."""
         if self.ids:
-            events = [each for each in said.inner if isinstance(each, dict) and is_event(each)]
-            return any(self.fits(each) for each in (*said.documents, *events))
-        read = (*said.documents, *said.inner)
+            events = [each for each in content.inner if isinstance(each, dict) and is_event(each)]
+            return any(self.fits(each) for each in (*content.documents, *events))
+        read = (*content.documents, *content.inner)
         return all(
             any(each.holds(document, sure=sure) for document in read) for each in self.conditions
         )
 
-    def may_be_in(self, said: Said) -> bool:
+    def may_be_in(self, content: BodyContent) -> bool:
         """The same, with what could not be read as far as its text says so."""
         if self.ids:
-            return any(each.may_hold(text) for each in self.ids for text in said.texts)
-        read = (*said.documents, *said.inner)
+            return any(each.may_hold(text) for each in self.ids for text in content.texts)
+        read = (*content.documents, *content.inner)
         return all(
             any(each.holds(document) for document in read)
-            or any(each.may_hold(text) for text in said.texts)
+            or any(each.may_hold(text) for text in content.texts)
             for each in self.conditions
         )
 

@@ -14,7 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 
-from consumer.core.readings import said, said_by
+from consumer.core.body_reader import read_body, read_document
 from consumer.events.documents import plain
 from consumer.events.keys import COLLECTION_SUBJECT
 from consumer.mongodb.client import DEAD_LETTERS, EVENTS, Document
@@ -219,7 +219,7 @@ class Erasing:
 
     def _holds(self, payload: Document, reach: Reach, person: Person, *, sure: bool) -> bool:
         if reach.deep:
-            return person.is_in(said_by(payload), self._is_event, sure=sure)
+            return person.is_in(read_document(payload), self._is_event, sure=sure)
         return not person.ids and person.fits(payload, sure=sure)
 
     def _find_letters(self, person: Person, reach: Reach, found: Found) -> set[Any]:
@@ -280,7 +280,7 @@ class Erasing:
         fits, whole, type_ = "read" if known else "", True, entry.get("event_type")
         for name in ("original_payload", "edited_payload"):
             body = entry.get(name)
-            found = said(bytes(body) if isinstance(body, bytes) else b"")
+            found = read_body(bytes(body) if isinstance(body, bytes) else b"")
             whole = whole and found.whole
             for each in found.documents:
                 if type_ is None and isinstance(each, dict):

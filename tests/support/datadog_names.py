@@ -16,4 +16,4 @@ def readings_of_every_row() -> list[Reading]:
     tell = {"counter": metrics.count, "gauge": metrics.set, "histogram": metrics.observe}
     for row in TABLE:
         tell[row.kind](row.name, 1, **dict.fromkeys(row.tags, "any"))
-    return Changes().readings(metrics.snapshot(), metrics.take_told())
+    return Changes().readings(metrics.snapshot(), metrics.take_gauges_set())

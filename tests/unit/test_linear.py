@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from consumer.core.body_reader import read_body, read_document, unescaped
 from consumer.core.json_repairs import TABLE, repair
 from consumer.core.paths import from_text, to_text
-from consumer.core.readings import said, said_by, unescaped
 from consumer.core.text import hexdump, safe
 from consumer.dead_letters.corrections import first_aid
 from consumer.dead_letters.editing import difference, editable, masker, put_back
@@ -91,9 +91,9 @@ WAYS: list[Callable[[str], object]] = [
     EMAIL.may_hold,
     ANY.may_hold,
     lambda text: list(unescaped(text)),
-    lambda text: said(text.encode()),
-    lambda text: said_by({"id": "1", text[:MEGABYTE]: [text]}),
-    lambda text: EMAIL.holds(said(text.encode()).documents),
+    lambda text: read_body(text.encode()),
+    lambda text: read_document({"id": "1", text[:MEGABYTE]: [text]}),
+    lambda text: EMAIL.holds(read_body(text.encode()).documents),
     lambda text: repair(text.encode(), safe_only=False),
     lambda text: first_aid(text.encode()),
     lambda text: MASKS.value({"x": [text]}),
@@ -106,7 +106,7 @@ WAYS: list[Callable[[str], object]] = [
     lambda text: list(json_writings(text.encode())),
     lambda text: from_text(to_text((text, text))),
 ]
-NAMES = "email any unescaped said said_by holds repair first_aid value shown hex log pretty"
+NAMES = "email any unescaped body document holds repair first_aid value shown hex log pretty"
 NAMES += " difference safe writings path"
 
 
@@ -131,7 +131,7 @@ def test_bombs_of_gzip_are_not_unpacked_beyond_their_bound() -> None:
         gzip.compress(gzip.compress(bytes(200_000_000))),
     ):
         with quickly():
-            assert not said(packed).whole
+            assert not read_body(packed).whole
 
 
 def test_an_edited_body_with_many_masks_is_checked_once() -> None:

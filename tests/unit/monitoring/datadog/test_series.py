@@ -23,7 +23,7 @@ ROWS = (
 
 
 def told(changes: Changes, metrics: Metrics) -> dict[str, float]:
-    marks = metrics.take_told()
+    marks = metrics.take_gauges_set()
     return {reading.name: reading.value for reading in changes.readings(metrics.snapshot(), marks)}
 
 

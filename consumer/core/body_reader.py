@@ -1,4 +1,4 @@
-"""Read all that a body says, within bounds: JSON, JSON in its strings, form fields, gzip."""
+"""Read all that a body holds, within bounds: JSON, JSON in its strings, form fields, gzip."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(slots=True)
-class Said:
+class BodyContent:
     """Content of a body: `documents` are the body, also with the strings that are JSON opened in
     their places; `inner` are the strings' values, each by itself; `texts` is what could be read as
     text alone. Unless `whole`, something could not be read, or lies beyond the bounds."""
@@ -41,9 +41,9 @@ class Said:
     whole: bool = True
 
 
-def said(body: bytes) -> Said:
-    """All that a body says."""
-    found = Said()
+def read_body(body: bytes) -> BodyContent:
+    """Read all that a body holds."""
+    found = BodyContent()
     for _ in range(LEVELS):
         if not body.startswith(_PACKED):
             break
@@ -66,14 +66,14 @@ def said(body: bytes) -> Said:
     return found
 
 
-def said_by(document: Any) -> Said:
-    """All that a document says which was read already."""
-    found = Said()
+def read_document(document: Any) -> BodyContent:
+    """Read all that the strings of a parsed document hold."""
+    found = BodyContent()
     _open(document, found)
     return found
 
 
-def opened(text: str) -> Any:
+def parse_inner(text: str) -> Any:
     """The value that is written in a string as JSON; None where none is."""
     if not _MAY_BE_JSON.match(text):
         return None
@@ -84,8 +84,7 @@ def opened(text: str) -> Any:
 
 
 def unescaped(text: str) -> Iterator[str]:
-    """A text that cannot be read, and what it is once its escapes are resolved, those of strings in
-    strings too."""
+    """A text that cannot be parsed, then the same with its escapes resolved, level by level."""
     yield text
     for _ in range(LEVELS):
         if "\\" not in text:
@@ -104,7 +103,7 @@ def _character(escape: re.Match[str]) -> str:
     return chr(int(escape[1], 16)) if escape[1] else escape[2]
 
 
-def _open(document: Any, found: Said) -> None:
+def _open(document: Any, found: BodyContent) -> None:
     found.documents.append(document)
     try:
         whole = _opened(document, 0, found)
@@ -116,7 +115,7 @@ def _open(document: Any, found: Said) -> None:
         found.documents.append(whole)
 
 
-def _opened(value: Any, level: int, found: Said) -> Any:
+def _opened(value: Any, level: int, found: BodyContent) -> Any:
     """The value with its strings opened, those of what is in them too."""
     if isinstance(value, dict):
         for key in value:
@@ -130,7 +129,7 @@ def _opened(value: Any, level: int, found: Said) -> Any:
     if level == LEVELS:
         found.whole = False
         return value
-    inner = opened(value)
+    inner = parse_inner(value)
     if inner is None:
         found.texts.append(value)
         return value
@@ -179,7 +178,7 @@ def _put(form: dict[str, Any], names: list[str], value: str) -> None:
 
 
 def _unpacked(body: bytes) -> tuple[bytes, bool]:
-    """Unpack what gzip or zlib packed, as far as it goes, and tell whether that is all."""
+    """Unpack gzip or zlib as far as it goes; True beside it where that is all."""
     parts: list[bytes] = []
     room = _UNPACKED_BYTES
     for _ in range(_MEMBERS):
