@@ -23,7 +23,7 @@ from consumer.cli.context import load_settings
 from consumer.core.clock import HOUR, hour_of, utc_now
 from consumer.core.errors import SetupError
 from consumer.mongodb.retention import retained_from
-from consumer.runtime.shared import open_core
+from consumer.runtime.shared import open_shared
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -102,8 +102,8 @@ def _bounds(days: int) -> Bounds:
 @contextmanager
 def _opened(ctx: typer.Context) -> Iterator[tuple[Ledger, Heads, int]]:
     settings = load_settings(ctx)
-    with open_core(settings) as core:
-        yield ledger(core.database), core.registry, settings.cxone_retention_days
+    with open_shared(settings) as shared:
+        yield ledger(shared.database), shared.registry, settings.cxone_retention_days
 
 
 _WIDTH = 30

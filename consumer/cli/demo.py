@@ -74,7 +74,7 @@ def demo(
         key = shared_secrets(settings)[0].key
         told = play(scenario(seed, events), service.url, signature_scheme(settings), key)
         waiting = await_stored(service, _tell_waiting)
-        found = kept(service.core)
+        found = kept(service.shared)
         if as_json:
             print_json(facts(told, found))
         else:

@@ -37,7 +37,7 @@ from consumer.privacy.name_erasure import NameErasing
 from consumer.privacy.person_query import KeyPlace, Person
 from consumer.privacy.person_records import Erasing, Found, Reach
 from consumer.runtime.settings_map import event_fields
-from consumer.runtime.shared import Core, open_core
+from consumer.runtime.shared import SharedParts, open_shared
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -94,10 +94,10 @@ def erase_events(
     settings = load_settings(ctx)
     person = _person(settings, ids or [], where or [], event_type)
     reach = Reach(deep=deep, also_unknown=also_unknown)
-    with open_core(settings) as core:
-        names = _names(core, settings, person)
+    with open_shared(settings) as shared:
+        names = _names(shared, settings, person)
         erasing = Erasing(
-            core.database,
+            shared.database,
             EventParser(event_fields(settings), settings.cxone_store_max_depth).type_of,
             by_subject=settings.cxone_schema_scope == "type",
             as_sent=names.as_sent,
@@ -113,17 +113,17 @@ def erase_events(
                 if not typer.confirm("Erase them for good?", default=False, err=True):
                     error_console().print("Nothing was erased.")
                     return 1
-            _write_down(core, person, found, rows)
+            _write_down(shared, person, found, rows)
             # What would be filled in or come back goes first, the search for what is left last.
             rows = [*beside(remove=True), *names.erase(found.keys)]
             erased = _erase(
-                core, erasing, found, partial(_search, erasing, person, reach, names, utc_now())
+                shared, erasing, found, partial(_search, erasing, person, reach, names, utc_now())
             )
             if later := erased.all.keys - found.keys:
                 rows += names.erase(later)
-            _count_again(core, settings)
+            _count_again(shared, settings)
             rows = [*places(found, erased), *rows]
-        elsewhere = _spooled(core)
+        elsewhere = _spooled(shared)
     tell(found, erased, rows, elsewhere, as_json=as_json, deep=deep)
     return 0
 
@@ -148,13 +148,13 @@ def _field(name: str) -> str:
     return name if name.startswith("/") else "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def _names(core: Core, settings: Settings, person: Person) -> Names:
+def _names(shared: SharedParts, settings: Settings, person: Person) -> Names:
     only = person.event_type
     if only is not None and settings.cxone_schema_scope != "type":
         # The one schema is that of the other types too.
         only = ""
-    database = core.database
-    return Names(NameErasing(database, core.registry), core.registry, person, only,
+    database = shared.database
+    return Names(NameErasing(database, shared.registry), shared.registry, person, only,
                  lambda: _settle(Instances(database[INSTANCES])))  # fmt: skip
 
 
@@ -164,9 +164,9 @@ def _settle(instances: Instances) -> None:
         time.sleep(BEAT_EVERY + 1)
 
 
-def _write_down(core: Core, person: Person, found: Found, rows: Sequence[Place]) -> None:
+def _write_down(shared: SharedParts, person: Person, found: Found, rows: Sequence[Place]) -> None:
     """Before the deed, and without the values: those are what must be gone."""
-    Audit(core.database[AUDIT]).record(
+    Audit(shared.database[AUDIT]).record(
         user_name(),
         "events erase",
         utc_now(),
@@ -198,27 +198,29 @@ def _search(
     return erasing.find(person, replace(reach, until=started), names.places())
 
 
-def _erase(core: Core, erasing: Erasing, found: Found, look: Callable[[], Found]) -> Erased:
+def _erase(
+    shared: SharedParts, erasing: Erasing, found: Found, look: Callable[[], Found]
+) -> Erased:
     err = error_console()
     columns = (TextColumn("Erasing"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=len(found.events))
-        mark = RecountMark(core.database)
+        mark = RecountMark(shared.database)
         return erase(erasing, mark, found, look, lambda count: bar.advance(task, count))
 
 
-def _count_again(core: Core, settings: Settings) -> None:
+def _count_again(shared: SharedParts, settings: Settings) -> None:
     now = utc_now()
     bounds = Bounds(now, retained_from(now, settings.cxone_retention_days))
     # Another rebuild that began later counts what is left as well.
     with suppress(Superseded):
-        recount(ledger(core.database), bounds, lambda: False, lambda _: None, timedelta(0))
+        recount(ledger(shared.database), bounds, lambda: False, lambda _: None, timedelta(0))
 
 
-def _spooled(core: Core) -> dict[str, int]:
+def _spooled(shared: SharedParts) -> dict[str, int]:
     """What waits on each host that told so: it can be searched there alone."""
     found: dict[str, int] = {}
-    for row in Instances(core.database[INSTANCES]).all():
+    for row in Instances(shared.database[INSTANCES]).all():
         depth = ((row.get("facts") or {}).get("spool") or {}).get("depth") or 0
         if depth:
             found[row["host"]] = found.get(row["host"], 0) + int(depth)

@@ -14,13 +14,13 @@ from consumer.monitoring.instances import Instances
 from consumer.privacy.masks import MaskedBody
 from consumer.privacy.rules import Redaction
 from consumer.runtime.fleet import differences, masks_of_all
-from consumer.runtime.shared import Core
+from consumer.runtime.shared import SharedParts
 
 
-def masks_beside(settings: Settings, core: Core) -> Redaction:
+def masks_beside(settings: Settings, shared: SharedParts) -> Redaction:
     """Find what to hide: all that these settings or any process of the service hide. Says on
     standard error where a running one is set up otherwise. Raises StoreUnavailable."""
-    processes = Instances(core.database[INSTANCES]).all()
+    processes = Instances(shared.database[INSTANCES]).all()
     for difference in differences(settings, processes):
         error_console().print(f"Note: {safe(difference)}", soft_wrap=True)
     return masks_of_all(settings, processes)

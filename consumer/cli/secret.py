@@ -19,7 +19,7 @@ from consumer.mongodb.client import SECRET_USE
 from consumer.monitoring.secret_use import SecretUse
 from consumer.os_service import secret_rotation
 from consumer.os_service.secret_rotation import CURRENT, PREVIOUS, Rotation
-from consumer.runtime.shared import open_core
+from consumer.runtime.shared import open_shared
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -74,8 +74,8 @@ def _check_silent(settings: Settings, previous: str) -> None:
     that cannot be told."""
     current = settings.cxone_shared_secret
     try:
-        with open_core(settings) as core:
-            uses = SecretUse(core.database[SECRET_USE])
+        with open_shared(settings) as shared:
+            uses = SecretUse(shared.database[SECRET_USE])
             use = uses.of(fingerprint(previous.encode()))
             now_used = (
                 uses.of(fingerprint(current.get_secret_value().encode())) if current else None

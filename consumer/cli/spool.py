@@ -25,7 +25,7 @@ from consumer.mongodb.client import AUDIT, EVENTS
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
 from consumer.runtime.settings_map import redaction
-from consumer.runtime.shared import open_core
+from consumer.runtime.shared import open_shared
 from consumer.spool.records import plain
 from consumer.spool.spool import Spool
 from consumer.spool.survey import deliveries, directory_in, survey
@@ -106,8 +106,8 @@ def export(
 def _masks(settings: Settings) -> Redaction:
     """Find what to hide; where MongoDB is away nobody tells what the service hides besides."""
     try:
-        with open_core(settings) as core:
-            return masks_beside(settings, core)
+        with open_shared(settings) as shared:
+            return masks_beside(settings, shared)
     except (StoreUnavailable, NoMongo):
         return redaction(settings)
 
@@ -116,8 +116,8 @@ def _write_down(settings: Settings) -> None:
     """Say in the audit that somebody copied what is masked, and in the log where it is away."""
     who = user_name()
     try:
-        with open_core(settings) as core:
-            audit = Audit(core.database[AUDIT])
+        with open_shared(settings) as shared:
+            audit = Audit(shared.database[AUDIT])
             audit.record(who, "spool export --reveal", utc_now(), {})
     except (StoreUnavailable, NoMongo):
         log.warning("revealed without audit: MongoDB is away", by=who, what="spool export")
@@ -128,23 +128,23 @@ def drain(ctx: typer.Context, as_json: AsJson = False) -> int:
     """Hand what waits to MongoDB, while no service runs on the data directory: one that runs does
     it by itself."""
     settings = load_settings(ctx)
-    with _owned(settings.cxone_data_dir), open_core(settings) as core:
-        breaker = CircuitBreaker(core.database[EVENTS], settings.cxone_spool_after)
+    with _owned(settings.cxone_data_dir), open_shared(settings) as shared:
+        breaker = CircuitBreaker(shared.database[EVENTS], settings.cxone_spool_after)
         with suppress(PyMongoError):
-            if bar := core.database.look_again():
+            if bar := shared.database.look_again():
                 raise bar
         if not breaker.probe():
             raise StoreUnavailable("MongoDB takes no writes now: the spool stays as it is")
         # What waits is judged by these settings.
-        masks_beside(settings, core)
+        masks_beside(settings, shared)
         directory = directory_in(settings.cxone_data_dir)
         with closing(Spool(directory, settings.cxone_spool_max_bytes)) as spool:
             job = DrainSpool(
                 spool=spool,
                 breaker=breaker,
-                store=core.ingest.store,
+                store=shared.ingest.store,
                 workers=settings.cxone_drain_workers,
-                metrics=core.metrics,
+                metrics=shared.metrics,
                 clock=utc_now,
             )
             result = job(_Shown())

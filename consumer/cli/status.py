@@ -22,7 +22,7 @@ from consumer.core.errors import SetupError, StoreUnavailable
 from consumer.mongodb.errors import translated
 from consumer.monitoring.overview import Overview, gather
 from consumer.runtime.settings_map import mongodb_uri
-from consumer.runtime.shared import open_core
+from consumer.runtime.shared import open_shared
 from consumer.spool.survey import directory_in, survey
 
 # Columns and lines where there is no terminal to ask.
@@ -46,9 +46,11 @@ def status(
         typer.echo(mongodb_uri(settings))
         return
     try:
-        with translated(settings.mongodb_database), open_core(settings) as core:
-            overview = gather(core.client, core.database, core.registry, core.dead_letters.depths)
-            contradictions = core.registry.contradictions()
+        with translated(settings.mongodb_database), open_shared(settings) as shared:
+            overview = gather(
+                shared.client, shared.database, shared.registry, shared.dead_letters.depths
+            )
+            contradictions = shared.registry.contradictions()
     except StoreUnavailable as error:
         found = here(settings)
         if as_json:

@@ -16,7 +16,7 @@ from consumer.events.recent import as_sent
 from consumer.ingest.signature import SignatureScheme, sign
 from consumer.mongodb.client import EVENTS
 from consumer.runtime.service import Service
-from consumer.runtime.shared import Core
+from consumer.runtime.shared import SharedParts
 from consumer.schemas.model import Change, SchemaVersion
 
 _WRONG_KEY = b"not the secret that CXone knows"
@@ -78,7 +78,7 @@ def await_stored(service: Service, tell: Callable[[int], None]) -> int:
     get there, for a minute went by without progress. `tell` hears how many wait, when that changes.
     """
     waiting, since = service.spooled, monotonic()
-    refused = service.core.refusals
+    refused = service.shared.refusals
     while waiting or not refused.settle(0.1):
         if waiting:
             tell(waiting)
@@ -91,24 +91,24 @@ def await_stored(service: Service, tell: Callable[[int], None]) -> int:
     return waiting
 
 
-def kept(core: Core) -> Kept:
+def kept(shared: SharedParts) -> Kept:
     """Read what became of everything; raises StoreUnavailable."""
-    counts = core.database[EVENTS].aggregate(
+    counts = shared.database[EVENTS].aggregate(
         [{"$group": {"_id": "$_meta.subject", "count": {"$sum": 1}}}, {"$sort": {"_id": 1}}]
     )
     histories = {
-        subject: list(core.registry.history(subject))
-        for subject in sorted(core.registry.subjects())
+        subject: list(shared.registry.history(subject))
+        for subject in sorted(shared.registry.subjects())
     }
     return Kept(
         documents={row["_id"]: row["count"] for row in counts},
-        dead_letters=core.dead_letters.summary(),
+        dead_letters=shared.dead_letters.summary(),
         histories=histories,
-        example=_example(core, histories),
+        example=_example(shared, histories),
     )
 
 
-def _example(core: Core, histories: Mapping[str, list[SchemaVersion]]) -> Example | None:
+def _example(shared: SharedParts, histories: Mapping[str, list[SchemaVersion]]) -> Example | None:
     """An old document of the type with the fewest fields that the backfill filled; None where it
     did not come to that in time."""
     heads = sorted((versions[-1] for versions in histories.values()), key=lambda v: len(v.live))
@@ -116,9 +116,9 @@ def _example(core: Core, histories: Mapping[str, list[SchemaVersion]]) -> Exampl
     for head in heads:
         fillable = head.newest_fillable
         oldest = {"_meta.subject": head.subject, "schema_version": {"$lt": fillable}}
-        while document := core.database[EVENTS].find_one(oldest, sort=[("processed_at", 1)]):
+        while document := shared.database[EVENTS].find_one(oldest, sort=[("processed_at", 1)]):
             if document["_meta"]["backfilled_to"] >= fillable:
-                defaults = core.registry.compiled(head.subject).defaults
+                defaults = shared.registry.compiled(head.subject).defaults
                 return Example(document, as_sent(document, head, defaults))
             if monotonic() > give_up_at:
                 break

@@ -31,7 +31,7 @@ from consumer.monitoring.ingest_history import IngestHistory
 from consumer.monitoring.job_runs import JobRuns
 from consumer.monitoring.overview import gather
 from consumer.runtime.settings_map import event_fields, redaction, schema_policy, shared_secrets
-from consumer.runtime.shared import Core
+from consumer.runtime.shared import SharedParts
 
 # Seconds for which what screens read of the whole fleet is good enough, and its document counts.
 _FRESH = 2.0
@@ -47,7 +47,7 @@ def add_console(
     app: falcon.App[Any, Any],
     settings: Settings,
     password: str,
-    core: Core,
+    shared: SharedParts,
     probes: Mapping[str, Probe],
 ) -> None:
     """Put the console on the application, behind the password."""
@@ -61,7 +61,7 @@ def add_console(
         # The server keeps some for health and metrics beside these.
         threads=max(1, settings.cxone_threads // 4),
     )
-    database = core.database
+    database = shared.database
     one_subject = COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None
     parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
     held = HeldEvents(HeldLetters(database[DEAD_LETTERS]), parser, one_subject)
@@ -70,23 +70,24 @@ def add_console(
         settings=settings,
         clock=utc_now,
         probes=probes,
-        registry=core.registry,
+        registry=shared.registry,
         schema_policy=schema_policy(settings),
         one_subject=one_subject,
-        approval=Approval(core.registry, held, core.replay),
+        approval=Approval(shared.registry, held, shared.replay),
         held=held,
         adoption=adoption,
         recent_events=RecentEvents(database[EVENTS]),
         events=EventSearch(database[EVENTS]),
         redaction=redaction(settings),
         letters=LetterSearch(database[DEAD_LETTERS]),
-        dead_letters=core.dead_letters,
-        replay=core.replay,
-        inspector=Inspector(parser, core.registry, one_subject),
+        dead_letters=shared.dead_letters,
+        replay=shared.replay,
+        inspector=Inspector(parser, shared.registry, one_subject),
         overview=Recent(
-            lambda: gather(core.client, database, core.registry, core.dead_letters.depths), _FRESH
+            lambda: gather(shared.client, database, shared.registry, shared.dead_letters.depths),
+            _FRESH,
         ),
-        summaries=Recent(core.registry.summaries, _FRESH),
+        summaries=Recent(shared.registry.summaries, _FRESH),
         documents=Recent(adoption.documents, _COUNTED),
         traffic=TrafficBoard(IngestHistory(database)),
         job_runs=JobRuns(database[JOB_RUNS]),

@@ -55,7 +55,7 @@ from consumer.runtime.settings_map import (
     retry_basis,
     shared_secrets,
 )
-from consumer.runtime.shared import Core
+from consumer.runtime.shared import SharedParts
 from consumer.spool.spool import Spool
 from jobs.adoption import Adoption
 from jobs.announce_versions import AnnounceVersions
@@ -89,13 +89,13 @@ _DRAIN_EVERY = 1.0
 
 def periodic(
     settings: Settings,
-    core: Core,
+    shared: SharedParts,
     spool: Spool,
     prepare: JobFunction,
     clock: Callable[[], datetime] = utc_now,
 ) -> Periodic:
     """All jobs of one process; `prepare` readies MongoDB, tried until it succeeds."""
-    database, metrics = core.database, core.metrics
+    database, metrics = shared.database, shared.metrics
     way_out = outlet(datadog_account(settings), settings.cxone_report_buffer, metrics, clock)
     fleet = report_common(settings, fleet=True)
     report = ReportDatadog(
@@ -106,7 +106,7 @@ def periodic(
         clock=clock,
     )
     announce = AnnounceVersions(
-        newest=core.registry.subjects,
+        newest=shared.registry.subjects,
         announcements=Announcements(database[REPORTS], database[SCHEMA_VERSIONS]),
         outlet=way_out,
         common=fleet,
@@ -115,22 +115,22 @@ def periodic(
     )
     drain = DrainSpool(
         spool=spool,
-        breaker=core.breaker,
-        store=core.ingest.store,
+        breaker=shared.breaker,
+        store=shared.ingest.store,
         workers=settings.cxone_drain_workers,
         metrics=metrics,
         clock=clock,
     )
     sweep = SweepDeadLetters(
-        replay=core.replay,
-        dead_letters=core.dead_letters,
+        replay=shared.replay,
+        dead_letters=shared.dead_letters,
         wakes=Wakes(database[DEAD_LETTERS]),
-        conditions=Conditions(database, core.registry, retry_basis(settings)),
+        conditions=Conditions(database, shared.registry, retry_basis(settings)),
         metrics=metrics,
         clock=clock,
     )
     backfill = Backfill(
-        core.registry,
+        shared.registry,
         BackfillParts(
             store=BackfillStore(database[EVENTS]),
             failures=MigrationFailures(database[DEAD_LETTERS], dead_letter_retention(settings)),
@@ -150,19 +150,19 @@ def periodic(
     )
     adoption = Adoption(
         book=ledger(database),
-        heads=core.registry,
+        heads=shared.registry,
         metrics=metrics,
         retention_days=settings.cxone_retention_days,
         clock=clock,
         ahead=lambda: heartbeat.ahead,
     )
     secrets = NoteSecrets(shared_secrets(settings), metrics, SecretUse(database[SECRET_USE]))
-    refusals = NoteRefusals(core.peers, RefusalNotes(database[REFUSALS]), metrics, clock)
+    refusals = NoteRefusals(shared.peers, RefusalNotes(database[REFUSALS]), metrics, clock)
     history = RecordHistory(metrics, IngestHistory(database), instance.id, clock)
     jobs = (
         Job("prepare_store", _PREPARE_EVERY, prepare),
-        Job("refresh_schemas", _REFRESH_EVERY, core.refresh),
-        Job("look_for_holes", _HOLES_EVERY, core.registry.look_for_holes),
+        Job("refresh_schemas", _REFRESH_EVERY, shared.refresh),
+        Job("look_for_holes", _HOLES_EVERY, shared.registry.look_for_holes),
         Job("heartbeat", BEAT_EVERY, heartbeat),
         Job("note_secrets", NOTE_EVERY, secrets),
         Job("note_refusals", NOTE_REFUSALS_EVERY, refusals),
@@ -195,7 +195,7 @@ def periodic(
 
     def told() -> bool:
         # What bars all writes is told by the job that looks for it.
-        return database.bar is not None or core.breaker.confirms_failure()
+        return database.bar is not None or shared.breaker.confirms_failure()
 
     runner = Runner(
         instance.id,

@@ -1,4 +1,4 @@
-"""Wire the running whole: HTTP in front, the core behind, the scheduler beside."""
+"""Wire the running whole: HTTP in front, the shared parts behind, the jobs beside."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from consumer.runtime.settings_map import (
     shared_secrets,
     signature_scheme,
 )
-from consumer.runtime.shared import build_core
+from consumer.runtime.shared import build_shared
 from consumer.runtime.vitals import Vitals
 from consumer.spool.spool import Spool
 from consumer.spool.survey import directory_in
@@ -52,7 +52,7 @@ _NAMED = 3
 
 
 class Service:
-    """The running whole: HTTP in front, the core behind, the jobs beside.
+    """The running whole: HTTP in front, the shared parts behind, the jobs beside.
 
     The caller owns the data directory of the settings (DataDirectory), where the spool is.
     """
@@ -60,14 +60,14 @@ class Service:
     def __init__(self, settings: Settings, uri: str) -> None:
         self._retention = retention(settings)
         self._spool = Spool(directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes)
-        self.core = build_core(settings, uri, spool=self._spool)
-        self._reachability = Reachability(self.core.database[INSTANCES])
+        self.shared = build_shared(settings, uri, spool=self._spool)
+        self._reachability = Reachability(self.shared.database[INSTANCES])
         self._looked_up = is_looked_up(uri)
         self._prepared = False
         self._short = [each.name for each in shared_secrets(settings) if len(each.key) < SHORT]
         self._missing: list[str] = []
         self._last_told: list[str] = []
-        self._periodic = periodic(settings, self.core, self._spool, self._prepare)
+        self._periodic = periodic(settings, self.shared, self._spool, self._prepare)
         self.server = Server(self._app(settings), server_options(settings))
 
     @property
@@ -99,11 +99,11 @@ class Service:
     def run(self) -> None:
         """Serve until `stop`; everything accepted is answered before this returns."""
         # First, before anybody waits: the driver cannot bound how long DNS takes.
-        if not self._looked_up or self.core.breaker.probe():
+        if not self._looked_up or self.shared.breaker.probe():
             self._look()
         for name in self._short:
             log.warning("a secret is short: `cxone-consumer doctor` says what to do", secret=name)
-        self.core.refusals.start()
+        self.shared.refusals.start()
         self._periodic.start()
         calm_collector()
         try:
@@ -112,11 +112,11 @@ class Service:
             # Also after a crash: nobody shall take what is left for alive.
             self.server.stopping.set()
             # What waits for a MongoDB that is away would wait in vain.
-            patience = _STOP_AWAY if self.core.breaker.is_open else _STOP_TIMEOUT
+            patience = _STOP_AWAY if self.shared.breaker.is_open else _STOP_TIMEOUT
             self._periodic.stop(patience)
-            self.core.refusals.stop(patience)
+            self.shared.refusals.stop(patience)
             self._spool.close()
-            self.core.close()
+            self.shared.close()
 
     def stop(self) -> None:
         """Ask `run` to end; callable from a signal handler."""
@@ -139,21 +139,21 @@ class Service:
                 faults = [str(error)]
             except SetupError as error:
                 faults = [str(error)]
-        elif self.core.database.bar is None:
+        elif self.shared.database.bar is None:
             return {}
         self._missing = faults
         return self._told(self._faults())
 
     def _make_ready(self) -> list[str]:
         """Record what holds for ever, and make what is missing; the indexes that cannot be made."""
-        database = self.core.database
+        database = self.shared.database
         if not self._prepared:
             # Before what comes stores anything in a database that has no documents yet.
-            self.core.keys.settle()
+            self.shared.keys.settle()
             stored_format.record(database)
         faults = create_indexes(database)
         if not self._prepared:
-            self.core.registry.look_for_holes()
+            self.shared.registry.look_for_holes()
             apply_retention(database, self._retention)
             self._prepared = True
             self._tell_contradictions()
@@ -164,7 +164,7 @@ class Service:
 
     def _faults(self) -> list[str]:
         """Faults of our collections, as far as is known."""
-        standing = self.core.database.standing
+        standing = self.shared.database.standing
         bar = [str(standing.bar)] if standing.bar is not None else []
         others = [fault for fault in standing.faults.values() if fault not in "".join(bar)]
         return [*bar, *others, *self._missing]
@@ -180,7 +180,7 @@ class Service:
     def _tell_contradictions(self) -> None:
         """One line for all pins that the database contradicts: it decides, until a person does."""
         with suppress(StoreUnavailable):
-            if found := self.core.registry.contradictions():
+            if found := self.shared.registry.contradictions():
                 more = f", and {len(found) - 1:,} more: `doctor`" if found[1:] else ""
                 log.warning(
                     "the settings pin an object that is a map",
@@ -192,16 +192,16 @@ class Service:
         """Look what bars us from writing, before the first delivery and ever after: what is barred
         goes to the spool; whether nothing does. MongoDB may be away: whoever writes first looks."""
         with suppress(PyMongoError), pymongo.timeout(_LOOK):
-            return self.core.database.look_again() is None
+            return self.shared.database.look_again() is None
         return False
 
     def _app(self, settings: Settings) -> falcon.App[Any, Any]:
-        core = self.core
+        shared = self.shared
         scheme = signature_scheme(settings)
         names = {scheme.header, scheme.timestamp_header or scheme.header}
         webhook = Webhook(
-            ingest=core.ingest,
-            metrics=core.metrics,
+            ingest=shared.ingest,
+            metrics=shared.metrics,
             clock=utc_now,
             max_body_bytes=settings.cxone_max_body_bytes,
             header_names=frozenset(name.lower() for name in names),
@@ -210,7 +210,7 @@ class Service:
         probes = self._probes()
         app = web_app.build(
             webhook=webhook,
-            metrics=core.metrics,
+            metrics=shared.metrics,
             probes=probes,
             keepers=_KEEPERS,
             reject_status=settings.cxone_reject_status,
@@ -220,16 +220,16 @@ class Service:
             from consumer.runtime.console import add_console  # noqa: PLC0415
 
             password = settings.cxone_console_password.get_secret_value()
-            add_console(app, settings, password, core, probes)
+            add_console(app, settings, password, shared, probes)
         return app
 
     def _mongodb(self) -> Condition:
         reach, faults = self._reachability.check(), self._faults()
         # It is asked by a write to `instances`, which may be what is wrong.
-        if faults and (reach.ok or INSTANCES in self.core.database.standing.faults):
-            keeps = self.core.database.bar is None and not self.core.breaker.is_open
+        if faults and (reach.ok or INSTANCES in self.shared.database.standing.faults):
+            keeps = self.shared.database.bar is None and not self.shared.breaker.is_open
             return Condition(False, "; ".join(faults), keeps)
-        if reach.ok and self.core.breaker.is_open:
+        if reach.ok and self.shared.breaker.is_open:
             return Condition(False, f"{reach.detail}: deliveries were not taken in time")
         return Condition(reach.ok, reach.detail)
 
@@ -239,7 +239,7 @@ class Service:
         return Condition(fault is None, waiting if fault is None else f"{waiting}; {fault}")
 
     def _schemas(self) -> Condition:
-        holes = self.core.registry.holes
+        holes = self.shared.registry.holes
         named = [hole.sentence(subject) for subject, hole in sorted(holes.items())[:_NAMED]]
         more = f"; {len(holes) - _NAMED} more" if len(holes) > _NAMED else ""
         return Condition(not holes, safe("; ".join(named) + more) or "no version was lost")

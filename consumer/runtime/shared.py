@@ -67,7 +67,7 @@ _CLOSE_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Core:
+class SharedParts:
     """The parts that work without HTTP: what the command line and the service share."""
 
     client: MongoClient[dict[str, Any]]
@@ -100,12 +100,12 @@ class Core:
             self.client.close()
 
 
-def build_core(
+def build_shared(
     settings: Settings,
     uri: str,
     clock: Callable[[], datetime] = utc_now,
     spool: Spool | None = None,
-) -> Core:
+) -> SharedParts:
     """Wire verification, parsing, schema and storage to the MongoDB at `uri`, connected lazily.
 
     With a `spool` deliveries go there while MongoDB is away.
@@ -175,7 +175,7 @@ def build_core(
         fallback=Fallback(breaker, spool) if spool is not None else None,
     )
     replay = Replay(ingest, dead_letters, clock, retry_rules(settings))
-    return Core(
+    return SharedParts(
         client=client,
         database=database,
         registry=registry,
@@ -192,15 +192,15 @@ def build_core(
 
 
 @contextmanager
-def open_core(settings: Settings) -> Iterator[Core]:
-    """The core on the configured MongoDB (`MONGODB_URI`), closed at the end. What writes where a
+def open_shared(settings: Settings) -> Iterator[SharedParts]:
+    """The parts on the configured MongoDB (`MONGODB_URI`), closed at the end. What writes where a
     newer program has written ends as FormatTooNew; what only read warns of it."""
-    core = build_core(settings, mongodb_uri(settings))
+    shared = build_shared(settings, mongodb_uri(settings))
     try:
-        yield core
-        _warn_of_newer(core.database)
+        yield shared
+        _warn_of_newer(shared.database)
     finally:
-        core.close()
+        shared.close()
 
 
 def _warn_of_newer(database: OurDatabase) -> None:

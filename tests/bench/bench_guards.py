@@ -23,7 +23,7 @@ from typing import Any
 from config import logs
 from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Headers, Verdict
-from consumer.runtime.shared import Core, build_core
+from consumer.runtime.shared import SharedParts, build_shared
 from tests.bench import machine
 from tests.support import floods
 from tests.support.floods import Payload
@@ -76,10 +76,10 @@ def _with_id(body: bytes, number: int) -> bytes:
 
 
 class Sending:
-    """Feeds bodies into the core, each as a new event."""
+    """Feeds bodies into the ingest, each as a new event."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, shared: SharedParts) -> None:
+        self._core = shared
         self._numbers: Iterator[int] = itertools.count()
 
     def send(self, body: bytes) -> None:
@@ -159,8 +159,8 @@ def main() -> None:
         (Path(directory) / "log").open("w", encoding="utf-8") as stream,
     ):
         logs.configure("info", "json", stream)
-        with closing(build_core(load(uri, "bench", Path(directory)), uri)) as core:
-            sending = Sending(core)
+        with closing(build_shared(load(uri, "bench", Path(directory)), uri)) as shared:
+            sending = Sending(shared)
             address_beside_names(sending)
             print(f"{'events/s of another subject beside':36}", end="")
             print(f"{'ordinary':>10}{'flood':>10}{'ratio':>8}")

@@ -34,7 +34,7 @@ from consumer.mongodb.client import (
     open_database,
 )
 from consumer.mongodb.indexes import create_indexes
-from consumer.runtime.shared import build_core
+from consumer.runtime.shared import build_shared
 from consumer.schemas.registry.registry import SchemaRegistry
 from tests.bench import bench_backfill, machine, paced
 from tests.bench.client import Load
@@ -108,11 +108,11 @@ def keep_letters(uri: str, count: int) -> None:
     """Deliveries that nothing is wrong with, as a fault of ours would have left them."""
     with (
         tempfile.TemporaryDirectory(prefix="cxone-bench-") as directory,
-        closing(build_core(settings_of(uri, _DATABASE, Path(directory)), uri)) as core,
+        closing(build_shared(settings_of(uri, _DATABASE, Path(directory)), uri)) as shared,
     ):
         for body in traffic(7, count, utc_now):
             now = utc_now()
-            core.dead_letters.keep(
+            shared.dead_letters.keep(
                 DeadLetter(
                     delivery=Delivery("", body, Headers({}), now, Verdict("current", now)),
                     digest=hashlib.sha256(body).hexdigest(),

@@ -20,7 +20,7 @@ from typing import Any
 from config import logs
 from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Headers, Verdict
-from consumer.runtime.shared import Core, build_core
+from consumer.runtime.shared import SharedParts, build_shared
 from tests.bench import machine
 from tests.support.spooling import load
 
@@ -35,25 +35,25 @@ _SENT: Mapping[str, Any] = {"type": "t", **_ROW, "customer": {"name": "A"}}
 _IS_TEXT = {"customer": {"properties": {"email": {"bsonType": "string"}}}}
 
 
-def constrain(name: str, core: Core) -> None:
-    events = core.database["events"]
+def constrain(name: str, shared: SharedParts) -> None:
+    events = shared.database["events"]
     if name == "unique sparse index":
         events.create_index("customer.email", unique=True, sparse=True)
     elif name == "text index":
         events.create_index([("field_1", "text")])
     elif name == "validator":
         rules = {"$jsonSchema": {"properties": _IS_TEXT}}
-        core.database.command("collMod", "events", validator=rules)
+        shared.database.command("collMod", "events", validator=rules)
 
 
-def send(core: Core, payload: Mapping[str, Any], name: str) -> None:
+def send(shared: SharedParts, payload: Mapping[str, Any], name: str) -> None:
     now = utc_now()
     body = json.dumps({"id": name, **payload}).encode()
-    outcome = core.ingest.store(Delivery(name, body, Headers({}), now, Verdict("current", now)))
+    outcome = shared.ingest.store(Delivery(name, body, Headers({}), now, Verdict("current", now)))
     assert outcome.status == "processed", outcome
 
 
-def rate(core: Core, turn: int) -> float:
+def rate(shared: SharedParts, turn: int) -> float:
     """Events a second of all threads together."""
     counts: list[int] = []
     stop = threading.Event()
@@ -61,7 +61,7 @@ def rate(core: Core, turn: int) -> float:
     def work(thread: int) -> None:
         sent = 0
         while not stop.is_set():
-            send(core, _SENT, f"{turn}-{thread}-{sent}")
+            send(shared, _SENT, f"{turn}-{thread}-{sent}")
             sent += 1
         counts.append(sent)
 
@@ -83,24 +83,24 @@ def main() -> None:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="cxone-bench-"))
         stream = stack.enter_context((Path(directory) / "log").open("w", encoding="utf-8"))
         logs.configure("info", "json", stream)
-        cores: dict[str, Core] = {}
+        wired: dict[str, SharedParts] = {}
         for number, name in enumerate(names):
             settings = load(uri, f"bench_{number}", Path(directory))
-            core = stack.enter_context(closing(build_core(settings, uri)))
-            send(core, _KNOWN, "known")
-            constrain(name, core)
-            cores[name] = core
+            shared = stack.enter_context(closing(build_shared(settings, uri)))
+            send(shared, _KNOWN, "known")
+            constrain(name, shared)
+            wired[name] = shared
         rates: dict[str, list[float]] = {name: [] for name in names}
         for turn in range(_RUNS + 1):
-            for name, core in cores.items():
-                found = rate(core, turn)
+            for name, shared in wired.items():
+                found = rate(shared, turn)
                 # The first turn warms up, and has the refusals.
                 if turn:
                     rates[name].append(found)
         plain = median(rates["no constraint"])
         print(f"{'':24}{'events/s':>10}{'ratio':>8}{'unfilled':>10}")
-        for name, core in cores.items():
-            unfilled = core.database["events"].count_documents({"_meta.unfilled": {"$gt": 0}})
+        for name, shared in wired.items():
+            unfilled = shared.database["events"].count_documents({"_meta.unfilled": {"$gt": 0}})
             here = median(rates[name])
             print(f"{name:24}{here:10,.0f}{here / plain:8.2f}{unfilled:10,}")
 

@@ -9,7 +9,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from pymongo.database import Database
 
-from consumer.runtime.shared import build_core
+from consumer.runtime.shared import build_shared
 from tests.support.spooling import load
 
 Event = dict[str, Any]
@@ -59,11 +59,11 @@ def verify(database: Db, uri: str, numbers: Sequence[int]) -> None:
     assert not altered
     versions = [one["_id"]["version"] for one in database["schema_versions"].find().sort("_id")]
     assert versions == list(range(1, len(versions) + 1))
-    core = build_core(load(uri, database.name), uri)
+    shared = build_shared(load(uri, database.name), uri)
     try:
         for number in numbers:
-            admission = core.registry.admit(TYPE, event(number), number)
+            admission = shared.registry.admit(TYPE, event(number), number)
             assert admission.registered is None
             assert admission.untracked == 0
     finally:
-        core.close()
+        shared.close()

@@ -24,7 +24,7 @@ from consumer.core.delivery import Delivery
 from consumer.core.errors import ConsumerError, Rejected, SignatureError, place_of
 from consumer.mongodb.client import DEAD_LETTERS, EVENTS
 from consumer.mongodb.indexes import create_indexes
-from consumer.runtime.shared import Core, build_core
+from consumer.runtime.shared import SharedParts, build_shared
 from tests.faults.mutations import Mutator, spoil
 
 KEYS = (b"the secret of now", b"the secret before")
@@ -134,7 +134,7 @@ def headers_for(variant: Variant, good: bytes, body: bytes, chance: random.Rando
             return right
 
 
-def work(cores: list[Core], seed: int, count: int) -> Figures:
+def work(cores: list[SharedParts], seed: int, count: int) -> Figures:
     """Put `count` deliveries through, drawn from the seed."""
     figures, mutator = Figures(), Mutator(seed)
     for number in range(count):
@@ -150,11 +150,13 @@ def work(cores: list[Core], seed: int, count: int) -> Figures:
     return figures
 
 
-def _end(core: Core, variant: Variant, headers: Headers, body: bytes, figures: Figures) -> str:
+def _end(
+    shared: SharedParts, variant: Variant, headers: Headers, body: bytes, figures: Figures
+) -> str:
     valid = variant.valid(headers, body)
     digest = hashlib.sha256(body).hexdigest()
     try:
-        outcome = core.ingest.receive(Delivery(f"{id(body)}", body, headers, utc_now()))
+        outcome = shared.ingest.receive(Delivery(f"{id(body)}", body, headers, utc_now()))
     except SignatureError as error:
         return "fault: refused although signed" if valid else error.reason
     except Rejected as error:
@@ -180,9 +182,9 @@ def run(uri: str, database: str, count: int, seed: int) -> dict[str, Any]:
             "CXONE_STORE_TIMEOUT": "60s",
             **variant.settings,
         }
-        core = build_core(configuration.load(given, {}), uri)
-        core.refusals.start()
-        cores.append(core)
+        shared = build_shared(configuration.load(given, {}), uri)
+        shared.refusals.start()
+        cores.append(shared)
     create_indexes(cores[0].database)
     figures, before = Figures(), _resident()
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -191,9 +193,9 @@ def run(uri: str, database: str, count: int, seed: int) -> dict[str, Any]:
         for job in jobs:
             figures.add(job.result())
     figures.faults += _losses(cores[0], figures)
-    for core in cores:
-        core.refusals.stop(5)
-        core.close()
+    for shared in cores:
+        shared.refusals.stop(5)
+        shared.close()
     seconds = time.monotonic() - started
     return {
         "deliveries": count,
@@ -207,9 +209,9 @@ def run(uri: str, database: str, count: int, seed: int) -> dict[str, Any]:
     }
 
 
-def _losses(core: Core, figures: Figures) -> list[str]:
+def _losses(shared: SharedParts, figures: Figures) -> list[str]:
     """What was accepted and is nowhere, and what only the last net caught."""
-    events, letters = core.database[EVENTS], core.database[DEAD_LETTERS]
+    events, letters = shared.database[EVENTS], shared.database[DEAD_LETTERS]
     stored = {one["_meta"]["digest"] for one in events.find({}, {"_meta.digest": 1})}
     kept = {one["digest"] for one in letters.find({}, {"digest": 1})}
     unexpected = letters.find(

@@ -30,7 +30,7 @@ from consumer.ingest.ingest import Ingest
 from consumer.ingest.signature import sign
 from consumer.runtime import shared
 from consumer.runtime.settings_map import signature_scheme
-from consumer.runtime.shared import build_core
+from consumer.runtime.shared import build_shared
 from consumer.schemas.admission import Candidate, Quota, decide
 from consumer.schemas.check import compile_schema
 from consumer.schemas.policy import SchemaPolicy
@@ -133,7 +133,7 @@ def main(
             # Under the whole load of the race a store may take long; that is no outage.
             cxone_store_timeout="60s",
         )
-        built = build_core(settings, uri)
+        built = build_shared(settings, uri)
         scheme = signature_scheme(settings)
         log = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         begin = threading.Barrier(threads)

@@ -27,12 +27,12 @@ def client(mongod_uri: str) -> Iterator[Client]:
     """One service for all: what one request does to it, the next would feel."""
     with running_service(mongod_uri, "hostile_requests") as running:
         yield running
-        running.service.core.client.drop_database("hostile_requests")
+        running.service.shared.client.drop_database("hostile_requests")
 
 
 def kept(client: Client) -> int:
     """Events and dead letters that are there; what only the last net caught does not count."""
-    database = client.service.core.database
+    database = client.service.shared.database
     return database["events"].count_documents({}) + database["dead_letter_queue"].count_documents(
         {"reason": {"$nin": ["store_error", "signature_missing", "signature_invalid"]}}
     )

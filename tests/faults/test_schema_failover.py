@@ -27,7 +27,7 @@ from consumer.ingest.signature import sign
 from consumer.mongodb.client import EVENTS, SCHEMA_VERSIONS
 from consumer.mongodb.embedded.replica_set import direct
 from consumer.runtime.settings_map import signature_scheme
-from consumer.runtime.shared import Core, build_core
+from consumer.runtime.shared import SharedParts, build_shared
 from consumer.schemas.check import compile_schema
 from consumer.schemas.model import from_document
 from tests.support.replica_set import Node, ReplicaSet, replica_set
@@ -53,17 +53,17 @@ class House:
 
     def __init__(self, uri: str, name: str, directory: Path) -> None:
         self._settings = load(uri, name, directory, cxone_schema_max_versions_per_hour="100000")
-        self.core: Core = build_core(self._settings, uri)
+        self.shared: SharedParts = build_shared(self._settings, uri)
 
     def close(self) -> None:
-        self.core.close()
+        self.shared.close()
 
     def deliver(self, _id: str, **fields: Any) -> int | None:
         """The version that a delivery with these fields is stored under."""
         body = json.dumps({"id": _id, "type": SUBJECT, **fields}).encode()
         now = utc_now()
         headers = sign(signature_scheme(self._settings), SECRET.encode(), body, now)
-        return self.core.ingest.receive(Delivery(_id, body, Headers(headers), now)).schema_version
+        return self.shared.ingest.receive(Delivery(_id, body, Headers(headers), now)).schema_version
 
     def deliver_until_stored(self, _id: str, **fields: Any) -> int | None:
         """As a sender that repeats what was not answered well."""
@@ -129,7 +129,7 @@ def test_a_version_that_only_a_lost_primary_has_is_never_used_and_its_number_mea
         with pytest.raises(StoreUnavailable):
             lonely.result(timeout=60)
         # In this process it is not known either.
-        assert one.core.registry.compiled(SUBJECT).number == 1
+        assert one.shared.registry.compiled(SUBJECT).number == 1
         getattr(old, end)()
         for node in rest:
             node.start()
@@ -154,7 +154,7 @@ def test_a_version_that_only_a_lost_primary_has_is_never_used_and_its_number_mea
             assert [each["caused_by"] for each in third["changes"]] == ["lonely"]
         stamped = {
             document["id"]: document["schema_version"]
-            for document in one.core.database[EVENTS].find()
+            for document in one.shared.database[EVENTS].find()
         }
         assert stamped == {"first": 1, "second": 2, "lonely": 3}
 
@@ -211,7 +211,7 @@ def test_while_primaries_are_killed_every_version_told_keeps_its_meaning(
                 each.result(timeout=120)
 
         history = {
-            each.number: compile_schema(each) for each in house.core.registry.history(SUBJECT)
+            each.number: compile_schema(each) for each in house.shared.registry.history(SUBJECT)
         }
         assert list(history) == list(range(1, len(history) + 1))
         assert len(told) > 20

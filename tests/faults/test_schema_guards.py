@@ -68,7 +68,7 @@ def neighbour(service: Client, turn: int) -> None:
 
 def unlike(service: Client, database: Db, payloads: Sequence[Payload]) -> list[Any]:
     """The ids of payloads whose document is not what was sent, in value, type and order."""
-    subjects = service.service.core.registry
+    subjects = service.service.shared.registry
     found = {}
     for document in documents(database, {"id": {"$in": [each["id"] for each in payloads]}}):
         found[document["id"]] = sent_part(document, subjects.head(document["_meta"]["subject"]))
@@ -132,7 +132,7 @@ def test_ten_thousand_random_keys_in_each_of_two_events(
     neighbour(service, 2)
     assert unlike(service, database, payloads) == []
     assert beyond(database) == set()
-    head = service.service.core.registry.head("flood.wide")
+    head = service.service.shared.registry.head("flood.wide")
     assert head is not None
     assert len(head.live) == GUARDS.paths_per_subject
     left_out = [
@@ -156,7 +156,7 @@ def test_a_new_random_key_in_every_event(
     neighbour(service, 2)
     assert unlike(service, database, payloads) == []
     assert beyond(database) == set()
-    head = service.service.core.registry.head("flood.drip")
+    head = service.service.shared.registry.head("flood.drip")
     assert head is not None
     assert head.number == GUARDS.versions_per_hour
     assert untracked(database) > events - GUARDS.versions_per_hour * THREADS
@@ -173,7 +173,7 @@ def test_maps_keyed_by_uuids(service: Client, database: Db, lines: Lines) -> Non
     deliver(service, payloads)
 
     assert unlike(service, database, payloads) == []
-    head = service.service.core.registry.head("flood.maps")
+    head = service.service.shared.registry.head("flood.maps")
     assert head is not None
     assert head.number == 1
     assert ("participants", ANY_KEY, "legs", ANY_KEY, "ms") in {field.path for field in head.live}
@@ -222,7 +222,7 @@ def test_a_real_schema_of_700_paths_over_12_levels_is_no_problem(
 
     deliver(service, payloads)
 
-    head = service.service.core.registry.head("real.large")
+    head = service.service.shared.registry.head("real.large")
     assert head is not None
     assert len(head.live) > 700
     assert max(len(field.path) for field in head.live) > 12
@@ -239,7 +239,7 @@ def test_900_subjects_are_no_problem(
 
     deliver(service, payloads)
 
-    assert len(service.service.core.registry.subjects()) == subjects
-    assert set(service.service.core.registry.subjects().values()) <= {1, 2}
+    assert len(service.service.shared.registry.subjects()) == subjects
+    assert set(service.service.shared.registry.subjects().values()) <= {1, 2}
     assert unlike(service, database, payloads) == []
     assert (counted(service), untracked(database), warned(lines)) == ({}, 0, [])

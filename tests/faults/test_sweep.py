@@ -72,7 +72,7 @@ def sweep_and_kill(
         for process in running:
             process.kill()
             process.wait()
-        here.core.close()
+        here.shared.close()
 
     tenth = entries // 10
     statuses = Counter(entry["status"] for entry in here.letters())

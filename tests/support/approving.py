@@ -23,7 +23,7 @@ from consumer.events.keys import COLLECTION_SUBJECT
 from consumer.ingest.parsing import EventParser
 from consumer.mongodb.client import DEAD_LETTERS
 from consumer.runtime.settings_map import event_fields
-from consumer.runtime.shared import Core, build_core
+from consumer.runtime.shared import SharedParts, build_shared
 
 Document = dict[str, Any]
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -37,23 +37,23 @@ class House:
         settings = configuration.load(
             {"MONGODB_DATABASE": database, "CXONE_CONFIG": str(rules), **given}, {}
         )
-        self.core: Core = build_core(settings, uri)
+        self.shared: SharedParts = build_shared(settings, uri)
         self._times = itertools.count()
         parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
         one_subject = COLLECTION_SUBJECT if settings.cxone_schema_scope != "type" else None
-        letters = HeldLetters(self.core.database[DEAD_LETTERS])
+        letters = HeldLetters(self.shared.database[DEAD_LETTERS])
         self.pauses = 0
         self.approval = Approval(
-            self.core.registry,
+            self.shared.registry,
             HeldEvents(letters, parser, one_subject),
-            Replay(self.core.ingest, self.core.dead_letters, utc_now),
+            Replay(self.shared.ingest, self.shared.dead_letters, utc_now),
             self._pause,
         )
 
     def _pause(self, seconds: float) -> None:
         """As if a minute had passed: claims are over."""
         self.pauses += 1
-        self.core.database[DEAD_LETTERS].update_many(
+        self.shared.database[DEAD_LETTERS].update_many(
             {"claim": {"$exists": True}}, {"$set": {"claim.until": START}}
         )
 
@@ -67,7 +67,7 @@ class House:
             received_at=at,
             verdict=Verdict("current", at),
         )
-        return self.core.ingest.settle(delivery).status
+        return self.shared.ingest.settle(delivery).status
 
     def approve(self, subject: str = S, paths: tuple[str, ...] = ()) -> tuple[Plan, list[bool]]:
         plan = self.approval.plan(subject, [from_text(path) for path in paths])

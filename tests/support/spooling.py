@@ -22,7 +22,7 @@ from consumer.http.server.server import Server
 from consumer.http.webhook import Webhook
 from consumer.ingest.signature import sign
 from consumer.runtime.settings_map import server_options, signature_scheme
-from consumer.runtime.shared import Core, build_core
+from consumer.runtime.shared import SharedParts, build_shared
 from consumer.spool.spool import Spool
 from consumer.spool.survey import directory_in
 from jobs.drain_spool import DrainSpool
@@ -57,17 +57,17 @@ class Run:
 
 
 class Spooling:
-    """Core, spool, breaker and drain, wired as the service wires them; `uri` wins over settings."""
+    """Ingest, spool, breaker and drain, wired as in the service; `uri` wins over settings."""
 
     def __init__(self, settings: Settings, uri: str, spool: Spool | None = None) -> None:
         self.settings = settings
         self.spool = spool or Spool(
             directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes
         )
-        self.core: Core = build_core(settings, uri, spool=self.spool)
-        self.metrics: Metrics = self.core.metrics
-        self.breaker = self.core.breaker
-        self.ingest = self.core.ingest
+        self.shared: SharedParts = build_shared(settings, uri, spool=self.spool)
+        self.metrics: Metrics = self.shared.metrics
+        self.breaker = self.shared.breaker
+        self.ingest = self.shared.ingest
         self.drain = DrainSpool(
             spool=self.spool,
             breaker=self.breaker,
@@ -79,7 +79,7 @@ class Spooling:
 
     def close(self) -> None:
         self.spool.close()
-        self.core.close()
+        self.shared.close()
 
 
 class Running:

@@ -15,7 +15,7 @@ from consumer.dead_letters.replay import Replay
 from consumer.dead_letters.requeue import Wakes
 from consumer.ingest.signature import SignatureScheme, sign
 from consumer.runtime.settings_map import retry_basis, retry_rules
-from consumer.runtime.shared import Core, build_core
+from consumer.runtime.shared import SharedParts, build_shared
 from jobs.sweep_dead_letters import SweepDeadLetters
 from tests.support.service import SECRET
 
@@ -39,9 +39,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A core with its sweep under some settings, on one database."""
+    """Shared parts with their sweep under some settings, on one database."""
 
-    core: Core
+    shared: SharedParts
     database: Database[dict[str, Any]]
     job: SweepDeadLetters
 
@@ -53,7 +53,7 @@ class Bench:
         headers = sign(SignatureScheme(), secret.encode(), body, utc_now())
         delivery = Delivery("d", body, Headers(headers), utc_now())
         try:
-            return self.core.ingest.receive(delivery).status
+            return self.shared.ingest.receive(delivery).status
         except Exception as error:
             return str(getattr(error, "reason", error))
 
@@ -79,13 +79,13 @@ def bench(uri: str, database: Database[dict[str, Any]], **settings: str) -> Benc
         **{name.upper(): value for name, value in settings.items()},
     }
     loaded = configuration.load(given, {})
-    core = build_core(loaded, uri)
+    shared = build_shared(loaded, uri)
     job = SweepDeadLetters(
-        replay=Replay(core.ingest, core.dead_letters, utc_now, retry_rules(loaded)),
-        dead_letters=core.dead_letters,
-        wakes=Wakes(core.database["dead_letter_queue"]),
-        conditions=Conditions(core.database, core.registry, retry_basis(loaded)),
-        metrics=core.metrics,
+        replay=Replay(shared.ingest, shared.dead_letters, utc_now, retry_rules(loaded)),
+        dead_letters=shared.dead_letters,
+        wakes=Wakes(shared.database["dead_letter_queue"]),
+        conditions=Conditions(shared.database, shared.registry, retry_basis(loaded)),
+        metrics=shared.metrics,
         clock=utc_now,
     )
-    return Bench(core, database, job)
+    return Bench(shared, database, job)

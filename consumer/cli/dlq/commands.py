@@ -36,8 +36,8 @@ def list_entries(
     """Show how many there are by reason, and the last seen ones."""
     chosen = filters(reason, event_type, status, older_than)
     with desk(ctx) as at:
-        groups = at.core.dead_letters.summary(chosen)
-        entries = at.core.dead_letters.listed(chosen, limit)
+        groups = at.shared.dead_letters.summary(chosen)
+        entries = at.shared.dead_letters.listed(chosen, limit)
         masks = at.masks("dlq list", [], reveal=False)
     if as_json:
         print_json({"groups": groups, "entries": [brief(entry, masks) for entry in entries]})

@@ -58,9 +58,9 @@ def discard(
         raise typer.BadParameter("--because must say why")
     because = because[:_MAX_BECAUSE]
     with desk(ctx) as at:
-        ids = list(dict.fromkeys(one(at.core, entry_id)["_id"] for entry_id in entry_ids))
+        ids = list(dict.fromkeys(one(at.shared, entry_id)["_id"] for entry_id in entry_ids))
         at.record("dlq discard", ids, because=because, and_copies=and_copies)
-        claims, by = at.core.dead_letters.claims, f"{at.who} (dlq discard)"
+        claims, by = at.shared.dead_letters.claims, f"{at.who} (dlq discard)"
         done = {
             _id: claims.discard(_id, by, because, utc_now(), and_copies=and_copies) for _id in ids
         }
@@ -105,7 +105,7 @@ def export(
     hidden: list[str] = []
     count = 0
     with desk(ctx) as at, _opened(file) as out:
-        ids = [_id for _id, _ in at.core.dead_letters.ids(chosen)]
+        ids = [_id for _id, _ in at.shared.dead_letters.ids(chosen)]
         masks = at.masks("dlq export", ids, reveal=reveal)
         for _id, masked in _bodies(at, ids, masks):
             body = masked.shown
@@ -156,7 +156,7 @@ def _bodies(at: Desk, ids: Sequence[str], masks: Redaction) -> Iterator[tuple[st
     """One at a time: together they may be large."""
     for _id in ids:
         try:
-            entry = one(at.core, _id)
+            entry = one(at.shared, _id)
         except SetupError:
             continue
         # Entries about failed migrations have none.

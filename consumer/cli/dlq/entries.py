@@ -24,7 +24,7 @@ from consumer.mongodb.client import AUDIT
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
 from consumer.runtime.settings_map import event_fields, retry_rules
-from consumer.runtime.shared import Core, open_core
+from consumer.runtime.shared import SharedParts, open_shared
 
 Entry = dict[str, Any]
 
@@ -48,7 +48,7 @@ class Desk:
     """What a command on dead letters works with."""
 
     settings: Settings
-    core: Core
+    shared: SharedParts
     audit: Audit
     who: str
     hidden: Redaction
@@ -58,10 +58,12 @@ class Desk:
         settings = self.settings
         parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
         one_schema = settings.cxone_schema_scope == "collection"
-        return Inspector(parser, self.core.registry, COLLECTION_SUBJECT if one_schema else None)
+        return Inspector(parser, self.shared.registry, COLLECTION_SUBJECT if one_schema else None)
 
     def replay(self) -> Replay:
-        return Replay(self.core.ingest, self.core.dead_letters, utc_now, retry_rules(self.settings))
+        return Replay(
+            self.shared.ingest, self.shared.dead_letters, utc_now, retry_rules(self.settings)
+        )
 
     def masks(self, what: str, entries: Sequence[str], *, reveal: bool) -> Redaction:
         """What to hide of these entries: nothing for a person who said `--reveal`, which is
@@ -81,9 +83,9 @@ class Desk:
 def desk(ctx: typer.Context) -> Iterator[Desk]:
     """The desk on the configured MongoDB, closed at the end."""
     settings = load_settings(ctx)
-    with open_core(settings) as core:
-        audit = Audit(core.database[AUDIT])
-        yield Desk(settings, core, audit, user_name(), masks_beside(settings, core))
+    with open_shared(settings) as shared:
+        audit = Audit(shared.database[AUDIT])
+        yield Desk(settings, shared, audit, user_name(), masks_beside(settings, shared))
 
 
 def filters(
@@ -111,9 +113,9 @@ def before(age: str, now: datetime) -> datetime:
         raise typer.BadParameter("--older-than lies before the first year") from None
 
 
-def one(core: Core, prefix: str) -> Entry:
+def one(shared: SharedParts, prefix: str) -> Entry:
     """The entry whose id begins so; raises SetupError where there is none, or more than one."""
-    found = core.dead_letters.by_prefix(prefix.lower()) if prefix else []
+    found = shared.dead_letters.by_prefix(prefix.lower()) if prefix else []
     if len(found) == 1:
         return found[0]
     what = "more than one dead letter begins" if found else "no dead letter begins"

@@ -39,7 +39,7 @@ def repair_entry(
     Exit status: 0 resolved, 1 it stays.
     """
     with desk(ctx) as at:
-        entry = one(at.core, entry_id)
+        entry = one(at.shared, entry_id)
         masks = at.masks("dlq repair", [entry["_id"]], reveal=reveal)
         body = bytes(entry["original_payload"])
         found = repair(body, safe_only=False)
@@ -71,7 +71,7 @@ def edit(
     Exit status: 0 resolved, 1 it stays or nothing was changed.
     """
     with desk(ctx) as at:
-        entry = one(at.core, entry_id)
+        entry = one(at.shared, entry_id)
         masks = at.masks("dlq edit", [entry["_id"]], reveal=reveal)
         earlier = entry.get("edited_payload")
         body = bytes(entry["original_payload"])

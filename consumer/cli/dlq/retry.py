@@ -73,11 +73,11 @@ def retry(
 def _found(at: Desk, entry_ids: Sequence[str], chosen: Entry) -> list[tuple[str, str]]:
     """Ids and reasons of what is to be tried, the oldest first."""
     if entry_ids:
-        entries = [one(at.core, entry_id) for entry_id in entry_ids]
+        entries = [one(at.shared, entry_id) for entry_id in entry_ids]
         return list({entry["_id"]: entry["reason"] for entry in entries}.items())
     if "status" not in chosen:
         chosen = {**chosen, "status": {"$in": list(UNRESOLVED)}}
-    return at.core.dead_letters.ids(chosen)
+    return at.shared.dead_letters.ids(chosen)
 
 
 def _replay(at: Desk, found: Sequence[tuple[str, str]]) -> tuple[list[_Result], bool]:
@@ -97,7 +97,7 @@ def _replay(at: Desk, found: Sequence[tuple[str, str]]) -> tuple[list[_Result], 
         try:
             for _id, reason in found:
                 try:
-                    entry = one(at.core, _id)
+                    entry = one(at.shared, _id)
                 except SetupError:
                     # It expired meanwhile.
                     continue

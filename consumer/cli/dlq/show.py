@@ -40,7 +40,7 @@ def show(
 ) -> None:
     """Show one entry: why it is here, what was tried, what would help, and its bytes."""
     with desk(ctx) as at:
-        entry = one(at.core, entry_id)
+        entry = one(at.shared, entry_id)
         found = at.inspector.diagnose(entry)
         masks = at.masks("dlq show", [entry["_id"]], reveal=reveal)
     body = masked_body(entry, masks)

@@ -58,7 +58,7 @@ def retire(
         }
         defaults = parts.policy.of(subject).defaults
         leaving = leaving_of(retired, told.after, defaults, told.after.number)
-        events = parts.core.database[EVENTS]
+        events = parts.shared.database[EVENTS]
         filled = filled_documents(events, subject, leaving, _COUNT_SECONDS) if leaving else (0, 0)
     names = [to_text(parts.hidden.path(field.path, subject)) for field in retired.values()]
     facts = {
@@ -119,13 +119,13 @@ def renumber(
     from then on.
     """
     with opened(ctx) as parts:
-        registry = parts.core.registry
+        registry = parts.shared.registry
         hole = registry.hole(subject)
         if hole is None:
-            head_of(parts.core, subject)
+            head_of(parts.shared, subject)
         made = None
         if hole is not None and not dry_run:
-            stored_format.require(parts.core.database, _FORMAT)
+            stored_format.require(parts.shared.database, _FORMAT)
             parts.record("schema renumber", subject=subject, version=hole.head, seen=hole.seen)
             made = registry.renumber(subject)
     if as_json:
@@ -184,7 +184,7 @@ class _Told:
 
 def _decide(parts: Parts, subject: str, path: Path, decide: Decide, dry_run: bool) -> _Told:
     """Register what is decided, or say what it would be."""
-    head = head_of(parts.core, subject)
+    head = head_of(parts.shared, subject)
     _require(head, path, parts.hidden)
     made = decide(head, path, utc_now())
     if made is None:
@@ -193,9 +193,9 @@ def _decide(parts: Parts, subject: str, path: Path, decide: Decide, dry_run: boo
         return _Told(head, made, path, parts.hidden, applied=False, new=False)
     shown = to_text(parts.hidden.path(path, subject))
     what = "retire" if decide is manual_changes.retire else "unmap"
-    stored_format.require(parts.core.database, _FORMAT)
+    stored_format.require(parts.shared.database, _FORMAT)
     parts.record(f"schema {what}", subject=subject, version=head.number, path=shown)
-    after, new = parts.core.registry.change(subject, lambda head, now: decide(head, path, now))
+    after, new = parts.shared.registry.change(subject, lambda head, now: decide(head, path, now))
     return _Told(head, after, path, parts.hidden, applied=True, new=new)
 
 

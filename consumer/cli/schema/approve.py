@@ -43,7 +43,7 @@ def approve(
     """
     paths = _paths(path or [])
     with opened(ctx) as parts:
-        head_of(parts.core, subject)
+        head_of(parts.shared, subject)
         approval = parts.approval()
         plan = approval.plan(subject, paths)
         changes = masked(plan.draft.changes, parts.hidden, subject)

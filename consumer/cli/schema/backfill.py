@@ -58,7 +58,7 @@ def backfill(
     subject = type_ or subject
     with opened(ctx) as parts:
         if subject is not None:
-            head_of(parts.core, subject)
+            head_of(parts.shared, subject)
         if unfilled:
             return _unfilled(parts, subject, dry_run=dry_run, fast=no_throttle, as_json=as_json)
         job = _job(parts, no_throttle)
@@ -77,21 +77,21 @@ def backfill(
 
 
 def _job(parts: Parts, no_throttle: bool) -> Backfill:
-    core = parts.core
-    core.to_write()
+    shared = parts.shared
+    shared.to_write()
     # The service made them when it began; this may be before that.
-    create_indexes(core.database)
+    create_indexes(shared.database)
     configured = backfill_rules(parts.settings)
     # A person who asks for it does not mean to wait for quiet.
     rules = BackfillRules(
         quiet=0, pace=replace(configured.pace, throttle=not no_throttle), retry_refused=True
     )
     tools = BackfillParts(
-        store=BackfillStore(core.database[EVENTS]),
-        failures=MigrationFailures(core.database[DEAD_LETTERS]),
+        store=BackfillStore(shared.database[EVENTS]),
+        failures=MigrationFailures(shared.database[DEAD_LETTERS]),
         clock=utc_now,
     )
-    return Backfill(core.registry, tools, core.metrics, rules)
+    return Backfill(shared.registry, tools, shared.metrics, rules)
 
 
 def _unfilled(
@@ -100,10 +100,10 @@ def _unfilled(
     """The documents that lack something on purpose."""
     if parts.settings.cxone_defaults == "none":
         raise SetupError("CXONE_DEFAULTS=none fills nothing: set it to null or typed first")
-    core = parts.core
-    core.to_write()
-    create_indexes(core.database)
-    documents = UnfilledDocuments(core.database[EVENTS])
+    shared = parts.shared
+    shared.to_write()
+    create_indexes(shared.database)
+    documents = UnfilledDocuments(shared.database[EVENTS])
     found = {name: n for name, n in documents.count().items() if subject in (None, name)}
     if not as_json:
         rows = sorted(found.items())
@@ -115,7 +115,7 @@ def _unfilled(
         parts.record("schema backfill --unfilled", subject=subject, documents=total)
         rules = replace(backfill_rules(parts.settings).pace, throttle=not fast)
         with _bar(total) as run:
-            result = fill_unfilled(documents, core.registry, found, Pace(rules), run)
+            result = fill_unfilled(documents, shared.registry, found, Pace(rules), run)
     if as_json:
         print_json({"unfilled": found, "result": result})
     elif result is not None:

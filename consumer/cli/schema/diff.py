@@ -45,16 +45,16 @@ def diff(
     0 stands for before version 1; A.. goes up to the newest, N alone is N-1..N.
     """
     with opened(ctx) as parts:
-        head = head_of(parts.core, subject)
+        head = head_of(parts.shared, subject)
         older, newer = between(versions, head.number)
-        after = parts.core.registry.version(subject, newer)
-        before = parts.core.registry.version(subject, older) if older else None
+        after = parts.shared.registry.version(subject, newer)
+        before = parts.shared.registry.version(subject, older) if older else None
         if after is None or (older and before is None):
             raise no_version(head, newer if after is None else older)
         masks = parts.hidden
         steps = [
             replace(step, changes=masked(step.changes, masks, subject))
-            for step in parts.core.registry.steps(subject, older, newer)
+            for step in parts.shared.registry.steps(subject, older, newer)
         ]
     changes = masked(compare(before, after), masks, subject)
     if as_json:

@@ -46,7 +46,7 @@ def export(
     that holds others too.
     """
     with opened(ctx) as parts:
-        whole = version_of(parts.core, subject, number)
+        whole = version_of(parts.shared, subject, number)
         version = without_hidden(whole, parts.hidden)
         hidden = len(whole.live) - len(version.live)
     defaults = parts.policy.of(subject).defaults

@@ -45,11 +45,11 @@ def learn(
     """
     bodies = read_bodies(files)
     with opened(ctx) as parts:
-        learning = Learning(parts.core.registry, parts.parser, parts.one_subject)
+        learning = Learning(parts.shared.registry, parts.parser, parts.one_subject)
         faults = [(n, error) for n, body in enumerate(bodies, 1) if (error := learning.take(body))]
         if faults:
             _refuse(faults)
-        _check_room(learning, parts.core.registry.subjects(), parts.policy.guards.subjects)
+        _check_room(learning, parts.shared.registry.subjects(), parts.policy.guards.subjects)
         if not as_json:
             _show(learning, parts.hidden)
         wanted = learning.is_new and confirmed("Register this?", yes)

@@ -25,7 +25,7 @@ from consumer.mongodb.client import AUDIT, DEAD_LETTERS
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
 from consumer.runtime.settings_map import event_fields, retry_rules, schema_policy
-from consumer.runtime.shared import Core, open_core
+from consumer.runtime.shared import SharedParts, open_shared
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import SchemaPolicy
 
@@ -39,10 +39,10 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The core, and what the settings say of events and schemas."""
+    """The shared parts, and what the settings say of events and schemas."""
 
     settings: Settings
-    core: Core
+    shared: SharedParts
     policy: SchemaPolicy
     parser: EventParser
     letters: HeldLetters
@@ -52,41 +52,41 @@ class Parts:
     def approval(self) -> Approval:
         held = HeldEvents(self.letters, self.parser, self.one_subject)
         replay = Replay(
-            self.core.ingest, self.core.dead_letters, utc_now, retry_rules(self.settings)
+            self.shared.ingest, self.shared.dead_letters, utc_now, retry_rules(self.settings)
         )
-        return Approval(self.core.registry, held, replay)
+        return Approval(self.shared.registry, held, replay)
 
     def record(self, what: str, **details: object) -> None:
         """Put into the audit what this person is about to do."""
-        Audit(self.core.database[AUDIT]).record(user_name(), what, utc_now(), details)
+        Audit(self.shared.database[AUDIT]).record(user_name(), what, utc_now(), details)
 
 
 @contextmanager
 def opened(ctx: typer.Context) -> Iterator[Parts]:
     """The parts on the configured MongoDB, closed at the end."""
     settings = load_settings(ctx)
-    with open_core(settings) as core:
-        yield _parts(core, settings)
+    with open_shared(settings) as shared:
+        yield _parts(shared, settings)
 
 
-def head_of(core: Core, subject: str) -> SchemaVersion:
+def head_of(shared: SharedParts, subject: str) -> SchemaVersion:
     """The newest version of a subject; raises SetupError that names similar ones."""
-    head = core.registry.refreshed(subject)
+    head = shared.registry.refreshed(subject)
     if head is not None:
         return head
-    known = list(core.registry.subjects())
+    known = list(shared.registry.subjects())
     similar = get_close_matches(subject, known, _NAMED) or known[:_NAMED]
     named = " or ".join(f'"{name}"' for name in similar)
     hint = f"did you mean {named}? " if named else "nothing is registered yet: "
     raise SetupError(f'no schema "{subject}": {hint}`cxone-consumer schema list` shows all of them')
 
 
-def version_of(core: Core, subject: str, number: int | None) -> SchemaVersion:
+def version_of(shared: SharedParts, subject: str, number: int | None) -> SchemaVersion:
     """A version of a subject, the newest where `number` is None; raises SetupError."""
-    head = head_of(core, subject)
+    head = head_of(shared, subject)
     if number is None or number == head.number:
         return head
-    version = core.registry.version(subject, number)
+    version = shared.registry.version(subject, number)
     if version is None:
         raise no_version(head, number)
     return version
@@ -106,13 +106,13 @@ def confirmed(question: str, yes: bool) -> bool:
     return stdin.isatty() and typer.confirm(question, err=True)
 
 
-def _parts(core: Core, settings: Settings) -> Parts:
+def _parts(shared: SharedParts, settings: Settings) -> Parts:
     return Parts(
         settings=settings,
-        core=core,
+        shared=shared,
         policy=schema_policy(settings),
         parser=EventParser(event_fields(settings), settings.cxone_store_max_depth),
-        letters=HeldLetters(core.database[DEAD_LETTERS]),
+        letters=HeldLetters(shared.database[DEAD_LETTERS]),
         one_subject=COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None,
-        hidden=masks_beside(settings, core),
+        hidden=masks_beside(settings, shared),
     )

@@ -33,8 +33,8 @@ _COUNT_SECONDS = 10.0
 def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show every subject with its version, fields, documents, held deliveries and last change."""
     with opened(ctx) as parts:
-        summaries = parts.core.registry.summaries()
-        events = parts.core.database[EVENTS]
+        summaries = parts.shared.registry.summaries()
+        events = parts.shared.database[EVENTS]
         documents = documents_by_subject(events, _COUNT_SECONDS)
         estimated = estimated_documents(events)
         held = parts.letters.counts()
@@ -72,7 +72,7 @@ def show(
 ) -> None:
     """Show the fields of a version: types, since when, and what fills them."""
     with opened(ctx) as parts:
-        version = version_of(parts.core, subject, number)
+        version = version_of(parts.shared, subject, number)
     facts = _facts(parts, version)
     defaults = parts.policy.of(subject).defaults
     if as_json:

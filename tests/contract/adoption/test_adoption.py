@@ -16,7 +16,7 @@ from consumer.adoption.rollup import Bounds, ledger
 from consumer.core.clock import HOUR, hour_of
 from consumer.core.delivery import Delivery
 from consumer.mongodb.indexes import create_indexes
-from consumer.runtime.shared import build_core
+from consumer.runtime.shared import build_shared
 from tests.support.adoption import (
     NOW,
     SUBJECTS,
@@ -96,8 +96,8 @@ def test_ingested_events_duplicates_and_evolution_are_counted_as_stored(
     settings = configuration.load(
         {"CXONE_SHARED_SECRET": "s", "MONGODB_DATABASE": database.name}, {}
     )
-    core = build_core(settings, mongod_uri, lambda: now)
-    create_indexes(core.database)
+    shared = build_shared(settings, mongod_uri, lambda: now)
+    create_indexes(shared.database)
     bodies: list[bytes] = []
     for number in range(150):
         now += chance.random() * 3 * MINUTE
@@ -108,22 +108,22 @@ def test_ingested_events_duplicates_and_evolution_are_counted_as_stored(
             event = {"id": number, "type": chance.choice(SUBJECTS), **fields}
             body = json.dumps(event).encode()
         bodies.append(body)
-        core.ingest.process(Delivery(f"d{number}", body, {}, now))
+        shared.ingest.process(Delivery(f"d{number}", body, {}, now))
         if number % 30 == 0:
-            job(core.database, now)(Run())
+            job(shared.database, now)(Run())
     # What a backfill does to half of the documents.
     for subject in SUBJECTS:
-        head = core.registry.head(subject)
+        head = shared.registry.head(subject)
         assert head is not None
         database["events"].update_many(
             {"_meta.subject": subject, "_meta.key": {"$lt": 75}},
             {"$max": {"_meta.backfilled_to": head.number}},
         )
 
-    result = job(core.database, now)(Run())
+    result = job(shared.database, now)(Run())
 
-    expected = brute_force(database, now, core.registry)
-    core.close()
+    expected = brute_force(database, now, shared.registry)
+    shared.close()
     assert result["figures"] == [vars_of(each) for each in expected]
     assert sum(each.total for each in expected) == len(set(bodies))
 

@@ -22,7 +22,7 @@ def build(mongod_uri: str, database: Database[Document], tmp_path: Path) -> Iter
 
         def make(**given: str) -> House:
             house = House(mongod_uri, database.name, rules, **given)
-            stack.callback(house.core.close)
+            stack.callback(house.shared.close)
             return house
 
         yield make

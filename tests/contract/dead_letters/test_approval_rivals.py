@@ -95,7 +95,7 @@ def test_two_approvals_at_once_do_no_harm(
 def test_an_entry_that_a_killed_process_was_trying_is_waited_for(
     house: House, database: Database[Document]
 ) -> None:
-    claims = house.core.dead_letters.claims
+    claims = house.shared.dead_letters.claims
     for entry in database["dead_letter_queue"].find({"event_id": {"$in": ["one", "two"]}}):
         assert claims.claim(entry["_id"], "killed", ["held"])
 
@@ -109,7 +109,7 @@ def test_an_entry_that_another_process_keeps_trying_is_told(
     house: House, database: Database[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = database["dead_letter_queue"].find_one({"event_id": "one"}) or {}
-    house.core.dead_letters.claims.claim(entry["_id"], "other", ["held"])
+    house.shared.dead_letters.claims.claim(entry["_id"], "other", ["held"])
     pauses: list[float] = []
     monkeypatch.setattr(house.approval, "_pause", pauses.append)
 

@@ -120,19 +120,19 @@ def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
     create_indexes(database)
     found = bench(mongod_uri, database)
     yield found
-    found.core.close()
+    found.shared.close()
 
 
 def bulk(here: Bench, database: Db, seconds: float = 60) -> Bulk:
-    letters: DeadLetters = here.core.dead_letters
+    letters: DeadLetters = here.shared.dead_letters
     search = LetterSearch(database[DEAD_LETTERS])
-    return Bulk(search, letters.claims, here.core.replay, utc_now, seconds)
+    return Bulk(search, letters.claims, here.shared.replay, utc_now, seconds)
 
 
 def test_a_discard_comes_back_to_what_was_being_tried(here: Bench, database: Db) -> None:
     for number in range(5):
         put(database, number, "missing_fields", "pending_inspection")
-    claims = here.core.dead_letters.claims
+    claims = here.shared.dead_letters.claims
     claimed = claims.claim(f"{2:024x}", "a sweep", OPEN)
     assert claimed is not None
     run = Run("discard", LetterFilter(statuses=UNRESOLVED), 5, "because")
@@ -150,7 +150,7 @@ def test_a_discard_that_meets_the_same_busy_entry_each_time_ends_and_says_so(
     here: Bench, database: Db
 ) -> None:
     put(database, 1, "missing_fields", "pending_inspection")
-    here.core.dead_letters.claims.claim(f"{1:024x}", "a sweep", OPEN)
+    here.shared.dead_letters.claims.claim(f"{1:024x}", "a sweep", OPEN)
     run = Run("discard", LetterFilter(statuses=UNRESOLVED), 1, "because")
 
     for _ in range(5):

@@ -38,8 +38,8 @@ ANN = "ann@example.com"
 
 
 def names_of(here: Bench, person: Person) -> Names:
-    registry = here.core.registry
-    erasing = NameErasing(here.core.database, registry)
+    registry = here.shared.registry
+    erasing = NameErasing(here.shared.database, registry)
     return Names(erasing, registry, person, None, lambda: None)
 
 
@@ -73,7 +73,7 @@ def here(mongod_uri: str, database: Db) -> Any:
     create_indexes(database)
     made = bench(mongod_uri, database)
     yield made
-    made.core.close()
+    made.shared.close()
 
 
 @pytest.mark.parametrize(
@@ -303,8 +303,8 @@ def test_letters_of_no_known_type_stay_unless_they_are_asked_for(here: Bench, da
     for body in (EVENT, EVENT.replace('"type":"t"', '"x":1'), EVENT.replace('"t"', '"u"')):
         here.receive(body.encode())
     here.receive(EVENT.encode() + b" ", secret="forged")
-    here.core.refusals.start()
-    assert here.core.refusals.settle(30)
+    here.shared.refusals.start()
+    assert here.shared.refusals.settle(30)
     person = where("customer.email=ann@example.com", event_type="t")
 
     found = erasing_of(database).find(person)

@@ -38,11 +38,11 @@ def here(
         node.start()
         mongod_uri = f"mongodb://{node.host}/?directConnection=true"
     made = bench(mongod_uri, database)
-    made = Bench(made.core, made.core.database, made.job)
+    made = Bench(made.shared, made.shared.database, made.job)
     create_indexes(made.database)
     made.receive(BODY)
     yield made
-    made.core.close()
+    made.shared.close()
     if node is not None:
         node.kill()
 
@@ -63,9 +63,9 @@ class Between:
 
 
 def attempt(here: Bench, happens: Any) -> str:
-    between: Any = Between(here.core.ingest, happens)
+    between: Any = Between(here.shared.ingest, happens)
     entry = here.letter()
-    replay = Replay(between, here.core.dead_letters, utc_now)
+    replay = Replay(between, here.shared.dead_letters, utc_now)
     return replay.entry(entry, "ann", first_aid(bytes(entry["original_payload"]))).result
 
 
@@ -123,7 +123,7 @@ def test_erasing_waits_for_an_attempt_and_erases_what_became_of_it(here: Bench) 
 
 
 def test_a_claim_that_nobody_ends_is_not_waited_for_for_ever(here: Bench) -> None:
-    entry = here.core.dead_letters.claims.claim(here.letter()["_id"], "x", OPEN)
+    entry = here.shared.dead_letters.claims.claim(here.letter()["_id"], "x", OPEN)
     assert entry is not None
     far = {"$set": {"claim.until": utc_now().replace(year=2999)}}
     here.database["dead_letter_queue"].update_one({}, far)

@@ -20,7 +20,7 @@ from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.events.documents import encode
 from consumer.runtime.settings_map import schema_policy
-from consumer.runtime.shared import Core, build_core
+from consumer.runtime.shared import SharedParts, build_shared
 from consumer.schemas.export import json_schema, mongo_schema, mongo_validator
 from consumer.schemas.policy import Guards, SchemaPolicy
 from tests.support.backfill import Run, backfill
@@ -97,7 +97,7 @@ defaults = { a = "none yet", "c.level" = 7, b = { a = [1], x = { y = true } } }
 @pytest.fixture(params=["null", "typed"])
 def wired(
     request: pytest.FixtureRequest, database: Database[Document], mongod_uri: str, tmp_path: Path
-) -> Iterator[tuple[Core, SchemaPolicy]]:
+) -> Iterator[tuple[SharedParts, SchemaPolicy]]:
     """The real way in, with defaults by mapping and of both kinds."""
     (tmp_path / "rules.toml").write_text(RULES, encoding="utf-8")
     configured = load(
@@ -108,15 +108,15 @@ def wired(
         cxone_defaults=request.param,
         cxone_schema_max_subjects="100000",
     )
-    with closing(build_core(configured, mongod_uri)) as built:
+    with closing(build_shared(configured, mongod_uri)) as built:
         yield built, schema_policy(configured)
 
 
-def deliver(core: Core, subject: str, number: int, payload: Document) -> None:
+def deliver(shared: SharedParts, subject: str, number: int, payload: Document) -> None:
     body = json.dumps({**payload, "id": f"{subject} {number}", "type": subject}).encode()
     now = utc_now()
     delivery = Delivery("", body, Headers({}), now, Verdict("current", now))
-    assert core.ingest.store(delivery).status == "processed"
+    assert shared.ingest.store(delivery).status == "processed"
 
 
 many = st.lists(payloads, min_size=1, max_size=4)
@@ -131,14 +131,14 @@ huge = st.sampled_from([2**63, -(2**100), 10**33, 5e-324, 1.0, 2**53 + 1])
 )
 @given(many, st.dictionaries(keys, huge, max_size=2))
 def test_every_stored_document_satisfies_both_exports_backfilled_or_not(
-    wired: tuple[Core, SchemaPolicy], events: list[Document], numbers: Document
+    wired: tuple[SharedParts, SchemaPolicy], events: list[Document], numbers: Document
 ) -> None:
     subject = f"s{uuid.uuid4().hex}"
-    core, policy = wired
+    shared, policy = wired
     defaults = policy.of(subject).defaults
     for number, event in enumerate([*events, numbers]):
-        deliver(core, subject, number, event)
-    head = core.registry.refreshed(subject)
+        deliver(shared, subject, number, event)
+    head = shared.registry.refreshed(subject)
     assert head is not None
     schema = json_schema(head, defaults)
     exported = mongo_validator(head, defaults)
@@ -146,14 +146,14 @@ def test_every_stored_document_satisfies_both_exports_backfilled_or_not(
     Draft202012Validator.check_schema(schema)
     assert json.loads(json.dumps(schema)) == schema
     validator = Draft202012Validator(schema)
-    checked = core.database.create_collection(subject, validator=exported.schema)
+    checked = shared.database.create_collection(subject, validator=exported.schema)
     for _ in ("as ingested", "backfilled"):
-        stored = documents(core.database, {"_meta.subject": subject})
+        stored = documents(shared.database, {"_meta.subject": subject})
         assert len(stored) == len(events) + 1
         for document in stored:
             assert list(validator.iter_errors(payload_part(document))) == []
         checked.insert_many([encode(document) for document in stored])
         checked.delete_many({})
-        backfill(core.database, core.registry)(Run())
+        backfill(shared.database, shared.registry)(Run())
     assert not [name for name in named(exported.schema) if not name or "." in name]
-    core.database.drop_collection(subject)
+    shared.database.drop_collection(subject)

@@ -32,7 +32,7 @@ def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
     create_indexes(database)
     made = bench(mongod_uri, database)
     yield made
-    made.core.close()
+    made.shared.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,19 +295,19 @@ def receive(here: Bench) -> None:
 def drain(here: Bench) -> None:
     verified = Delivery("d", COMMA, Headers({}), utc_now(), Verdict("current", utc_now()))
     with pytest.raises(Rejected):
-        here.core.ingest.store(verified)
+        here.shared.ingest.store(verified)
 
 
 def refuse(here: Bench) -> None:
     assert here.receive(COMMA, secret="another") == "signature_invalid"
-    assert here.core.refusals.settle(30)
+    assert here.shared.refusals.settle(30)
 
 
 @pytest.mark.parametrize("comes", [receive, drain, refuse])
 def test_a_copy_of_what_was_discarded_is_kept_whichever_way_it_comes(
     here: Bench, dlq: Dlq, comes: Callable[[Bench], None]
 ) -> None:
-    here.core.refusals.start()
+    here.shared.refusals.start()
     comes(here)
     _id = here.letter()["_id"]
     assert dlq("discard", _id, "--because", "by mistake").returncode == 0
@@ -316,7 +316,7 @@ def test_a_copy_of_what_was_discarded_is_kept_whichever_way_it_comes(
     opened = here.letter()
     assert dlq("discard", _id, "--because", "a flood", "--and-copies").returncode == 0
     comes(here)
-    here.core.refusals.stop(30)
+    here.shared.refusals.stop(30)
 
     assert (opened["status"], opened["seen"]) == ("pending_inspection", 2)
     assert "expires_at" not in opened

@@ -31,7 +31,7 @@ def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
         made.receive(json.dumps(body).encode())
     made.receive(b'{"type":"t","customer":{"email":"ann@example.com"}}')
     yield made
-    made.core.close()
+    made.shared.close()
 
 
 @pytest.fixture

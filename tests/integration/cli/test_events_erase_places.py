@@ -45,7 +45,7 @@ def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
     create_indexes(database)
     made = bench(mongod_uri, database)
     yield made
-    made.core.close()
+    made.shared.close()
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_name_leaves_the_schema_and_what_was_filled_in_and_its_events_go(
     here.receive(b'{"id":"1","type":"t","p":{"b":1}}')
     here.receive(b'{"id":"2","type":"t","p":{"b":1,"%b":{"name":"x"}}}' % HEX.encode())
     here.receive(b'{"id":"3","type":"t","p":{"b":1}}')
-    backfill(database, here.core.registry)(Run())
+    backfill(database, here.shared.registry)(Run())
     assert database["events"].count_documents({f"p.{HEX}": {"$exists": True}}) == 3
     asked = ("--where", f"owner={HEX}")
 
@@ -126,7 +126,7 @@ def unmapped(here: Bench, subject: str, path: tuple[str, ...]) -> None:
         undone = Change("map_undone", path, OBJECT, OBJECT)
         return SchemaVersion(subject, number, fields, (undone,), now)
 
-    here.core.registry.change(subject, make)
+    here.shared.registry.change(subject, make)
 
 
 def test_what_stays_filled_in_under_a_name_never_makes_an_event_the_persons(
@@ -135,7 +135,7 @@ def test_what_stays_filled_in_under_a_name_never_makes_an_event_the_persons(
     here.receive(b'{"id":"1","type":"t","p":{"b":1}}')
     here.receive(b'{"id":"2","type":"t","p":{"b":1,"%b":{"name":"x"}}}' % HEX.encode())
     here.receive(b'{"id":"3","type":"t","p":{"b":1}}')
-    backfill(database, here.core.registry)(Run())
+    backfill(database, here.shared.registry)(Run())
     # As with a default that was set once and is no more.
     database["events"].update_many({"id": {"$ne": "2"}}, {"$set": {f"p.{HEX}": {"name": "?"}}})
     asked = ("--where", f"owner={HEX}")
@@ -160,13 +160,13 @@ def test_what_was_filled_in_below_a_name_in_an_undone_map_leaves_and_its_events_
     here.receive(b'{"id":"a","type":"t","p":{"b":1,"%b":{"n":7}}}' % HEX.encode())
     # As an older program left it: the object was a map for a while, and was made one again.
     unmapped(here, "t", ("p",))
-    backfill(database, here.core.registry)(Run())
+    backfill(database, here.shared.registry)(Run())
     filled = list(database["events"].find({"id": {"$ne": "a"}}))
     assert [each["p"] for each in filled] == [{"b": 1, HEX: {"n": 0}}] * 3
 
     told = erased("--where", f"owner={HEX}", "--yes")
 
-    here.core.close()
+    here.shared.close()
     assert told["events", "t"] == (1, 1, 0)
     # That of the person itself counts as one that keeps its value, until it goes as a whole.
     assert told["events", "t, filled in under the name"] == (4, 3, 1)
@@ -178,7 +178,7 @@ def test_a_schema_stays_while_an_older_process_lives_and_the_rest_goes(
 ) -> None:
     here.receive(b'{"id":"1","type":"t","p":{"b":1}}')
     here.receive(b'{"id":"2","type":"t","p":{"b":1,"%b":1}}' % HEX.encode())
-    backfill(database, here.core.registry)(Run())
+    backfill(database, here.shared.registry)(Run())
     old = {"_id": "old", "host": "box", "version": "0.1", "format": 1, "last_seen": utc_now()}
     database["instances"].insert_one(old)
 

@@ -37,7 +37,7 @@ def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
     create_indexes(database)
     made = bench(mongod_uri, database, cxone_redact=PATHS)
     yield made
-    made.core.close()
+    made.shared.close()
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_ids_that_caused_a_version_are_masked_where_ids_are(
     monkeypatch.setenv("CXONE_ON_NEW_FIELD", "hold")
     hold = bench(mongod_uri, database, cxone_on_new_field="hold")
     hold.receive(b'{"id":"%b","type":"t","n":1,"x":2}' % PERSON.encode())
-    hold.core.close()
+    hold.shared.close()
     seen = [command("schema", "diff", "t", "0..1")[1]]
     monkeypatch.setenv("CXONE_REDACT", "id")
 
@@ -197,7 +197,7 @@ def named(mongod_uri: str, database: Db, here: Bench) -> str:
     here.receive(b'{"id":"3","type":"t","seats":{"%b":{"%b":1}}}' % (2 * (PERSON.encode(),)))
     hold = bench(mongod_uri, database, cxone_on_new_field="hold")
     hold.receive(b'{"id":"4","type":"t","seats":{"%b2":1},"new":1}' % PERSON.encode())
-    hold.core.close()
+    hold.shared.close()
     return str(here.letter()["_id"])
 
 

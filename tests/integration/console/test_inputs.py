@@ -94,7 +94,7 @@ def client(mongod_uri: str) -> Iterator[Client]:
         asking = arrived(running)
         eventually(lambda: asking.get("/dead-letters").status == 200, 60)
         yield running
-        running.service.core.client.drop_database("console_inputs")
+        running.service.shared.client.drop_database("console_inputs")
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def told() -> Iterator[list[Any]]:
 
 @pytest.fixture
 def letter(client: Client) -> str:
-    return str(dead_letters(client.service.core.database)[0]["_id"])
+    return str(dead_letters(client.service.shared.database)[0]["_id"])
 
 
 def faults(lines: list[Any]) -> list[str]:

@@ -107,7 +107,7 @@ def test_a_command_with_other_settings_decides_nothing(mongod_uri: str, database
     database["events"].insert_one({"_id": "x", "_meta": {"subject": "events"}})
     here = bench(mongod_uri, database)
     here.receive(BODY)
-    here.core.close()
+    here.shared.close()
 
     assert database["database_format"].count_documents({}) == 0
 

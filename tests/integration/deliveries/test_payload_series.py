@@ -63,7 +63,7 @@ def test_series_is_stored_as_sent_and_its_versions_have_no_gap(
 
     with running_service(mongod_uri, database.name, **settings) as client:
         answers = [client.post(body).json for body in bodies]
-        registry = client.service.core.registry
+        registry = client.service.shared.registry
         kept = {
             document["_meta"]["digest"]: sent_again(document, registry)
             for document in stored(database)
@@ -94,7 +94,7 @@ def test_drift_of_a_series_is_told_as_what_it_is(
     with running_service(mongod_uri, database.name) as client:
         for path in sorted((PAYLOADS / series).glob("*.json")):
             client.post(path.read_bytes())
-        history = client.service.core.registry.history(series)
+        history = client.service.shared.registry.history(series)
         told = [
             told_change(change.to_document())
             for version in list(history)[1:]

@@ -37,7 +37,7 @@ def forged(number: int) -> dict[str, str]:
 
 
 def settle(client: Client) -> None:
-    assert client.service.core.refusals.settle(60)
+    assert client.service.shared.refusals.settle(60)
 
 
 def flood(mongod_uri: str, database: Db, room: int, known: int, others: int, peers: int) -> None:
@@ -98,11 +98,11 @@ def test_discarding_frees_room(mongod_uri: str, database: Db) -> None:
             client.post({"id": str(number)}, forged(number))
         settle(client)
         old = {entry["_id"] for entry in dead_letters(database)}
-        discard = client.service.core.dead_letters.claims.discard
+        discard = client.service.shared.dead_letters.claims.discard
         for _id in old:
             # Not while the sweep tries it.
             eventually(partial(discard, _id, "a test", "strangers", utc_now()), 60)
-        keeper: Any = client.service.core.refusals._keep
+        keeper: Any = client.service.shared.refusals._keep
         keeper.__self__._recounted_at = keeper.__self__._recount_at = 0.0
         for number in range(3, 6):
             client.post({"id": str(number)}, forged(number))
@@ -131,7 +131,7 @@ def test_each_kept_signature_is_tried_once_the_secret_is_right(
     assert entry["peer"] == (sender if sender == KNOWN else "192.0.2.1")
 
     with running_service(mongod_uri, database.name) as client:
-        replayed = client.service.core.replay.entry(entry, "a test")
+        replayed = client.service.shared.replay.entry(entry, "a test")
 
     assert (replayed.resolved, replayed.result) == (True, "processed")
     assert database["events"].count_documents({"_meta.key": "1"}) == 1
@@ -158,7 +158,7 @@ def test_copies_of_what_is_kept_or_has_ended_take_no_room(mongod_uri: str, datab
             client.post({"id": str(number)}, sent_from(KNOWN, forged(number)))
         settle(client)
         gone = dead_letters(database)[0]
-        claims = client.service.core.dead_letters.claims
+        claims = client.service.shared.dead_letters.claims
         claims.discard(gone["_id"], "a test", "a flood", utc_now(), and_copies=True)
         for number in (0, 1, 2, 3) * 3:
             client.post({"id": str(number)}, sent_from(KNOWN, forged(number)))

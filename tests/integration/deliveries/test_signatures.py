@@ -68,7 +68,7 @@ def test_kept_refusals_are_bounded(mongod_uri: str, database: Db) -> None:
         eventually(lambda: database["job_runs"].count_documents(SWEPT), 60)
         for number in range(8):
             client.post({"id": str(number), "type": "t"}, UNSIGNED)
-            assert client.service.core.refusals.settle(30)
+            assert client.service.shared.refusals.settle(30)
             assert are_kept(database, min(number + 1, 3))
 
 
@@ -132,8 +132,8 @@ def test_refused_delivery_is_recovered_by_replay_once_the_secret_is_right(
         eventually(lambda: dead_letters(database))
 
     with running_service(mongod_uri, database.name) as client:
-        core = client.service.core
-        replay = Replay(core.ingest, core.dead_letters, utc_now)
+        shared = client.service.shared
+        replay = Replay(shared.ingest, shared.dead_letters, utc_now)
         (entry,) = dead_letters(database)
         replayed = replay.entry(entry, "a test")
         again = client.post({"id": "1", "type": "t"})
@@ -152,10 +152,10 @@ def test_replay_verifies_refused_deliveries_again_and_accepts_none_unsigned(
 ) -> None:
     client.post({"id": "1", "type": "t"}, UNSIGNED)
     eventually(lambda: dead_letters(database))
-    core = client.service.core
+    shared = client.service.shared
     (entry,) = dead_letters(database)
 
-    replayed = Replay(core.ingest, core.dead_letters, utc_now).entry(entry, "a test")
+    replayed = Replay(shared.ingest, shared.dead_letters, utc_now).entry(entry, "a test")
 
     assert (replayed.resolved, replayed.result) == (False, "signature_missing")
     assert database["events"].count_documents({}) == 0
@@ -165,10 +165,10 @@ def test_replay_of_a_delivery_that_still_fails_records_the_attempt(
     client: Client, database: Db
 ) -> None:
     client.post(b"{")
-    core = client.service.core
+    shared = client.service.shared
     (entry,) = dead_letters(database)
 
-    replayed = Replay(core.ingest, core.dead_letters, utc_now).entry(entry, "a test")
+    replayed = Replay(shared.ingest, shared.dead_letters, utc_now).entry(entry, "a test")
 
     assert (replayed.resolved, replayed.result) == (False, "malformed_json")
     (entry,) = dead_letters(database)

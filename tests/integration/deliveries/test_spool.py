@@ -296,7 +296,7 @@ def test_a_lost_primary_is_known_before_a_delivery_finds_out(
     with spooling(server.uri, "lost", data_dir, cxone_spool_after="60s") as parts:
         assert parts.ingest.receive(delivery(parts, event(1))).status == "processed"
         server.stop(grace=0)
-        client = parts.core.client
+        client = parts.shared.client
         # Not asked meanwhile: nobody may have looked while there was a primary.
         eventually(lambda: not client.topology_description.has_writable_server())
 

@@ -33,7 +33,7 @@ def make(mongod_uri: str, database: Db) -> Iterator[Make]:
 
     yield made
     for each in benches:
-        each.core.close()
+        each.shared.close()
 
 
 def test_malformed_body_gets_one_attempt_with_the_safe_repairs(make: Make, database: Db) -> None:
@@ -261,12 +261,12 @@ def test_signature_failure_is_verified_again_when_the_secrets_are_others(
     make: Make, database: Db
 ) -> None:
     wrong = make(cxone_shared_secret="a secret nobody signs with")
-    wrong.core.refusals.start()
+    wrong.shared.refusals.start()
     wrong.sweep()
     wrong.receive(BODY)
     wrong.receive(b"{}", secret="a forger's")
-    assert wrong.core.refusals.settle(5)
-    wrong.core.refusals.stop(5)
+    assert wrong.shared.refusals.settle(5)
+    wrong.shared.refusals.stop(5)
     assert wrong.sweep()["tried"] == 0
 
     right = make()
@@ -283,10 +283,10 @@ def test_verified_again_and_then_malformed_still_gets_its_one_repair(
     make: Make, database: Db
 ) -> None:
     wrong = make(cxone_shared_secret="a secret nobody signs with")
-    wrong.core.refusals.start()
+    wrong.shared.refusals.start()
     wrong.receive(RAW_NEWLINE)
-    assert wrong.core.refusals.settle(5)
-    wrong.core.refusals.stop(5)
+    assert wrong.shared.refusals.settle(5)
+    wrong.shared.refusals.stop(5)
     wrong.sweep()
 
     right = make()
@@ -328,7 +328,7 @@ def test_missing_fields_is_tried_when_the_field_is_named(make: Make, database: D
 def test_entry_that_another_process_holds_is_passed_over(make: Make, database: Db) -> None:
     here = make()
     here.receive(RAW_NEWLINE)
-    claims = here.core.dead_letters.claims
+    claims = here.shared.dead_letters.claims
     (_id,) = claims.due(10)
     taken = claims.claim(_id, "another", ["pending_inspection"])
     assert taken
@@ -369,13 +369,13 @@ def test_metrics_tell_what_there_is_and_go_back_to_zero(make: Make, database: Db
     here.receive(RAW_NEWLINE)
     here.sweep()
 
-    text = here.core.metrics.render().decode()
+    text = here.shared.metrics.render().decode()
     assert 'dead_letters{reason="malformed_json",status="pending_inspection"} 1.0' in text
     assert 'dead_letters{reason="malformed_json",status="resolved"} 1.0' in text
     assert 'retries_total{outcome="resolved"} 1.0' in text
 
     database["dead_letter_queue"].delete_many({})
     here.sweep()
-    text = here.core.metrics.render().decode()
+    text = here.shared.metrics.render().decode()
     assert 'dead_letters{reason="malformed_json",status="resolved"} 0.0' in text
     assert "dead_letters_oldest_age 0.0" in text

@@ -38,7 +38,7 @@ def parts(mongod_uri: str, database: Db, tmp_path: Path) -> Iterator[Spooling]:
 def test_who_waits_for_a_schema_that_others_register_is_spooled_alone(
     parts: Spooling, database: Db
 ) -> None:
-    registering = parts.core.registry._subject("t")._registering
+    registering = parts.shared.registry._subject("t")._registering
     with registering:
         began = time.monotonic()
         waited = parts.ingest.settle(delivery(1, new=1)).status
@@ -100,13 +100,13 @@ def test_one_whose_version_cannot_be_written_fails_alone(database: Db) -> None:
 
 
 def test_who_gave_up_is_registered_by_nobody(parts: Spooling) -> None:
-    held = parts.core.registry._subject("t")
+    held = parts.shared.registry._subject("t")
     with held._registering:
         parts.ingest.settle(delivery(1, left=1))
 
     parts.ingest.settle(delivery(2, came=1))
 
-    newest = parts.core.registry.refreshed("t")
+    newest = parts.shared.registry.refreshed("t")
     assert newest is not None
     assert ("came",) in {field.path for field in newest.fields}
     assert ("left",) not in {field.path for field in newest.fields}
@@ -121,7 +121,7 @@ def test_what_is_held_for_many_changes_leaves_a_small_entry(
         parts.ingest.store(delivery(0))
 
         assert parts.ingest.settle(delivery(1, **wide)).status == "held"
-        parts.core.replay.entry(database["dead_letter_queue"].find()[0], "a test")
+        parts.shared.replay.entry(database["dead_letter_queue"].find()[0], "a test")
 
     (size,) = database["dead_letter_queue"].aggregate(
         [{"$project": {"n": {"$bsonSize": "$$ROOT"}}}]

@@ -117,7 +117,7 @@ def test_outage_of_datadog_slows_no_webhook(
 ) -> None:
     fake.rule = lambda _: Says(hang=30.0)
     with running_service(mongod_uri, database.name) as client:
-        metrics = client.service.core.metrics
+        metrics = client.service.shared.metrics
         sender = outlet(Account(fake.url, KEY, timeout=0.5), 1000, metrics, utc_now)
         job = ReportDatadog(
             metrics=metrics, outlet=sender, common=COMMON, fleet=COMMON, clock=utc_now
