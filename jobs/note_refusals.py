@@ -1,39 +1,37 @@
-"""Note who delivers here, and what was refused and not kept: for the fleet, and for the doctor."""
+"""Record the peers whose deliveries are verified here, and the count of refused ones not kept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
 
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import REFUSALS_DROPPED
 from consumer.dead_letters.fair_share import KnownPeers
+from consumer.dead_letters.refusal_notes import RefusalNotes
 
-# Seconds between notes: what a killed process does not tell.
+# Seconds between two calls: a killed process loses what came since the last.
 EVERY = 60.0
-
-
-class Book(Protocol):
-    """Where drops are noted: `consumer.dead_letters.refusal_notes.RefusalNotes`."""
-
-    def add_dropped(self, bounds: dict[str, int], at: datetime, /) -> None: ...
 
 
 class NoteRefusals:
     """The job of every process."""
 
     def __init__(
-        self, peers: KnownPeers, book: Book, metrics: Metrics, clock: Callable[[], datetime]
+        self,
+        peers: KnownPeers,
+        notes: RefusalNotes,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
     ) -> None:
         self._peers = peers
-        self._book = book
+        self._notes = notes
         self._metrics = metrics
         self._clock = clock
-        self._told: dict[str, int] = {}
+        self._recorded: dict[str, int] = {}
 
     def __call__(self) -> None:
-        """Note what came since the last call; raises StoreUnavailable, and then makes up for it."""
+        """Record what came since the last call; after StoreUnavailable the next makes up for it."""
         self._peers.tell()
         counted = {
             value.tags["bound"]: int(value.value)
@@ -41,10 +39,10 @@ class NoteRefusals:
             if value.metric.name == REFUSALS_DROPPED
         }
         grown = {
-            bound: now - self._told.get(bound, 0)
+            bound: now - self._recorded.get(bound, 0)
             for bound, now in counted.items()
-            if now > self._told.get(bound, 0)
+            if now > self._recorded.get(bound, 0)
         }
         if grown:
-            self._book.add_dropped(grown, self._clock())
-            self._told = counted
+            self._notes.add_dropped(grown, self._clock())
+            self._recorded = counted

@@ -1,4 +1,4 @@
-"""Tell the fleet which shared secrets sign deliveries here, so that an old one can be given up."""
+"""Record which shared secrets sign deliveries here, so that an old one can be given up."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from consumer.ingest.signature import Secret, fingerprint
 EVERY = 10.0
 
 
-class Book(Protocol):
-    """Where uses are noted: `consumer.monitoring.secret_use.SecretUse`."""
+class Uses(Protocol):
+    """A store of uses: `consumer.monitoring.secret_use.SecretUse`."""
 
     def add(self, fingerprint: str, deliveries: int, /) -> None: ...
 
@@ -22,21 +22,21 @@ class Book(Protocol):
 class NoteSecrets:
     """The job of every process; it reads what is counted anyway, and writes where that grew."""
 
-    def __init__(self, secrets: Sequence[Secret], metrics: Metrics, uses: Book) -> None:
+    def __init__(self, secrets: Sequence[Secret], metrics: Metrics, uses: Uses) -> None:
         self._fingerprints = {secret.name: fingerprint(secret.key) for secret in secrets}
         self._metrics = metrics
         self._uses = uses
-        self._told: dict[str, int] = {}
+        self._recorded: dict[str, int] = {}
 
     def __call__(self) -> None:
-        """Note what came since the last call; raises StoreUnavailable, and then makes up for it."""
+        """Record uses since the last call; after StoreUnavailable the next call makes up for it."""
         counted = {
             value.tags["secret"]: int(value.value)
             for value in self._metrics.snapshot()
             if value.metric.name == SECRETS
         }
         for name, known_as in self._fingerprints.items():
-            now, before = counted.get(name, 0), self._told.get(name)
+            now, before = counted.get(name, 0), self._recorded.get(name)
             if before is None or now > before:
                 self._uses.add(known_as, now - (before or 0))
-                self._told[name] = now
+                self._recorded[name] = now

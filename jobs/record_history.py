@@ -1,4 +1,4 @@
-"""Write down now and then what this process answered since, for the picture of the last hours."""
+"""Record what this process answered since the last call, for the chart of the last hours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from consumer.core.clock import floor
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import DELIVERIES, DURATION
 from consumer.monitoring.ingest_history import GRAINS, IngestHistory
-from consumer.monitoring.outcomes import Buckets, Ended, Period, by_outcome, increase
+from consumer.monitoring.outcomes import Buckets, OutcomeStats, Period, by_outcome, increase
 
 # Seconds. What a look finds counts for the minute of the look, so looks are much shorter apart.
 LOOK_EVERY = 10.0
@@ -49,9 +49,9 @@ class RecordHistory:
                 self._history.write(self._instance, grain, some)
                 series.written(some)
 
-    def _grown(self) -> list[Ended]:
-        """What was answered since the last look."""
-        found: list[Ended] = []
+    def _grown(self) -> list[OutcomeStats]:
+        """The answers since the last look, by outcome."""
+        found: list[OutcomeStats] = []
         times = {value.tags["outcome"]: value for value in self._metrics.values(DURATION)}
         for value in self._metrics.values(DELIVERIES):
             outcome = value.tags["outcome"]
@@ -61,27 +61,27 @@ class RecordHistory:
                 continue
             seconds, buckets = times[outcome].value, times[outcome].buckets
             earlier, before = self._times.get(outcome, (0.0, ()))
-            found.append(Ended(outcome, count, seconds - earlier, increase(buckets, before)))
+            found.append(OutcomeStats(outcome, count, seconds - earlier, increase(buckets, before)))
             self._counts[outcome] = value.value
             self._times[outcome] = seconds, buckets
         return found
 
 
 class _Series:
-    """What this process answered, by periods of one grain: which of them wait to be written, and
-    the last, which still grows."""
+    """Answers of this process by periods of one grain: those that wait to be written, and the
+    last, which still grows."""
 
     def __init__(self, grain: timedelta) -> None:
         self._grain = grain
         self._last: Period | None = None
         self._waiting: dict[datetime, Period] = {}
 
-    def add(self, grown: Iterable[Ended], now: datetime) -> None:
+    def add(self, grown: Iterable[OutcomeStats], now: datetime) -> None:
         last, at = self._last, floor(now, self._grain)
         # A clock that was set back must not replace a period that is written.
         if last is None or last.at < at:
             last = Period(at, ())
-        self._last = last = Period(last.at, by_outcome((*last.ended, *grown)))
+        self._last = last = Period(last.at, by_outcome((*last.outcomes, *grown)))
         self._waiting[last.at] = last
         for old in [old for old in self._waiting if old <= last.at - _KEPT]:
             del self._waiting[old]

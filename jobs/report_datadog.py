@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from consumer.core.metrics import Metrics
-from consumer.monitoring.datadog.points import Changes, Common, Point, freeze
-from consumer.monitoring.datadog.sink import Outlet
+from consumer.monitoring.datadog.points import Common, MetricDeltas, Point, freeze
+from consumer.monitoring.datadog.sink import Sink
 from jobs.scheduling.job import JobRun
 
 # The share of an interval that sending may take, so that the next report begins in time.
@@ -26,51 +26,51 @@ class ReportDatadog:
         self,
         *,
         metrics: Metrics,
-        outlet: Outlet,
+        sink: Sink,
         common: Common,
         fleet: Common,
         clock: Callable[[], datetime],
     ) -> None:
         self._metrics = metrics
-        self._outlet = outlet
+        self._sink = sink
         self._common = common
         self._fleet = fleet
         self._clock = clock
-        self._changes = Changes()
+        self._deltas = MetricDeltas()
         self._second = 0
 
     def __call__(self, run: JobRun) -> dict[str, Any]:
-        """Freeze a report and send all that waits; its result says how that went."""
-        kept = self._freeze()
-        run.progress(points=kept)
-        flushed = self._outlet.flush(run.stopping, self._common.interval * _SHARE)
-        state = self._outlet.state
+        """Freeze a report and send all that waits; its result has the numbers."""
+        added = self._freeze()
+        run.progress(points=added)
+        flushed = self._sink.flush(run.stopping, self._common.interval * _SHARE)
+        status = self._sink.status
         return {
-            "points": kept,
+            "points": added,
             "sent": flushed.sent,
             "dropped": flushed.dropped,
-            "waiting": state.buffered,
-            "last_success": state.last_success,
-            "state": state.text,
+            "waiting": status.buffered,
+            "last_success": status.last_success,
+            "state": status.text,
         }
 
     def finish(self, seconds: float) -> None:
         """The last report of a process that ends: what it counted since, in one attempt."""
         self._freeze()
-        self._outlet.flush(lambda: False, seconds, attempts=1)
+        self._sink.flush(lambda: False, seconds, attempts=1)
 
     def _freeze(self) -> int:
         # Counts of two reports in one second would be one point.
         now = int(self._clock().timestamp())
         self._second = self._second + 1 if 0 <= self._second - now <= 1 else now
         gauges_set = self._metrics.take_gauges_set()
-        readings = self._changes.readings(self._metrics.snapshot(), gauges_set)
+        readings = self._deltas.readings(self._metrics.snapshot(), gauges_set)
         points: list[Point] = []
         for of_fleet, common in ((False, self._common), (True, self._fleet)):
             mine = [reading for reading in readings if reading.fleet == of_fleet]
             found, dropped = freeze(mine, common, self._second)
             points += found
             for reason, count in dropped.items():
-                self._outlet.drop(reason, count)
-        self._outlet.keep(points)
+                self._sink.count_dropped(reason, count)
+        self._sink.add(points)
         return len(points)

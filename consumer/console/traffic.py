@@ -78,7 +78,7 @@ def traffic(history: IngestHistory, span: str, now: datetime) -> Traffic:
 
 
 def _ingest(slots: Sequence[Slot], step: timedelta) -> Chart:
-    seen = {each.outcome for slot in slots for each in slot.ended}
+    seen = {each.outcome for slot in slots for each in slot.outcomes}
     series = [
         Series(name, colour, [_count(slot, outcome) for slot in slots])
         for outcome, name, colour in _OUTCOMES
@@ -99,12 +99,12 @@ def _latency(slots: Sequence[Slot]) -> Chart:
 
 
 def _over_all(slots: Sequence[Slot], share: float) -> float | None:
-    ended = tuple(each for slot in slots for each in slot.ended)
+    ended = tuple(each for slot in slots for each in slot.outcomes)
     return Slot(slots[0].at, ended).percentile(share) if ended else None
 
 
 def _count(slot: Slot, outcome: str) -> int:
-    return sum(each.count for each in slot.ended if each.outcome == outcome)
+    return sum(each.count for each in slot.outcomes if each.outcome == outcome)
 
 
 def _labels(slots: Sequence[Slot]) -> list[str]:

@@ -23,7 +23,7 @@ from consumer.mongodb import stored_format
 from consumer.mongodb.client import INSTANCES, open_database
 from consumer.mongodb.collection_faults import name_in_other_case
 from consumer.mongodb.embedded.binary import candidates, locate, version
-from consumer.monitoring.instances import APART, Instances, clocks_apart
+from consumer.monitoring.instances import CLOCK_TOLERANCE, Instances, clocks_apart
 
 _MAX_CLOCK_SECONDS = 5.0
 # The driver appends its settings to each error: they name timeouts where there was none.
@@ -161,7 +161,7 @@ def clocks(patient: Patient) -> Iterator[Check]:
         advice = "set both clocks by NTP: until then what it stores is counted late"
         yield Check("clocks", "warn", safe(sentence), advice)
     if not apart:
-        yield Check("clocks", "ok", f"all within {APART / 60:.0f} minutes of each other")
+        yield Check("clocks", "ok", f"all within {CLOCK_TOLERANCE / 60:.0f} minutes of each other")
 
 
 def database(patient: Patient) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""Record who did what by hand, durably and for good."""
+"""Record the actions of people, durably and for good."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from consumer.mongodb.errors import translated
 
 
 class Audit:
-    """The collection `audit`: deeds of people, written before the deed so that none goes unseen."""
+    """The collection `audit`; an action is written before it is done, so that none goes unseen."""
 
-    def __init__(self, deeds: Collection[dict[str, Any]]) -> None:
-        self._deeds = deeds
+    def __init__(self, actions: Collection[dict[str, Any]]) -> None:
+        self._actions = actions
 
     def record(self, who: str, what: str, at: datetime, details: Mapping[str, Any]) -> None:
         """`what` is the command, `details` what it was about: ids and words, no payload and no
         secret. Raises StoreUnavailable."""
-        with translated(self._deeds.name):
+        with translated(self._actions.name):
             # No detail can take the place of who, what and when.
-            self._deeds.insert_one({**details, "who": who, "what": what, "at": at})
+            self._actions.insert_one({**details, "who": who, "what": what, "at": at})
 
-    def deeds(self, limit: int, skip: int = 0) -> list[dict[str, Any]]:
-        """Deeds, the last one first: `who`, `what`, `at` and what else was recorded."""
-        with translated(self._deeds.name):
-            found = self._deeds.find({"at": {"$type": "date"}}).sort("at", DESCENDING)
+    def actions(self, limit: int, skip: int = 0) -> list[dict[str, Any]]:
+        """Actions, the last one first: `who`, `what`, `at` and what else was recorded."""
+        with translated(self._actions.name):
+            found = self._actions.find({"at": {"$type": "date"}}).sort("at", DESCENDING)
             return list(found.skip(skip).limit(limit))

@@ -1,4 +1,4 @@
-"""Remember by minute and quarter how deliveries ended and how long they took, in all processes."""
+"""Record deliveries by minute and quarter, outcome and time taken, over all processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pymongo.write_concern import WriteConcern
 from consumer.core.clock import floor
 from consumer.mongodb.client import INGEST_HISTORY, INGEST_QUARTERS, Document
 from consumer.mongodb.errors import translated
-from consumer.monitoring.outcomes import Ended, Period, Slot, by_outcome
+from consumer.monitoring.outcomes import OutcomeStats, Period, Slot, by_outcome
 
 MINUTE = timedelta(minutes=1)
 QUARTER = timedelta(minutes=15)
@@ -50,7 +50,7 @@ class IngestHistory:
         }
 
     def write(self, instance: str, grain: timedelta, periods: Iterable[Period]) -> None:
-        """Keep what a process (`Instance.id`) answered in whole or begun periods of a grain."""
+        """Write what a process (`Instance.id`) answered in whole or begun periods of a grain."""
         operations = [_replacement(instance, period) for period in periods]
         if operations:
             with translated(self._periods[grain].name):
@@ -71,7 +71,7 @@ class IngestHistory:
         if step % MINUTE or many > MOST_SLOTS:
             raise ValueError(f"{many} slots of {step}: at most {MOST_SLOTS} of whole minutes")
         periods = self._periods[MINUTE if step % QUARTER else QUARTER]
-        found: dict[datetime, list[Ended]] = {}
+        found: dict[datetime, list[OutcomeStats]] = {}
         with translated(periods.name):
             for row in periods.aggregate(pipeline(first, end, step)):
                 found.setdefault(row["_id"]["at"], []).append(_ended(row))
@@ -103,7 +103,7 @@ def pipeline(start: datetime, end: datetime, step: timedelta) -> list[Document]:
 
 
 def _replacement(instance: str, period: Period) -> ReplaceOne[Document]:
-    bounds = [bound for bound, _ in period.ended[0].buckets] if period.ended else []
+    bounds = [bound for bound, _ in period.outcomes[0].buckets] if period.outcomes else []
     document: Document = {
         "_id": {"instance": instance, "at": period.at},
         "at": period.at,
@@ -115,13 +115,13 @@ def _replacement(instance: str, period: Period) -> ReplaceOne[Document]:
                 "seconds": each.seconds,
                 "buckets": [int(count) for _, count in each.buckets],
             }
-            for each in period.ended
+            for each in period.outcomes
         ],
     }
     return ReplaceOne({"_id": document["_id"]}, document, upsert=True)
 
 
-def _ended(row: Document) -> Ended:
+def _ended(row: Document) -> OutcomeStats:
     key: dict[str, Any] = row["_id"]
     buckets = tuple((bound, float(row[f"b{n}"])) for n, bound in enumerate(key["bounds"]))
-    return Ended(key["outcome"], int(row["count"]), float(row["seconds"]), buckets)
+    return OutcomeStats(key["outcome"], int(row["count"]), float(row["seconds"]), buckets)

@@ -1,4 +1,4 @@
-"""Know which processes of the service run, by a sign of life that each gives."""
+"""List the processes of the service that run, by the heartbeat that each writes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from consumer.mongodb.stored_format import FORMAT
 
 Document = dict[str, Any]
 
-# Seconds between two signs of life, and after how many a process counts as silent.
+# Seconds between two heartbeats, and after how many a process counts as silent.
 BEAT_EVERY = 10.0
 SILENT_AFTER = 3 * BEAT_EVERY
-# Seconds that clocks may be apart before somebody is told: figures are counted by the hour.
-APART = 300.0
+# Seconds that clocks may differ without a warning: figures are counted by the hour.
+CLOCK_TOLERANCE = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +48,19 @@ def this_process(version: str, host: str | None = None) -> Instance:
 
 def clocks_apart(processes: Iterable[Document]) -> list[str]:
     """A sentence for each running process (a row of `Instances.all`) whose clock shows that clocks
-    are more than APART from each other, MongoDB's among them."""
+    are more than CLOCK_TOLERANCE from each other, MongoDB's among them."""
     running = {
         each["_id"]: each["ahead"]
         for each in processes
         if each.get("ahead") is not None and each["silent"] <= SILENT_AFTER
     }
-    if max((0, *running.values())) - min((0, *running.values())) <= APART:
+    if max((0, *running.values())) - min((0, *running.values())) <= CLOCK_TOLERANCE:
         return []
     return [
         f"the clock of process {name} is {abs(ahead):,.0f} s"
         f" {'ahead of' if ahead > 0 else 'behind'} MongoDB's"
         for name, ahead in sorted(running.items())
-        if abs(ahead) > APART / 2
+        if abs(ahead) > CLOCK_TOLERANCE / 2
     ]
 
 
@@ -81,10 +81,10 @@ class Instances:
         facts: Mapping[str, Any] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> timedelta:
-        """Give the sign of life, and the `facts` that hold just now; how far `clock` is ahead of
-        MongoDB's, at least (behind: less than nothing)."""
+        """Write the heartbeat, and the `facts` that hold just now; the result is how far `clock` is
+        ahead of MongoDB's, at least (behind: less than nothing)."""
         before = clock()
-        told = {
+        reported = {
             "host": instance.host,
             "pid": instance.pid,
             "version": instance.version,
@@ -95,7 +95,7 @@ class Instances:
         update: list[Document] = [
             {
                 "$set": {
-                    **{name: {"$literal": value} for name, value in told.items()},
+                    **{name: {"$literal": value} for name, value in reported.items()},
                     "started_at": {"$ifNull": ["$started_at", "$$NOW"]},
                     "last_seen": "$$NOW",
                 }

@@ -1,4 +1,4 @@
-"""Keep what each run of each job did, for as long as it is of interest."""
+"""Record each run of each job, for as long as it is of interest."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Document = dict[str, Any]
 # was killed, or MongoDB was away when it ended.
 RunOutcome = Literal["running", "succeeded", "failed", "stopped", "lost", "unfinished"]
 
-# About this many runs of each job are kept, and between an hour and a month of them.
+# About this many runs of each job are kept, and between an hour and a month of them (seconds).
 _RUNS_KEPT = 1000
-_SHORTEST, _LONGEST = 3600.0, 30 * 86_400.0
+_MIN_KEPT, _MAX_KEPT = 3600.0, 30 * 86_400.0
 # Losing a record in a failover is worth less than waiting for a majority at each run.
 _SOON = WriteConcern(w=1)
 
@@ -59,7 +59,7 @@ class JobRuns:
     def save(self, record: RunRecord) -> None:
         """Insert the run, or bring it up to date; waits a bounded time."""
         started = {"$subtract": ["$$NOW", int(record.elapsed * 1000)]}
-        keep = min(max(record.every * _RUNS_KEPT, _SHORTEST), _LONGEST)
+        kept = min(max(record.every * _RUNS_KEPT, _MIN_KEPT), _MAX_KEPT)
         facts = {
             "job": record.job,
             "series": record.series,
@@ -79,7 +79,7 @@ class JobRuns:
                     **{name: {"$literal": value} for name, value in facts.items()},
                     "started_at": {"$ifNull": ["$started_at", started]},
                     "ended_at": None if record.outcome == "running" else "$$NOW",
-                    "expires_at": {"$add": ["$$NOW", int(keep * 1000)]},
+                    "expires_at": {"$add": ["$$NOW", int(kept * 1000)]},
                 }
             }
         ]

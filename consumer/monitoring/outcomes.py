@@ -1,7 +1,4 @@
-"""Deliveries that have ended: how many of each outcome, and how long they took.
-
-Estimate percentiles from counts by upper bound, as every histogram of the program keeps them.
-"""
+"""Counts and times of answered deliveries by outcome, with percentiles from histogram buckets."""
 
 from __future__ import annotations
 
@@ -11,9 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
 
+# Cumulative (upper bound, observations up to it), the last bound infinite.
+Buckets = Sequence[tuple[float, float]]
+
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class OutcomeStats:
     """Deliveries of one outcome (the tag of `cxone.dataaction.deliveries`): how many, the seconds
     they took together, and how many took how long."""
 
@@ -34,37 +34,37 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What one process answered in the minute or quarter that begins `at`; only outcomes that
-    occurred."""
+    """The answers of one process in the minute or quarter that begins `at`, by outcome; only
+    outcomes that occurred."""
 
     at: datetime
-    ended: tuple[Ended, ...]
+    outcomes: tuple[OutcomeStats, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What the whole fleet answered from `at` on for the step of the reading, by outcome."""
+    """The answers of the whole fleet from `at` on, for the step that was asked, by outcome."""
 
     at: datetime
-    ended: tuple[Ended, ...] = ()
+    outcomes: tuple[OutcomeStats, ...] = ()
 
     @property
     def count(self) -> int:
-        return sum(each.count for each in self.ended)
+        return sum(each.count for each in self.outcomes)
 
     def percentile(self, share: float) -> float | None:
         """Over all outcomes, in seconds; None where nothing came."""
-        buckets = merged(each.buckets for each in self.ended)
+        buckets = merged(each.buckets for each in self.outcomes)
         return percentile(buckets, share) if buckets else None
 
 
-def by_outcome(several: Iterable[Ended]) -> tuple[Ended, ...]:
+def by_outcome(several: Iterable[OutcomeStats]) -> tuple[OutcomeStats, ...]:
     """All together, each outcome once."""
-    outcomes: dict[str, list[Ended]] = {}
+    outcomes: dict[str, list[OutcomeStats]] = {}
     for each in several:
         outcomes.setdefault(each.outcome, []).append(each)
     return tuple(
-        Ended(
+        OutcomeStats(
             outcome,
             sum(part.count for part in parts),
             sum(part.seconds for part in parts),
@@ -72,10 +72,6 @@ def by_outcome(several: Iterable[Ended]) -> tuple[Ended, ...]:
         )
         for outcome, parts in sorted(outcomes.items())
     )
-
-
-# Cumulative (upper bound, observations up to it), the last bound infinite.
-Buckets = Sequence[tuple[float, float]]
 
 
 def percentile(buckets: Buckets, share: float) -> float:
@@ -92,7 +88,7 @@ def percentile(buckets: Buckets, share: float) -> float:
 
 
 def increase(now: Buckets, before: Buckets) -> list[tuple[float, float]]:
-    """What was observed since `before`."""
+    """The observations since `before`."""
     earlier: Mapping[float, float] = dict(before)
     return [(bound, count - earlier.get(bound, 0)) for bound, count in now]
 

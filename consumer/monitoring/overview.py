@@ -1,4 +1,4 @@
-"""Gather how the whole fleet is doing from what its processes left in MongoDB."""
+"""Gather the state of the whole fleet from what its processes wrote to MongoDB."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One instance; `silent` is in seconds. `spool` is what it last said of its own."""
+    """One instance; `silent` is in seconds. `spool`: the last facts of its own."""
 
     id: str
     host: str
@@ -78,7 +78,7 @@ class JobState:
 
 
 @dataclass(frozen=True, slots=True)
-class Letters:
+class DeadLetterCount:
     """Dead letters of one reason and status; `oldest_age` in seconds."""
 
     reason: str
@@ -89,7 +89,7 @@ class Letters:
 
 @dataclass(frozen=True, slots=True)
 class Datadog:
-    """What the processes last said of their way to Datadog, each once."""
+    """The states of reporting to Datadog that the processes last recorded, each once."""
 
     last_success: datetime | None
     states: tuple[str, ...]
@@ -103,7 +103,7 @@ class Overview:
     store: Store
     instances: tuple[Process, ...]
     jobs: tuple[JobState, ...]
-    dead_letters: tuple[Letters, ...]
+    dead_letters: tuple[DeadLetterCount, ...]
     datadog: Datadog
     subjects: dict[str, int]
     clocks: tuple[str, ...] = ()
@@ -140,7 +140,7 @@ def gather(
         instances=processes,
         jobs=tuple(job_states(runs, leases, {process.id for process in processes}, now)),
         dead_letters=tuple(
-            Letters(reason, status, count, max(0.0, (now - oldest).total_seconds()))
+            DeadLetterCount(reason, status, count, max(0.0, (now - oldest).total_seconds()))
             for reason, status, count, oldest in sorted(depths())
         ),
         datadog=_datadog(runs),

@@ -1,4 +1,4 @@
-"""Remember which shared secrets still sign deliveries, over all processes and restarts."""
+"""Record the use of shared secrets, over all processes and restarts: may an old one go?"""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How a secret was used since a process first knew it (`since`); `last_used` is exact to the
-    interval in which processes tell it, None where it never was. All by the server's clock."""
+    """Use of a secret since a process first knew it (`since`); `last_used` is exact to the interval
+    in which processes report it, None where it never was. All by the server's clock."""
 
     since: datetime
     last_used: datetime | None
@@ -46,7 +46,7 @@ class SecretUse:
                 self._collection.update_one({"_id": fingerprint}, [{"$set": changes}])
 
     def of(self, fingerprint: str) -> Use | None:
-        """What is known of a secret; None when no process has had it yet."""
+        """The recorded use of a secret; None when no process has had it yet."""
         with translated("secret_use"):
             row = self._collection.find_one({"_id": fingerprint})
         return None if row is None else Use(row["since"], row.get("last_used"), row["deliveries"])

@@ -41,7 +41,7 @@ from consumer.mongodb.client import (
 )
 from consumer.mongodb.leases import Leases
 from consumer.monitoring.datadog.announcements import Announcements
-from consumer.monitoring.datadog.sink import Outlet, outlet
+from consumer.monitoring.datadog.sink import Sink, open_sink
 from consumer.monitoring.ingest_history import IngestHistory
 from consumer.monitoring.instances import BEAT_EVERY, Instances, this_process
 from consumer.monitoring.job_runs import JobRuns
@@ -96,11 +96,11 @@ def periodic(
 ) -> Periodic:
     """All jobs of one process; `prepare` readies MongoDB, tried until it succeeds."""
     database, metrics = shared.database, shared.metrics
-    way_out = outlet(datadog_account(settings), settings.cxone_report_buffer, metrics, clock)
+    sink = open_sink(datadog_account(settings), settings.cxone_report_buffer, metrics, clock)
     fleet = report_common(settings, fleet=True)
     report = ReportDatadog(
         metrics=metrics,
-        outlet=way_out,
+        sink=sink,
         common=report_common(settings),
         fleet=fleet,
         clock=clock,
@@ -108,7 +108,7 @@ def periodic(
     announce = AnnounceVersions(
         newest=shared.registry.subjects,
         announcements=Announcements(database[REPORTS], database[SCHEMA_VERSIONS]),
-        outlet=way_out,
+        sink=sink,
         common=fleet,
         masks=redaction(settings),
         clock=clock,
@@ -209,7 +209,7 @@ def periodic(
         Runner(instance.id, metrics=metrics, away=told),
     )
     return Periodic(
-        Scheduler(jobs, runner), alone, heartbeat, secrets, refusals, history, report, way_out
+        Scheduler(jobs, runner), alone, heartbeat, secrets, refusals, history, report, sink
     )
 
 
@@ -263,7 +263,7 @@ class Periodic:
     refusals: NoteRefusals
     history: RecordHistory
     report: ReportDatadog
-    outlet: Outlet
+    sink: Sink
 
     def start(self) -> None:
         self.drain.start()
@@ -276,7 +276,7 @@ class Periodic:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda each: each.stop(patience), (self.scheduler, self.drain)))
         self.report.finish(_LAST_REPORT)
-        self.outlet.close()
+        self.sink.close()
         # Without MongoDB the list forgets this process by itself.
         with contextlib.suppress(StoreUnavailable), pymongo.timeout(_LAST_WORDS):
             self.history()

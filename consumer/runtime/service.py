@@ -253,5 +253,5 @@ class Service:
             "scheduler": lambda: Condition(
                 periodic.scheduler.running, "running" if periodic.scheduler.running else "stopped"
             ),
-            "datadog": lambda: Condition(periodic.outlet.state.ok, periodic.outlet.state.text),
+            "datadog": lambda: Condition(periodic.sink.status.ok, periodic.sink.status.text),
         }

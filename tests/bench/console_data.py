@@ -25,7 +25,7 @@ from consumer.mongodb.client import (
 )
 from consumer.mongodb.indexes import create_indexes
 from consumer.monitoring.ingest_history import GRAINS, MINUTE, IngestHistory
-from consumer.monitoring.outcomes import Ended, Period, by_outcome
+from consumer.monitoring.outcomes import OutcomeStats, Period, by_outcome
 from consumer.schemas.admission import Candidate, Quota, decide
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import Guards, SubjectPolicy
@@ -178,17 +178,17 @@ def _traffic(db: Db, chance: random.Random, now: datetime) -> None:
     for instance in ("one", "two", "three", "four"):
         minutes = [Period(last - n * MINUTE, _ended(chance)) for n in range(1, 7 * 1440)]
         for grain in GRAINS:
-            together: defaultdict[datetime, list[Ended]] = defaultdict(list)
+            together: defaultdict[datetime, list[OutcomeStats]] = defaultdict(list)
             for minute in minutes:
-                together[floor(minute.at, grain)] += minute.ended
+                together[floor(minute.at, grain)] += minute.outcomes
             history.write(
                 instance, grain, (Period(at, by_outcome(all_)) for at, all_ in together.items())
             )
 
 
-def _ended(chance: random.Random) -> tuple[Ended, ...]:
+def _ended(chance: random.Random) -> tuple[OutcomeStats, ...]:
     return tuple(
-        Ended(outcome, count, count * 0.004, _buckets(count))
+        OutcomeStats(outcome, count, count * 0.004, _buckets(count))
         for outcome, count in (
             ("processed", chance.randint(50, 200)),
             ("duplicate", chance.randint(1, 9)),

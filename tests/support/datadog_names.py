@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import TABLE, Kind
-from consumer.monitoring.datadog.points import Changes, Reading
+from consumer.monitoring.datadog.points import MetricDeltas, Reading
 
 
 def readings_of_every_row() -> list[Reading]:
@@ -16,4 +16,4 @@ def readings_of_every_row() -> list[Reading]:
     tell = {"counter": metrics.count, "gauge": metrics.set, "histogram": metrics.observe}
     for row in TABLE:
         tell[row.kind](row.name, 1, **dict.fromkeys(row.tags, "any"))
-    return Changes().readings(metrics.snapshot(), metrics.take_gauges_set())
+    return MetricDeltas().readings(metrics.snapshot(), metrics.take_gauges_set())

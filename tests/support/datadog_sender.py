@@ -14,7 +14,7 @@ from consumer.core.metrics import Metrics
 from consumer.monitoring.datadog.buffer import Buffer
 from consumer.monitoring.datadog.intake import Account, Intake
 from consumer.monitoring.datadog.points import Common, Reading, freeze
-from consumer.monitoring.datadog.retry import Tools
+from consumer.monitoring.datadog.retry import Timing
 from consumer.monitoring.datadog.sender import Sender
 from tests.support.datadog_intake import KEY, FakeIntake
 
@@ -62,7 +62,7 @@ class Bench:
     def keep(self, *names: str, second: int | None = None, value: float = 1.0) -> None:
         at = int(time.time()) if second is None else second
         readings = [Reading(name, "gauge", value) for name in names]
-        self.sender.keep(freeze(readings, COMMON, at)[0])
+        self.sender.add(freeze(readings, COMMON, at)[0])
 
     def flush(self, seconds: float = 48.0, stopping: Callable[[], bool] = lambda: False) -> int:
         return self.sender.flush(stopping, seconds).sent
@@ -85,13 +85,13 @@ class bench_on:  # noqa: N801
     def __init__(self, fake: FakeIntake, timeout: float = 5.0, buffer: int = 1000) -> None:
         ticks, metrics = Time(), Metrics()
         self._channel = Intake(Account(fake.url, KEY, timeout), utc_now)
-        tools = Tools(now=ticks.now, sleep=ticks.sleep, jitter=lambda: 1.0)
+        timing = Timing(now=ticks.now, sleep=ticks.sleep, jitter=lambda: 1.0)
         sender = Sender(
             channel=self._channel,
             buffer=Buffer(buffer),
             metrics=metrics,
             clock=utc_now,
-            tools=tools,
+            timing=timing,
         )
         self._bench = Bench(fake, sender, metrics, ticks)
 

@@ -22,7 +22,7 @@ _MOST_TEXT = 300
 def show(parts: Parts, request: Request) -> dict[str, Any]:
     """A page of deeds, the last one first."""
     pager = Pager.of(request, _PAGE)
-    found = parts.audit.deeds(limit=pager.asked, skip=pager.skip)
+    found = parts.audit.actions(limit=pager.asked, skip=pager.skip)
     return {
         "deeds": [
             {

@@ -10,7 +10,7 @@ from consumer.console.job_rows import job_rows
 from consumer.console.request import Request
 from consumer.console.traffic import SPANS, USUAL_SPAN
 from consumer.dead_letters.retry import DISCARDED, RESOLVED
-from consumer.monitoring.overview import JobState, Letters, Overview
+from consumer.monitoring.overview import DeadLetterCount, JobState, Overview
 from consumer.privacy.rules import masked
 
 _ENDED = frozenset({RESOLVED, DISCARDED})
@@ -40,7 +40,7 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
     }
 
 
-def by_reason(letters: list[Letters]) -> list[dict[str, Any]]:
+def by_reason(letters: list[DeadLetterCount]) -> list[dict[str, Any]]:
     """Dead letters that wait, by reason, the most first; `share` of the largest."""
     counts: dict[str, int] = {}
     ages: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Remember which schema versions were told to the outside, so that none is told twice."""
+"""Record which schema versions were announced, so that none is announced twice."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _AT_ONCE = 20
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """The newest version told of each subject; None at the very first time. `revision` grows with
-    each write, so that a write on top of an older reading fails."""
+    """The newest version announced of each subject; None at the very first time. `revision` grows
+    with each write, so that a write on top of an older reading fails."""
 
-    told: Mapping[str, int] | None
+    announced: Mapping[str, int] | None
     revision: int
 
 
@@ -48,16 +48,16 @@ class Announcements:
         if found is None:
             return Watermark(None, 0)
         # A list: subjects may hold dots and dollars, which keys of documents should not.
-        told = {entry["subject"]: int(entry["version"]) for entry in found["told"]}
-        return Watermark(told, int(found["revision"]))
+        announced = {entry["subject"]: int(entry["version"]) for entry in found["told"]}
+        return Watermark(announced, int(found["revision"]))
 
     def write(
-        self, told: Mapping[str, int], after: Watermark, fence: int, now: datetime
+        self, announced: Mapping[str, int], after: Watermark, fence: int, now: datetime
     ) -> Watermark:
         """The new watermark, durable. Raises StoreUnavailable too when another process wrote since
         `after` was read, or holds a newer fence."""
         document = {
-            "told": [{"subject": name, "version": number} for name, number in told.items()],
+            "told": [{"subject": name, "version": number} for name, number in announced.items()],
             "revision": after.revision + 1,
             "fence": fence,
             "updated_at": now,
@@ -74,7 +74,7 @@ class Announcements:
                 raise StoreUnavailable(
                     "another process announces schema versions now: this one leaves it to that one"
                 ) from None
-        return Watermark(dict(told), after.revision + 1)
+        return Watermark(dict(announced), after.revision + 1)
 
     def since(self, known: Mapping[str, int], newest: Mapping[str, int]) -> Iterable[SchemaVersion]:
         """The versions beyond the known number of each subject, oldest first, some at a time."""

@@ -1,4 +1,4 @@
-"""The dashboard and monitors that are shipped with the program."""
+"""List the dashboard and monitors that are shipped with the program."""
 
 from __future__ import annotations
 

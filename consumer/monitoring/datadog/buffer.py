@@ -1,7 +1,4 @@
-"""Keep points until Datadog has them, at most so many and never beyond their age.
-
-Cut points into requests that keep Datadog's limits, and requests into halves.
-"""
+"""Buffer points until Datadog has them, and cut them into requests within its limits."""
 
 from __future__ import annotations
 
@@ -12,6 +9,13 @@ from itertools import islice
 from typing import Any
 
 from consumer.monitoring.datadog.points import AHEAD, OLDEST, Point, Series
+
+Batch = tuple[tuple[Series, tuple[Point, ...]], ...]
+
+# The limits are 512,000 bytes compressed and 5,242,880 before; below the smaller one before
+# compression, both hold whatever the content.
+_MAX_BYTES = 400_000
+_TYPES = {"count": 1, "gauge": 3}
 
 
 class Buffer:
@@ -26,7 +30,7 @@ class Buffer:
         return len(self._points)
 
     def add(self, points: Iterable[Point]) -> int:
-        """Keep points. The first value of a series and second stays. Beyond the limit the oldest
+        """Buffer points. The first value of a series and second stays. Beyond the limit the oldest
         go: their number is returned."""
         with self._lock:
             for point in points:
@@ -37,7 +41,7 @@ class Buffer:
         return excess
 
     def remove(self, points: Iterable[Point]) -> None:
-        """Let go what is sent or given up."""
+        """Remove points that are sent or given up."""
         with self._lock:
             for point in points:
                 self._points.pop((point.series, point.second), None)
@@ -58,14 +62,6 @@ class Buffer:
             return [
                 Point(series, second, value) for (series, second), value in self._points.items()
             ]
-
-
-Batch = tuple[tuple[Series, tuple[Point, ...]], ...]
-
-# The limits are 512,000 bytes compressed and 5,242,880 before; below the smaller one before
-# compression, both hold whatever the content.
-_MAX_BYTES = 400_000
-_TYPES = {"count": 1, "gauge": 3}
 
 
 def batches(points: Iterable[Point], max_bytes: int = _MAX_BYTES) -> Iterator[Batch]:

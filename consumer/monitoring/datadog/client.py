@@ -1,4 +1,4 @@
-"""Speak through Datadog's own client; imported at the first request only, for it is large."""
+"""Call Datadog through its own client; imported at the first request only, for it is large."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from datadog_api_client.v2.model.metric_series import MetricSeries
 
 from consumer.monitoring.datadog.buffer import Batch, document
 from consumer.monitoring.datadog.transport import BoundedPool
-from consumer.monitoring.datadog.version_events import Notice
+from consumer.monitoring.datadog.version_events import VersionEvent
 
 
 class Client:
@@ -50,17 +50,17 @@ class Client:
         payload = MetricPayload(series=[_series(document(*entry)) for entry in batch])
         self._metrics.submit_metrics(body=payload, content_encoding=MetricContentEncoding.GZIP)
 
-    def post(self, notice: Notice) -> None:
+    def post(self, event: VersionEvent) -> None:
         """An event through the v1 EventsApi, which needs the API key alone."""
-        alert = EventAlertType.WARNING if notice.warns else EventAlertType.INFO
+        alert = EventAlertType.WARNING if event.warns else EventAlertType.INFO
         self._events.create_event(
             body=EventCreateRequest(
-                title=notice.title,
-                text=notice.text,
-                tags=list(notice.tags),
-                host=notice.host,
-                aggregation_key=notice.key,
-                date_happened=notice.second,
+                title=event.title,
+                text=event.text,
+                tags=list(event.tags),
+                host=event.host,
+                aggregation_key=event.key,
+                date_happened=event.second,
                 alert_type=alert,
             )
         )

@@ -1,4 +1,4 @@
-"""Talk to Datadog through its client, and say in one word how each request ended."""
+"""Send requests to Datadog through its client, and give each outcome as one Reply."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import urllib3
 
 from consumer.monitoring.datadog.buffer import Batch
 from consumer.monitoring.datadog.transport import BoundedPool, Reply, errors_in, meaning_of, wait_of
-from consumer.monitoring.datadog.version_events import Notice
+from consumer.monitoring.datadog.version_events import VersionEvent
 
 if TYPE_CHECKING:
     from consumer.monitoring.datadog.client import Client
@@ -49,9 +49,9 @@ class Intake:
         """Send series through `submit_metrics`, compressed. Never raises."""
         return self._call(lambda client: client.submit(batch))
 
-    def post(self, notice: Notice) -> Reply:
+    def post(self, event: VersionEvent) -> Reply:
         """Send an event through the v1 EventsApi, which needs the API key alone. Never raises."""
-        return self._call(lambda client: client.post(notice))
+        return self._call(lambda client: client.post(event))
 
     def close(self) -> None:
         self._pool.clear()
@@ -62,12 +62,12 @@ class Intake:
             self._pool.last = None
             fault, network = "", False
             try:
-                request(self._made())
+                request(self._opened())
             except urllib3.exceptions.HTTPError as error:
                 fault, network = type(error).__name__, True
             except Exception as error:
                 # The client raises on good answers with odd bodies, on bad ones by status, and on
-                # values it cannot send; its texts quote all of those, so only its kind is told.
+                # values it cannot send; its texts quote all of those, so only its kind is logged.
                 fault, network = type(error).__name__, getattr(error, "status", None) == 0
             answer = self._pool.last
         if answer is None:
@@ -79,7 +79,7 @@ class Intake:
             errors=errors_in(answer),
         )
 
-    def _made(self) -> Client:
+    def _opened(self) -> Client:
         if self._client is None:
             # Here, as the module says above.
             from consumer.monitoring.datadog.client import Client  # noqa: PLC0415

@@ -1,7 +1,4 @@
-"""Freeze readings into points under Datadog's rules, for its client checks none of them.
-
-Turn the metrics of this process into readings for Datadog.
-"""
+"""Turn the metrics of this process into points under Datadog's rules, which its client ignores."""
 
 from __future__ import annotations
 
@@ -47,7 +44,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What every point of a reporter carries. `interval` is that of its reports in seconds."""
+    """Fields that every point of a reporter carries; `interval` is in seconds, between reports."""
 
     tags: tuple[str, ...]
     host: str
@@ -56,7 +53,7 @@ class Common:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What makes two points neighbours on one graph."""
+    """Fields that points of one graph share."""
 
     name: str
     kind: Kind
@@ -134,8 +131,8 @@ PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
-class Changes:
-    """What happened since the last look.
+class MetricDeltas:
+    """Changes of metrics since the last call.
 
     Counters go out as counts of the time between two reports, not as totals: their sum is right
     over any span, hosts and restarts, and a count sent twice replaces itself. The intake takes no
@@ -145,13 +142,13 @@ class Changes:
     def __init__(self) -> None:
         self._last: dict[_Key, Value] = {}
 
-    def readings(self, values: Iterable[Value], told: Collection[str]) -> list[Reading]:
-        """The readings of a snapshot. Of the fleet's rows those named in `told` alone: what was
-        measured since the last look, for an older value may be another process's by now."""
+    def readings(self, values: Iterable[Value], fleet: Collection[str]) -> list[Reading]:
+        """The readings of a snapshot. Of the fleet's rows those named in `fleet` alone: what was
+        measured since the last call, for an older value may be another process's by now."""
         return [
             reading
             for value in values
-            if not value.metric.fleet or value.metric.name in told
+            if not value.metric.fleet or value.metric.name in fleet
             for reading in self._of(value)
         ]
 

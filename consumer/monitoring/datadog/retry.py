@@ -1,4 +1,4 @@
-"""Try a request again while Datadog is busy, within bounds, and end at once when told to stop."""
+"""Retry a request while Datadog is busy, within bounds, and end at once when asked to stop."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _ATTEMPTS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """Time and chance, handed in so that tests need neither."""
+class Timing:
+    """Clock, sleep and chance, handed in so that tests need none of them."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
 
 
-def insist(
+def retry_while_busy(
     request: Callable[[], Reply],
     stopping: Callable[[], bool],
     end: float,
-    tools: Tools,
+    timing: Timing,
     attempts: int = _ATTEMPTS,
 ) -> Reply:
-    """The reply after at most `attempts` requests, none begun after `end` (by `tools.now`) or once
+    """The reply after at most `attempts` requests, none begun after `end` (by `timing.now`) or once
     stopping. Waits as long as the server asked, else exponentially with full jitter; a wait that
     would reach beyond `end` is not begun."""
 
@@ -43,15 +43,15 @@ def insist(
         if asked is not None:
             return asked
         exponential: float = _FIRST * 2 ** (state.attempt_number - 1)
-        return tools.jitter() * min(_LONGEST, exponential)
+        return timing.jitter() * min(_LONGEST, exponential)
 
     def pause(seconds: float) -> None:
-        until = tools.now() + seconds
-        while (left := until - tools.now()) > 0 and not stopping():
-            tools.sleep(min(left, _SLICE))
+        until = timing.now() + seconds
+        while (left := until - timing.now()) > 0 and not stopping():
+            timing.sleep(min(left, _SLICE))
 
     def enough(state: RetryCallState) -> bool:
-        return state.attempt_number >= attempts or tools.now() + state.upcoming_sleep >= end
+        return state.attempt_number >= attempts or timing.now() + state.upcoming_sleep >= end
 
     retrying = Retrying(
         retry=retry_if_result(lambda reply: reply.meaning == "busy" and not stopping()),

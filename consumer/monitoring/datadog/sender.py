@@ -20,10 +20,10 @@ from consumer.core.metrics_table import (
 )
 from consumer.monitoring.datadog.buffer import Batch, Buffer, batches, halves, points_of
 from consumer.monitoring.datadog.points import Point
-from consumer.monitoring.datadog.retry import Tools, insist
-from consumer.monitoring.datadog.status import Standing, State
+from consumer.monitoring.datadog.retry import Timing, retry_while_busy
+from consumer.monitoring.datadog.status import Status, StatusTracker
 from consumer.monitoring.datadog.transport import Reply
-from consumer.monitoring.datadog.version_events import Notice
+from consumer.monitoring.datadog.version_events import VersionEvent
 
 log = structlog.get_logger(__name__)
 
@@ -32,18 +32,18 @@ _MAX_REQUESTS = 200
 
 
 class Channel(Protocol):
-    """What takes points and events: Datadog's intake."""
+    """Datadog's intake, which takes points and events."""
 
     def submit(self, batch: Batch) -> Reply: ...
 
-    def post(self, notice: Notice) -> Reply: ...
+    def post(self, event: VersionEvent) -> Reply: ...
 
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """How a flush went, in points."""
+    """Points that a flush sent and dropped."""
 
     sent: int = 0
     dropped: int = 0
@@ -59,27 +59,27 @@ class Sender:
         buffer: Buffer,
         metrics: Metrics,
         clock: Callable[[], datetime],
-        tools: Tools | None = None,
+        timing: Timing | None = None,
     ) -> None:
         self._channel = channel
         self._buffer = buffer
         self._metrics = metrics
         self._clock = clock
-        self._tools = tools or Tools()
-        self._standing = Standing(buffer, metrics, clock, self._tools.now)
+        self._timing = timing or Timing()
+        self._tracker = StatusTracker(buffer, metrics, clock, self._timing.now)
         self._flushing = threading.Lock()
         metrics.set(DATADOG_BUFFER, 0)
 
     @property
-    def state(self) -> State:
-        return self._standing.state
+    def status(self) -> Status:
+        return self._tracker.status
 
-    def keep(self, points: Iterable[Point]) -> None:
+    def add(self, points: Iterable[Point]) -> None:
         """Take frozen points; they leave with the next flushes."""
-        self.drop("buffer_full", self._buffer.add(points))
+        self.count_dropped("buffer_full", self._buffer.add(points))
         self._metrics.set(DATADOG_BUFFER, len(self._buffer))
 
-    def drop(self, reason: str, count: int) -> None:
+    def count_dropped(self, reason: str, count: int) -> None:
         """Count points that Datadog never gets."""
         if count:
             self._metrics.count(DATADOG_DROPPED, count, reason=reason)
@@ -93,21 +93,21 @@ class Sender:
         if not self._flushing.acquire(blocking=False):
             return Flushed()
         try:
-            flushed = self._flush(stopping, self._tools.now() + seconds, attempts)
+            flushed = self._flush(stopping, self._timing.now() + seconds, attempts)
         finally:
             self._flushing.release()
         self._metrics.set(DATADOG_BUFFER, len(self._buffer))
         return flushed
 
-    def post(self, notice: Notice, stopping: Callable[[], bool], seconds: float) -> Reply:
-        """Send an event, as insistent as a flush; `not_sent` while Datadog is not to be asked."""
-        if not self._standing.may_ask:
+    def post(self, event: VersionEvent, stopping: Callable[[], bool], seconds: float) -> Reply:
+        """Send an event, with retries; `not_sent` while Datadog is not to be asked."""
+        if not self._tracker.may_ask:
             return Reply("not_sent", fault="waiting as Datadog asked")
-        end = self._tools.now() + seconds
-        reply = self._insist(lambda: self._channel.post(notice), stopping, end, 3)
+        end = self._timing.now() + seconds
+        reply = self._request(lambda: self._channel.post(event), stopping, end, 3)
         if reply.meaning != "bad":
             # A bad event says nothing about the points that wait.
-            self._standing.take(reply)
+            self._tracker.record(reply)
         return reply
 
     def close(self) -> None:
@@ -116,18 +116,18 @@ class Sender:
 
     def _flush(self, stopping: Callable[[], bool], end: float, attempts: int) -> Flushed:
         old, ahead = self._buffer.expire(int(self._clock().timestamp()))
-        self.drop("too_old", old)
-        self.drop("ahead", ahead)
+        self.count_dropped("too_old", old)
+        self.count_dropped("ahead", ahead)
         flushed = Flushed(dropped=old + ahead)
-        if not self._standing.may_ask:
+        if not self._tracker.may_ask:
             return flushed
         waiting = deque(batches(self._buffer.points()))
         for _ in range(_MAX_REQUESTS):
-            if not waiting or stopping() or self._tools.now() >= end:
+            if not waiting or stopping() or self._timing.now() >= end:
                 break
             batch = waiting.popleft()
-            reply = self._insist(self._submitting(batch), stopping, end, attempts)
-            flushed = self._settle(batch, reply, flushed, waiting)
+            reply = self._request(self._submitting(batch), stopping, end, attempts)
+            flushed = self._handle_reply(batch, reply, flushed, waiting)
             if reply.meaning in ("busy", "unauthorised", "refused", "not_sent"):
                 break
         return flushed
@@ -135,12 +135,12 @@ class Sender:
     def _submitting(self, batch: Batch) -> Callable[[], Reply]:
         return lambda: self._channel.submit(batch)
 
-    def _settle(
+    def _handle_reply(
         self, batch: Batch, reply: Reply, flushed: Flushed, waiting: deque[Batch]
     ) -> Flushed:
-        """Decide about one batch; its halves come next."""
+        """Remove a batch from the buffer, or leave it there; its halves come next."""
         points = points_of(batch)
-        self._standing.take(reply)
+        self._tracker.record(reply)
         if reply.meaning == "accepted":
             self._buffer.remove(points)
             self._metrics.count(DATADOG_SENT, len(points))
@@ -151,7 +151,7 @@ class Sender:
             waiting.extendleft(reversed(parts))
         elif reply.meaning in ("too_large", "bad"):
             self._buffer.remove(points)
-            self.drop("rejected" if reply.meaning == "bad" else "too_large", len(points))
+            self.count_dropped("rejected" if reply.meaning == "bad" else "too_large", len(points))
             log.warning(
                 "Datadog refused a series",
                 metric=batch[0][0].name,
@@ -161,7 +161,7 @@ class Sender:
             return replace(flushed, dropped=flushed.dropped + len(points))
         return flushed
 
-    def _insist(
+    def _request(
         self, request: Callable[[], Reply], stopping: Callable[[], bool], end: float, attempts: int
     ) -> Reply:
         def counted() -> Reply:
@@ -169,4 +169,4 @@ class Sender:
             self._metrics.count(DATADOG_REQUESTS, outcome=reply.meaning)
             return reply
 
-        return insist(counted, stopping, end, self._tools, attempts)
+        return retry_while_busy(counted, stopping, end, self._timing, attempts)

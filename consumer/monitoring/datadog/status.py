@@ -1,7 +1,4 @@
-"""What an operator should know about the way to Datadog.
-
-How we stand with Datadog: whether it takes what we send, and when it may be asked again.
-"""
+"""Track what Datadog answers: the status for operators, and when it may be asked again."""
 
 from __future__ import annotations
 
@@ -15,9 +12,14 @@ from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import DATADOG_LAST_SUCCESS
 from consumer.monitoring.datadog.transport import Reply
 
+log = structlog.get_logger(__name__)
+
+# A refused key is tried at most once in this time (seconds).
+_KEY_PAUSE = 60.0
+
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Status:
     """`fault` is what the last request met, "" when it went well; times are UTC."""
 
     buffered: int = 0
@@ -49,15 +51,9 @@ class State:
         return f"{now}{since}, {self.buffered} point(s) waiting"
 
 
-log = structlog.get_logger(__name__)
-
-# A refused key is tried at most once in this time (seconds).
-_KEY_PAUSE = 60.0
-
-
-class Standing:
-    """Draws from each reply what it says about the next ones; `waiting` is what the buffer holds,
-    `now` a monotonic clock."""
+class StatusTracker:
+    """Derives the status and the pause before the next request from each reply; `waiting` is the
+    buffer, `now` a monotonic clock."""
 
     def __init__(
         self,
@@ -70,27 +66,27 @@ class Standing:
         self._metrics = metrics
         self._clock = clock
         self._now = now
-        self._state = State()
+        self._status = Status()
         self._not_before = float("-inf")
 
     @property
-    def state(self) -> State:
-        return replace(self._state, buffered=len(self._waiting))
+    def status(self) -> Status:
+        return replace(self._status, buffered=len(self._waiting))
 
     @property
     def may_ask(self) -> bool:
-        """Whether Datadog may be asked now: it may have said how long to wait."""
+        """Say if Datadog may be asked now: it may have said how long to wait."""
         return self._now() >= self._not_before
 
-    def take(self, reply: Reply) -> None:
-        """Remember what a reply says."""
+    def record(self, reply: Reply) -> None:
+        """Update the status from a reply."""
         if reply.errors:
             log.warning("Datadog accepted points with errors", errors=reply.errors)
         if reply.meaning == "accepted":
             now = self._clock()
-            if self._state.fault:
+            if self._status.fault:
                 log.info("Datadog takes points again")
-            self._state = State(last_success=now)
+            self._status = Status(last_success=now)
             self._metrics.set(DATADOG_LAST_SUCCESS, now.timestamp())
             return
         if reply.meaning in ("bad", "too_large", "not_sent"):
@@ -98,5 +94,5 @@ class Standing:
         key_refused = reply.meaning == "unauthorised"
         pause = _KEY_PAUSE if key_refused else reply.wait or 0.0
         self._not_before = self._now() + pause
-        self._state = replace(self._state, unauthorised=key_refused, fault=reply.text)
-        log.warning("Datadog does not take points", state=self.state.text)
+        self._status = replace(self._status, unauthorised=key_refused, fault=reply.text)
+        log.warning("Datadog does not take points", state=self.status.text)

@@ -1,8 +1,6 @@
-"""Carry one request of Datadog's client, bounded where the client sets no bounds.
+"""Carry the requests of Datadog's client, with the bounds and the proxy that it does not set.
 
-What an answer of Datadog means for the points that were sent.
-
-Choose the proxy on the way to Datadog, whose client heeds no setting of proxies by itself.
+The meaning of each answer for the points that were sent is read here too.
 """
 
 from __future__ import annotations
@@ -48,7 +46,7 @@ class BoundedPool:
         self.last: Answer | None = None
 
     def request(self, method: str, url: str, **options: Any) -> Answer:
-        """What the client calls; `options` are its headers and body. Raises urllib3's errors."""
+        """Send a request of the client (`options`: headers, body); raises the errors of urllib3."""
         self.last = None
         end = self._now() + self._timeout
         response = self._pool.request(
@@ -87,7 +85,7 @@ class BoundedPool:
 
 
 def errors_in(answer: Answer) -> int:
-    """How many faults an accepted request was told of; its texts may quote tags, so only that."""
+    """The number of faults in an accepted request; their texts may quote tags, so only that."""
     try:
         body = json.loads(answer.data)
     except ValueError:
@@ -105,7 +103,7 @@ MAX_WAIT = 300.0
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The end of one request. `status` is None without an answer; `wait` the seconds the server
-    asked for; `errors` how many faults an accepted request was told; `fault` the kind of failure,
+    asked for; `errors` the number of faults in an accepted request; `fault` the kind of failure,
     fit for a log."""
 
     meaning: Meaning
@@ -158,7 +156,7 @@ def _seconds(text: str, now: datetime) -> float | None:
 
 
 def is_exempt(url: str, no_proxy: str) -> bool:
-    """Whether `NO_PROXY` names the host of a URL: by itself, with its port, by a domain it is in
+    """Say if `NO_PROXY` names the host of a URL: by itself, with its port, by a domain it is in
     (`.example.com` or `example.com`), as an address in a network, or as `*`."""
     parts = urlsplit(url)
     host, port = (parts.hostname or "").lower(), parts.port or 443

@@ -1,4 +1,4 @@
-"""Tell the new versions of a subject as one Datadog event."""
+"""Make one Datadog event of the new versions of a subject."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class VersionEvent:
     """An event for Datadog within its limits; `second` is Unix time, `warns` for a conflict."""
 
     title: str
@@ -31,9 +31,9 @@ class Notice:
     warns: bool
 
 
-def notice(versions: Sequence[SchemaVersion], common: Common) -> Notice:
+def version_event(versions: Sequence[SchemaVersion], common: Common) -> VersionEvent:
     """One event for versions of one subject, oldest first (not empty). What of their changes nobody
-    may see is masked before: the event leaves the house."""
+    may see is masked before: the event leaves this service."""
     newest = versions[-1]
     numbers = f"version {newest.number}"
     if len(versions) > 1:
@@ -43,7 +43,7 @@ def notice(versions: Sequence[SchemaVersion], common: Common) -> Notice:
     classes = {change.kind for version in versions for change in version.changes}
     digest = hashlib.sha256(newest.subject.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     own = (f"event_type:{newest.subject}", *(f"change:{kind}" for kind in classes))
-    return Notice(
+    return VersionEvent(
         title=f"Schema of {name}: {numbers}"[:_TITLE],
         text=_text(versions),
         tags=tags((*own, *common.tags)),

@@ -17,7 +17,7 @@ from consumer.core.metrics_table import DELIVERIES, DURATION
 from consumer.mongodb.client import INGEST_HISTORY, INGEST_QUARTERS
 from consumer.mongodb.indexes import create_indexes
 from consumer.monitoring.ingest_history import GRAINS, MINUTE, QUARTER, IngestHistory, pipeline
-from consumer.monitoring.outcomes import Ended, Period, Slot, by_outcome
+from consumer.monitoring.outcomes import OutcomeStats, Period, Slot, by_outcome
 from jobs.record_history import RecordHistory
 from tests.support.service import running_service
 
@@ -47,11 +47,11 @@ def answer(metrics: Metrics, outcome: str, seconds: float, times: int = 1) -> No
 
 
 def counts(slots: list[Slot]) -> list[dict[str, int]]:
-    return [{each.outcome: each.count for each in slot.ended} for slot in slots]
+    return [{each.outcome: each.count for each in slot.outcomes} for slot in slots]
 
 
-def all_of(slots: list[Slot]) -> list[Ended]:
-    return [each for slot in slots for each in slot.ended]
+def all_of(slots: list[Slot]) -> list[OutcomeStats]:
+    return [each for slot in slots for each in slot.outcomes]
 
 
 def allow(database: Db, writes: bool) -> None:
@@ -59,12 +59,12 @@ def allow(database: Db, writes: bool) -> None:
         database.command("collMod", name, validator={} if writes else {"never": True})
 
 
-def of(outcome: str, bounds: tuple[float, ...], inside: tuple[int, ...]) -> Ended:
+def of(outcome: str, bounds: tuple[float, ...], inside: tuple[int, ...]) -> OutcomeStats:
     total, buckets = 0, []
     for bound, count in zip((*bounds, math.inf), inside, strict=True):
         total += count
         buckets.append((bound, float(total)))
-    return Ended(outcome, total, 0.5 * total, buckets)
+    return OutcomeStats(outcome, total, 0.5 * total, buckets)
 
 
 def test_what_a_process_answers_stands_in_the_minute_it_was_seen(history: IngestHistory) -> None:
@@ -83,7 +83,7 @@ def test_what_a_process_answers_stands_in_the_minute_it_was_seen(history: Ingest
 
     assert [slot.at for slot in slots] == [NOON + n * MINUTE for n in (-1, 0, 1, 2)]
     assert counts(slots) == [{}, {"processed": 5}, {"rejected": 1}, {}]
-    (processed,), (rejected,) = slots[1].ended, slots[2].ended
+    (processed,), (rejected,) = slots[1].outcomes, slots[2].outcomes
     assert processed.mean == pytest.approx(0.004)
     assert 0.0025 < processed.percentile(0.99) <= 0.005
     assert 1.0 < rejected.percentile(0.5) <= 2.5
@@ -101,7 +101,7 @@ def test_sums_over_processes_periods_and_outcomes_are_exact(
     # Arrange: random periods of three processes, each written twice.
     chance = random.Random(7)
     bounds = (0.001, 0.1, 1.0)
-    written: list[tuple[datetime, Ended]] = []
+    written: list[tuple[datetime, OutcomeStats]] = []
     for process in ("a", "b", "c"):
         periods = []
         for at in (NOON + n * grain for n in chance.sample(range(window // grain), 200)):
@@ -121,7 +121,7 @@ def test_sums_over_processes_periods_and_outcomes_are_exact(
     assert step == expected
     assert len(slots) == window / step
     for slot in slots:
-        for each in slot.ended:
+        for each in slot.outcomes:
             inside = [
                 one
                 for at, one in written

@@ -14,18 +14,20 @@ from consumer.core.clock import floor
 from consumer.mongodb.client import INGEST_QUARTERS
 from consumer.mongodb.indexes import create_indexes
 from consumer.monitoring.ingest_history import GRAINS, MINUTE, IngestHistory
-from consumer.monitoring.outcomes import Ended, Period
+from consumer.monitoring.outcomes import OutcomeStats, Period
 from tests.support.adoption import NOW
 
 Db = Database[dict[str, Any]]
 BEFORE = (NOW - timedelta(minutes=10)).replace(second=0, microsecond=0)
 
 
-def ended(outcome: str, count: int) -> Ended:
-    return Ended(outcome, count, count * 0.004, ((0.005, float(count)), (math.inf, float(count))))
+def ended(outcome: str, count: int) -> OutcomeStats:
+    return OutcomeStats(
+        outcome, count, count * 0.004, ((0.005, float(count)), (math.inf, float(count)))
+    )
 
 
-def write(history: IngestHistory, process: str, at: datetime, *all_: Ended) -> None:
+def write(history: IngestHistory, process: str, at: datetime, *all_: OutcomeStats) -> None:
     for grain in GRAINS:
         history.write(process, grain, [Period(floor(at, grain), all_)])
 

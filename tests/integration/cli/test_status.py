@@ -21,8 +21,8 @@ from consumer.monitoring.instances import Instance, Instances
 from consumer.monitoring.job_runs import JobRuns, RunRecord
 from consumer.monitoring.overview import (
     Datadog,
+    DeadLetterCount,
     JobState,
-    Letters,
     Overview,
     Process,
     Store,
@@ -192,7 +192,7 @@ def test_whatever_there_is_fits_the_screen(width: int, height: int) -> None:
             )
             for n in range(14)
         ),
-        dead_letters=tuple(Letters(f"reason_{n}", "parked", n, 9e5) for n in range(20)),
+        dead_letters=tuple(DeadLetterCount(f"reason_{n}", "parked", n, 9e5) for n in range(20)),
         datadog=Datadog(NOW, (long,)),
         subjects={f"type_{n}": n for n in range(1000)},
     )

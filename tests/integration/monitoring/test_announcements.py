@@ -14,7 +14,7 @@ import pytest
 from consumer.core.clock import utc_now
 from consumer.core.errors import StoreUnavailable
 from consumer.monitoring.datadog.announcements import Announcements
-from consumer.monitoring.datadog.sink import LogSender
+from consumer.monitoring.datadog.sink import LogSink
 from consumer.privacy.paths import read_paths
 from consumer.privacy.rules import Redaction
 from consumer.schemas.json_types import INTEGER, STRING
@@ -52,7 +52,7 @@ class Announcing:
         return AnnounceVersions(
             newest=newest or self.newest,
             announcements=Announcements(self.database["reports"], self.database["schema_versions"]),
-            outlet=self.bench.sender,
+            sink=self.bench.sender,
             common=COMMON,
             masks=Redaction(read_paths(["participants"])),
             clock=lambda: self.now,
@@ -202,9 +202,9 @@ def test_process_that_dies_between_claim_and_event_never_tells_it_twice(
 
     announcing.register("contact.created", 1)
     job = announcing.job()
-    dying = LogSender()
+    dying = LogSink()
     dying.post = kill  # type: ignore[method-assign, assignment]
-    job._outlet = dying
+    job._sink = dying
     with pytest.raises(Killed):
         job(Run())
 

@@ -15,11 +15,11 @@ from consumer.core.clock import utc_now
 from consumer.doctor import datadog
 from consumer.monitoring.datadog.intake import Intake
 from consumer.monitoring.datadog.transport import is_exempt
-from consumer.monitoring.datadog.version_events import Notice
+from consumer.monitoring.datadog.version_events import VersionEvent
 from consumer.runtime.settings_map import datadog_account, datadog_proxy
 from tests.support.doctoring import patient
 
-NOTICE = Notice(title="t", text="x", tags=(), host="h", key="k", second=1, warns=False)
+EVENT = VersionEvent(title="t", text="x", tags=(), host="h", key="k", second=1, warns=False)
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def reported(settings: Settings) -> str:
     assert account is not None
     intake = Intake(account, utc_now)
     try:
-        return intake.post(NOTICE).meaning
+        return intake.post(EVENT).meaning
     finally:
         intake.close()
 

@@ -50,14 +50,14 @@ def test_refused_key_keeps_the_points_and_is_tried_once_a_minute(bench: Bench, s
         bench.time.at += 10
 
     assert len(bench.intake.requests) == 3
-    assert bench.sender.state.unauthorised
-    assert "DD_API_KEY" in bench.sender.state.text
-    assert KEY not in bench.sender.state.text
+    assert bench.sender.status.unauthorised
+    assert "DD_API_KEY" in bench.sender.status.text
+    assert KEY not in bench.sender.status.text
     assert bench.counted("buffer") == {"": 1}
     bench.intake.rule = lambda _: None
     bench.time.at += 60
     assert bench.flush() == 1
-    assert bench.sender.state.ok
+    assert bench.sender.status.ok
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -13,7 +13,7 @@ from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import DELIVERIES, TABLE, VERSION_TOTAL
 from consumer.monitoring.datadog.intake import Account
 from consumer.monitoring.datadog.points import Common, Point, Reading, freeze
-from consumer.monitoring.datadog.sink import outlet
+from consumer.monitoring.datadog.sink import open_sink
 from jobs.report_datadog import ReportDatadog
 from jobs.scheduling.job import Job
 from jobs.scheduling.scheduler import Scheduler
@@ -25,7 +25,7 @@ from tests.support.service import eventually, running_service
 def report(bench: Bench, clock: Callable[[], datetime] = utc_now) -> ReportDatadog:
     fleet = Common(tags=("env:test",), host="machine", interval=60)
     return ReportDatadog(
-        metrics=bench.metrics, outlet=bench.sender, common=COMMON, fleet=fleet, clock=clock
+        metrics=bench.metrics, sink=bench.sender, common=COMMON, fleet=fleet, clock=clock
     )
 
 
@@ -96,7 +96,7 @@ def test_without_a_key_the_same_series_go_to_the_log() -> None:
     metrics.count(DELIVERIES, 3, outcome="processed")
     job = ReportDatadog(
         metrics=metrics,
-        outlet=outlet(None, 1000, metrics, utc_now),
+        sink=open_sink(None, 1000, metrics, utc_now),
         common=COMMON,
         fleet=COMMON,
         clock=utc_now,
@@ -118,9 +118,9 @@ def test_outage_of_datadog_slows_no_webhook(
     fake.rule = lambda _: Says(hang=30.0)
     with running_service(mongod_uri, database.name) as client:
         metrics = client.service.shared.metrics
-        sender = outlet(Account(fake.url, KEY, timeout=0.5), 1000, metrics, utc_now)
+        sender = open_sink(Account(fake.url, KEY, timeout=0.5), 1000, metrics, utc_now)
         job = ReportDatadog(
-            metrics=metrics, outlet=sender, common=COMMON, fleet=COMMON, clock=utc_now
+            metrics=metrics, sink=sender, common=COMMON, fleet=COMMON, clock=utc_now
         )
         scheduler = Scheduler([Job("report_datadog", 60.0, job)])
         scheduler.start()
@@ -131,7 +131,7 @@ def test_outage_of_datadog_slows_no_webhook(
             start = time.monotonic()
             assert client.post({"id": number, "type": "contact.created"}).status == 200
             times.append(time.monotonic() - start)
-        waiting = not sender.state.ok or not scheduler.stop(0)
+        waiting = not sender.status.ok or not scheduler.stop(0)
         ended = scheduler.stop(5.0)
 
     assert waiting

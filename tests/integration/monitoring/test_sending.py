@@ -21,8 +21,8 @@ def test_report_arrives_compressed_with_name_tags_host_second_and_value(bench: B
     assert series["tags"] == ["env:test", "service:cxone-consumer"]
     assert series["resources"] == [{"name": "machine", "type": "host"}]
     assert [point["value"] for point in series["points"]] == [2.5]
-    assert bench.sender.state.ok
-    assert len(bench.sender.state.text) > 0
+    assert bench.sender.status.ok
+    assert len(bench.sender.status.text) > 0
     assert bench.counted("buffer") == {"": 0}
 
 
@@ -104,7 +104,7 @@ def test_outage_costs_no_point_and_each_is_resent_as_it_was(bench: Bench) -> Non
     for ago in (180, 120, 60):
         bench.keep("a", "b", second=now - ago, value=float(ago))
         bench.flush()
-    assert not bench.sender.state.ok
+    assert not bench.sender.status.ok
     assert bench.counted("buffer") == {"": 6}
 
     bench.intake.rule = lambda _: None
@@ -134,7 +134,7 @@ def test_intake_that_is_not_there_costs_no_point() -> None:
         assert bench.flush() == 0
 
         assert bench.counted("buffer") == {"": 1}
-        assert "requests" not in bench.sender.state.fault
+        assert "requests" not in bench.sender.status.fault
         assert bench.counted("requests") == {"busy": 6}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import TABLE, Metric
-from consumer.monitoring.datadog.points import Changes, Reading
+from consumer.monitoring.datadog.points import MetricDeltas, Reading
 from consumer.monitoring.outcomes import percentile
 from tests.support.datadog_names import readings_of_every_row
 
@@ -22,48 +22,48 @@ ROWS = (
 )
 
 
-def told(changes: Changes, metrics: Metrics) -> dict[str, float]:
+def readings_of(deltas: MetricDeltas, metrics: Metrics) -> dict[str, float]:
     marks = metrics.take_gauges_set()
-    return {reading.name: reading.value for reading in changes.readings(metrics.snapshot(), marks)}
+    return {reading.name: reading.value for reading in deltas.readings(metrics.snapshot(), marks)}
 
 
 def test_counters_are_reported_as_counts_since_the_last_report() -> None:
-    metrics, changes = Metrics(ROWS), Changes()
+    metrics, deltas = Metrics(ROWS), MetricDeltas()
     metrics.count("a.count", 3, outcome="x")
 
-    first = changes.readings(metrics.snapshot(), set())
+    first = deltas.readings(metrics.snapshot(), set())
     metrics.count("a.count", 2, outcome="x")
-    second = told(changes, metrics)
-    third = told(changes, metrics)
+    second = readings_of(deltas, metrics)
+    third = readings_of(deltas, metrics)
 
     assert Reading("a.count", "count", 3, {"outcome": "x"}, "event") in first
     assert (second["a.count"], third["a.count"]) == (2, 0)
 
 
 def test_counts_of_all_reports_sum_up_to_the_counter() -> None:
-    metrics, changes = Metrics(ROWS), Changes()
+    metrics, deltas = Metrics(ROWS), MetricDeltas()
     total = 0.0
     for amount in (5, 0, 1, 7):
         metrics.count("a.count", amount, outcome="x")
-        total += told(changes, metrics)["a.count"]
+        total += readings_of(deltas, metrics)["a.count"]
 
     assert total == 13
 
 
 def test_gauges_are_reported_as_they_stand() -> None:
-    metrics, changes = Metrics(ROWS), Changes()
+    metrics, deltas = Metrics(ROWS), MetricDeltas()
     metrics.set("a.depth", 4)
 
-    assert told(changes, metrics)["a.depth"] == told(changes, metrics)["a.depth"] == 4
+    assert readings_of(deltas, metrics)["a.depth"] == readings_of(deltas, metrics)["a.depth"] == 4
 
 
 def test_value_of_the_fleet_is_reported_once_by_who_measured_it() -> None:
-    metrics, changes = Metrics(ROWS), Changes()
+    metrics, deltas = Metrics(ROWS), MetricDeltas()
     metrics.set("a.fleet", 4, event_type="x")
 
-    first, second = told(changes, metrics), told(changes, metrics)
+    first, second = readings_of(deltas, metrics), readings_of(deltas, metrics)
     metrics.replace("a.fleet", [({"event_type": "y"}, 5)])
-    third = told(changes, metrics)
+    third = readings_of(deltas, metrics)
 
     assert first["a.fleet"] == 4
     assert "a.fleet" not in second
@@ -71,13 +71,13 @@ def test_value_of_the_fleet_is_reported_once_by_who_measured_it() -> None:
 
 
 def test_histograms_become_count_average_and_percentiles_of_the_interval() -> None:
-    metrics, changes = Metrics(ROWS), Changes()
+    metrics, deltas = Metrics(ROWS), MetricDeltas()
     metrics.observe("a.time", 9.0)
-    told(changes, metrics)
+    readings_of(deltas, metrics)
     for seconds in (0.2, 0.2, 0.2, 0.4):
         metrics.observe("a.time", seconds)
 
-    found = told(changes, metrics)
+    found = readings_of(deltas, metrics)
 
     assert found["a.time.count"] == 4
     assert found["a.time.avg"] == pytest.approx(0.25)
@@ -86,9 +86,9 @@ def test_histograms_become_count_average_and_percentiles_of_the_interval() -> No
 
 
 def test_histogram_without_observations_has_a_count_and_no_percentile() -> None:
-    metrics, changes = Metrics(ROWS), Changes()
+    metrics, deltas = Metrics(ROWS), MetricDeltas()
 
-    found = told(changes, metrics)
+    found = readings_of(deltas, metrics)
 
     assert found["a.time.count"] == 0
     assert "a.time.p50" not in found

@@ -7,7 +7,7 @@ import socket
 from config.loading import Settings, load
 from consumer.core.clock import utc_now
 from consumer.core.metrics import Metrics
-from consumer.monitoring.datadog.sink import outlet
+from consumer.monitoring.datadog.sink import open_sink
 from consumer.runtime.settings_map import datadog_account, report_common
 
 KEY = "a key of tests"
@@ -70,13 +70,13 @@ def test_points_of_the_fleet_name_no_process() -> None:
 
 
 def test_outlet_without_a_key_says_that_it_is_the_log() -> None:
-    assert "DD_API_KEY is not set" in outlet(None, 1000, Metrics(), utc_now).state.text
-    assert outlet(None, 1000, Metrics(), utc_now).state.ok
+    assert "DD_API_KEY is not set" in open_sink(None, 1000, Metrics(), utc_now).status.text
+    assert open_sink(None, 1000, Metrics(), utc_now).status.ok
 
 
 def test_outlet_with_a_key_says_how_much_waits() -> None:
     account = datadog_account(settings(dd_api_key=KEY, dd_url="http://127.0.0.1:1"))
 
-    state = outlet(account, 1000, Metrics(), utc_now).state
+    state = open_sink(account, 1000, Metrics(), utc_now).status
 
     assert state.text == "nothing sent yet, 0 point(s) waiting"
