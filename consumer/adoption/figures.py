@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Beyond so many subjects the tag would cost more than it tells (DESIGN section 8).
+# Beyond so many subjects the tag would cost more than it tells.
 BUSIEST = 50
 OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectFigures:
-    """The six figures of one subject (DESIGN section 8). Rates are percent, 0 to 100.
+    """The six figures of one subject (.github/ARCHITECTURE.md#adoption-figures). Rates are percent,
+    0 to 100.
 
     `producer_adoption_rate` is None when no event came in the last hour, `conforming_rate` and
     `unfilled` when they could not be counted in time; the former is of the documents that are not

@@ -26,7 +26,7 @@ def load_settings(
 ) -> Settings:
     """The settings under the command line's `overrides` (lower-case names; None: not given).
 
-    Raises config.loading.SettingsError, which `main` shows and turns into exit status 2.
+    Raises config.faults.SettingsError, which `main` shows and turns into exit status 2.
     """
     # `--version` and the list of commands know the sources and do without the table of settings.
     from config import loading  # noqa: PLC0415

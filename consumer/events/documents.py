@@ -25,7 +25,8 @@ _MAX_BSON_BYTES = 16 * 1024 * 1024
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What the service knows of an event beside its payload (DESIGN section 5, `_meta`).
+    """What the service knows of an event beside its payload: `_meta`, as
+    .github/ARCHITECTURE.md#what-is-stored has it.
 
     `filled`: positions in the version's `fields` of what was added; `unfilled`: the version up to
     which something was left out on purpose; `untracked`: how many fields a guard kept out of the

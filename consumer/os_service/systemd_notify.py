@@ -43,7 +43,7 @@ class Notifier:
 
 
 class Systemd:
-    """A `Manager` (see manager.py). `longest_stop`: seconds that stopping may take by the settings
+    """A `Manager` (see watch.py). `longest_stop`: seconds that stopping may take by the settings
     in force, which may be others than those the unit was written from."""
 
     def __init__(self, supervision: Supervision, longest_stop: float) -> None:

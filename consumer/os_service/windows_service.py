@@ -151,7 +151,7 @@ class Framework(Protocol):
 
 
 class Reporter:
-    """A `Manager` (see manager.py) that tells the service control manager of Windows."""
+    """A `Manager` (see watch.py) that tells the service control manager of Windows."""
 
     every = 5.0
 

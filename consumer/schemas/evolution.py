@@ -76,7 +76,7 @@ def _kind(was: Shape | None, now: Shape, segment: str, parent: Shape | None) -> 
 
     The first item of an array that was known as empty widens it; the fields of such an item are
     fields like others. An array that never had an item may stand for an empty object, and so its
-    first item beside an object is the conflict (DESIGN section 6).
+    first item beside an object is the conflict (.github/ARCHITECTURE.md#schema-rules).
     """
     if was is None:
         if segment != ITEM or parent is None or not parent.types & ARRAY:

@@ -31,7 +31,8 @@ class Leaving:
 
 
 def filled_in(document: Document, head: SchemaVersion, defaults: Defaults) -> Iterator[int]:
-    """The positions of all that was filled in, at ingest or by a backfill (DESIGN section 6).
+    """The positions of all that was filled in, at ingest or by a backfill
+    (.github/ARCHITECTURE.md#schema-rules).
 
     Nobody can tell what a backfill filled in a document with `_meta.untracked`: there it counts as
     sent. So does what a map may have held, unless it is what would be filled in.

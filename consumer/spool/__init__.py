@@ -12,7 +12,7 @@ its transactions shared as we share our syncs; tests/bench/bench_spool.py), for 
 - With a file layer this small the promise is tested against a disk that forgets whatever was not
   synced (tests/faults/test_power_loss.py).
 
-`writer` puts in, `reader` takes out, and `chain` is what both share: the segments of the directory.
+`writer` puts in, `reader` takes out, and `segments` is what both share.
 """
 
 from consumer.spool.erase import erase_deliveries, erase_set_aside

@@ -1,7 +1,7 @@
 """Time a report over many documents against one over few: `python -m tests.bench.bench_adoption`.
 
-Both get the same number of new events before each report. DESIGN section 8: a report costs the
-events since the last one, not the collection; issue 4 allows a ratio of 1.5.
+Both get the same number of new events before each report. A report costs the events since
+the last one, not the collection: the ratio is to be 1.5 at most.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Time every screen of the console over 1,000,000 events of 1,000 subjects, and what reading them
 does to the webhook: `python -m tests.bench.bench_console`.
 
-Issue 7 allows 500 ms a screen, and a p99 of the webhook that moves by a fifth. Filling the database
-takes minutes; with `--uri` it is done once and kept for the next run.
+A screen is to take 500 ms at most, and the p99 of the webhook to move by a fifth at most. Filling
+the database takes minutes; with `--uri` it is done once and kept for the next run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A process that rolls up adoption again and again until it is killed: `URI DATABASE`.
 
 It takes a fence of its own for each run but no lease, so that two workers overlap all the time:
-the earlier of two runs is the stale holder that DESIGN section 8 speaks of.
+the earlier of two runs is the stale holder of .github/ARCHITECTURE.md#adoption-figures.
 """
 
 from __future__ import annotations

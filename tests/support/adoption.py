@@ -96,7 +96,7 @@ def job(
 def brute_force(
     db: Db, now: datetime, registry: SchemaRegistry, floor: datetime | None = None
 ) -> list[SubjectFigures]:
-    """The figures by DESIGN section 8, from every document."""
+    """The figures by .github/ARCHITECTURE.md#adoption-figures, from every document."""
     found = [
         each
         for each in db["events"].find()

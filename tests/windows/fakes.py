@@ -1,4 +1,4 @@
-"""Stand-ins for the C modules of pywin32, as far as win32serviceutil.py and we use them.
+"""Stand-ins for the C modules of pywin32, as far as its `win32serviceutil` and we use them.
 
 They check what the C code checks (types of arguments, order of calls), with the numbers of winsvc.h
 and winnt.h, and remember what was asked, so that tests can look at the service as Windows would."""
