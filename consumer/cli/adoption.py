@@ -19,11 +19,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from consumer.adoption.report import Heads, Report, only, report
 from consumer.adoption.rollup import Bounds, Ledger, ledger, rebuild
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.cli.context import load_settings
+from consumer.cli.context import load_settings, open_shared
 from consumer.core.clock import HOUR, hour_of, utc_now
 from consumer.core.errors import SetupError
 from consumer.mongodb.retention import retained_from
-from consumer.runtime.shared import open_shared
 
 app = typer.Typer(invoke_without_command=True)
 

@@ -1,8 +1,12 @@
-"""Load the settings for a command, once, and end with the right status when they are wrong."""
+"""Give a command its settings, and the parts of the service that it works with.
+
+Both are imported when they are asked for: `--help` needs neither, and `sign` only the settings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from config.loading import Settings
+    from consumer.runtime.shared import SharedParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +33,17 @@ def load_settings(
 
     Raises config.faults.SettingsError, which `main` shows and turns into exit status 2.
     """
-    # `--version` and the list of commands know the sources and do without the table of settings.
     from config import loading  # noqa: PLC0415
 
     sources: Sources = ctx.find_object(Sources) or Sources()
     given = {name.upper(): value for name, value in overrides.items() if value is not None}
     return loading.from_process(given, sources.env_file, sources.config_file, required)
+
+
+@contextmanager
+def open_shared(settings: Settings) -> Iterator[SharedParts]:
+    """The parts of the service on MongoDB, as `runtime.shared` opens them."""
+    from consumer.runtime import shared  # noqa: PLC0415
+
+    with shared.open_shared(settings) as parts:
+        yield parts

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group
@@ -23,7 +23,7 @@ from consumer.adoption.counts import Superseded
 from consumer.adoption.rollup import Bounds, ledger, recount
 from consumer.adoption.state import RecountMark
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.cli.context import load_settings
+from consumer.cli.context import load_settings, open_shared
 from consumer.core.clock import utc_now
 from consumer.core.paths import to_text
 from consumer.events.matching import Condition, read_condition, read_path, read_value
@@ -37,7 +37,9 @@ from consumer.privacy.name_erasure import NameErasing
 from consumer.privacy.person_query import KeyPlace, Person
 from consumer.privacy.person_records import Erasing, Found, Reach
 from consumer.runtime.settings_map import event_fields
-from consumer.runtime.shared import SharedParts, open_shared
+
+if TYPE_CHECKING:
+    from consumer.runtime.shared import SharedParts
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,9 @@ from consumer.monitoring.instances import Instances
 from consumer.privacy.masks import MaskedBody
 from consumer.privacy.rules import Redaction
 from consumer.runtime.fleet import differences, masks_of_all
-from consumer.runtime.shared import SharedParts
+
+if TYPE_CHECKING:
+    from consumer.runtime.shared import SharedParts
 
 
 def masks_beside(settings: Settings, shared: SharedParts) -> Redaction:

@@ -9,7 +9,7 @@ import typer
 
 from config.loading import Settings
 from consumer.cli.console import console
-from consumer.cli.context import Sources, load_settings
+from consumer.cli.context import Sources, load_settings, open_shared
 from consumer.cli.settings_text import fresh_secret
 from consumer.core.clock import utc_now
 from consumer.core.errors import NoMongo, SetupError, StoreUnavailable
@@ -19,7 +19,6 @@ from consumer.mongodb.client import SECRET_USE
 from consumer.monitoring.secret_use import SecretUse
 from consumer.os_service import secret_rotation
 from consumer.os_service.secret_rotation import CURRENT, PREVIOUS, Rotation
-from consumer.runtime.shared import open_shared
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 from config.environment import user_name
 from config.loading import Settings
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.cli.context import load_settings
+from consumer.cli.context import load_settings, open_shared
 from consumer.cli.reveal import Reveal, masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.data_dir import DataDirectory
@@ -25,7 +25,6 @@ from consumer.mongodb.client import AUDIT, EVENTS
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
 from consumer.runtime.settings_map import redaction
-from consumer.runtime.shared import open_shared
 from consumer.spool.records import plain
 from consumer.spool.spool import Spool
 from consumer.spool.survey import deliveries, directory_in, survey

@@ -14,7 +14,7 @@ import urllib3
 
 from config.loading import Settings
 from consumer.cli.console import console, print_json
-from consumer.cli.context import load_settings
+from consumer.cli.context import load_settings, open_shared
 from consumer.cli.status_view import Section, screen, sections, spool_words
 from consumer.core.clock import utc_now
 from consumer.core.data_dir import owner_of
@@ -22,7 +22,6 @@ from consumer.core.errors import SetupError, StoreUnavailable
 from consumer.mongodb.errors import translated
 from consumer.monitoring.overview import Overview, gather
 from consumer.runtime.settings_map import mongodb_uri
-from consumer.runtime.shared import open_shared
 from consumer.spool.survey import directory_in, survey
 
 # Columns and lines where there is no terminal to ask.

@@ -8,7 +8,7 @@ import urllib3
 
 from consumer.doctor.check import Check, Patient
 from consumer.monitoring.datadog.transport import pool_through
-from consumer.runtime.settings_map import datadog_proxy, datadog_url
+from consumer.runtime.service_options import datadog_proxy, datadog_url
 
 NAME = "Datadog"
 

@@ -47,14 +47,13 @@ from consumer.monitoring.instances import BEAT_EVERY, Instances, this_process
 from consumer.monitoring.job_runs import JobRuns
 from consumer.monitoring.secret_use import SecretUse
 from consumer.runtime.fleet import facts
-from consumer.runtime.settings_map import (
+from consumer.runtime.service_options import (
     datadog_account,
     dead_letter_retention,
-    redaction,
     report_common,
     retry_basis,
-    shared_secrets,
 )
+from consumer.runtime.settings_map import redaction, shared_secrets
 from consumer.runtime.shared import SharedParts
 from consumer.spool.spool import Spool
 from jobs.adoption import Adoption

@@ -27,12 +27,8 @@ from consumer.mongodb.indexes import create_indexes
 from consumer.mongodb.retention import apply_retention
 from consumer.runtime.jobs import periodic
 from consumer.runtime.memory import calm_collector
-from consumer.runtime.settings_map import (
-    retention,
-    server_options,
-    shared_secrets,
-    signature_scheme,
-)
+from consumer.runtime.service_options import retention, server_options
+from consumer.runtime.settings_map import shared_secrets, signature_scheme
 from consumer.runtime.shared import build_shared
 from consumer.runtime.vitals import Vitals
 from consumer.spool.spool import Spool

@@ -1,30 +1,20 @@
-"""What the settings mean for each part: the translation from names of users to words of parts."""
+"""Settings in the words of each part: the translation from names of users.
+
+What only the whole service has stands in `service_options`: commands import less.
+"""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Collection
-from dataclasses import replace
-from datetime import timedelta
-from importlib.metadata import version
 
 from config.loading import Settings
 from config.subjects import ALL, SubjectRules
-from config.value_parsers import proxy_address
 from consumer.core.errors import NoMongo, SetupError
-from consumer.dead_letters.conditions import Basis
 from consumer.dead_letters.retry import RetryRules
 from consumer.events.keys import COLLECTION_SUBJECT
-from consumer.http.server.server import ServerOptions
-from consumer.http.webhook import ROUTES
-from consumer.ingest.ingest import Policy
 from consumer.ingest.parsing import EventFields
 from consumer.ingest.signature import Secret, SignatureScheme
 from consumer.mongodb.embedded.port import running_uri
-from consumer.mongodb.retention import Retention
-from consumer.monitoring.datadog.intake import Account
-from consumer.monitoring.datadog.points import Common, tags
-from consumer.monitoring.datadog.transport import is_exempt
 from consumer.privacy.paths import Paths, read_paths
 from consumer.privacy.rules import Redaction
 from consumer.schemas.policy import Guards, SchemaPolicy, SubjectPolicy, subject_policy
@@ -50,15 +40,6 @@ def shared_secrets(settings: Settings) -> tuple[Secret, ...]:
     )
     return tuple(
         Secret(name, secret.get_secret_value().encode()) for name, secret in named if secret
-    )
-
-
-def ingest_policy(settings: Settings) -> Policy:
-    """Policy by which deliveries are judged."""
-    return Policy(
-        scheme=signature_scheme(settings),
-        secrets=shared_secrets(settings),
-        scope=settings.cxone_schema_scope,
     )
 
 
@@ -132,40 +113,6 @@ def retry_rules(settings: Settings) -> RetryRules:
     )
 
 
-def dead_letter_retention(settings: Settings) -> timedelta:
-    """How long dead letters that have ended are kept."""
-    return timedelta(days=settings.cxone_dead_letter_retention_days)
-
-
-def retention(settings: Settings) -> Retention:
-    """What MongoDB deletes by itself, and when."""
-    return Retention(
-        events=settings.cxone_retention_days,
-        audit=settings.cxone_audit_retention_days,
-        dead_letters=dead_letter_retention(settings),
-    )
-
-
-def retry_basis(settings: Settings) -> Basis:
-    """What these settings say of that for which dead letters wait."""
-    secrets = (secret.key for secret in shared_secrets(settings))
-    accepting = (
-        settings.cxone_id_field,
-        settings.cxone_type_field,
-        settings.cxone_store_max_depth,
-        settings.cxone_dedupe,
-        settings.cxone_schema_scope,
-        schema_policy(settings).general.contract,
-        # What is masked changes nothing of what can be stored.
-        sorted((name, replace(settings.rules_for(name), redact=())) for name in settings.subjects),
-    )
-    return Basis(
-        signing=(repr(signature_scheme(settings)).encode(), *secrets),
-        settings=repr(accepting),
-        one_subject=COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None,
-    )
-
-
 def mongodb_uri(settings: Settings) -> str:
     """`MONGODB_URI`, else that of the embedded MongoDB which runs on the data directory; raises
     NoMongo where there is neither."""
@@ -178,65 +125,3 @@ def mongodb_uri(settings: Settings) -> str:
             f" on the data directory {settings.cxone_data_dir}"
         )
     return uri
-
-
-def server_options(settings: Settings) -> ServerOptions:
-    """Bounds and times of the HTTP server."""
-    return ServerOptions(
-        listen=settings.cxone_listen,
-        threads=settings.cxone_threads,
-        max_body_bytes=settings.cxone_max_body_bytes,
-        delivery_paths=ROUTES,
-        request_timeout=settings.cxone_request_timeout,
-        idle_timeout=settings.cxone_idle_timeout,
-        drain_timeout=settings.cxone_drain_timeout,
-        max_connections=settings.cxone_max_connections,
-        max_waiting=settings.cxone_max_waiting,
-        max_waiting_bytes=settings.cxone_max_waiting_bytes,
-    )
-
-
-def datadog_account(settings: Settings) -> Account | None:
-    """Where to report; None without an API key."""
-    if settings.dd_api_key is None:
-        return None
-    url = datadog_url(settings)
-    key = settings.dd_api_key.get_secret_value()
-    return Account(url, key, proxy=datadog_proxy(settings))
-
-
-def datadog_url(settings: Settings) -> str:
-    """The base of all addresses of Datadog."""
-    return settings.dd_url or f"https://api.{settings.dd_site}"
-
-
-def datadog_proxy(settings: Settings) -> str | None:
-    """The proxy on the way there, if any: what is said for Datadog, else for all programs."""
-    said = settings.dd_proxy_https or settings.https_proxy
-    url = datadog_url(settings)
-    if said is None or not url.startswith("https://") or is_exempt(url, settings.no_proxy):
-        return None
-    try:
-        return proxy_address(said.get_secret_value())
-    except ValueError:
-        return None
-
-
-def report_common(settings: Settings, *, fleet: bool = False) -> Common:
-    """What every point carries: of one process, or of all together (`fleet`).
-
-    Processes of one machine would overwrite each other's points, so theirs carry their port.
-    """
-    port = settings.cxone_listen.rpartition(":")[2]
-    unified = {
-        "env": settings.dd_env,
-        "service": settings.dd_service,
-        "version": settings.dd_version or version("cxone-consumer"),
-        "instance": None if fleet else f"port-{port}",
-    }
-    given = (f"{key}:{text}" for key, text in unified.items() if text)
-    return Common(
-        tags=tags((*given, *settings.dd_tags)),
-        host=settings.dd_hostname or socket.gethostname(),
-        interval=int(settings.cxone_report_interval),
-    )

@@ -44,10 +44,9 @@ from consumer.mongodb.client import (
     open_database,
 )
 from consumer.mongodb.errors import translated
+from consumer.runtime.service_options import dead_letter_retention, ingest_policy
 from consumer.runtime.settings_map import (
-    dead_letter_retention,
     event_fields,
-    ingest_policy,
     mongodb_uri,
     redaction,
     retry_rules,

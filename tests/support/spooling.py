@@ -21,7 +21,8 @@ from consumer.http.health import Condition
 from consumer.http.server.server import Server
 from consumer.http.webhook import Webhook
 from consumer.ingest.signature import sign
-from consumer.runtime.settings_map import server_options, signature_scheme
+from consumer.runtime.service_options import server_options
+from consumer.runtime.settings_map import signature_scheme
 from consumer.runtime.shared import SharedParts, build_shared
 from consumer.spool.spool import Spool
 from consumer.spool.survey import directory_in

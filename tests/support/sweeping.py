@@ -14,7 +14,8 @@ from consumer.dead_letters.conditions import Conditions
 from consumer.dead_letters.replay import Replay
 from consumer.dead_letters.requeue import Wakes
 from consumer.ingest.signature import SignatureScheme, sign
-from consumer.runtime.settings_map import retry_basis, retry_rules
+from consumer.runtime.service_options import retry_basis
+from consumer.runtime.settings_map import retry_rules
 from consumer.runtime.shared import SharedParts, build_shared
 from jobs.sweep_dead_letters import SweepDeadLetters
 from tests.support.service import SECRET

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from config.environment import user_name
 from config.loading import Settings
-from consumer.cli.context import load_settings
+from consumer.cli.context import load_settings, open_shared
 from consumer.cli.reveal import masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
@@ -24,7 +24,9 @@ from consumer.mongodb.client import AUDIT
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
 from consumer.runtime.settings_map import event_fields, retry_rules
-from consumer.runtime.shared import SharedParts, open_shared
+
+if TYPE_CHECKING:
+    from consumer.runtime.shared import SharedParts
 
 Entry = dict[str, Any]
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from config.environment import user_name
 from config.loading import Settings
-from consumer.cli.context import load_settings
+from consumer.cli.context import load_settings, open_shared
 from consumer.cli.reveal import masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
@@ -25,9 +25,11 @@ from consumer.mongodb.client import AUDIT, DEAD_LETTERS
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
 from consumer.runtime.settings_map import event_fields, retry_rules, schema_policy
-from consumer.runtime.shared import SharedParts, open_shared
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import SchemaPolicy
+
+if TYPE_CHECKING:
+    from consumer.runtime.shared import SharedParts
 
 _NAMED = 3
 

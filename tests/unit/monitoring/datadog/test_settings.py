@@ -8,7 +8,7 @@ from config.loading import Settings, load
 from consumer.core.clock import utc_now
 from consumer.core.metrics import Metrics
 from consumer.monitoring.datadog.sink import open_sink
-from consumer.runtime.settings_map import datadog_account, report_common
+from consumer.runtime.service_options import datadog_account, report_common
 
 KEY = "a key of tests"
 
