@@ -16,7 +16,7 @@ from consumer.dead_letters.search import LetterSearch
 from consumer.dead_letters.store import DeadLetters
 from consumer.events.recent import RecentEvents
 from consumer.events.search import EventSearch
-from consumer.http.health import Probe
+from consumer.http.health import HealthCheck
 from consumer.mongodb.ended_sessions import EndedSessions
 from consumer.monitoring.audit import Audit
 from consumer.monitoring.job_runs import JobRuns
@@ -30,12 +30,12 @@ from consumer.schemas.registry.versions import SchemaSummary
 @dataclass(frozen=True, slots=True)
 class Parts:
     """`overview`, `summaries` and `documents` are read once for all who look at about the same
-    time; they raise StoreUnavailable like every store. `probes` are those of /readyz.
+    time; they raise StoreUnavailable like every store. `checks` are those of /readyz.
     `one_subject` is the subject of all event types, where they evolve together."""
 
     settings: Settings
     clock: Callable[[], datetime]
-    probes: Mapping[str, Probe]
+    checks: Mapping[str, HealthCheck]
     registry: SchemaRegistry
     schema_policy: SchemaPolicy
     one_subject: str | None

@@ -37,8 +37,8 @@ from consumer.console.session import Sessions, signer
 from consumer.console.templating import Assets, Pages
 from consumer.console.throttle import Throttle
 from consumer.core.ratelimit import RateLimit
+from consumer.http.app import add_route
 from consumer.http.client_address import Clients, Network
-from consumer.http.errors import add_route
 
 # Seconds between two lines about the same fault.
 _TELL_EVERY = 60.0

@@ -1,4 +1,4 @@
-"""Compose the Falcon application from its resources: the routes in one table."""
+"""Build the Falcon application: its routes in one table, and the error handlers."""
 
 from __future__ import annotations
 
@@ -9,28 +9,34 @@ import falcon
 
 from consumer.core.metrics import Metrics
 from consumer.http import errors
-from consumer.http.errors import add_route
-from consumer.http.health import Alive, Exposition, Probe, Ready
+from consumer.http.health import Alive, Exposition, HealthCheck, Ready
 from consumer.http.webhook import ROUTES, Webhook
 
 
-def build(
+def build_app(
     *,
     webhook: Webhook,
     metrics: Metrics,
-    probes: Mapping[str, Probe],
-    keepers: tuple[str, ...],
+    checks: Mapping[str, HealthCheck],
+    stores: tuple[str, ...],
     reject_status: int,
 ) -> falcon.App[Any, Any]:
-    """A WSGI application; `probes` and `keepers` as `health.Ready` takes them."""
+    """A WSGI application; `checks` and `stores` as `health.Ready` takes them."""
     app: falcon.App[Any, Any] = falcon.App()
     routes: tuple[tuple[str, object], ...] = (
         *((route, webhook) for route in ROUTES),
         ("/healthz", Alive()),
-        ("/readyz", Ready(probes, keepers)),
+        ("/readyz", Ready(checks, stores)),
         ("/metrics", Exposition(metrics)),
     )
     for path, resource in routes:
         add_route(app, path, resource)
     errors.install(app, reject_status=reject_status, metrics=metrics)
     return app
+
+
+def add_route(app: falcon.App[Any, Any], path: str, resource: Any) -> None:
+    """Add a resource, which answers HEAD as GET; Falcon leaves the body out."""
+    if hasattr(resource, "on_get"):
+        resource.on_head = resource.on_get
+    app.add_route(path, resource)

@@ -1,4 +1,4 @@
-"""Tell which client a request comes from, where proxies stand in between."""
+"""Find the client that a request comes from, where proxies stand in between."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Clients:
         return self._client(environ.get("REMOTE_ADDR", ""), forwarded[-_MAX_FORWARDED:])
 
     def trusts(self, address: Address | None) -> bool:
-        """Whether it is that of a proxy which is believed."""
+        """True for the address of a proxy which is believed."""
         return address is not None and any(
             address in network for network in self._proxies if network.version == address.version
         )
@@ -48,8 +48,8 @@ class Clients:
     def _client(self, remote: str, forwarded: str) -> Address | None:
         client = address_of(remote)
         # From the right: what stands further left, anybody could have written.
-        for told in reversed(forwarded.split(",")):
-            before = address_of(told)
+        for claimed in reversed(forwarded.split(",")):
+            before = address_of(claimed)
             if before is None or not self.trusts(client):
                 break
             client = before

@@ -1,7 +1,4 @@
-"""Translate errors into HTTP: one table from error to status, every answer a small JSON.
-
-Rules that every resource of ours follows: HEAD wherever GET, and other methods refused.
-"""
+"""Translate errors into HTTP: one table from error to status, every answer a small JSON."""
 
 from __future__ import annotations
 
@@ -29,10 +26,10 @@ log = structlog.get_logger(__name__)
 # Seconds a sender should wait before it tries again; one, for some give up after few tries.
 RETRY_AFTER = 1
 # Seconds between two lines about the same fault.
-_TELL_EVERY = 60.0
+_LOG_EVERY = 60.0
 _MOST_PATH = 200
 
-# What the sender reads first; for the others the error's own text says it best.
+# The line that the sender reads first; of the others the error's own text says it best.
 _TITLES: dict[type[ConsumerError], str] = {
     MalformedJson: "Malformed JSON",
     SignatureInvalid: "Invalid webhook signature",
@@ -47,18 +44,18 @@ _STATUS: tuple[tuple[type[ConsumerError], str], ...] = (
 
 
 def install(app: falcon.App[Any, Any], *, reject_status: int, metrics: Metrics) -> None:
-    """Teach `app` our errors; requests to paths that nobody serves are counted in `metrics`. With
-    `reject_status` 202 a rejected event is answered `dead_lettered`, for senders whose circuit
+    """Have `app` answer our errors; requests to paths that nobody serves are counted in `metrics`.
+    With `reject_status` 202 a rejected event is answered `dead_lettered`, for senders whose circuit
     breaker counts 4xx."""
     app.set_error_serializer(_as_json)
-    told = RateLimit(_TELL_EVERY, utc_now)
+    fault_lines = RateLimit(_LOG_EVERY, utc_now)
 
     def unexpected(
         req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]
     ) -> None:
         # Answered as what the sender can act on: try again. It is logged whole.
         kind, place = type(error).__name__, place_of(error)
-        suppressed = told.allow(f"{kind} {place}")
+        suppressed = fault_lines.allow(f"{kind} {place}")
         if suppressed is not None:
             path = req.path[:_MOST_PATH]
             log.error("fault in request", path=path, error=kind, place=place, suppressed=suppressed)
@@ -82,7 +79,7 @@ def install(app: falcon.App[Any, Any], *, reject_status: int, metrics: Metrics) 
 
 
 def as_http(error: ConsumerError) -> falcon.HTTPError:
-    """The HTTP form of an error: status, title for machines' eyes, description for people's."""
+    """The HTTP form of an error: status, title, and a description where that says more."""
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     text = str(error)
     title = _TITLES.get(type(error), text)
@@ -107,7 +104,7 @@ def _dead_lettered(
 
 
 def _answer(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
-    """What Falcon does with an HTTPError that is raised. But then its frames and the error hold
+    """Answer as Falcon does where an HTTPError is raised. But then its frames and the error hold
     each other, and with them the request, until the cycle collector comes by."""
     resp.status = error.status
     resp.set_headers(error.headers or {})
@@ -120,16 +117,9 @@ def _as_json(_req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErro
     resp.data = msgspec.json.encode(error.to_dict())
 
 
-def add_route(app: falcon.App[Any, Any], path: str, resource: Any) -> None:
-    """Add a resource, which answers HEAD as GET; Falcon leaves the body out."""
-    if hasattr(resource, "on_get"):
-        resource.on_head = resource.on_get
-    app.add_route(path, resource)
-
-
 class Resource:
-    """Falcon would answer OPTIONS with 200 for us. Browsers of other sites ask with it whether
-    they may call, and nobody else asks."""
+    """A resource that refuses OPTIONS, which Falcon would answer 200: browsers of other sites ask
+    with it whether they may call, and nobody else asks."""
 
     def on_options(self, _req: falcon.Request, _resp: falcon.Response) -> NoReturn:
         allowed = [name for name in ("GET", "HEAD", "POST") if hasattr(self, f"on_{name.lower()}")]

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-# What the signature detective may need, and what tells an operator who sent it. Cookies and
-# credentials are never kept.
+# Headers that the diagnosis of a signature may need, and those that show an operator who sent it.
+# Cookies and credentials are never kept.
 _WORTH_KEEPING = re.compile(
     r"SIGNATURE|HMAC|HASH|DIGEST|TIMESTAMP|(?:^|_)(?:DATE|USER_AGENT)$|^CONTENT_(?:TYPE|ENCODING)$"
 )

@@ -1,4 +1,4 @@
-"""Say whether the process lives, whether a delivery would be kept, and what was counted."""
+"""Answer whether the process lives, whether a delivery would be stored, and what was counted."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from consumer.http.errors import Resource
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """State of one part. `detail` is for an operator: no secret, no payload value. `keeps`: whether
-    it would keep a delivery, where that is not the same."""
+    """State of one part. `detail` is for an operator: no secret, no payload value. `stores` says
+    whether it would store a delivery, where `ok` does not."""
 
     ok: bool
     detail: str
-    keeps: bool | None = None
+    stores: bool | None = None
 
     @property
-    def would_keep(self) -> bool:
-        return self.ok if self.keeps is None else self.keeps
+    def would_store(self) -> bool:
+        return self.ok if self.stores is None else self.stores
 
 
-Probe = Callable[[], Condition]
+HealthCheck = Callable[[], Condition]
 
 
-def kept(probes: Mapping[str, Probe], keepers: tuple[str, ...]) -> bool:
-    """Whether a delivery would be kept durably: one of the `keepers` is well."""
-    return any(probes[name]().would_keep for name in keepers)
+def is_ready(checks: Mapping[str, HealthCheck], stores: tuple[str, ...]) -> bool:
+    """True when a delivery would be stored durably: by one of `stores`, which are names of
+    `checks`."""
+    return any(checks[name]().would_store for name in stores)
 
 
 class Alive(Resource):
@@ -42,18 +43,18 @@ class Alive(Resource):
 
 
 class Ready(Resource):
-    """`GET /readyz`: 200 when a delivery would be kept durably, 503 with the reason otherwise.
+    """`GET /readyz`: 200 when a delivery would be stored durably, 503 with the reason otherwise.
 
-    `probes` are all shown; one of `keepers` must be well.
+    All `checks` are shown; one of `stores` must be well.
     """
 
-    def __init__(self, probes: Mapping[str, Probe], keepers: tuple[str, ...]) -> None:
-        self._probes = probes
-        self._keepers = keepers
+    def __init__(self, checks: Mapping[str, HealthCheck], stores: tuple[str, ...]) -> None:
+        self._checks = checks
+        self._stores = stores
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        conditions = {name: probe() for name, probe in self._probes.items()}
-        ready = any(conditions[name].would_keep for name in self._keepers)
+        conditions = {name: check() for name, check in self._checks.items()}
+        ready = any(conditions[name].would_store for name in self._stores)
         body: dict[str, object] = {
             name: {"ok": condition.ok, "detail": condition.detail}
             for name, condition in conditions.items()
@@ -62,7 +63,7 @@ class Ready(Resource):
             resp.media = {"status": "ready", **body}
             return
         resp.status = falcon.HTTP_503
-        reason = "; ".join(f"{name}: {conditions[name].detail}" for name in self._keepers)
+        reason = "; ".join(f"{name}: {conditions[name].detail}" for name in self._stores)
         resp.media = {"status": "unavailable", "reason": reason, **body}
 
 

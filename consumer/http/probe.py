@@ -1,4 +1,7 @@
-"""Tell the canary of `doctor --url` from a delivery, keep it nowhere, and report how it arrived."""
+"""Recognise the probe of `doctor --url`, store it nowhere, and report how it arrived.
+
+On the wire, and to people, it is called a canary.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ TRANSPORT = ("content-type", "content-encoding", "transfer-encoding")
 _HEAD = 64
 _MAX_NAMES = 32
 _MAX_NONCE = 64
-# No proxy makes more of a canary.
+# No proxy makes more of a probe.
 _MAX_REWRITTEN = 4096
 _DIGESTS = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{64})")
 
@@ -34,7 +37,7 @@ _BODY = (
 
 
 def body(nonce: str) -> bytes:
-    """The canary's bytes; `nonce` (1 to 64 letters and digits) makes each one new to caches."""
+    """The probe's bytes; `nonce` (1 to 64 letters and digits) makes each one new to caches."""
     text = _BODY.replace("{marker}", MARKER.decode("ascii")).replace("{nonce}", nonce)
     return text.encode("utf-8")
 
@@ -43,11 +46,11 @@ _BEFORE, _AFTER = body("\0").split(b"\0")
 _KEYS = json.loads(body("0")).keys()
 
 
-def headers(scheme: SignatureScheme, key: bytes, canary: bytes, now: datetime) -> dict[str, str]:
-    """The headers to post the canary with; HEADER tells what was sent: digests of the body and of
+def headers(scheme: SignatureScheme, key: bytes, probe: bytes, now: datetime) -> dict[str, str]:
+    """The headers to post the probe with. HEADER says what was sent: digests of the body and of
     the signature, as `<sha256 hex>.<sha256 hex>`."""
-    signed = sign(scheme, key, canary, now)
-    sent = f"{_sha256(canary)}.{digest_of(signed[scheme.header])}"
+    signed = sign(scheme, key, probe, now)
+    sent = f"{_sha256(probe)}.{digest_of(signed[scheme.header])}"
     return {"Content-Type": "application/json", **signed, HEADER: sent}
 
 
@@ -57,7 +60,7 @@ def digest_of(value: str) -> str:
 
 
 def is_suspect(delivery: Delivery) -> bool:
-    """Whether the delivery is worth the look of `answer`; on the hot path, so a slice and a
+    """True when the delivery is worth the look of `answer`; on the hot path, so a slice and a
     look-up."""
     return MARKER in delivery.body[:_HEAD] or delivery.headers.get(HEADER) is not None
 
@@ -65,16 +68,16 @@ def is_suspect(delivery: Delivery) -> bool:
 def answer(
     delivery: Delivery, verdict: Delivery | SignatureError
 ) -> tuple[int, dict[str, object]] | None:
-    """HTTP status and JSON for a canary: 200 when it verified, 401 otherwise; None for a delivery
+    """HTTP status and JSON for a probe: 200 when it verified, 401 otherwise; None for a delivery
     like any other.
 
-    One that verified is a canary only byte for byte: whoever signs may send any word in any place.
-    One that did not may have been rewritten on the way; then the header tells that another body
-    left with this same signature, or the body still has the canary's keys and no other.
+    One that verified is a probe only byte for byte: whoever signs may send any word in any place.
+    One that did not may have been rewritten on the way; then the header says that another body
+    left with this same signature, or the body still has the probe's keys and no other.
     """
     if isinstance(verdict, Delivery):
         return (200, report(delivery, verdict)) if _is_template(delivery.body) else None
-    if _is_template(delivery.body) or _tells_of_another_body(delivery) or _has_the_keys(delivery):
+    if _is_template(delivery.body) or _left_with_another_body(delivery) or _has_the_keys(delivery):
         return 401, report(delivery, verdict)
     return None
 
@@ -84,7 +87,7 @@ def _is_template(arrived: bytes) -> bool:
     return nonce.isalnum() and len(nonce) <= _MAX_NONCE and arrived == _BEFORE + nonce + _AFTER
 
 
-def _tells_of_another_body(delivery: Delivery) -> bool:
+def _left_with_another_body(delivery: Delivery) -> bool:
     sent = _DIGESTS.fullmatch(delivery.headers.get(HEADER, ""))
     if sent is None or _sha256(delivery.body) == sent[1]:
         return False
@@ -103,7 +106,7 @@ def _has_the_keys(delivery: Delivery) -> bool:
 
 
 def report(delivery: Delivery, verdict: Delivery | SignatureError) -> dict[str, object]:
-    """How the canary arrived: nothing that whoever sent it does not know, but as seen from here.
+    """The report on how a probe arrived: facts that its sender knows, but as seen from here.
 
     `headers` maps the names worth keeping to the SHA-256 of their values, TRANSPORT aside.
     """
@@ -117,8 +120,8 @@ def report(delivery: Delivery, verdict: Delivery | SignatureError) -> dict[str, 
             name: delivery.headers[name][:128] for name in TRANSPORT if name in delivery.headers
         },
     }
-    told = _DIGESTS.fullmatch(delivery.headers.get(HEADER, ""))
-    facts["body"] = "unknown" if told is None else _compared(told[1] == facts["body_sha256"])
+    sent = _DIGESTS.fullmatch(delivery.headers.get(HEADER, ""))
+    facts["body"] = "unknown" if sent is None else _compared(sent[1] == facts["body_sha256"])
     if isinstance(verdict, SignatureError):
         facts["reason"] = verdict.reason
     elif verdict.verdict is not None:

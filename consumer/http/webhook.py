@@ -1,4 +1,4 @@
-"""Take one POST: read its bounded body, hand it on as a Delivery, answer its Outcome."""
+"""Take one POST: read its bounded body, pass it on as a Delivery, answer its Outcome."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROUTES = (ROUTE, f"{ROUTE}/")
 
 
 class Receiver(Protocol):
-    """What becomes of a delivery: `consumer.ingest.ingest.Ingest`."""
+    """Decides what becomes of a delivery: `consumer.ingest.ingest.Ingest`."""
 
     def receive(self, delivery: Delivery) -> Outcome: ...
 
@@ -67,7 +67,7 @@ class Webhook(Resource):
                 received_at=self._clock(),
                 peer=self._clients.peer(req.env),
             )
-            if probe.is_suspect(delivery) and self._answer_canary(delivery, resp):
+            if probe.is_suspect(delivery) and self._answer_probe(delivery, resp):
                 end = "canary"
                 return
             outcome = self._ingest.receive(delivery)
@@ -87,9 +87,11 @@ class Webhook(Resource):
             self._metrics.observe(DURATION, perf_counter() - started, outcome=end)
 
     def _body(self, req: falcon.Request) -> bytes:
-        """The body, refused by its length before it is read; waitress gives chunked ones theirs.
+        """The body, refused by its length before it is read.
 
-        Under a server that does not, such a body reads as empty: never as an unbounded one.
+        Our server has refused larger ones by then, for every route and before they are in memory,
+        and has given chunked ones a length. This bound holds under any other WSGI server: there a
+        body without a length reads as empty, never as an unbounded one.
         """
         limit = self._max_body_bytes
         length = req.content_length or 0
@@ -101,8 +103,8 @@ class Webhook(Resource):
         body: bytes = req.env["wsgi.input"].read(length)
         return body
 
-    def _answer_canary(self, delivery: Delivery, resp: falcon.Response) -> bool:
-        """Answer a canary with its report; False for a delivery like any other."""
+    def _answer_probe(self, delivery: Delivery, resp: falcon.Response) -> bool:
+        """Answer a probe with its report; False for a delivery like any other."""
         verdict: Delivery | SignatureError
         try:
             verdict = self._ingest.verify(delivery)

@@ -22,7 +22,7 @@ from consumer.dead_letters.search import HeldLetters, LetterSearch
 from consumer.events.keys import COLLECTION_SUBJECT
 from consumer.events.recent import RecentEvents
 from consumer.events.search import EventSearch
-from consumer.http.health import Probe
+from consumer.http.health import HealthCheck
 from consumer.ingest.parsing import EventParser
 from consumer.mongodb.client import AUDIT, DEAD_LETTERS, ENDED_SESSIONS, EVENTS, JOB_RUNS
 from consumer.mongodb.ended_sessions import EndedSessions
@@ -48,7 +48,7 @@ def add_console(
     settings: Settings,
     password: str,
     shared: SharedParts,
-    probes: Mapping[str, Probe],
+    checks: Mapping[str, HealthCheck],
 ) -> None:
     """Put the console on the application, behind the password."""
     secrets = shared_secrets(settings)
@@ -69,7 +69,7 @@ def add_console(
     parts = Parts(
         settings=settings,
         clock=utc_now,
-        probes=probes,
+        checks=checks,
         registry=shared.registry,
         schema_policy=schema_policy(settings),
         one_subject=one_subject,

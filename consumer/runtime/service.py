@@ -14,9 +14,9 @@ from config.loading import Settings
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError, StoreUnavailable
 from consumer.core.text import safe
-from consumer.http import app as web_app
+from consumer.http.app import build_app
 from consumer.http.client_address import Clients
-from consumer.http.health import Condition, Probe
+from consumer.http.health import Condition, HealthCheck
 from consumer.http.server.server import Server
 from consumer.http.webhook import ROUTE, Webhook
 from consumer.ingest.signature import SHORT
@@ -37,7 +37,7 @@ from jobs.scheduling.job import JobRun
 
 log = structlog.get_logger(__name__)
 
-_KEEPERS = ("mongodb", "spool")
+_STORES = ("mongodb", "spool")
 # Seconds for jobs to end, and to keep the refused deliveries that wait, when the process stops.
 _STOP_TIMEOUT = 5.0
 _STOP_AWAY = 1.0
@@ -83,8 +83,8 @@ class Service:
         return Vitals(
             url=self.url,
             stopping=self.server.stopping,
-            probes=self._probes(),
-            keepers=_KEEPERS,
+            checks=self._checks(),
+            stores=_STORES,
             silences={
                 "the accept loop": lambda: self.server.silent_for,
                 "the scheduler": lambda: self._periodic.scheduler.silent_for,
@@ -203,12 +203,12 @@ class Service:
             header_names=frozenset(name.lower() for name in names),
             clients=Clients(settings.cxone_trusted_proxies),
         )
-        probes = self._probes()
-        app = web_app.build(
+        checks = self._checks()
+        app = build_app(
             webhook=webhook,
             metrics=shared.metrics,
-            probes=probes,
-            keepers=_KEEPERS,
+            checks=checks,
+            stores=_STORES,
             reject_status=settings.cxone_reject_status,
         )
         if settings.cxone_console_password is not None:
@@ -216,7 +216,7 @@ class Service:
             from consumer.runtime.console import add_console  # noqa: PLC0415
 
             password = settings.cxone_console_password.get_secret_value()
-            add_console(app, settings, password, shared, probes)
+            add_console(app, settings, password, shared, checks)
         return app
 
     def _mongodb(self) -> Condition:
@@ -240,7 +240,7 @@ class Service:
         more = f"; {len(holes) - _NAMED} more" if len(holes) > _NAMED else ""
         return Condition(not holes, safe("; ".join(named) + more) or "no version was lost")
 
-    def _probes(self) -> dict[str, Probe]:
+    def _checks(self) -> dict[str, HealthCheck]:
         periodic = self._periodic
         return {
             "mongodb": self._mongodb,

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from consumer.http.health import Probe, kept
+from consumer.http.health import HealthCheck, is_ready
 
 # Each part gives a sign of life every two seconds.
 _SILENCE = 10.0
@@ -22,15 +22,15 @@ class Vitals:
 
     url: str
     stopping: threading.Event
-    probes: Mapping[str, Probe]
-    keepers: tuple[str, ...]
+    checks: Mapping[str, HealthCheck]
+    stores: tuple[str, ...]
     silences: Mapping[str, Callable[[], float | None]]
     silence: float = _SILENCE
 
     def ready(self) -> bool:
         """Whether every part moves and the first delivery could be kept, as /readyz judges."""
         moving = all(silence() is not None for silence in self.silences.values())
-        return moving and kept(self.probes, self.keepers)
+        return moving and is_ready(self.checks, self.stores)
 
     def stuck(self) -> str | None:
         """What has not moved for too long, in words; None while all parts do."""
@@ -44,5 +44,5 @@ class Vitals:
 
     def summary(self) -> str:
         """One line for an operator: where it listens, and how what keeps deliveries is."""
-        states = (f"{name}: {self.probes[name]().detail}" for name in self.keepers)
+        states = (f"{name}: {self.checks[name]().detail}" for name in self.stores)
         return f"{self.url}; {'; '.join(states)}"

@@ -15,7 +15,7 @@ from config import loading as configuration
 from config.loading import Settings
 from consumer.core.clock import utc_now
 from consumer.core.metrics import Metrics
-from consumer.http import app as web_app
+from consumer.http.app import build_app
 from consumer.http.client_address import Clients
 from consumer.http.health import Condition
 from consumer.http.server.server import Server
@@ -120,15 +120,15 @@ class Running:
             header_names=frozenset({"x-nice-webhook-signature"}),
             clients=Clients(()),
         )
-        probes = {
+        checks = {
             "mongodb": lambda: Condition(not parts.breaker.is_open, ""),
             "spool": lambda: Condition(parts.spool.fault is None, parts.spool.fault or ""),
         }
-        return web_app.build(
+        return build_app(
             webhook=webhook,
             metrics=parts.metrics,
-            probes=probes,
-            keepers=("mongodb", "spool"),
+            checks=checks,
+            stores=("mongodb", "spool"),
             reject_status=400,
         )
 

@@ -35,7 +35,7 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
             replace(step, changes=masked(step.changes, parts.redaction, step.subject))
             for step in parts.registry.latest(_NEWS)
         ],
-        "conditions": {name: probe() for name, probe in parts.probes.items()},
+        "conditions": {name: check() for name, check in parts.checks.items()},
         "jobs": job_rows(overview),
     }
 

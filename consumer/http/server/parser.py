@@ -24,7 +24,8 @@ def max_wire_bytes(max_body_bytes: int) -> int:
 
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     """waitress's parser, with the limit `max_body_bytes` that the server puts on its adjustments:
-    bytes of a body after its chunks were joined. Nothing behind it is handed a larger one.
+    bytes of a body after its chunks were joined. Nothing behind it is given a larger one; the
+    webhook has the same bound again, for servers that have none.
 
     It refuses whatever a proxy could frame in another way than we do, for there a second request
     could hide (RFC 9112, section 11.2).

@@ -148,11 +148,11 @@ def test_it_is_not_ready_while_nothing_would_keep_a_delivery(
     )
     full = [True]
     with hosted(settings, embedded=False) as service:
-        real = service.vitals.probes["spool"]
+        real = service.vitals.checks["spool"]
         vitals = dataclasses.replace(
             service.vitals,
-            probes={
-                **service.vitals.probes,
+            checks={
+                **service.vitals.checks,
                 "spool": lambda: Condition(False, "disk full") if full[0] else real(),
             },
         )

@@ -30,8 +30,8 @@ def compact(body: bytes) -> bytes:
     return json.dumps(json.loads(body), separators=(",", ":"), sort_keys=True).encode()
 
 
-def as_canary(delivery: Delivery, *, verified: bool = False) -> tuple[int, dict[str, object]]:
-    """The answer to what is taken for a canary."""
+def answered(delivery: Delivery, *, verified: bool = False) -> tuple[int, dict[str, object]]:
+    """The answer to what is taken for a probe."""
     verdict = delivery.verified(Verdict("current", NOW)) if verified else SignatureInvalid("no")
     answer = probe.answer(delivery, verdict)
     assert probe.is_suspect(delivery)
@@ -39,16 +39,16 @@ def as_canary(delivery: Delivery, *, verified: bool = False) -> tuple[int, dict[
     return answer
 
 
-def is_canary(delivery: Delivery, *, verified: bool) -> bool:
+def is_probe(delivery: Delivery, *, verified: bool) -> bool:
     verdict = delivery.verified(Verdict("current", NOW)) if verified else SignatureInvalid("no")
     return probe.is_suspect(delivery) and probe.answer(delivery, verdict) is not None
 
 
-def test_a_canary_that_arrives_as_sent_verifies_and_says_so() -> None:
+def test_a_probe_that_arrives_as_sent_verifies_and_says_so() -> None:
     delivery = sent()
     verify(delivery, SCHEME, [Secret("current", KEY)], NOW)
 
-    status, facts = as_canary(delivery, verified=True)
+    status, facts = answered(delivery, verified=True)
 
     assert status == 200
     assert facts["verified"] is True
@@ -73,8 +73,8 @@ def test_a_canary_that_arrives_as_sent_verifies_and_says_so() -> None:
         b"",
     ],
 )
-def test_what_verified_is_a_canary_only_byte_for_byte(body: bytes) -> None:
-    assert not is_canary(sent(body), verified=True)
+def test_what_verified_is_a_probe_only_byte_for_byte(body: bytes) -> None:
+    assert not is_probe(sent(body), verified=True)
 
 
 @pytest.mark.parametrize(
@@ -87,18 +87,18 @@ def test_what_verified_is_a_canary_only_byte_for_byte(body: bytes) -> None:
         b'["cxone_consumer_canary"]',
     ],
 )
-def test_what_did_not_verify_is_no_canary_by_a_word_in_it(body: bytes) -> None:
-    assert not is_canary(sent(body, X_Cxone_Consumer_Canary=None), verified=False)
+def test_what_did_not_verify_is_no_probe_by_a_word_in_it(body: bytes) -> None:
+    assert not is_probe(sent(body, X_Cxone_Consumer_Canary=None), verified=False)
 
 
-def test_a_canary_whose_body_was_rewritten_is_known_by_its_keys() -> None:
-    status, facts = as_canary(sent(compact(BODY), X_Cxone_Consumer_Canary=None))
+def test_a_probe_whose_body_was_rewritten_is_known_by_its_keys() -> None:
+    status, facts = answered(sent(compact(BODY), X_Cxone_Consumer_Canary=None))
 
     assert (status, facts["body"], facts["reason"]) == (401, "unknown", "signature_invalid")
 
 
-def test_a_canary_without_its_body_is_known_by_its_header_and_signature() -> None:
-    status, facts = as_canary(sent(b""))
+def test_a_probe_without_its_body_is_known_by_its_header_and_signature() -> None:
+    status, facts = answered(sent(b""))
 
     assert (status, facts["body"], facts["body_length"]) == (401, "changed", 0)
 
@@ -113,19 +113,19 @@ def test_a_header_that_vanished_is_absent_from_the_report() -> None:
 
 
 @pytest.mark.parametrize("verified", [True, False])
-def test_an_event_sent_with_the_canary_header_by_mistake_is_no_canary(verified: bool) -> None:
+def test_an_event_sent_with_the_probe_header_by_mistake_is_no_probe(verified: bool) -> None:
     told = probe.headers(SCHEME, KEY, BODY, NOW)[probe.HEADER]
     body = b'{"id":"1","type":"contact.created"}'
     headers = {**probe.headers(SCHEME, KEY, body, NOW), probe.HEADER: told}
 
-    assert not is_canary(Delivery("d", body, Headers(headers), NOW), verified=verified)
+    assert not is_probe(Delivery("d", body, Headers(headers), NOW), verified=verified)
 
 
 @pytest.mark.parametrize("told", ["", "x", "0" * 64, f"{'0' * 64}.{'0' * 64}"])
-def test_an_odd_canary_header_alone_makes_no_canary(told: str) -> None:
+def test_an_odd_probe_header_alone_makes_no_probe(told: str) -> None:
     delivery = sent(b'{"id":"1"}', X_Cxone_Consumer_Canary=told)
 
-    assert not is_canary(delivery, verified=False)
+    assert not is_probe(delivery, verified=False)
 
 
 def test_the_report_holds_no_header_value_but_transport_facts() -> None:
@@ -140,7 +140,7 @@ def test_the_report_holds_no_header_value_but_transport_facts() -> None:
     assert '"content-encoding": "gzip"' in text
 
 
-def test_the_canary_is_changed_by_each_usual_rewriting() -> None:
+def test_the_probe_is_changed_by_each_usual_rewriting() -> None:
     rewritten = [
         compact(BODY),
         json.dumps(json.loads(BODY), ensure_ascii=False).encode(),
@@ -151,5 +151,5 @@ def test_the_canary_is_changed_by_each_usual_rewriting() -> None:
 
     assert BODY not in rewritten
     assert all(
-        is_canary(sent(body, X_Cxone_Consumer_Canary=None), verified=False) for body in rewritten
+        is_probe(sent(body, X_Cxone_Consumer_Canary=None), verified=False) for body in rewritten
     )

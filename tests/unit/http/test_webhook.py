@@ -10,7 +10,7 @@ from falcon import testing
 from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Outcome
 from consumer.core.metrics import Metrics
-from consumer.http import app
+from consumer.http.app import build_app
 from consumer.http.client_address import Clients
 from consumer.http.health import Condition
 from consumer.http.webhook import ROUTE, Webhook
@@ -45,11 +45,11 @@ def client(receiver: Accepting, ready: bool = True) -> testing.TestClient:
         header_names=frozenset(),
         clients=Clients(()),
     )
-    built: falcon.App[Any, Any] = app.build(
+    built: falcon.App[Any, Any] = build_app(
         webhook=webhook,
         metrics=metrics,
-        probes={"mongodb": lambda: Condition(ready, "a reason")},
-        keepers=("mongodb",),
+        checks={"mongodb": lambda: Condition(ready, "a reason")},
+        stores=("mongodb",),
         reject_status=400,
     )
     return testing.TestClient(built)

@@ -19,8 +19,8 @@ def vitals(*silences: float | None, kept: bool = True) -> Vitals:
     return Vitals(
         url="http://127.0.0.1:8080",
         stopping=threading.Event(),
-        probes={"spool": lambda: Condition(kept, "as it is")},
-        keepers=("spool",),
+        checks={"spool": lambda: Condition(kept, "as it is")},
+        stores=("spool",),
         silences={f"part {n}": partial(identity, each) for n, each in enumerate(silences)},
     )
 
