@@ -30,8 +30,8 @@ _DOTTED = re.compile(rf"(?<![\w./-])(?:{'|'.join(_PACKAGES)})(?:\.[A-Za-z_]\w*)+
 _PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(_PACKAGES)}|\.github|\.ci)/[\w./*-]*[\w*]")
 # Also without their folder, where it is the name of a file of ours alone.
 _FILE = re.compile(r"(?<![\w./*%-])[\w-]+(?:/[\w-]+)*\.(?:py|md|cfg)(?![\w.])")
-# A class or constant of a module beside the one that speaks.
-_SHORT = re.compile(r"`([a-z_]+)\.([A-Z]\w+)")
+# A module by its package in `consumer`; a class or constant by a module beside the one that speaks.
+_SHORT = re.compile(r"`([a-z_]+)\.(\w+)(?=[`(]|\.[A-Z])")
 _LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([\w-]+))?\)")
 _HEADING = re.compile(r"(?<!\]\()(?<![\w./-])([\w./-]+\.md)#([\w-]+)")
 _SECTION = re.compile(r"\b([A-Z]{4,}),? section \d")
@@ -62,13 +62,17 @@ def comments(path: Path) -> str:
 
 
 def dangling(path: Path, text: str) -> Iterator[str]:
-    """What a text names and is not there."""
+    """All that a text names and is not there."""
     text = _PLACEHOLDER.sub("*", text)
     yield from (name for name in _DOTTED.findall(text) if not is_there(name))
-    for module, name in _SHORT.findall(text):
-        beside = path.parent / f"{module}.py"
-        if beside.is_file() and name not in names(beside):
-            yield f"{module}.{name}"
+    for first, name in _SHORT.findall(text if path.suffix == ".py" else ""):
+        beside = path.parent / f"{first}.py"
+        if (ROOT / "consumer" / first).is_dir():
+            short = is_there(f"consumer.{first}.{name}")
+        else:
+            short = not beside.is_file() or name[0].islower() or name in names(beside)
+        if not short:
+            yield f"{first}.{name}"
     for name in _PATH.findall(text):
         if not any(ROOT.glob(name)) and not any(ROOT.glob(f"{name}.py")):
             yield name
@@ -84,7 +88,7 @@ def dangling(path: Path, text: str) -> Iterator[str]:
 
 
 def is_there(name: str) -> bool:
-    """Whether a dotted name is a module, or what one has at its top: `config.settings.Settings`."""
+    """Tell whether a dotted name is a module, or stands at the top of one."""
     if name in _FOREIGN:
         return True
     module = ROOT
@@ -140,17 +144,20 @@ def test_no_comment_and_no_document_names_what_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("where", "text"),
     [
-        "see consumer.web.app",
-        "made by `config.settings.rosw`",
-        "tests/bench/bench_nothing.py",
-        ".github/decisions/0000-*.md",
-        "kept by test_nothing.py",
-        "by DESIGN section 5",
-        ".github/ARCHITECTURE.md#no-such-heading",
-        "[the plan](PLAN.md)",
+        ("README.md", "see consumer.web.app"),
+        ("README.md", "made by `config.settings.rosw`"),
+        ("README.md", "tests/bench/bench_nothing.py"),
+        ("README.md", ".github/decisions/0000-*.md"),
+        ("README.md", "kept by test_nothing.py"),
+        ("README.md", "[what it promises](#no-such-heading)"),
+        ("README.md", "[the picture](config/nothing.png)"),
+        ("pyproject.toml", "by DESIGN section 5"),
+        ("consumer/events/store.py", ".github/ARCHITECTURE.md#no-such-heading"),
+        ("consumer/events/store.py", "`events.nothing` appends"),
+        ("consumer/events/store.py", "see `filling.Nothing`"),
     ],
 )
-def test_a_reference_that_dangles_is_found(text: str) -> None:
-    assert list(dangling(ROOT / "README.md", text))
+def test_a_reference_that_dangles_is_found(where: str, text: str) -> None:
+    assert list(dangling(ROOT / where, text))
