@@ -18,8 +18,8 @@ from config import environment, logs
 from consumer.cli.context import load_settings
 from consumer.os_service import watch
 from consumer.os_service.systemd_notify import Systemd
-from consumer.runtime.process import longest_stop, needed
 from consumer.runtime.service import Service
+from consumer.runtime.settings_map import longest_stop, needed
 
 log = structlog.get_logger(__name__)
 

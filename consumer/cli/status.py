@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
-import urllib3
 
 from config.loading import Settings
 from consumer.cli.console import console, print_json
@@ -141,6 +140,8 @@ def _spool(settings: Settings) -> dict[str, Any] | None:
 
 
 def _ready(listen: str) -> dict[str, Any] | None:
+    import urllib3  # noqa: PLC0415  (only asked while MongoDB says nothing)
+
     host, _, port = listen.rpartition(":")
     # A service that listens everywhere answers on loopback too.
     local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104

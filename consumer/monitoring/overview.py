@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymongo import MongoClient
 from pymongo.database import Database
@@ -18,7 +18,9 @@ from consumer.mongodb.health import read_hello
 from consumer.mongodb.leases import Leases
 from consumer.monitoring.instances import SILENT_AFTER, Instances, clocks_apart
 from consumer.monitoring.job_runs import JobRuns
-from consumer.schemas.registry.registry import SchemaRegistry
+
+if TYPE_CHECKING:
+    from consumer.schemas.registry.registry import SchemaRegistry
 
 Document = dict[str, Any]
 

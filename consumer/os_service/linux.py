@@ -16,7 +16,7 @@ from consumer.os_service.files import File
 from consumer.os_service.layout import NAME, Layout
 from consumer.os_service.settings_file import Fitted, fit
 from consumer.os_service.systemd_unit import Unit, render
-from consumer.runtime.process import longest_stop, needed
+from consumer.runtime.settings_map import longest_stop, needed
 
 if sys.platform == "win32":
     raise ImportError("for Windows there is consumer.os_service.windows_scm")

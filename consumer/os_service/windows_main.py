@@ -17,7 +17,7 @@ from config import logs
 from config.loading import Settings, from_process
 from consumer.os_service.layout import NAME, WindowsLayout, windows_layout
 from consumer.os_service.log_file import LogFile
-from consumer.runtime.process import needed
+from consumer.runtime.settings_map import needed
 
 log = structlog.get_logger(__name__)
 

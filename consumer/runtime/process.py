@@ -11,10 +11,6 @@ from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 from consumer.runtime.service import Service
 from consumer.runtime.settings_map import mongodb_uri
 
-# Seconds beside the drain: the jobs, the last report, the refused deliveries that wait, the
-# embedded MongoDB, and room for a slow disk.
-_BESIDE_DRAIN = 45.0
-
 
 @contextmanager
 def hosted(settings: Settings, *, embedded: bool) -> Iterator[Service]:
@@ -30,13 +26,3 @@ def hosted(settings: Settings, *, embedded: bool) -> Iterator[Service]:
             else mongodb_uri(settings)
         )
         yield Service(settings, uri)
-
-
-def needed(*, embedded: bool) -> list[str]:
-    """The settings without which the service cannot run."""
-    return ["CXONE_SHARED_SECRET"] if embedded else ["CXONE_SHARED_SECRET", "MONGODB_URI"]
-
-
-def longest_stop(settings: Settings) -> float:
-    """Seconds from the request to stop to the end of the process, at most."""
-    return settings.cxone_drain_timeout + _BESIDE_DRAIN

@@ -19,6 +19,10 @@ from consumer.privacy.paths import Paths, read_paths
 from consumer.privacy.rules import Redaction
 from consumer.schemas.policy import Guards, SchemaPolicy, SubjectPolicy, subject_policy
 
+# Seconds beside the drain: the jobs, the last report, the refused deliveries that wait, the
+# embedded MongoDB, and room for a slow disk.
+_BESIDE_DRAIN = 45.0
+
 
 def signature_scheme(settings: Settings) -> SignatureScheme:
     """How senders sign."""
@@ -125,3 +129,13 @@ def mongodb_uri(settings: Settings) -> str:
             f" on the data directory {settings.cxone_data_dir}"
         )
     return uri
+
+
+def needed(*, embedded: bool) -> list[str]:
+    """The settings without which the service cannot run."""
+    return ["CXONE_SHARED_SECRET"] if embedded else ["CXONE_SHARED_SECRET", "MONGODB_URI"]
+
+
+def longest_stop(settings: Settings) -> float:
+    """Seconds from the request to stop to the end of the process, at most."""
+    return settings.cxone_drain_timeout + _BESIDE_DRAIN

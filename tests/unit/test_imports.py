@@ -62,11 +62,22 @@ def test_a_heavy_module_would_be_seen() -> None:
 
 
 # Arguments of the command line, and what answering them must not import.
-_MONGODB = ("bson", "pymongo")
-_SETTINGS = ("dotenv", "pydantic")
+_HTTP = ("falcon", "urllib3", "waitress")
+_PAGES = ("datadog_api_client", "itsdangerous", "jinja2", "pygal")
+_JOBS = ("apscheduler", "prometheus_client", "tenacity")
+_DATA = ("bson", "dotenv", "pydantic", "pymongo")
 _COMMANDS = {
-    "--version": (*_MONGODB, *_SETTINGS, "falcon", "rich", "structlog", "urllib3", "waitress"),
-    "--help": (*_MONGODB, *_SETTINGS, "falcon", "structlog", "urllib3", "waitress"),
+    "--version": (*_HTTP, *_PAGES, *_JOBS, *_DATA, "msgspec", "rich", "structlog"),
+    "--help": (*_HTTP, *_PAGES, *_JOBS, *_DATA, "msgspec", "structlog"),
+    "adoption --help": (*_HTTP, *_PAGES, *_JOBS),
+    "datadog --help": (*_HTTP, *_PAGES, *_JOBS),
+    "dlq --help": (*_HTTP, *_PAGES, "apscheduler", "tenacity"),
+    "events --help": (*_HTTP, *_PAGES, *_JOBS),
+    "secret --help": (*_HTTP, *_PAGES, *_JOBS),
+    "serve --help": (*_PAGES,),
+    "sign --help": (*_HTTP, *_PAGES, *_JOBS),
+    "spool --help": (*_HTTP, *_PAGES, "apscheduler", "tenacity"),
+    "status --help": (*_HTTP, *_PAGES, *_JOBS),
 }
 
 

@@ -25,7 +25,7 @@ from consumer.os_service.layout import NAME, WINDOWS_ACCOUNT, WindowsLayout, win
 from consumer.os_service.log_file import appended, tail
 from consumer.os_service.settings_file import fit
 from consumer.os_service.windows_main import command_line
-from consumer.runtime.process import longest_stop, needed
+from consumer.runtime.settings_map import longest_stop, needed
 
 if TYPE_CHECKING:
     from types import ModuleType
