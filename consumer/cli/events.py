@@ -27,7 +27,6 @@ from consumer.cli.context import load_settings, open_shared
 from consumer.core.clock import utc_now
 from consumer.core.paths import to_text
 from consumer.events.matching import Condition, read_condition, read_path, read_value
-from consumer.ingest.parsing import EventParser
 from consumer.mongodb.client import AUDIT, INSTANCES
 from consumer.mongodb.retention import retained_from
 from consumer.monitoring.audit import Audit
@@ -36,7 +35,6 @@ from consumer.privacy.erasure import Erased, Names, Place, erase, places, spoole
 from consumer.privacy.name_erasure import NameErasing
 from consumer.privacy.person_query import KeyPlace, Person
 from consumer.privacy.person_records import Erasing, Found, Reach
-from consumer.runtime.settings_map import event_fields
 
 if TYPE_CHECKING:
     from consumer.runtime.shared import SharedParts
@@ -100,7 +98,7 @@ def erase_events(
         names = _names(shared, settings, person)
         erasing = Erasing(
             shared.database,
-            EventParser(event_fields(settings), settings.cxone_store_max_depth).type_of,
+            shared.parser.type_of,
             by_subject=settings.cxone_schema_scope == "type",
             as_sent=names.as_sent,
         )

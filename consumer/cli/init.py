@@ -85,7 +85,7 @@ def write(path: Path, *, force: bool, new_secret: bool, config: Path | None = No
     config = config.absolute() if config is not None else Path(named) if named else None
     text = settings_text(shared, config)
     try:
-        replace(File(path, text), keep_old=old is not None)
+        replace(File(path, text), backup=old is not None)
     except OSError as error:
         raise SetupError(
             f"cannot write {path} ({error.strerror}): check the directory and its permissions"

@@ -1,7 +1,4 @@
-"""Put files in their places whole, with their rights, and tell what that changes.
-
-Find where this program's code is, and whether a service account could read it.
-"""
+"""Write files whole, with their rights; say beforehand what changes, and where our code is."""
 
 from __future__ import annotations
 
@@ -20,11 +17,14 @@ from consumer.core.errors import SetupError
 
 Change = Literal["new", "changed", "unchanged"]
 
+# What ProtectHome= hides.
+HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
+
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to be; what is `secret` is never shown, and a difference only where nothing that was
-    there before can be one."""
+    """A file to be. What is `secret` is never shown; `show_changes` only for a file that never held
+    a secret."""
 
     path: Path
     text: str
@@ -34,7 +34,7 @@ class File:
 
 
 def change_of(file: File) -> Change:
-    """What writing it would be. Raises SetupError where that cannot be seen."""
+    """The change that writing it would make. Raises SetupError where that cannot be seen."""
     old = read(file.path)
     if old is None:
         return "new"
@@ -76,8 +76,8 @@ def write(files: Sequence[File]) -> None:
             raise SetupError(f"cannot write {file.path}: {error.strerror or error}") from error
 
 
-def replace(file: File, *, keep_old: bool = False) -> None:
-    """Put it in its place whole or not at all; what was there stays as NAME.bak with `keep_old`.
+def replace(file: File, *, backup: bool = False) -> None:
+    """Put it in its place whole or not at all; what was there stays as NAME.bak with `backup`.
     Raises OSError."""
     draft = file.path.with_name(f".{file.path.name}.{secrets.token_hex(4)}.tmp")
     # 0600 from the first byte on; Windows takes the rights of the directory instead.
@@ -88,24 +88,20 @@ def replace(file: File, *, keep_old: bool = False) -> None:
             out.flush()
             os.fsync(out.fileno())
         draft.chmod(file.mode)
-        _keep_owner(draft, file.path)
-        if keep_old:
+        _copy_owner(draft, file.path)
+        if backup:
             file.path.replace(file.path.with_name(f"{file.path.name}.bak"))
         draft.replace(file.path)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _keep_owner(draft: Path, path: Path) -> None:
-    """Whoever owns what is replaced owns what replaces it: root may run a command for others."""
+def _copy_owner(draft: Path, path: Path) -> None:
+    """Give it to the owner of what it replaces: root may run a command for others."""
     if sys.platform != "win32" and path.exists():
         old, new = path.stat(), draft.stat()
         if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
             os.chown(draft, old.st_uid, old.st_gid)
-
-
-# What ProtectHome= hides.
-HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
 
 
 def of_this_program() -> tuple[Path, ...]:
@@ -121,6 +117,6 @@ def of_this_program() -> tuple[Path, ...]:
 
 
 def within(places: Iterable[Path], folders: Iterable[Path]) -> tuple[Path, ...]:
-    """Those of `places` that lie in one of `folders`."""
+    """The `places` that lie in one of `folders`."""
     folders = tuple(folders)
     return tuple(place for place in places if any(place.is_relative_to(one) for one in folders))

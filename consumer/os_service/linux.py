@@ -11,7 +11,6 @@ from config import loading as configuration
 from config.environment import requirement
 from consumer.core.errors import SetupError
 from consumer.os_service import files, systemctl
-from consumer.os_service import files as code_places
 from consumer.os_service.files import File
 from consumer.os_service.layout import NAME, Layout
 from consumer.os_service.settings_file import Fitted, fit
@@ -23,9 +22,9 @@ if sys.platform == "win32":
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What was asked for. `source` is the settings file to start from and `text` what it says;
-    None where it exists no longer or not yet, and `text` is a fresh one."""
+class Request:
+    """A service as it was asked for. `source` is the settings file to start from and `text` its
+    contents; None where it exists no longer or not yet, and `text` is a fresh one."""
 
     source: Path | None
     text: str
@@ -47,13 +46,13 @@ class Plan:
         return self.files[0]
 
 
-def plan(wish: Wish, layout: Layout) -> Plan:
-    """What installing would write. Raises SettingsError for wrong settings, SetupError for a file
-    that cannot be read."""
-    settings = configuration.load({}, {}, wish.source, wish.config)
-    source = wish.source or layout.settings
-    fitted = fit(wish.text, source, layout.credentials, layout.state, wish.config)
-    hidden = code_places.within(code_places.of_this_program(), code_places.HIDDEN)
+def plan(request: Request, layout: Layout) -> Plan:
+    """The files that installing would write. Raises SettingsError for wrong settings, SetupError
+    for a file that cannot be read."""
+    settings = configuration.load({}, {}, request.source, request.config)
+    source = request.source or layout.settings
+    fitted = fit(request.text, source, layout.credentials, layout.state, request.config)
+    hidden = files.within(files.of_this_program(), files.HIDDEN)
     unit = Unit(
         interpreter=Path(sys.executable),
         settings=layout.settings,
@@ -62,11 +61,11 @@ def plan(wish: Wish, layout: Layout) -> Plan:
         drain_timeout=settings.cxone_drain_timeout,
         stop_timeout=longest_stop(settings),
         config=fitted.config,
-        user=wish.user,
+        user=request.user,
         hidden_code=hidden,
-        embedded=wish.embedded,
+        embedded=request.embedded,
     )
-    wanted = needed(embedded=wish.embedded)
+    wanted = needed(embedded=request.embedded)
     # A fresh file was not read: the one secret it holds is that which is needed.
     given = {name for name in wanted if getattr(settings, name.lower()) is not None}
     return Plan(
@@ -74,7 +73,7 @@ def plan(wish: Wish, layout: Layout) -> Plan:
             File(layout.unit, render(unit), 0o644, show_changes=True),
             *_settings_files(fitted, layout),
         ),
-        notes=(*fitted.notes, *_about_code(hidden), *_about_user(wish.user)),
+        notes=(*fitted.notes, *_about_code(hidden), *_about_user(request.user)),
         missing=tuple(name for name in wanted if name not in given | set(fitted.credentials)),
     )
 

@@ -1,7 +1,4 @@
-"""A log file that begins anew before it grows too long, for where nobody else collects the log.
-
-Read the end of a log file that another process writes, and what it appends.
-"""
+"""Write a log file that begins anew before it grows too long, and follow it from elsewhere."""
 
 from __future__ import annotations
 
@@ -15,6 +12,10 @@ from typing import TextIO
 
 _LIMIT = 10 * 1024 * 1024
 _KEPT = 5
+# Bytes that are read for the last lines.
+_MOST = 4 * 1024 * 1024
+# Seconds between two looks.
+_LOOK = 0.5
 
 
 class LogFile(io.TextIOBase, TextIO):
@@ -65,11 +66,6 @@ class LogFile(io.TextIOBase, TextIO):
         return self._path.with_name(f"{self._path.name}.{number}")
 
 
-_MOST = 4 * 1024 * 1024
-# Seconds between two looks.
-_LOOK = 0.5
-
-
 def tail(path: Path, lines: int) -> list[str]:
     """The last `lines`, as far as the last megabytes hold them."""
     with path.open("rb") as file:
@@ -80,7 +76,7 @@ def tail(path: Path, lines: int) -> list[str]:
 
 
 def appended(path: Path) -> Iterator[str]:
-    """What is appended from now on; of a file that began anew, all of it."""
+    """Text as it is appended from now on; of a file that began anew, all of it."""
     with path.open("rb") as file:
         end = file.seek(0, 2)
     while True:

@@ -1,4 +1,4 @@
-"""Put a new shared secret in force where the settings file keeps it; all else stays as it is."""
+"""Write a new shared secret where the settings file holds it; all else stays as it is."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _BEGINNING = re.compile(r"\s*(?:export\s+)?")
 
 @dataclass(slots=True)
 class Rotation:
-    """A settings file and the secrets in it; `current` and `previous` are what is in force by this
-    file alone, `places` the files of their own in which they stand, by name of the setting."""
+    """A settings file and its secrets: `current` and `previous` by this file alone, and `places`,
+    by name of the setting, the files of their own in which they stand."""
 
     path: Path
     text: str

@@ -37,8 +37,8 @@ class Fitted:
 
 @dataclass(slots=True)
 class _Draft:
-    """What is known of the file so far; `folder` is for secrets, `data_dir` for the service,
-    `given_config` goes before the one that the file names."""
+    """A file half-way through. `folder` is for secrets, `data_dir` for the service; `given_config`
+    goes before the one that the file names."""
 
     source: Path
     folder: Path | None
@@ -51,7 +51,7 @@ class _Draft:
     has_data_dir: bool = False
 
     def line(self, name: str, value: str, row: Row | None, is_file: bool) -> str:
-        """What the assignment becomes."""
+        """The line that the assignment becomes."""
         if row is not None and row.secret:
             return self._secret(name, value, row, is_file)
         if row is not None and row.name == _DATA_DIR:
@@ -62,7 +62,7 @@ class _Draft:
         return f"{name}={quoted(value)}\n"
 
     def rest(self) -> Iterator[str]:
-        """What the file must say and did not."""
+        """Lines that the file must have and had not."""
         if self.config is None and self.given_config is not None:
             self.config = self.given_config
             yield f"{_CONFIG}={quoted(str(self.config))}\n"

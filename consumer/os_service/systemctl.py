@@ -12,15 +12,15 @@ from consumer.core.errors import SetupError
 from consumer.os_service.layout import NAME
 
 UNIT = f"{NAME}.service"
-# LoadCredential= came with it.
+# The first release with LoadCredential=.
 OLDEST = 247
-# Starting waits for the service to be ready, and stopping for its drain.
-_PATIENCE = 3900
+# Seconds: starting waits for the service to be ready, and stopping for its drain.
+_TIMEOUT = 3900
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What systemd knows of the service; `text` is what the service last said of itself."""
+    """The service as systemd knows it; `text` is the last status that it sent."""
 
     active: str
     sub: str
@@ -49,7 +49,7 @@ def call(*arguments: str) -> None:
 
 
 def state() -> State:
-    """What `systemctl show` says; a unit that does not exist is inactive."""
+    """The state that `systemctl show` gives; a unit that does not exist is inactive."""
     names = "ActiveState,SubState,UnitFileState,MainPID,ActiveEnterTimestamp,NRestarts,StatusText"
     done = _run(["show", UNIT, f"--property={names}"])
     if done.returncode:
@@ -75,6 +75,6 @@ def _run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=_PATIENCE,
+        timeout=_TIMEOUT,
         check=False,
     )

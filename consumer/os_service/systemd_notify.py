@@ -1,4 +1,4 @@
-"""Tell systemd how the service is, in the protocol of sd_notify(3)."""
+"""Report the state of the service to systemd, in the protocol of sd_notify(3)."""
 
 from __future__ import annotations
 

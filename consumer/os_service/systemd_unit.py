@@ -14,7 +14,7 @@ _CONFIG = "config.toml"
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What differs from one installation to another.
+    """The parts of a unit that differ from one installation to another.
 
     `credentials` are files by setting; `hidden_code` is code in home directories, which the
     service must still read; times are seconds; `user` None: an account made up at each start.

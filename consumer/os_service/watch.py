@@ -1,4 +1,4 @@
-"""Keep a service manager informed for as long as the service runs, from a thread of its own."""
+"""Report to a service manager for as long as the service runs, from a thread of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SOON = 0.2
 
 
 class Manager(Protocol):
-    """Whoever started us and wants to know how we are."""
+    """The service manager that started this process and wants to know its state."""
 
     every: float
     """Seconds between two signs of life."""
@@ -37,13 +37,13 @@ class Manager(Protocol):
         """All parts move; called every `every` seconds."""
 
     def well(self, summary: str) -> None:
-        """For people, after `ready` and `alive`: it may have taken a second to find out."""
+        """A line for people, after `ready` and `alive`: it may have taken a second to find out."""
 
     def stuck(self, what: str) -> None:
         """A part does not move: the manager shall not take us for alive."""
 
     def stopping(self) -> None:
-        """What was accepted is being answered; called again and again until the end."""
+        """Answering what was accepted; called again and again until the end."""
 
 
 def run(
@@ -62,7 +62,7 @@ def run(
 
 @contextmanager
 def watched(vitals: Vitals, manager: Manager) -> Iterator[None]:
-    """While the block lasts, tell `manager` the truth about the service that runs in it."""
+    """Report to `manager`, while the block lasts, the state of the service that runs in it."""
     ended = threading.Event()
     thread = threading.Thread(
         target=_watch, args=(vitals, manager, ended), name="service-manager", daemon=True

@@ -1,4 +1,4 @@
-"""Ask the service control manager of Windows to do something, through pywin32."""
+"""Register and steer the service at the service control manager of Windows, through pywin32."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the manager knows; `exit_code` is that of the last end, 0 for a good one."""
+    """The service as the manager knows it; `exit_code` of the last end is 0 for a good one."""
 
     active: str
     pid: int

@@ -1,7 +1,4 @@
-"""The service as Windows runs it: pywin32 calls `SvcRun` in a process of ours.
-
-Tell the service control manager of Windows how the service is.
-"""
+"""Run the service for Windows: pywin32 calls `SvcRun`, and a reporter says how it goes."""
 
 from __future__ import annotations
 
@@ -30,15 +27,20 @@ log = structlog.get_logger(__name__)
 # Seconds until it must be ready; afterwards it ends with an error and is started anew. A MongoDB
 # of its own may take a minute.
 LONGEST_START = 180.0
+# Milliseconds: within them the next checkpoint comes, or the manager takes the service for hung.
+START_HINT = 90_000
+STOP_HINT = 20_000
+# Seconds between two checkpoints.
+_CHECKPOINT_EVERY = 1.0
 
 
 class ServiceFailed(Exception):
-    """What ends the service with a code other than 0; its text goes to the event log."""
+    """An end of the service with a code other than 0; its text goes to the event log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What to run: the settings, read when the service starts, so that faults are reported."""
+    """The settings to run with, read when the service starts, so that their faults are reported."""
 
     settings: Callable[[], Settings]
     embedded: bool = False
@@ -92,7 +94,7 @@ class ConsumerService(win32serviceutil.ServiceFramework):
             log.error("the service ends", error=str(error))  # noqa: TRY400
             raise ServiceFailed(str(error)) from None
         except Exception as error:
-            # Its message may quote a payload, so only its kind and place are told.
+            # Its message may quote a payload, so only its kind and place are logged.
             log.error(  # noqa: TRY400
                 "the service ends", error=type(error).__name__, place=place_of(error)
             )
@@ -103,7 +105,7 @@ class ConsumerService(win32serviceutil.ServiceFramework):
     # -- what happens then ----------------------------------------------------------------------
 
     def report(self, state: int, wait_hint: int) -> None:
-        """Tell the manager; once it is stopping there is no way back."""
+        """Report to the manager; once it is stopping there is no way back."""
         with self._reporting:
             if self._state == win32service.SERVICE_STOP_PENDING:
                 state = self._state
@@ -138,20 +140,14 @@ class ConsumerService(win32serviceutil.ServiceFramework):
         self._stop()
 
 
-# Milliseconds: within them the next checkpoint comes, or the manager takes the service for hung.
-START_HINT = 90_000
-STOP_HINT = 20_000
-_CHECKPOINT_EVERY = 1.0
-
-
 class Framework(Protocol):
-    """What is used of a ServiceFramework (pywin32 has no types for it)."""
+    """The part of ServiceFramework in use here (pywin32 has no types for it)."""
 
     def report(self, state: int, wait_hint: int) -> None: ...
 
 
 class Reporter:
-    """A `Manager` (see watch.py) that tells the service control manager of Windows."""
+    """A `Manager` (see watch.py): the service control manager of Windows."""
 
     every = 5.0
 

@@ -1,5 +1,5 @@
-"""Wire the console. Whoever imports this pays for its templates and charts: `service` does only
-where a password for the console is set."""
+"""Wire the console: `service` imports this, templates, charts and all, only where its password is
+set."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ from consumer.core.clock import utc_now
 from consumer.dead_letters.approval import Approval, HeldEvents
 from consumer.dead_letters.diagnosis import Inspector
 from consumer.dead_letters.search import HeldLetters, LetterSearch
-from consumer.events.keys import COLLECTION_SUBJECT
 from consumer.events.recent import RecentEvents
 from consumer.events.search import EventSearch
 from consumer.http.health import HealthCheck
-from consumer.ingest.parsing import EventParser
 from consumer.mongodb.client import AUDIT, DEAD_LETTERS, ENDED_SESSIONS, EVENTS, JOB_RUNS
 from consumer.mongodb.ended_sessions import EndedSessions
 from consumer.monitoring.audit import Audit
 from consumer.monitoring.ingest_history import IngestHistory
 from consumer.monitoring.job_runs import JobRuns
 from consumer.monitoring.overview import gather
-from consumer.runtime.settings_map import event_fields, redaction, schema_policy, shared_secrets
+from consumer.runtime.settings_map import one_subject, redaction, schema_policy, shared_secrets
 from consumer.runtime.shared import SharedParts
 
 # Seconds for which what screens read of the whole fleet is good enough, and its document counts.
@@ -62,9 +60,8 @@ def add_console(
         threads=max(1, settings.cxone_threads // 4),
     )
     database = shared.database
-    one_subject = COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None
-    parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
-    held = HeldEvents(HeldLetters(database[DEAD_LETTERS]), parser, one_subject)
+    together = one_subject(settings)
+    held = HeldEvents(HeldLetters(database[DEAD_LETTERS]), shared.parser, together)
     adoption = AdoptionHistory(database, _UNCOUNTED)
     parts = Parts(
         settings=settings,
@@ -72,7 +69,7 @@ def add_console(
         checks=checks,
         registry=shared.registry,
         schema_policy=schema_policy(settings),
-        one_subject=one_subject,
+        one_subject=together,
         approval=Approval(shared.registry, held, shared.replay),
         held=held,
         adoption=adoption,
@@ -82,7 +79,7 @@ def add_console(
         letters=LetterSearch(database[DEAD_LETTERS]),
         dead_letters=shared.dead_letters,
         replay=shared.replay,
-        inspector=Inspector(parser, shared.registry, one_subject),
+        inspector=Inspector(shared.parser, shared.registry, together),
         overview=Recent(
             lambda: gather(shared.client, database, shared.registry, shared.dead_letters.depths),
             _FRESH,

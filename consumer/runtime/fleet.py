@@ -1,4 +1,4 @@
-"""Tell the other processes what this one was set up with, and compare."""
+"""Compare how the processes of one database are set up, by facts in their signs of life."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _MOST_RULES = 500
 
 
 def facts(settings: Settings) -> Document:
-    """Facts that a process tells of its settings in its sign of life: a digest for each group, and
-    the rules of CXONE_REDACT (None where they are too many)."""
+    """Facts about the settings for a sign of life: a digest for each group, and the rules of
+    CXONE_REDACT (None where they are too many)."""
     masks = redaction(settings)
-    shared = sum(map(len, (masks.general, *masks.subjects.values()))) <= _MOST_RULES
-    return {"settings": _digests(settings), "redact": _plain(masks) if shared else None}
+    few = sum(map(len, (masks.general, *masks.subjects.values()))) <= _MOST_RULES
+    return {"settings": _digests(settings), "redact": _plain(masks) if few else None}
 
 
 def masks_of_all(settings: Settings, processes: Iterable[Document]) -> Redaction:
@@ -62,8 +62,8 @@ def differences(settings: Settings, processes: Iterable[Document]) -> Iterator[s
     for process in processes:
         if process["silent"] > SILENT_AFTER or process.get("version") != ours_version:
             continue
-        told = process.get("facts") or {}
-        theirs = told.get("settings") or {}
+        known = process.get("facts") or {}
+        theirs = known.get("settings") or {}
         differing = [name for name, digest in ours.items() if theirs.get(name, digest) != digest]
         where = f"the service on {process['host']} (process {process['pid']})"
         if differing:
@@ -71,7 +71,7 @@ def differences(settings: Settings, processes: Iterable[Document]) -> Iterator[s
                 f"the {' and '.join(differing)} of these settings are not those of {where}: name"
                 " its file with --config, or its settings with --env-file"
             )
-        if "redact" in told and told["redact"] is None:
+        if "redact" in known and known["redact"] is None:
             yield f"{where} masks more than {_MOST_RULES} fields, and this command only its own"
 
 

@@ -1,7 +1,4 @@
-"""Wire the periodic jobs: what runs how often, and once in the fleet or in each process.
-
-What one process does again and again beside its deliveries: begun together, ended together.
-"""
+"""Wire the periodic jobs: run in each process or once in the fleet, begun and ended together."""
 
 from __future__ import annotations
 
@@ -84,6 +81,46 @@ _PREPARE_EVERY = 15.0
 _HOLES_EVERY = 3600.0
 # What MongoDB could not take waits that long after it is back, at most.
 _DRAIN_EVERY = 1.0
+# Seconds for the last report and for the last words to MongoDB, when the process stops.
+_LAST_REPORT = 2.0
+_LAST_WORDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """The scheduler with its jobs, the drain's own, and what is done once more at the end.
+
+    The drain runs every second and while MongoDB is away: a record of its runs in MongoDB would
+    cost more than it is worth, and wait just then. So it has a scheduler without records.
+    """
+
+    scheduler: Scheduler
+    drain: Scheduler
+    heartbeat: Heartbeat
+    secrets: NoteSecrets
+    refusals: NoteRefusals
+    history: RecordHistory
+    report: ReportDatadog
+    sink: Sink
+
+    def start(self) -> None:
+        self.drain.start()
+        self.scheduler.start()
+
+    def stop(self, timeout: float) -> None:
+        """End the runs under way within `timeout` seconds, report and record once more, and leave
+        the list of processes."""
+        # Both at once: where MongoDB does not answer, each takes all its time.
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda each: each.stop(timeout), (self.scheduler, self.drain)))
+        self.report.finish(_LAST_REPORT)
+        self.sink.close()
+        # Without MongoDB the list forgets this process by itself.
+        with contextlib.suppress(StoreUnavailable), pymongo.timeout(_LAST_WORDS):
+            self.history()
+            self.secrets()
+            self.refusals()
+            self.heartbeat.finish()
 
 
 def periodic(
@@ -138,12 +175,12 @@ def periodic(
         metrics,
         backfill_rules(settings),
     )
-    set_up = facts(settings)
+    own_facts = facts(settings)
     instance = this_process(version("cxone-consumer"), settings.dd_hostname)
     heartbeat = Heartbeat(
         Instances(database[INSTANCES]),
         instance,
-        lambda: {"spool": _spool_facts(spool), **set_up},
+        lambda: {"spool": _spool_facts(spool), **own_facts},
         RecountMark(database).put_late,
         clock,
     )
@@ -170,13 +207,13 @@ def periodic(
         Job(
             "announce_versions",
             settings.cxone_report_interval,
-            _telling(database, announce, REPORTS),
+            _with_faults(database, announce, REPORTS),
             exclusive=True,
         ),
         Job(
             "adoption",
             settings.cxone_adoption_interval,
-            _telling(
+            _with_faults(
                 database,
                 adoption,
                 *(ADOPTION_COUNTS, ADOPTION_TOTALS, ADOPTION_STATE),
@@ -187,13 +224,13 @@ def periodic(
         Job(
             "sweep_dead_letters",
             settings.cxone_sweep_interval,
-            _telling(database, sweep, RETRY_CONDITIONS),
+            _with_faults(database, sweep, RETRY_CONDITIONS),
             exclusive=True,
         ),
     )
 
-    def told() -> bool:
-        # What bars all writes is told by the job that looks for it.
+    def away() -> bool:
+        # What bars all writes is reported by the job that looks for it.
         return database.bar is not None or shared.breaker.confirms_failure()
 
     runner = Runner(
@@ -201,31 +238,31 @@ def periodic(
         leases=Leases(database[LEASES], instance.id, settings.cxone_lease_time),
         runs=JobRuns(database[JOB_RUNS]),
         metrics=metrics,
-        away=told,
+        away=away,
     )
     alone = Scheduler(
         (Job("drain_spool", _DRAIN_EVERY, drain),),
-        Runner(instance.id, metrics=metrics, away=told),
+        Runner(instance.id, metrics=metrics, away=away),
     )
     return Periodic(
         Scheduler(jobs, runner), alone, heartbeat, secrets, refusals, history, report, sink
     )
 
 
-def _telling(database: OurDatabase, job: JobFunction, *collections: str) -> JobFunction:
+def _with_faults(database: OurDatabase, job: JobFunction, *collections: str) -> JobFunction:
     """The job, whose result also says what is wrong with its collections."""
 
-    def told(run: JobRun) -> dict[str, Any]:
+    def reporting(run: JobRun) -> dict[str, Any]:
         result = job(run)
         faults = database.standing.faults
         found = [faults[name] for name in collections if name in faults]
         return {**result, "fault": "; ".join(found)} if found else result
 
-    return told
+    return reporting
 
 
 def backfill_rules(settings: Settings) -> BackfillRules:
-    """When and how fast older documents are filled."""
+    """The quiet and the pace at which older documents are filled."""
     return BackfillRules(
         quiet=settings.cxone_backfill_quiet,
         pace=PaceRules(batch=settings.cxone_backfill_batch, pause=settings.cxone_backfill_pause),
@@ -233,52 +270,10 @@ def backfill_rules(settings: Settings) -> BackfillRules:
 
 
 def _spool_facts(spool: Spool) -> dict[str, Any]:
-    """What `status` shows of a spool that only its own process may open."""
+    """Facts for `status` about a spool that only its own process may open."""
     return {
         "depth": spool.depth,
         "bytes": spool.size,
         "oldest": spool.oldest(),
         "fault": spool.fault,
     }
-
-
-# Seconds for the last report and for the last words to MongoDB, when the process stops.
-_LAST_REPORT = 2.0
-_LAST_WORDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Periodic:
-    """The scheduler with its jobs, the drain's own, and what is done once more at the end.
-
-    The drain runs every second and while MongoDB is away: a record of its runs in MongoDB would
-    cost more than it tells, and wait just then. So it has a scheduler without records.
-    """
-
-    scheduler: Scheduler
-    drain: Scheduler
-    heartbeat: Heartbeat
-    secrets: NoteSecrets
-    refusals: NoteRefusals
-    history: RecordHistory
-    report: ReportDatadog
-    sink: Sink
-
-    def start(self) -> None:
-        self.drain.start()
-        self.scheduler.start()
-
-    def stop(self, patience: float) -> None:
-        """End the runs under way within `patience` seconds, report and record once more, and leave
-        the list of processes."""
-        # Both at once: where MongoDB does not answer, each takes all its time.
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda each: each.stop(patience), (self.scheduler, self.drain)))
-        self.report.finish(_LAST_REPORT)
-        self.sink.close()
-        # Without MongoDB the list forgets this process by itself.
-        with contextlib.suppress(StoreUnavailable), pymongo.timeout(_LAST_WORDS):
-            self.history()
-            self.secrets()
-            self.refusals()
-            self.heartbeat.finish()

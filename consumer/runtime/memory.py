@@ -1,7 +1,4 @@
-"""Have the C library's allocator keep the memory of a program that runs for months level.
-
-Have Python's cycle collector look at what is new, rarely, and not at the program itself.
-"""
+"""Keep the memory of a program that runs for months level, and its cycle collector calm."""
 
 from __future__ import annotations
 
@@ -37,7 +34,8 @@ _THRESHOLDS = (20_000, 20, 50)
 
 
 def calm_collector() -> None:
-    """For the whole process, once all parts are made."""
+    """Have the collector look rarely, and never at what is there now: call it once all parts are
+    made."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

@@ -43,12 +43,12 @@ _STOP_TIMEOUT = 5.0
 _STOP_AWAY = 1.0
 # Seconds for a look at what bars us from writing: the first delivery waits for it.
 _LOOK = 2.0
-# Schemas that /readyz tells something of.
+# Schemas that /readyz names.
 _NAMED = 3
 
 
 class Service:
-    """The running whole: HTTP in front, the shared parts behind, the jobs beside.
+    """All parts of one process, running together.
 
     The caller owns the data directory of the settings (DataDirectory), where the spool is.
     """
@@ -62,13 +62,13 @@ class Service:
         self._prepared = False
         self._short = [each.name for each in shared_secrets(settings) if len(each.key) < SHORT]
         self._missing: list[str] = []
-        self._last_told: list[str] = []
+        self._last_reported: list[str] = []
         self._periodic = periodic(settings, self.shared, self._spool, self._prepare)
         self.server = Server(self._app(settings), server_options(settings))
 
     @property
     def url(self) -> str:
-        """Where CXone, or a proxy before us, posts to."""
+        """The URL that CXone, or a proxy before us, posts to."""
         host, port = self.server.address
         return f"http://{f'[{host}]' if ':' in host else host}:{port}{ROUTE}"
 
@@ -79,7 +79,7 @@ class Service:
 
     @property
     def vitals(self) -> Vitals:
-        """What a service manager asks of this process."""
+        """The signs of life that a service manager asks for."""
         return Vitals(
             url=self.url,
             stopping=self.server.stopping,
@@ -108,9 +108,9 @@ class Service:
             # Also after a crash: nobody shall take what is left for alive.
             self.server.stopping.set()
             # What waits for a MongoDB that is away would wait in vain.
-            patience = _STOP_AWAY if self.shared.breaker.is_open else _STOP_TIMEOUT
-            self._periodic.stop(patience)
-            self.shared.refusals.stop(patience)
+            timeout = _STOP_AWAY if self.shared.breaker.is_open else _STOP_TIMEOUT
+            self._periodic.stop(timeout)
+            self.shared.refusals.stop(timeout)
             self._spool.close()
             self.shared.close()
 
@@ -138,7 +138,7 @@ class Service:
         elif self.shared.database.bar is None:
             return {}
         self._missing = faults
-        return self._told(self._faults())
+        return self._changed(self._faults())
 
     def _make_ready(self) -> list[str]:
         """Record what holds for ever, and make what is missing; the indexes that cannot be made."""
@@ -152,7 +152,7 @@ class Service:
             self.shared.registry.look_for_holes()
             apply_retention(database, self._retention)
             self._prepared = True
-            self._tell_contradictions()
+            self._warn_of_contradictions()
             reach = self._reachability.check()
             if reach.alone:
                 log.warning("one machine alone holds the data", mongodb=reach.detail)
@@ -165,15 +165,16 @@ class Service:
         others = [fault for fault in standing.faults.values() if fault not in "".join(bar)]
         return [*bar, *others, *self._missing]
 
-    def _told(self, faults: list[str]) -> dict[str, str]:
-        before, self._last_told = self._last_told, faults
+    def _changed(self, faults: list[str]) -> dict[str, str]:
+        """Nothing where these faults were reported last; raises SetupError for others."""
+        before, self._last_reported = self._last_reported, faults
         if faults == before:
             return {}
         if faults:
             raise SetupError("; ".join(faults))
         return {"mended": "; ".join(before)}
 
-    def _tell_contradictions(self) -> None:
+    def _warn_of_contradictions(self) -> None:
         """One line for all pins that the database contradicts: it decides, until a person does."""
         with suppress(StoreUnavailable):
             if found := self.shared.registry.contradictions():

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from config.loading import Settings
 from config.value_parsers import proxy_address
 from consumer.dead_letters.conditions import Basis
-from consumer.events.keys import COLLECTION_SUBJECT
 from consumer.http.server.server import ServerOptions
 from consumer.http.webhook import ROUTES
 from consumer.ingest.ingest import Policy
@@ -18,7 +17,12 @@ from consumer.mongodb.retention import Retention
 from consumer.monitoring.datadog.intake import Account
 from consumer.monitoring.datadog.points import Common, tags
 from consumer.monitoring.datadog.transport import is_exempt
-from consumer.runtime.settings_map import schema_policy, shared_secrets, signature_scheme
+from consumer.runtime.settings_map import (
+    one_subject,
+    schema_policy,
+    shared_secrets,
+    signature_scheme,
+)
 
 
 def ingest_policy(settings: Settings) -> Policy:
@@ -31,12 +35,12 @@ def ingest_policy(settings: Settings) -> Policy:
 
 
 def dead_letter_retention(settings: Settings) -> timedelta:
-    """How long dead letters that have ended are kept."""
+    """The time for which dead letters that have ended are kept."""
     return timedelta(days=settings.cxone_dead_letter_retention_days)
 
 
 def retention(settings: Settings) -> Retention:
-    """What MongoDB deletes by itself, and when."""
+    """The ages at which MongoDB deletes by itself."""
     return Retention(
         events=settings.cxone_retention_days,
         audit=settings.cxone_audit_retention_days,
@@ -45,7 +49,7 @@ def retention(settings: Settings) -> Retention:
 
 
 def retry_basis(settings: Settings) -> Basis:
-    """What these settings say of that for which dead letters wait."""
+    """The part of the settings for which dead letters wait: one that changes wakes them."""
     secrets = (secret.key for secret in shared_secrets(settings))
     accepting = (
         settings.cxone_id_field,
@@ -60,7 +64,7 @@ def retry_basis(settings: Settings) -> Basis:
     return Basis(
         signing=(repr(signature_scheme(settings)).encode(), *secrets),
         settings=repr(accepting),
-        one_subject=COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None,
+        one_subject=one_subject(settings),
     )
 
 
@@ -81,7 +85,7 @@ def server_options(settings: Settings) -> ServerOptions:
 
 
 def datadog_account(settings: Settings) -> Account | None:
-    """Where to report; None without an API key."""
+    """The account to report to; None without an API key."""
     if settings.dd_api_key is None:
         return None
     url = datadog_url(settings)
@@ -107,7 +111,7 @@ def datadog_proxy(settings: Settings) -> str | None:
 
 
 def report_common(settings: Settings, *, fleet: bool = False) -> Common:
-    """What every point carries: of one process, or of all together (`fleet`).
+    """The tags and host of every point: of one process, or of all together (`fleet`).
 
     Processes of one machine would overwrite each other's points, so theirs carry their port.
     """

@@ -1,4 +1,4 @@
-"""Settings in the words of each part: the translation from names of users.
+"""Settings as each part takes them: the translation from the names of users.
 
 What only the whole service has stands in `service_options`: commands import less.
 """
@@ -25,7 +25,7 @@ _BESIDE_DRAIN = 45.0
 
 
 def signature_scheme(settings: Settings) -> SignatureScheme:
-    """How senders sign."""
+    """The scheme by which senders sign."""
     return SignatureScheme(
         header=settings.cxone_signature_header,
         encoding=settings.cxone_signature_encoding,
@@ -48,8 +48,13 @@ def shared_secrets(settings: Settings) -> tuple[Secret, ...]:
 
 
 def event_fields(settings: Settings) -> EventFields:
-    """Where an event's id and type stand."""
+    """The fields where an event's id and type stand."""
     return EventFields(settings.cxone_id_field, settings.cxone_type_field)
+
+
+def one_subject(settings: Settings) -> str | None:
+    """The subject of all event types, where they evolve together; else None."""
+    return COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None
 
 
 def schema_policy(settings: Settings) -> SchemaPolicy:
@@ -91,15 +96,15 @@ def _subject(settings: Settings, name: str, rules: SubjectRules) -> SubjectPolic
 
 
 def redaction(settings: Settings) -> Redaction:
-    """What is masked wherever payloads are shown; raises SetupError for a path that is none."""
+    """The fields to mask wherever payloads are shown; raises SetupError for a path that is none."""
     subjects = {
         name: _paths(rules.redact, f'redact of [subjects."{name}"] in the config file')
         for name, rules in settings.subjects.items()
     }
     of_all = [subjects.pop(ALL, frozenset()), _paths(settings.cxone_redact, "CXONE_REDACT")]
-    if settings.cxone_schema_scope == "collection":
-        of_all.append(subjects.get(COLLECTION_SUBJECT, frozenset()))
-    together = COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None
+    together = one_subject(settings)
+    if together is not None:
+        of_all.append(subjects.get(together, frozenset()))
     return Redaction(frozenset().union(*of_all), subjects, settings.cxone_id_field, together)
 
 
@@ -111,7 +116,7 @@ def _paths(texts: Collection[str], where: str) -> Paths:
 
 
 def retry_rules(settings: Settings) -> RetryRules:
-    """How often dead letters are tried, and what may be done to them."""
+    """The rules by which dead letters are tried again and repaired."""
     return RetryRules(
         attempts=settings.cxone_retry_attempts, auto_repair=settings.cxone_auto_repair == "on"
     )

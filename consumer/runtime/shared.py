@@ -60,18 +60,18 @@ log = structlog.get_logger(__name__)
 
 # Seconds between two lines about deliveries refused for the same reason.
 _WARN_EVERY = 60.0
-
-
+# Seconds for the driver to take leave of the server.
 _CLOSE_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class SharedParts:
-    """The parts that work without HTTP: what the command line and the service share."""
+    """The parts of one process, on one MongoDB."""
 
     client: MongoClient[dict[str, Any]]
     database: OurDatabase
     registry: SchemaRegistry
+    parser: EventParser
     dead_letters: DeadLetters
     events: FilledEvents
     ingest: Ingest
@@ -94,7 +94,7 @@ class SharedParts:
             self.database.permit(EVENTS)
 
     def close(self) -> None:
-        # The driver takes leave of the server, and has no time limit of its own for it.
+        # The driver has no time limit of its own for it.
         with pymongo.timeout(_CLOSE_TIMEOUT):
             self.client.close()
 
@@ -178,6 +178,7 @@ def build_shared(
         client=client,
         database=database,
         registry=registry,
+        parser=parser,
         dead_letters=dead_letters,
         events=events,
         ingest=ingest,

@@ -1,4 +1,4 @@
-"""Tell whether the running service may be relied on, for whoever started it and watches it."""
+"""Judge whether the running service may be relied on, for whoever started it and watches it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SILENCE = 10.0
 class Vitals:
     """The signs of life of one process.
 
-    `silences` tell by part how many seconds ago it last moved; None before the first time. A part
+    `silences` give by part how many seconds ago it last moved; None before the first time. A part
     that has not moved for `silence` seconds is stuck.
     """
 
@@ -28,12 +28,12 @@ class Vitals:
     silence: float = _SILENCE
 
     def ready(self) -> bool:
-        """Whether every part moves and the first delivery could be kept, as /readyz judges."""
+        """True when every part moves and the first delivery could be kept, as /readyz judges."""
         moving = all(silence() is not None for silence in self.silences.values())
         return moving and is_ready(self.checks, self.stores)
 
     def stuck(self) -> str | None:
-        """What has not moved for too long, in words; None while all parts do."""
+        """The first part that has not moved for too long, in words; None while all do."""
         for part, silence in self.silences.items():
             seconds = silence()
             if seconds is None:

@@ -17,13 +17,10 @@ from consumer.cli.reveal import masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.dead_letters.diagnosis import Inspector
-from consumer.dead_letters.replay import Replay
-from consumer.events.keys import COLLECTION_SUBJECT
-from consumer.ingest.parsing import EventParser
 from consumer.mongodb.client import AUDIT
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
-from consumer.runtime.settings_map import event_fields, retry_rules
+from consumer.runtime.settings_map import one_subject
 
 if TYPE_CHECKING:
     from consumer.runtime.shared import SharedParts
@@ -57,15 +54,7 @@ class Desk:
 
     @property
     def inspector(self) -> Inspector:
-        settings = self.settings
-        parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
-        one_schema = settings.cxone_schema_scope == "collection"
-        return Inspector(parser, self.shared.registry, COLLECTION_SUBJECT if one_schema else None)
-
-    def replay(self) -> Replay:
-        return Replay(
-            self.shared.ingest, self.shared.dead_letters, utc_now, retry_rules(self.settings)
-        )
+        return Inspector(self.shared.parser, self.shared.registry, one_subject(self.settings))
 
     def masks(self, what: str, entries: Sequence[str], *, reveal: bool) -> Redaction:
         """What to hide of these entries: nothing for a person who said `--reveal`, which is

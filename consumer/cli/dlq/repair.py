@@ -113,7 +113,7 @@ def _apply(
         error_console().print("The entry is as it was.")
         return 1
     at.record(f"dlq {what}", [entry["_id"]], repairs=list(corrected.repairs))
-    done = at.replay().entry(entry, f"{at.who} (dlq {what})", corrected)
+    done = at.shared.replay.entry(entry, f"{at.who} (dlq {what})", corrected)
     _show(entry["_id"], done, corrected, as_json)
     return 0 if done.resolved else 1
 

@@ -82,7 +82,7 @@ def _found(at: Desk, entry_ids: Sequence[str], chosen: Entry) -> list[tuple[str,
 
 def _replay(at: Desk, found: Sequence[tuple[str, str]]) -> tuple[list[_Result], bool]:
     """Results in order, and whether Ctrl-C ended it early; an entry is finished or untouched."""
-    replay = at.replay()
+    replay = at.shared.replay
     results: list[_Result] = []
     err = error_console()
     columns = (

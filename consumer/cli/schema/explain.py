@@ -44,7 +44,7 @@ def explain(
     """
     bodies = read_bodies([file])
     with opened(ctx) as parts:
-        trials = Trials(parts.shared.registry, parts.parser, parts.one_subject)
+        trials = Trials(parts.shared.registry, parts.shared.parser, parts.one_subject)
         results = [_masked(trials.deliver(body), parts.hidden) for body in bodies]
     if as_json:
         print_json([{"body": n, **_document(each)} for n, each in enumerate(results, start=1)])

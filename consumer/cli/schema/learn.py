@@ -45,7 +45,7 @@ def learn(
     """
     bodies = read_bodies(files)
     with opened(ctx) as parts:
-        learning = Learning(parts.shared.registry, parts.parser, parts.one_subject)
+        learning = Learning(parts.shared.registry, parts.shared.parser, parts.one_subject)
         faults = [(n, error) for n, body in enumerate(bodies, 1) if (error := learning.take(body))]
         if faults:
             _refuse(faults)

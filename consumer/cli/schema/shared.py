@@ -17,14 +17,11 @@ from consumer.cli.reveal import masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.dead_letters.approval import Approval, HeldEvents
-from consumer.dead_letters.replay import Replay
 from consumer.dead_letters.search import HeldLetters
-from consumer.events.keys import COLLECTION_SUBJECT
-from consumer.ingest.parsing import EventParser
 from consumer.mongodb.client import AUDIT, DEAD_LETTERS
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
-from consumer.runtime.settings_map import event_fields, retry_rules, schema_policy
+from consumer.runtime.settings_map import one_subject, schema_policy
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import SchemaPolicy
 
@@ -46,17 +43,13 @@ class Parts:
     settings: Settings
     shared: SharedParts
     policy: SchemaPolicy
-    parser: EventParser
     letters: HeldLetters
     one_subject: str | None
     hidden: Redaction
 
     def approval(self) -> Approval:
-        held = HeldEvents(self.letters, self.parser, self.one_subject)
-        replay = Replay(
-            self.shared.ingest, self.shared.dead_letters, utc_now, retry_rules(self.settings)
-        )
-        return Approval(self.shared.registry, held, replay)
+        held = HeldEvents(self.letters, self.shared.parser, self.one_subject)
+        return Approval(self.shared.registry, held, self.shared.replay)
 
     def record(self, what: str, **details: object) -> None:
         """Put into the audit what this person is about to do."""
@@ -113,8 +106,7 @@ def _parts(shared: SharedParts, settings: Settings) -> Parts:
         settings=settings,
         shared=shared,
         policy=schema_policy(settings),
-        parser=EventParser(event_fields(settings), settings.cxone_store_max_depth),
         letters=HeldLetters(shared.database[DEAD_LETTERS]),
-        one_subject=COLLECTION_SUBJECT if settings.cxone_schema_scope == "collection" else None,
+        one_subject=one_subject(settings),
         hidden=masks_beside(settings, shared),
     )

@@ -21,7 +21,7 @@ from consumer.core.errors import SetupError
 from consumer.core.text import safe
 from consumer.os_service import files, linux, systemctl
 from consumer.os_service.layout import NAME, Layout
-from consumer.os_service.linux import Plan, Wish
+from consumer.os_service.linux import Plan, Request
 
 if sys.platform == "win32":
     raise ImportError("for Windows there is consumer.cli.service.windows")
@@ -117,7 +117,7 @@ def install(
         linux.check_user(user)
         linux.check_systemd(layout)
     source, text = settings_to_install(sources, layout.settings)
-    planned = linux.plan(Wish(source, text, sources.config_file, user, embedded), layout)
+    planned = linux.plan(Request(source, text, sources.config_file, user, embedded), layout)
     if dry_run:
         # Whole as it is printed, this is a unit file: the rest is in comments.
         sys.stdout.write(planned.unit.text + "\n" + "".join(_dry(planned)))
