@@ -134,7 +134,7 @@ def make_due(database: Db) -> None:
 
 
 def runs_since(database: Db, began: datetime) -> str:
-    """How often each job ran."""
+    """Runs of each job."""
     runs = Counter(run["job"] for run in database[JOB_RUNS].find({"started_at": {"$gte": began}}))
     return ", ".join(f"{job} {runs[job]}" for job in sorted(runs)) or "no runs"
 

@@ -31,7 +31,7 @@ NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 class Queue(Protocol):
-    """What is compared."""
+    """The two that are compared."""
 
     def append(self, delivery: Delivery) -> None: ...
 

@@ -22,7 +22,7 @@ from tests.bench.requests import load
 
 @dataclass(slots=True)
 class Load:
-    """What one run saw; latencies in seconds, `busy` the client's share of one core."""
+    """Figures of one run; latencies in seconds, `busy` the client's share of one core."""
 
     seconds: float = 0.0
     busy: float = 0.0

@@ -51,7 +51,7 @@ def service(uri: str, database: str, settings: Mapping[str, str], first: bytes) 
 
 
 def load(port: int, requests: list[bytes], seconds: float, rate: float) -> Load:
-    """What a client in a process of its own saw, with waiting for a connection counted."""
+    """Figures of a client in a process of its own, with waiting for a connection counted."""
     with machine.prepared(requests) as path:
         arguments = ["127.0.0.1", str(port), str(path), str(_CONNECTIONS), str(seconds), str(rate)]
         finished = subprocess.run(

@@ -43,7 +43,7 @@ Request = tuple[bytes, dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the process held `minute` minutes after the first delivery; RSS and log in MB."""
+    """Holdings of the process `minute` minutes after the first delivery; RSS and log in MB."""
 
     minute: float
     rss: float

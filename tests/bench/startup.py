@@ -63,7 +63,7 @@ def start(uri: str) -> tuple[float, float]:
 
 
 def answered(port: int, request: bytes) -> bool:
-    """Whether the request is answered 200 now."""
+    """Tell whether the request is answered 200 now."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             connection.sendall(request)

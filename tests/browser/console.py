@@ -95,7 +95,7 @@ class Console:
 
 
 def log_of(browser: Chrome) -> list[dict[str, Any]]:
-    """What the browser logged since the last call."""
+    """The browser's log since the last call."""
     entries: list[dict[str, Any]] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     return entries
 

@@ -92,7 +92,7 @@ VARIANTS = (
 
 @dataclass(slots=True)
 class Figures:
-    """What became of the deliveries of one worker; `faults` are broken promises."""
+    """Ends of the deliveries of one worker; `faults` are broken promises."""
 
     ends: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
@@ -210,7 +210,7 @@ def run(uri: str, database: str, count: int, seed: int) -> dict[str, Any]:
 
 
 def _losses(shared: SharedParts, figures: Figures) -> list[str]:
-    """What was accepted and is nowhere, and what only the last net caught."""
+    """Deliveries that were accepted and are nowhere, and those that only the last net caught."""
     events, letters = shared.database[EVENTS], shared.database[DEAD_LETTERS]
     stored = {one["_meta"]["digest"] for one in events.find({}, {"_meta.digest": 1})}
     kept = {one["digest"] for one in letters.find({}, {"digest": 1})}

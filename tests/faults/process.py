@@ -78,7 +78,7 @@ class Process:
         return self._process.wait(60)
 
     def ready(self) -> dict[str, Any]:
-        """What `/readyz` tells."""
+        """The answer of `/readyz`."""
         connection = http.client.HTTPConnection(*self.address, timeout=10)
         try:
             connection.request("GET", "/readyz")
@@ -88,7 +88,7 @@ class Process:
             connection.close()
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it logged so far; a line that a kill cut off is left out."""
+        """Its log so far; a line that a kill cut off is left out."""
         found = []
         for line in self.log.read_text(encoding="utf-8").splitlines():
             try:

@@ -59,7 +59,7 @@ def kill_in_the_middle(workers: list[subprocess.Popen[bytes]], database: Db, unt
 
 
 def rewritten(client: MongoClient[dict[str, Any]], database: Db) -> Counter[str]:
-    """How often each document was modified, as the replica set's own log says."""
+    """Count how often each document was modified, by the replica set's own log."""
     updates = client["local"]["oplog.rs"].find({"ns": f"{database.name}.events", "op": "u"})
     return Counter(entry["o2"]["_id"] for entry in updates)
 
@@ -211,7 +211,7 @@ def test_killed_amid_refusals_changes_and_late_documents_nothing_is_skipped_or_o
 
 
 def stampings(client: MongoClient[dict[str, Any]], database: Db) -> Counter[str]:
-    """How often each document was stamped, by the replica set's own log."""
+    """Count how often each document was stamped, by the replica set's own log."""
     updates = client["local"]["oplog.rs"].find({"ns": f"{database.name}.events", "op": "u"})
     return Counter(
         entry["o2"]["_id"] for entry in updates if "s_meta" in entry["o"].get("diff", {})

@@ -50,7 +50,7 @@ def no_file_grows(service: Process, limit: int) -> Iterator[None]:
 
 
 def drain(uri: str, database: Db, data_dir: Path) -> dict[str, Any]:
-    """What `spool drain` says it did, by hand and with MongoDB back."""
+    """The report of `spool drain`, by hand and with MongoDB back."""
     settings = {
         "CXONE_SHARED_SECRET": SECRET,
         "MONGODB_URI": uri,

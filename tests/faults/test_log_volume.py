@@ -21,7 +21,7 @@ _CONNECTIONS = 8
 
 
 def attacks(number: int) -> Sequence[bytes]:
-    """What a stranger may send: forged and missing signatures, odd paths and methods, no HTTP."""
+    """A stranger's requests: forged and missing signatures, odd paths and methods, no HTTP."""
     body = b'{"id":"%d","type":"forged"}' % number
     post = b"POST %b HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n" % (PATH.encode(), len(body))
     return (

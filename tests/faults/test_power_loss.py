@@ -86,7 +86,7 @@ def owed(log: list[Op]) -> dict[str, bytes]:
 def lost(
     log: list[Op], files: dict[Path, bytes], directory: Path, before: dict[str, bytes] | None = None
 ) -> list[str]:
-    """What is owed, of this log and from before, and what a spool opened on the files that are left
+    """Deliveries owed, of this log and before, and what a spool opened on the files that are left
     does not give back unaltered."""
     directory.mkdir()
     for path, content in files.items():
@@ -99,7 +99,7 @@ def lost(
 
 
 def crash(tmp_path: Path, runs: int, points: int) -> int:
-    """How many crash points were tried; fails where one lost something. Of every ten the last is
+    """The number of crash points tried; fails where one lost something. Of every ten the last is
     a second loss of power, in the work on what the first one left."""
     tried = 0
     for seed in range(runs):

@@ -49,7 +49,7 @@ def members() -> Iterator[ReplicaSet]:
 
 
 class House:
-    """What one process of the service has, on a database of a test's own."""
+    """Parts of one process of the service, on a database of a test's own."""
 
     def __init__(self, uri: str, name: str, directory: Path) -> None:
         self._settings = load(uri, name, directory, cxone_schema_max_versions_per_hour="100000")

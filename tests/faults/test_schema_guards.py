@@ -1,4 +1,4 @@
-"""What no schema should follow is stored as sent, bounded, told, and felt by nobody else."""
+"""Payloads that no schema should follow are stored as sent, told, and felt by nobody else."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def unlike(service: Client, database: Db, payloads: Sequence[Payload]) -> list[A
 
 
 def beyond(database: Db) -> set[str]:
-    """Which bounds of the registry are overstepped."""
+    """Bounds of the registry that are overstepped."""
     found = set()
     subjects: dict[str, int] = {}
     for version in database[SCHEMA_VERSIONS].find():
@@ -102,7 +102,7 @@ def untracked(database: Db) -> int:
 
 
 def counted(service: Client) -> dict[str, int]:
-    """What /metrics says of events with untracked fields, by guard."""
+    """Events with untracked fields by guard, as /metrics says."""
     text = service.get("/metrics").body.decode()
     found = re.findall(
         r"^cxone_dataaction_schema_untracked_events_total\{(.*)\} (\S+)$", text, re.M

@@ -88,7 +88,7 @@ class FakeIntake:
 
 
 def breaches(captured: Captured) -> list[str]:
-    """What of a request is against Datadog's published rules."""
+    """Faults of a request against Datadog's published rules."""
     faults = []
     if captured.headers.get("dd-api-key") != KEY:
         faults.append("no or another API key")

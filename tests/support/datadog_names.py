@@ -10,7 +10,7 @@ from consumer.monitoring.datadog.points import MetricDeltas, Reading
 
 
 def readings_of_every_row() -> list[Reading]:
-    """What a process sends that has a value for each metric, under one set of tags."""
+    """Readings of a process that has a value for each metric, under one set of tags."""
     metrics = Metrics()
     tell: dict[Kind, Callable[..., None]]
     tell = {"counter": metrics.count, "gauge": metrics.set, "histogram": metrics.observe}

@@ -1,4 +1,4 @@
-"""Where things are in the repository, wherever a test stands."""
+"""Places in the repository, wherever a test stands."""
 
 from __future__ import annotations
 

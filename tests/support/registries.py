@@ -1,4 +1,4 @@
-"""What tests of the registry share: a clock, its commands, lost answers, and what must hold."""
+"""Give tests of the registry a clock, its commands, lost answers, and what must hold."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def event(worker: int, turn: int, rng: random.Random) -> Document:
 
 
 def faults(versions: Versions, subject: str, admitted: list[tuple[int, Document]]) -> list[str]:
-    """What is wrong with the versions of a subject after `admitted` (version, payload) pairs."""
+    """Faults in the versions of a subject after `admitted` (version, payload) pairs."""
     found = []
     history = stored(versions, subject)
     if [version.number for version in history] != list(range(1, len(history) + 1)):

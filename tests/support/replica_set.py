@@ -98,7 +98,7 @@ class Node:
         self._frozen = False
 
     def is_primary(self) -> bool:
-        """Whether it says so itself; a frozen or dead node says nothing."""
+        """Tell whether it says so itself; a frozen or dead node says nothing."""
         if self._process is None or self._frozen or not listens(self.port):
             return False
         with contextlib.suppress(PyMongoError), direct(self.port) as client:

@@ -1,4 +1,4 @@
-"""What tests need of systemd: its checks of unit files, and a socket that listens as it does."""
+"""Give tests of systemd its checks of unit files, and a socket that listens as it does."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Status:
-    """What SetServiceStatus was told, with the time it was."""
+    """Calls of SetServiceStatus, with their times."""
 
     at: float
     state: int
@@ -85,7 +85,7 @@ class Windows:
             time.sleep(0.02)
 
     def service_main(self, name: str) -> None:
-        """What `service_main` of PythonService.cpp does with the class it hosts."""
+        """The part of `service_main` of PythonService.cpp for the class it hosts."""
         instance = self.hosted([name])
         assert self.handler is not None, "no control handler was registered"
         self.set_status(1, (0x10, START_PENDING, 0, 0, 0, 0, 5000))

@@ -1,4 +1,4 @@
-"""What is registered with Windows, through pywin32's own win32serviceutil."""
+"""Registrations with Windows, through pywin32's own win32serviceutil."""
 
 from __future__ import annotations
 

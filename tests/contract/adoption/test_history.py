@@ -1,4 +1,4 @@
-"""What the console reads of adoption agrees with counting every document."""
+"""Adoption as the console reads it agrees with counting every document."""
 
 from __future__ import annotations
 

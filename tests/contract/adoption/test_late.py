@@ -33,7 +33,7 @@ def stored(db: Db, at: datetime, count: int = 7) -> None:
 
 
 def total(db: Db, now: datetime) -> int:
-    """What the job says at a time, and what the console reads then, which is the same."""
+    """The job's word at a time, and the console's, which are the same."""
     made = job(db, now)
     made(Run())
     said = sum(each.total for each in made.latest)

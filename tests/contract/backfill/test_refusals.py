@@ -1,4 +1,4 @@
-"""What refuses its filling is stamped without, what refuses that too is one dead letter a cause."""
+"""Documents that refuse their filling are stamped without it; others make one dead letter a cause."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def letters(database: Db) -> list[Document]:
 
 
 def reads(database: Db, act: Callable[[], object]) -> int:
-    """How many documents of `events` MongoDB looked at for it."""
+    """The number of documents of `events` that MongoDB looked at for it."""
     database.command("profile", 2)
     act()
     database.command("profile", 0)

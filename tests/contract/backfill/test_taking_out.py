@@ -1,4 +1,4 @@
-"""What was filled in of a retired field leaves the documents; what was sent or changed never does.
+"""Fillings of a retired field leave the documents; values that were sent or changed never do.
 
 MongoDB and the pure function do the same.
 """

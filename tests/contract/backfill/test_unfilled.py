@@ -1,4 +1,4 @@
-"""What was left out on purpose is filled after all when a person asks for it."""
+"""Fillings that were left out on purpose come after all when a person asks for them."""
 
 from __future__ import annotations
 

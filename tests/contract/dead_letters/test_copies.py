@@ -1,4 +1,4 @@
-"""What another copy of a kept delivery does to its entry, against a real mongod."""
+"""Another copy of a kept delivery and its entry, against a real mongod."""
 
 from __future__ import annotations
 

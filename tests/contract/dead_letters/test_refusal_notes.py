@@ -1,4 +1,4 @@
-"""What is remembered of senders and of what was dropped, against a real mongod."""
+"""Notes of senders and of deliveries that were dropped, against a real mongod."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor advises against an index that refuses events, typed as it says it."""
+"""The doctor's advice against an index that refuses events, typed as it says it."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def stranger(at: int) -> MongoClient[dict[str, Any]]:
 
 
 def attempts(at: int) -> Iterator[int | None]:
-    """What the server said to each of TRIES: an error code, None where it obeyed."""
+    """The server's answer to each of TRIES: an error code, None where it obeyed."""
     with stranger(at) as client:
         for database, command in TRIES:
             try:

@@ -1,4 +1,4 @@
-"""Which mongod is taken, and what is said when none will do."""
+"""The choice of a mongod, and the words when none will do."""
 
 from __future__ import annotations
 

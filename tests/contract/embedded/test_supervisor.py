@@ -58,7 +58,7 @@ def eventually(fact: Callable[[], bool], within: float) -> float:
 
 
 def gone(pid: int) -> bool:
-    """Whether no process `pid` runs; a zombie that nobody collects does not run."""
+    """Tell whether no process `pid` runs; a zombie that nobody collects does not run."""
     if sys.platform == "linux":
         try:
             return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"

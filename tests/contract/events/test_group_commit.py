@@ -269,7 +269,7 @@ def together(
     inserts: Inserts,
     concern: WriteConcern = DURABLE,
 ) -> list[Answer]:
-    """What `append` answers to each of the documents, sent as one batch behind another insert."""
+    """The answer of `append` to each of the documents, sent as one batch behind another insert."""
     client: MongoClient[dict[str, Any]] = MongoClient(
         uri, event_listeners=[inserts], timeoutMS=4000
     )

@@ -1,4 +1,4 @@
-"""What a user's index or validator takes as sent is stored, whatever it thinks of our filling."""
+"""Events that a user's index or validator takes as sent are stored, whatever we would fill in."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Intake:
         return self.events.append("s", event, admission, document)
 
     def inserts(self) -> int:
-        """How many inserts MongoDB was asked for, the refused ones too."""
+        """The number of inserts that MongoDB was asked for, the refused ones too."""
         wanted = {"op": "insert", "ns": f"{self.database.name}.events"}
         return self.database["system.profile"].count_documents(wanted)
 

@@ -1,4 +1,4 @@
-"""What may take long ends soon all the same where MongoDB falls silent."""
+"""Commands that may take long end soon all the same where MongoDB falls silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MongoDB deletes by itself: the settings of now, on a real mongod that really deletes."""
+"""Deletions by MongoDB itself: the settings of now, on a real mongod that really deletes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people decide is registered whoever registers at the same time, and whatever is lost."""
+"""Decisions of people are registered whoever registers at the same time, and whatever is lost."""
 
 from __future__ import annotations
 

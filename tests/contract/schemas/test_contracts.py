@@ -1,4 +1,4 @@
-"""What a contract holds is registered by an approval alone."""
+"""Changes that a contract holds are registered by an approval alone."""
 
 from __future__ import annotations
 

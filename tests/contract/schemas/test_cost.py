@@ -1,4 +1,4 @@
-"""What a look at the registry costs: commands, concerns and indexes."""
+"""The cost of a look at the registry: commands, concerns and indexes."""
 
 from __future__ import annotations
 

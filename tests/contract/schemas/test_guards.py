@@ -1,4 +1,4 @@
-"""What the guards keep out, and when it is let in."""
+"""Fields that the guards keep out, and when they are let in."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended."""
+    """The end of a command."""
 
     returncode: int
     stdout: bytes

@@ -202,7 +202,7 @@ def named(mongod_uri: str, database: Db, here: Bench) -> str:
 
 
 def told(command: Command, entry_id: str, sample: Path) -> dict[str, str]:
-    """What each command says that shows names of fields, on both streams."""
+    """Output of each command that shows names of fields, on both streams."""
     lines = [
         ["schema", "list"],
         ["schema", "show", "t"],
@@ -238,7 +238,7 @@ def test_names_below_masked_fields_are_shown_nowhere(
 
 
 def until_logged(capfd: pytest.CaptureFixture[str], word: str) -> str:
-    """What was logged up to a line with this word, which is written beside the request."""
+    """The log up to a line with this word, which is written beside the request."""
     logged, ends = "", time.monotonic() + 30
     while word not in logged:
         assert time.monotonic() < ends

@@ -115,7 +115,7 @@ _NUMBERS = itertools.count(1)
 
 @pytest.fixture
 def told() -> Iterator[list[Any]]:
-    """What is logged meanwhile."""
+    """Lines that are logged meanwhile."""
     with structlog.testing.capture_logs() as lines:
         yield lines
 

@@ -1,4 +1,4 @@
-"""What else may be asked of the service, and that no answer tells too much."""
+"""Requests of other kinds, and that no answer tells too much."""
 
 from __future__ import annotations
 

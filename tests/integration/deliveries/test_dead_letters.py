@@ -1,4 +1,4 @@
-"""What cannot become a document is kept, and answered so."""
+"""Deliveries that cannot become a document are kept, and answered so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What known senders lost for their signature is kept beside any number of forged deliveries."""
+"""Deliveries of known senders with a wrong signature are kept beside any number of forged ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MongoDB cannot take goes to the spool, and from there to MongoDB as if it had come late."""
+"""Deliveries that MongoDB cannot take go to the spool, and to MongoDB as if they had come late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a signed event: one document, as sent, under the version of its schema."""
+"""A signed event becomes one document, as sent, under the version of its schema."""
 
 from __future__ import annotations
 

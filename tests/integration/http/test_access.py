@@ -1,4 +1,4 @@
-"""What can be reached from outside, and what it tells: nothing of secrets and payloads."""
+"""Paths that can be reached from outside tell nothing of secrets and payloads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def told(client: Client) -> bytes:
 
 
 def post_all(client: Client) -> bytes:
-    """What is answered to good, wrong and unsigned deliveries full of canaries."""
+    """Answers to good, wrong and unsigned deliveries full of canaries."""
     bodies = (
         b'{"id":"CANARY-ID","type":"t","CANARY-KEY":"CANARY-VALUE"}',
         b'{"id":"CANARY-ID","type":"t","CANARY-KEY":"CANARY-VALUE"',

@@ -1,4 +1,4 @@
-"""What a proxy could frame in another way than we do is refused: nobody hides a request in one."""
+"""Requests that a proxy could frame in another way are refused: nobody hides one in another."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def unsent(server: Server) -> int:
 
 
 def is_there(connection: socket.socket) -> bool:
-    """Whether the other end still holds the connection, whatever there is to read."""
+    """Tell whether the other end still holds the connection, whatever there is to read."""
     try:
         connection.send(b"G")
         time.sleep(0.01)

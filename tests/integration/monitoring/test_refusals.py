@@ -1,4 +1,4 @@
-"""What Datadog will not take is dropped alone and counted; the rest waits."""
+"""Points that Datadog will not take are dropped alone and counted; the rest waits."""
 
 from __future__ import annotations
 

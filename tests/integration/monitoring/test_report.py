@@ -1,4 +1,4 @@
-"""What a report holds, and that no report slows a webhook."""
+"""A report's points, and that no report slows a webhook."""
 
 from __future__ import annotations
 

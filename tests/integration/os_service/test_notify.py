@@ -1,4 +1,4 @@
-"""What systemd hears from the service: ready when ready, alive while alive, and when it ends."""
+"""The service's word to systemd: ready when ready, alive while alive, and when it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands write survives any encoding, any width and hostile text."""
+"""Output of commands survives any encoding, any width and hostile text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = "Łukasz 王秀英 😟"
 
 
 def _written(write: Callable[[], None], encoding: str = "utf-8") -> str:
-    """What `write` puts on a redirected standard output of that encoding."""
+    """Bytes that `write` puts on a redirected standard output of that encoding."""
     raw = io.BytesIO()
     with redirect_stdout(io.TextIOWrapper(raw, encoding=encoding, newline="")) as stream:
         write()

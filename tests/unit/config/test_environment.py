@@ -1,4 +1,4 @@
-"""How systemd says what it wants to hear."""
+"""Systemd's word for what it wants to hear."""
 
 from __future__ import annotations
 

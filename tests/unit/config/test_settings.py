@@ -1,4 +1,4 @@
-"""Which value holds when several places name one, and how everything wrong is told at once."""
+"""One value holds when several places name one, and everything wrong is told at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each kind of setting takes, and that the table and the example file tell the truth."""
+"""Values that each kind of setting takes; the table and the example file tell the truth."""
 
 from __future__ import annotations
 

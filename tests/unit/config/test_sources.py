@@ -1,4 +1,4 @@
-"""How .env files, TOML files and files with secrets are read."""
+"""Reading of .env files, TOML files and files with secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the `[subjects]` tables say, and which of several rules holds."""
+"""Rules of the `[subjects]` tables, and which of several holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read once for all who look at about the same time."""
+"""Values that are read once for all who look at about the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an entry looks like, on mongomock: plain upserts and finds need no server."""
+"""The form of an entry, on mongomock: plain upserts and finds need no server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What doctor says of a version of MongoDB."""
+"""The doctor's word on a version of MongoDB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which client a request comes from, and who is believed about that."""
+"""The client that a request comes from, and who is believed about that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a guard keeps out is told once in a while."""
+"""Fields that a guard keeps out are told once in a while."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is masked in bodies and payloads, whole or broken, and what stays to be seen."""
+"""Masks in bodies and payloads, whole or broken, and what stays to be seen."""
 
 from __future__ import annotations
 

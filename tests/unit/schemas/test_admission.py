@@ -1,4 +1,4 @@
-"""What is a change and of which class, and what contracts and guards make of it."""
+"""Changes and their classes, and what contracts and guards make of them."""
 
 from __future__ import annotations
 

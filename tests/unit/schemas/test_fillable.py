@@ -1,4 +1,4 @@
-"""What fills a field, and which fields are beyond the bound on filling."""
+"""Fillings of fields, and fields beyond the bound on filling."""
 
 from __future__ import annotations
 

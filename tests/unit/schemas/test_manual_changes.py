@@ -1,4 +1,4 @@
-"""What people decide of a schema is a version like others, and lasts through all that follow."""
+"""Decisions of people on a schema are versions like others, and last through all that follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many payloads send a field: by path, through arrays and maps."""
+"""Counts of payloads that send a field: by path, through arrays and maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `send` makes of answers, and of none."""
+"""`send` and its answers, and none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast `send` posts, and how it ends when it is told to."""
+"""The pace of `send`, and its end when it is told to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `send` posts: which bytes, where, and how signed."""
+"""Posts of `send`: which bytes, where, and how signed."""
 
 from __future__ import annotations
 

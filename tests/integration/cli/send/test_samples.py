@@ -1,4 +1,4 @@
-"""What `send` posts to the real service becomes what it is said to."""
+"""Posts of `send` to the real service become what they are said to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shipped for Datadog is importable and speaks of metrics that exist."""
+"""Assets for Datadog are importable and speak of metrics that exist."""
 
 from __future__ import annotations
 
