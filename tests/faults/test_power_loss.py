@@ -86,7 +86,7 @@ def owed(log: list[Op]) -> dict[str, bytes]:
 def lost(
     log: list[Op], files: dict[Path, bytes], directory: Path, before: dict[str, bytes] | None = None
 ) -> list[str]:
-    """Deliveries owed, of this log and before, and what a spool opened on the files that are left
+    """Deliveries owed, of this log and before, that a spool opened on the files that are left
     does not give back unaltered."""
     directory.mkdir()
     for path, content in files.items():

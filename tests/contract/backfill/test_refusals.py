@@ -1,4 +1,4 @@
-"""Documents that refuse their filling are stamped without it; others make one dead letter a cause."""
+"""Documents that refuse their filling are stamped without; others are one dead letter a cause."""
 
 from __future__ import annotations
 
