@@ -7,8 +7,7 @@ from datetime import datetime
 
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import REFUSALS_DROPPED
-from consumer.dead_letters.fair_share import KnownPeers
-from consumer.dead_letters.refusal_notes import RefusalNotes
+from consumer.dead_letters.refusal_notes import KnownPeers, RefusalNotes
 
 # Seconds between two calls: a killed process loses what came since the last.
 EVERY = 60.0
@@ -32,7 +31,7 @@ class NoteRefusals:
 
     def __call__(self) -> None:
         """Record what came since the last call; after StoreUnavailable the next makes up for it."""
-        self._peers.tell()
+        self._peers.sync()
         counted = {
             value.tags["bound"]: int(value.value)
             for value in self._metrics.snapshot()

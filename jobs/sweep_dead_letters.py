@@ -1,4 +1,4 @@
-"""Try dead letters again when their time has come or what they wait for has changed."""
+"""Retry dead letters when their time has come or what they wait for has changed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import structlog
 from consumer.core.errors import MalformedJson
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import DEAD_LETTERS, DEAD_LETTERS_OLDEST, RETRIES
-from consumer.dead_letters.conditions import WAITS_FOR, WAKE_PARKED, Conditions
+from consumer.dead_letters.conditions import REQUEUE_PARKED, WAITS_FOR, ConditionStore
 from consumer.dead_letters.replay import Replay
-from consumer.dead_letters.requeue import Wakes
+from consumer.dead_letters.requeue import Requeue
 from consumer.dead_letters.store import OPEN, UNRESOLVED, DeadLetters
 from jobs.scheduling.job import JobRun
 
@@ -33,44 +33,44 @@ class SweepDeadLetters:
         *,
         replay: Replay,
         dead_letters: DeadLetters,
-        wakes: Wakes,
-        conditions: Conditions,
+        requeue: Requeue,
+        conditions: ConditionStore,
         metrics: Metrics,
         clock: Callable[[], datetime],
     ) -> None:
         self._replay = replay
         self._dead_letters = dead_letters
-        self._wakes = wakes
+        self._requeue = requeue
         self._conditions = conditions
         self._metrics = metrics
         self._clock = clock
-        self._shown: set[tuple[str, str]] = set()
+        self._measured: set[tuple[str, str]] = set()
 
     def __call__(self, run: JobRun) -> dict[str, Any]:
-        """How many were woken, tried, and how those ended; raises StoreUnavailable."""
-        woken = self._wake(run)
+        """Requeue and try; the result counts both, and the ends. Raises StoreUnavailable."""
+        requeued = self._requeue_changed(run)
         ended = self._try_due(run)
         self._measure()
-        return {"woken": woken, "tried": sum(ended.values()), "ended": dict(ended)}
+        return {"woken": requeued, "tried": sum(ended.values()), "ended": dict(ended)}
 
-    def _wake(self, run: JobRun) -> int:
+    def _requeue_changed(self, run: JobRun) -> int:
         """Make due once what waits for something that is another now."""
-        present = self._conditions.look()
-        woken = 0
-        for group in self._wakes.groups(WAITS_FOR, UNRESOLVED):
+        conditions = self._conditions.read()
+        requeued = 0
+        for group in self._requeue.groups(WAITS_FOR, UNRESOLVED):
             if run.stopping():
-                return woken
-            world = present.world(group.blocked_by, group.event_type)
-            if group.tried_with == world.fingerprint:
+                return requeued
+            now = conditions.of(group.blocked_by, group.event_type)
+            if group.tried_with == now.fingerprint:
                 continue
-            statuses = UNRESOLVED if group.blocked_by in WAKE_PARKED else OPEN
-            before = world.since if group.tried_with is None else None
-            woken += self._wakes.make_due(
-                group, statuses, world.fingerprint, before, present.constraints
+            statuses = UNRESOLVED if group.blocked_by in REQUEUE_PARKED else OPEN
+            before = now.since if group.tried_with is None else None
+            requeued += self._requeue.make_due(
+                group, statuses, now.fingerprint, before, conditions.constraints
             )
             if before is not None:
-                self._wakes.note(group, statuses, world.fingerprint)
-        return woken
+                self._requeue.mark_tried(group, statuses, now.fingerprint)
+        return requeued
 
     def _try_due(self, run: JobRun) -> Counter[str]:
         rules = self._replay.rules
@@ -98,7 +98,7 @@ class SweepDeadLetters:
 
     def _measure(self) -> None:
         """Refresh the gauges; a kind of entry that is gone goes back to 0."""
-        found: dict[tuple[str, str], int] = dict.fromkeys(self._shown, 0)
+        found: dict[tuple[str, str], int] = dict.fromkeys(self._measured, 0)
         oldest: datetime | None = None
         for reason, status, count, came in self._dead_letters.depths():
             found[reason, status] = count
@@ -106,6 +106,6 @@ class SweepDeadLetters:
                 oldest = came if oldest is None else min(oldest, came)
         for (reason, status), count in found.items():
             self._metrics.set(DEAD_LETTERS, count, reason=reason, status=status)
-        self._shown = set(found)
+        self._measured = set(found)
         age = (self._clock() - oldest).total_seconds() if oldest else 0.0
         self._metrics.set(DEAD_LETTERS_OLDEST, max(0.0, age))

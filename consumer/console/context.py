@@ -12,7 +12,7 @@ from consumer.console.traffic import TrafficBoard
 from consumer.dead_letters.approval import Approval, HeldEvents
 from consumer.dead_letters.diagnosis import Inspector
 from consumer.dead_letters.replay import Replay
-from consumer.dead_letters.search import LetterSearch
+from consumer.dead_letters.search import DeadLetterSearch
 from consumer.dead_letters.store import DeadLetters
 from consumer.events.recent import RecentEvents
 from consumer.events.search import EventSearch
@@ -45,7 +45,7 @@ class Parts:
     recent_events: RecentEvents
     events: EventSearch
     redaction: Redaction
-    letters: LetterSearch
+    letters: DeadLetterSearch
     dead_letters: DeadLetters
     replay: Replay
     inspector: Inspector

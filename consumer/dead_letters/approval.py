@@ -1,7 +1,4 @@
-"""Approve what contracts hold: show it, register exactly that, and replay what it lets in.
-
-Read the events that wait for a subject's contract out of their dead letters.
-"""
+"""Approve changes that a contract holds: plan, register exactly that, replay what it lets in."""
 
 from __future__ import annotations
 
@@ -13,9 +10,8 @@ from typing import Any
 from consumer.core.delivery import Event
 from consumer.core.errors import Rejected
 from consumer.core.paths import Path, to_text
-from consumer.dead_letters.corrections import recorded
-from consumer.dead_letters.replay import Replay, Replayed
-from consumer.dead_letters.search import HeldLetters
+from consumer.dead_letters.replay import Replay, Replayed, recorded_correction
+from consumer.dead_letters.search import HeldDeadLetters
 from consumer.ingest.parsing import EventParser
 from consumer.mongodb.leases import CLAIM
 from consumer.schemas.draft import Draft
@@ -26,27 +22,27 @@ from consumer.schemas.registry.registry import SchemaRegistry
 LISTED = 1000
 # Seconds to wait for entries that another process is trying: a little more than its claim lasts if
 # it was killed.
-PATIENCE = int(CLAIM.total_seconds()) + 5
+BUSY_SECONDS = int(CLAIM.total_seconds()) + 5
 BUSY = "busy"
-_SETTLED = Replayed(True, "settled elsewhere")
+_RESOLVED_ELSEWHERE = Replayed(True, "settled elsewhere")
 
 
 @dataclass(frozen=True, slots=True)
-class Stay:
-    """A held entry that an approval leaves alone, and why."""
+class NotReplayed:
+    """A held entry that an approval leaves alone, and the reason."""
 
     entry_id: str
     because: str
     path: Path | None = None
 
-    def told(self, shown: Callable[[Path], Path]) -> str:
-        """Why, with the path that it is about as it may be `shown`."""
+    def text(self, shown: Callable[[Path], Path]) -> str:
+        """The reason, with the path that it is about as it may be `shown`."""
         return self.because if self.path is None else f"{to_text(shown(self.path))} {self.because}"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What an approval would do: register `draft.version` when it is new, replay `replays` entries.
+class ApprovalPlan:
+    """Effects of an approval: register `draft.version` when it is new, replay `replays` entries.
 
     `entries` and `stays` list the first LISTED of `replays` and `left`. `paths` are the approved
     ones, empty for all; `held` counts, by path, the entries that wait for it.
@@ -57,7 +53,7 @@ class Plan:
     replays: int
     left: int
     entries: tuple[str, ...]
-    stays: tuple[Stay, ...]
+    stays: tuple[NotReplayed, ...]
     held: dict[Path, int]
 
     @property
@@ -66,7 +62,7 @@ class Plan:
 
 
 class Approval:
-    """Looks at the held deliveries of a subject, and lets them in."""
+    """Plans the approval of a subject's held deliveries, and lets them in."""
 
     def __init__(
         self,
@@ -81,8 +77,8 @@ class Approval:
         self._replay = replay
         self._pause = pause
 
-    def plan(self, subject: str, paths: Collection[Path] = ()) -> Plan:
-        """What approving would register and replay; changes nothing.
+    def plan(self, subject: str, paths: Collection[Path] = ()) -> ApprovalPlan:
+        """Plan what approving registers and replays; changes nothing.
 
         With `paths` only deliveries count all of whose held changes are at these paths or below.
         Raises StoreUnavailable.
@@ -91,11 +87,11 @@ class Approval:
         asked = tuple(paths)
         replays = left = 0
         entries: list[str] = []
-        stays: list[Stay] = []
+        stays: list[NotReplayed] = []
         held: dict[Path, int] = {}
         known = replace(draft)
         for entry, event in self._held.of(subject):
-            because = _because(event, known, draft, asked, held)
+            because = _reason_to_stay(event, known, draft, asked, held)
             if because is None:
                 replays += 1
                 if len(entries) < LISTED:
@@ -103,14 +99,14 @@ class Approval:
             else:
                 left += 1
                 if len(stays) < LISTED:
-                    stays.append(Stay(entry["_id"], *because))
-        return Plan(draft, asked, replays, left, tuple(entries), tuple(stays), held)
+                    stays.append(NotReplayed(entry["_id"], *because))
+        return ApprovalPlan(draft, asked, replays, left, tuple(entries), tuple(stays), held)
 
-    def register(self, plan: Plan) -> SchemaVersion | None:
+    def register(self, plan: ApprovalPlan) -> SchemaVersion | None:
         """Register what the plan showed, once; raises SchemaMoved and StoreUnavailable."""
         return self._registry.register(plan.draft)
 
-    def replay(self, plan: Plan, by: str) -> Iterator[tuple[str, Replayed]]:
+    def replay(self, plan: ApprovalPlan, by: str) -> Iterator[tuple[str, Replayed]]:
         """Replay every held entry that the contract lets in now: ids and how each ended.
 
         Also those that came since the plan was made, and those that an approval which was
@@ -126,17 +122,17 @@ class Approval:
                     busy[entry["_id"]] = ended
                 else:
                     yield entry["_id"], ended
-        yield from self._patiently(busy, by)
+        yield from self._retry_busy(busy, by)
 
-    def _patiently(self, busy: dict[str, Replayed], by: str) -> Iterator[tuple[str, Replayed]]:
+    def _retry_busy(self, busy: dict[str, Replayed], by: str) -> Iterator[tuple[str, Replayed]]:
         """Replay what others are trying, once they are done with it or their claims are over."""
-        for _ in range(PATIENCE):
+        for _ in range(BUSY_SECONDS):
             if not busy:
                 return
             self._pause(1.0)
-            still = {entry["_id"]: entry for entry in self._held.letters.read(list(busy))}
+            still = {entry["_id"]: entry for entry in self._held.dead_letters.read(list(busy))}
             for _id in list(busy):
-                ended = self._replay.entry(still[_id], by) if _id in still else _SETTLED
+                ended = self._replay.entry(still[_id], by) if _id in still else _RESOLVED_ELSEWHERE
                 busy[_id] = ended
                 if ended.result != BUSY:
                     del busy[_id]
@@ -144,15 +140,15 @@ class Approval:
         yield from busy.items()
 
 
-def _because(
+def _reason_to_stay(
     event: Event | str,
     known: Draft,
     draft: Draft,
     paths: tuple[Path, ...],
     held: dict[Path, int],
 ) -> tuple[str] | tuple[str, Path] | None:
-    """Why a held event stays, and the path that this is about; None when the approval lets it in,
-    and then `draft` takes it in."""
+    """The reason why a held event stays, and the path that this is about; None when the approval
+    lets it in, and then `draft` takes it in."""
     if isinstance(event, str):
         return (event,)
     waits_for = {change.path for change in known.held(known.judge(event.payload))}
@@ -175,24 +171,25 @@ def _within(path: Path, paths: Collection[Path]) -> bool:
 
 
 class HeldEvents:
-    """What a subject's contract holds, as a replay would read it."""
+    """The events that a subject's contract holds, as a replay would read them."""
 
     def __init__(
-        self, letters: HeldLetters, parser: EventParser, one_subject: str | None = None
+        self, dead_letters: HeldDeadLetters, parser: EventParser, one_subject: str | None = None
     ) -> None:
         """`one_subject` is the subject of all event types, where they evolve together."""
-        self.letters = letters
+        self.dead_letters = dead_letters
         self._parser = parser
         self._one_subject = one_subject
 
     def of(self, subject: str) -> Iterator[tuple[dict[str, Any], Event | str]]:
-        """Each entry with its event, or with why it is none of this subject's now: the settings of
-        id, type or depth may be others than when it was held. Raises StoreUnavailable."""
+        """Each entry with its event, or with the reason why it is none of this subject's now: the
+        settings of id, type or depth may be others than when it was held. Raises
+        StoreUnavailable."""
         if self._one_subject is not None:
             if subject == self._one_subject:
-                yield from ((entry, self._event(entry)) for entry in self.letters.of(None))
+                yield from ((entry, self._event(entry)) for entry in self.dead_letters.of(None))
             return
-        for entry in self.letters.of(subject):
+        for entry in self.dead_letters.of(subject):
             event = self._event(entry)
             if isinstance(event, Event) and event.type == subject:
                 yield entry, event
@@ -201,8 +198,8 @@ class HeldEvents:
 
     def _event(self, entry: dict[str, Any]) -> Event | str:
         original = bytes(entry["original_payload"])
-        corrected = recorded(entry)
+        correction = recorded_correction(entry)
         try:
-            return self._parser.parse(corrected.body if corrected else original, original)
+            return self._parser.parse(correction.body if correction else original, original)
         except Rejected as error:
             return str(error)

@@ -1,4 +1,4 @@
-"""Retry or discard many dead letters in bounded steps, each of which a person sees the end of."""
+"""Retry or discard many dead letters in bounded steps, with a report after each."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from consumer.dead_letters.claims import Claims
 from consumer.dead_letters.replay import Replay
-from consumer.dead_letters.search import LetterFilter, LetterSearch
+from consumer.dead_letters.search import DeadLetterFilter, DeadLetterSearch
 
-What = Literal["retry", "discard"]
+Action = Literal["retry", "discard"]
 
 # Ids that are read at once, and seconds that a step may take.
 _BATCH = 100
@@ -23,16 +23,16 @@ _BUSY = "had ended, or is being tried just now"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A run as it stands: what is done to which entries, how many there were at the start, up to
+class BulkRun:
+    """A run so far: what is done to which entries, how many there were at the start, up to
     which `_id` it got, and how each ended. Only what had come before the start is in it.
 
     `busy` entries were being tried when their turn came; `passes` is how often all were gone
     through.
     """
 
-    what: What
-    wanted: LetterFilter
+    action: Action
+    wanted: DeadLetterFilter
     total: int
     because: str = ""
     and_copies: bool = False
@@ -52,7 +52,7 @@ class Run:
         times = (wanted.since, wanted.until, wanted.first_until)
         return json.dumps(
             {
-                "what": self.what,
+                "what": self.action,
                 "reason": wanted.reason,
                 "statuses": wanted.statuses,
                 "event_type": wanted.event_type,
@@ -68,32 +68,34 @@ class Run:
         )
 
     @classmethod
-    def load(cls, text: str) -> Run:
+    def load(cls, text: str) -> BulkRun:
         """The run of a text that `dump` wrote."""
-        told: dict[str, Any] = json.loads(text)
+        loaded: dict[str, Any] = json.loads(text)
         since, until, first = (
             None if at is None else datetime.fromisoformat(at).astimezone(timezone.utc)
-            for at in told["times"]
+            for at in loaded["times"]
         )
-        wanted = LetterFilter(
-            told["reason"], tuple(told["statuses"]), told["event_type"], since, until, first
+        wanted = DeadLetterFilter(
+            loaded["reason"], tuple(loaded["statuses"]), loaded["event_type"], since, until, first
         )
         names = ("total", "because", "and_copies", "after", "ended", "busy", "passes")
         # An older program, before whose form this one goes on, knew fewer.
-        return cls(told["what"], wanted, **{name: told[name] for name in names if name in told})
+        return cls(
+            loaded["what"], wanted, **{name: loaded[name] for name in names if name in loaded}
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Bulk:
-    """Does runs; `seconds` bound a step."""
+class BulkRunner:
+    """Executes runs in steps of at most `seconds`."""
 
-    search: LetterSearch
+    search: DeadLetterSearch
     claims: Claims
     replay: Replay
     clock: Callable[[], datetime]
     seconds: float = _SECONDS
 
-    def step(self, run: Run, by: str) -> Run:
+    def step(self, run: BulkRun, by: str) -> BulkRun:
         """Go on with a run for a while, in the name of `by`; raises StoreUnavailable. An entry is
         finished or untouched."""
         end = monotonic() + self.seconds
@@ -108,16 +110,16 @@ class Bulk:
             if monotonic() > end:
                 return replace(run, after=after, ended=ended, busy=busy)
         passes = run.passes + 1
-        if busy and run.what == "discard" and passes < _MOST_PASSES:
+        if busy and run.action == "discard" and passes < _MOST_PASSES:
             # What was discarded is found no more, so that another pass meets the busy ones alone.
             return replace(run, after="", ended=ended, busy=0, passes=passes)
         if busy:
             ended[_BUSY] = busy
         return replace(run, after=after, ended=ended, busy=0, passes=passes, over=True)
 
-    def _one(self, run: Run, _id: str, by: str) -> str | None:
-        """How it ended; None when somebody else tries it just now."""
-        if run.what == "discard":
+    def _one(self, run: BulkRun, _id: str, by: str) -> str | None:
+        """The result in words; None when somebody else tries the entry just now."""
+        if run.action == "discard":
             done = self.claims.discard(
                 _id, by, run.because, self.clock(), and_copies=run.and_copies
             )
@@ -130,7 +132,7 @@ class Bulk:
             return None
         return f"resolved: {tried.result}" if tried.resolved else f"stays: {tried.result}"
 
-    def _ids(self, run: Run) -> Iterator[str]:
+    def _ids(self, run: BulkRun) -> Iterator[str]:
         after = run.after
         while ids := self.search.following(run.wanted, after, _BATCH):
             yield from ids

@@ -1,4 +1,4 @@
-"""Claim dead letters one by one, so that none is tried by two at a time, and record how it ended.
+"""Claim dead letters one by one, so that none is tried by two at a time, and record the result.
 
 A claim is a lease on the entry by the server's clock with a token of its own: whoever lost it, by
 being slow or killed, can no longer write to the entry.
@@ -16,7 +16,7 @@ from uuid import uuid4
 from pymongo import ASCENDING, ReturnDocument
 from pymongo.collection import Collection as MongoCollection
 
-from consumer.dead_letters.retry import DISCARDED, RESOLVED, Next
+from consumer.dead_letters.retry import DISCARDED, RESOLVED, NextState
 from consumer.mongodb.errors import translated
 from consumer.mongodb.leases import CLAIM, EPOCH, UNCLAIMED
 
@@ -24,7 +24,7 @@ Entry = dict[str, Any]
 
 _HISTORY_KEPT = 50
 # Others may put documents here that look like ours: each of ours has had these from the first.
-WHOLE: Mapping[str, Any] = {
+WELL_FORMED: Mapping[str, Any] = {
     "original_payload": {"$type": "binData"},
     "retry_count": {"$type": "number"},
     "status": {"$type": "string"},
@@ -37,18 +37,18 @@ _OF_DISCARDED = ("discarded_because", "and_copies")
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
-    """How an entry stays: `blocked_by` is the reason of the last attempt, `details` further fields
-    of the entry."""
+class Blocked:
+    """The fields of an entry that stays: `blocked_by` is the reason of the last attempt, `details`
+    further fields of the entry."""
 
-    next: Next
+    state: NextState
     blocked_by: str
     error_message: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Claims:
-    """The entries of `dead_letter_queue` that are tried again; raises StoreUnavailable."""
+    """Claims on the entries of `dead_letter_queue`; raises StoreUnavailable."""
 
     def __init__(self, entries: MongoCollection[Entry], retention: timedelta) -> None:
         """`retention`: how long resolved and discarded entries are kept."""
@@ -57,7 +57,7 @@ class Claims:
 
     def due(self, limit: int, without_reasons: Collection[str] = ()) -> list[str]:
         """Ids of entries that are due by the server's clock, the longest due first."""
-        wanted: Entry = {"next_retry_at": {"$gt": EPOCH}, "$expr": _IS_DUE, **WHOLE}
+        wanted: Entry = {"next_retry_at": {"$gt": EPOCH}, "$expr": _IS_DUE, **WELL_FORMED}
         if without_reasons:
             wanted["blocked_by"] = {"$nin": sorted(without_reasons)}
         with self._translated():
@@ -93,41 +93,41 @@ class Claims:
         self, entry: Entry, event: str | None, attempt: Mapping[str, Any], at: datetime
     ) -> bool:
         """End a claimed entry by the event with `_id` `event`; False when the claim was lost."""
-        changed = {**self._ended(RESOLVED, at), "resolved_by": event}
+        changed = {**self._ended_fields(RESOLVED, at), "resolved_by": event}
         return self._record(entry, changed, attempt, _OF_DISCARDED)
 
-    def put_back(self, entry: Entry, waits: Waits, attempt: Mapping[str, Any]) -> bool:
+    def put_back(self, entry: Entry, blocked: Blocked, attempt: Mapping[str, Any]) -> bool:
         """Let a claimed entry wait on; False when the claim was lost."""
         changed: Entry = {
-            "status": waits.next.status,
-            "next_retry_at": waits.next.at,
-            "error_message": waits.error_message,
-            **waits.details,
+            "status": blocked.state.status,
+            "next_retry_at": blocked.state.at,
+            "error_message": blocked.error_message,
+            **blocked.details,
         }
-        if waits.blocked_by != entry.get("blocked_by"):
+        if blocked.blocked_by != entry.get("blocked_by"):
             changed |= {
-                "blocked_by": waits.blocked_by,
+                "blocked_by": blocked.blocked_by,
                 "blocked_at": attempt["at"],
                 "tried_with": None,
             }
         return self._record(entry, changed, attempt, ENDED_FIELDS)
 
     def is_gone(self, _id: str) -> bool:
-        """Whether there is no such entry any more."""
+        """True where there is no such entry any more."""
         with self._translated():
             return self._entries.find_one({"_id": _id}, {"_id": 1}) is None
 
     def release(self, entry: Entry) -> None:
         """Give a claimed entry back as it was."""
         with self._translated():
-            self._entries.update_one(_mine(entry), {"$unset": {"claim": ""}})
+            self._entries.update_one(_still_claimed(entry), {"$unset": {"claim": ""}})
 
     def discard(
         self, _id: str, by: str, because: str, at: datetime, *, and_copies: bool = False
     ) -> bool:
         """End an entry as not wanted, and with `and_copies` whatever comes of it later; False when
         it has ended, or is being tried just now."""
-        ended = {**self._ended(DISCARDED, at), "discarded_because": because}
+        ended = {**self._ended_fields(DISCARDED, at), "discarded_because": because}
         if and_copies:
             ended["and_copies"] = True
         attempt = {"at": at, "by": by, "result": DISCARDED, "error": because}
@@ -140,7 +140,7 @@ class Claims:
                 },
                 {
                     "$set": ended,
-                    "$push": pushed(attempt),
+                    "$push": push_attempt(attempt),
                     "$unset": {"claim": ""},
                 },
             )
@@ -153,7 +153,7 @@ class Claims:
         with self._translated():
             return self._entries.delete_one(wanted).deleted_count == 1
 
-    def _ended(self, status: str, at: datetime) -> Entry:
+    def _ended_fields(self, status: str, at: datetime) -> Entry:
         # Only ended entries have `expires_at`: the TTL index drops nothing else.
         return {
             "status": status,
@@ -167,10 +167,10 @@ class Claims:
     ) -> bool:
         with self._translated():
             done = self._entries.update_one(
-                _mine(entry),
+                _still_claimed(entry),
                 {
                     "$set": changed,
-                    "$push": pushed(attempt),
+                    "$push": push_attempt(attempt),
                     "$inc": {"retry_count": 1},
                     "$unset": dict.fromkeys(("claim", *gone), ""),
                 },
@@ -183,10 +183,10 @@ class Claims:
             yield
 
 
-def _mine(entry: Entry) -> Entry:
+def _still_claimed(entry: Entry) -> Entry:
     return {"_id": entry["_id"], "claim.token": entry["claim"]["token"]}
 
 
-def pushed(attempt: Mapping[str, Any]) -> Entry:
+def push_attempt(attempt: Mapping[str, Any]) -> Entry:
     """The `$push` of an attempt to the bounded history of an entry."""
     return {"history": {"$each": [dict(attempt)], "$slice": -_HISTORY_KEPT}}

@@ -1,4 +1,4 @@
-"""Know what dead letters wait for (secrets, settings, indexes, schemas), and since when so."""
+"""Read the conditions that dead letters wait for (secrets, settings, indexes, schemas)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from consumer.schemas.registry.registry import SchemaRegistry
 
 SIGNATURE, SETTINGS, CONSTRAINTS, SCHEMA = "signature", "settings", "constraints", "schema"
 
-# What each reason waits for. What is not here waits for time, or for a person.
+# By reason, the conditions that an entry waits for; others wait for time, or for a person.
 WAITS_FOR: dict[str, tuple[str, ...]] = {
     "signature_missing": (SIGNATURE,),
     "signature_invalid": (SIGNATURE,),
@@ -35,8 +35,8 @@ WAITS_FOR: dict[str, tuple[str, ...]] = {
     # Among those of before there are refusals by an index.
     "store_error": (CONSTRAINTS,),
 }
-# These wake though their attempts are used up: what changed was out of their reach.
-WAKE_PARKED = frozenset({"constraint_violation", "store_error"})
+# Requeued though their attempts are used up: what changed was out of their reach.
+REQUEUE_PARKED = frozenset({"constraint_violation", "store_error"})
 # For so long after a change other processes may still work as before it, and keep deliveries that
 # would pass now.
 _OVERLAP = timedelta(minutes=10)
@@ -44,17 +44,17 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """What an entry was or would be tried under: the same `fingerprint` ends the same way. What is
-    blocked since before `since` may have been so under another."""
+class ConditionSet:
+    """The conditions of one attempt: under the same `fingerprint` it ends the same way. What is
+    blocked since before `since` may have been so under another set."""
 
     fingerprint: str
     since: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
-    """What this process was told.
+class ConfiguredConditions:
+    """The conditions that the settings of this process give.
 
     `signing`: the secrets and how they are used; `settings`: a text that differs when a setting
     does that decides what is accepted; `one_subject`: the subject of all event types, if there is
@@ -66,27 +66,31 @@ class Basis:
     one_subject: str | None = None
 
 
-class Conditions:
-    """Compares what is now with what the collection `retry_conditions` says was last seen."""
+class ConditionStore:
+    """The collection `retry_conditions`: the fingerprints last seen, and since when."""
 
     def __init__(
-        self, database: Database[dict[str, Any]], registry: SchemaRegistry, basis: Basis
+        self,
+        database: Database[dict[str, Any]],
+        registry: SchemaRegistry,
+        configured: ConfiguredConditions,
     ) -> None:
         self._seen: Collection[dict[str, Any]] = database[RETRY_CONDITIONS]
         self._events = database[EVENTS]
         self._registry = registry
-        self._basis = basis
+        self._configured = configured
 
-    def look(self) -> Present:
-        """What is now; raises StoreUnavailable."""
+    def read(self) -> Conditions:
+        """The conditions of now, each with the time since which it holds; raises
+        StoreUnavailable."""
         constraints = read_constraints(self._events)
         now = {
             SIGNATURE: self._signature(),
-            SETTINGS: _digest(self._basis.settings),
+            SETTINGS: _digest(self._configured.settings),
             CONSTRAINTS: _digest(*constraints.fingerprint),
         }
-        parts = {part: World(found, self._since(part, found)) for part, found in now.items()}
-        return Present(parts, self._registry, self._basis.one_subject, constraints.digest)
+        parts = {part: ConditionSet(found, self._since(part, found)) for part, found in now.items()}
+        return Conditions(parts, self._registry, self._configured.one_subject, constraints.digest)
 
     def _signature(self) -> str:
         """An HMAC under a salt of this database: it tells whether the secrets are others, and
@@ -96,7 +100,7 @@ class Conditions:
                 "salt", [{"$set": {"value": {"$ifNull": ["$value", secrets.token_bytes(32)]}}}]
             )
         mac = hmac.new(bytes(kept["value"]), digestmod=hashlib.sha256)
-        for part in self._basis.signing:
+        for part in self._configured.signing:
             mac.update(len(part).to_bytes(8, "big") + part)
         return mac.hexdigest()
 
@@ -131,35 +135,37 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class Conditions:
     """The conditions as they are now; `constraints` is the digest of what may refuse an event, as
     dead letters have it."""
 
-    parts: dict[str, World]
+    parts: dict[str, ConditionSet]
     registry: SchemaRegistry
     one_subject: str | None
     constraints: str
 
-    def world(self, reason: str, event_type: str | None) -> World:
-        """What entries that wait for `reason` depend on; raises StoreUnavailable."""
-        worlds = [
+    def of(self, reason: str, event_type: str | None) -> ConditionSet:
+        """The conditions of entries that wait for `reason`; raises StoreUnavailable."""
+        sets = [
             self._schema(event_type) if part == SCHEMA else self.parts[part]
             for part in WAITS_FOR[reason]
         ]
-        return World(
-            _digest(*(world.fingerprint for world in worlds)),
-            max(world.since for world in worlds),
+        return ConditionSet(
+            _digest(*(each.fingerprint for each in sets)),
+            max(each.since for each in sets),
         )
 
-    def _schema(self, event_type: str | None) -> World:
+    def _schema(self, event_type: str | None) -> ConditionSet:
         subject = self.one_subject or event_type
         if subject is None:
             # What the type is was not known when it came: any schema may be the one.
-            return World(_digest(json.dumps(sorted(self.registry.subjects().items()))), _LONG_AGO)
+            return ConditionSet(
+                _digest(json.dumps(sorted(self.registry.subjects().items()))), _LONG_AGO
+            )
         head = self.registry.refreshed(subject)
         if head is None:
-            return World("0", _LONG_AGO)
-        return World(str(head.number), _utc(head.created_at))
+            return ConditionSet("0", _LONG_AGO)
+        return ConditionSet(str(head.number), _utc(head.created_at))
 
 
 def _digest(*texts: str) -> str:

@@ -1,4 +1,4 @@
-"""Say what a dead letter's body would come to now, and what would help."""
+"""Diagnose a dead letter: read its body as of now, and name the next step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Step = Literal["retry", "repair", "edit", "approve", "backfill"]
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What reading the body now says, and the next `step`: `position` is the byte at which it
+    """The result of reading the body now, and the next `step`: `position` is the byte at which it
     breaks, `repairs` what a repair would do, `changes` what it would change in the schema of
     `subject`, `held` whether the contract holds that."""
 
@@ -40,7 +40,7 @@ class Inspector:
     one_subject: str | None
 
     def diagnose(self, entry: Mapping[str, Any]) -> Diagnosis:
-        """What the entry's body would come to now, without storing or registering anything; raises
+        """Read the entry's body as of now, without storing or registering anything; raises
         StoreUnavailable."""
         body = bytes(entry.get("edited_payload") or entry["original_payload"])
         if not body:
@@ -57,7 +57,7 @@ class Inspector:
         return replace(found, says=f"its signature is verified again first; {found.says}")
 
     def problem(self, body: bytes) -> str:
-        """Why a body is no event; empty when it is one."""
+        """The reason why a body is no event; empty when it is one."""
         try:
             self.parser.parse(body)
         except Rejected as error:
@@ -71,7 +71,7 @@ class Inspector:
         return Diagnosis(f"{error}; no repair is known", "edit", error.position)
 
     def _in_schema(self, event: Event) -> Diagnosis:
-        """What an event would change, and whether its contract lets it."""
+        """The changes that an event would bring, and if its contract holds them."""
         subject = self.one_subject or event.type
         draft = self.registry.draft(subject, by_hand=True)
         held = bool(draft.judge(event.payload).held)

@@ -1,9 +1,7 @@
-"""Have people edit a body whose masked values they may not see.
+"""Let people edit a body whose masked values they may not see, and show the difference.
 
-A masked value stands in the text as a numbered placeholder, and what it stands for is put back
-afterwards. It may stand in masked fields alone: moved elsewhere it would come to light.
-
-Show what is different between two bodies, in few lines even where each is one long line.
+A masked value stands in the text as a numbered placeholder, and is restored afterwards. It may
+stand in masked fields alone: moved elsewhere it would come to light.
 """
 
 from __future__ import annotations
@@ -21,6 +19,12 @@ Bodies = Callable[[bytes], Sequence[MaskedBody]]
 
 _PLACEHOLDER = re.compile(rb'"\[masked ([1-9][0-9]{0,5})\]"')
 _MARK = b"[masked "
+# JSON on one line falls into its members; line feeds stay visible.
+_PIECE = re.compile(rb"[^,{}\[\]\n]*(?:[,{}\[\]\n]|\Z)")
+# Finding the smallest difference takes time that grows with the square of what differs.
+_MAX_PIECES = 2000
+_MAX_LINES = 200
+_MAX_WIDTH = 200
 
 
 class NotEditable(Exception):
@@ -57,7 +61,7 @@ def editable(body: MaskedBody) -> Editable:
     return Editable(b"".join([*parts, body.raw[at:]]), values)
 
 
-def put_back(text: bytes, values: Mapping[int, bytes], bodies: Bodies) -> bytes:
+def restore(text: bytes, values: Mapping[int, bytes], bodies: Bodies) -> bytes:
     """The edited text with the values in place of their placeholders; raises Misplaced unless each
     will be masked there, in all the `bodies` that the whole one may be."""
     parts: list[bytes] = []
@@ -83,14 +87,6 @@ def masker(masks: Redaction, known: str | None, type_of: Callable[[bytes], str |
     """A body as it is masked for events of the type that is `known` of the entry, and for those of
     the type that the body has."""
     return lambda body: [masks.body(body, each) for each in {known, type_of(body)}]
-
-
-# JSON on one line falls into its members; line feeds stay visible.
-_PIECE = re.compile(rb"[^,{}\[\]\n]*(?:[,{}\[\]\n]|\Z)")
-# Finding the smallest difference takes time that grows with the square of what differs.
-_MAX_PIECES = 2000
-_MAX_LINES = 200
-_MAX_WIDTH = 200
 
 
 def difference(before: bytes, after: bytes) -> list[str]:

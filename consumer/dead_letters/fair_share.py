@@ -1,9 +1,7 @@
-"""Share a room among peers, so that whoever sends most loses first.
+"""Share a quota fairly among peers: whoever sends most loses first.
 
-The room has two halves, one for known peers and one for strangers; who needs more may use what the
+The quota has two halves, one for known peers and one for strangers; who needs more may use what the
 other leaves. When it is full, the peer with most entries of the fullest day loses one at random.
-
-Know the senders that delivered something verified lately: their refused deliveries matter.
 """
 
 from __future__ import annotations
@@ -12,15 +10,15 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-# So many go for one that comes: where processes overshot, or for one that is large.
-_FEW = 4
+# So many are evicted for one that comes: where processes overshot, or for one that is large.
+_MAX_EVICTED = 4
 
 Key = TypeVar("Key", bound=Hashable)
 
 
-class _Tally(Generic[Key]):
+class _MaxCounter(Generic[Key]):
     """Counts by key, and a key with the highest count: each call takes the same time."""
 
     def __init__(self) -> None:
@@ -67,13 +65,13 @@ class _Half:
 
     count: int = 0
     size: int = 0
-    days: _Tally[int] = field(default_factory=_Tally)
-    peers: dict[int, _Tally[str]] = field(default_factory=lambda: defaultdict(_Tally))
+    days: _MaxCounter[int] = field(default_factory=_MaxCounter)
+    peers: dict[int, _MaxCounter[str]] = field(default_factory=lambda: defaultdict(_MaxCounter))
     ids: dict[tuple[int, str], list[str]] = field(default_factory=lambda: defaultdict(list))
 
 
-class Room:
-    """Who has how much in a room of `max_count` entries and `max_size` bytes."""
+class SharedQuota:
+    """The shares of peers in a quota of `max_count` entries and `max_size` bytes."""
 
     def __init__(
         self, max_count: int, max_size: int, choose: Callable[[int], int] = random.randrange
@@ -96,7 +94,7 @@ class Room:
         return sum(half.size for half in self._halves.values())
 
     def add(self, _id: str, peer: str, day: int, size: int, *, known: bool) -> None:
-        """Take an entry in, whether there is room or not."""
+        """Add an entry, whether there is space or not."""
         self.remove(_id)
         half, entry = self._halves[known], _Entry(peer, day, size)
         ids = half.ids[day, peer]
@@ -130,27 +128,27 @@ class Room:
         if not half.peers[entry.day]:
             del half.peers[entry.day]
 
-    def make(self, size: int, *, known: bool) -> tuple[bool, list[str]]:
-        """Whether there is room for one more of `size` bytes, of a peer that is `known` or a
-        stranger, and who went for it: a few at most, and nobody in vain."""
+    def make_space(self, size: int, *, known: bool) -> tuple[bool, list[str]]:
+        """Evict for one more of `size` bytes, of a peer that is `known` or a stranger: if there is
+        space for it then, and the entries evicted, a few at most and none in vain."""
         average = self.size / max(1, len(self))
-        if size > self._max_size or self.size + size - self._max_size > _FEW * average:
+        if size > self._max_size or self.size + size - self._max_size > _MAX_EVICTED * average:
             return False, []
-        return self._let_go(1, size, known=known)
+        return self._evict(1, size, known=known)
 
-    def trim(self, *, known: bool) -> list[str]:
-        """Who goes, a few at most, where there are more than there is room for."""
-        return self._let_go(0, 0, known=known)[1]
+    def evict_excess(self, *, known: bool) -> list[str]:
+        """Evict where there are more than there is space for, a few at most."""
+        return self._evict(0, 0, known=known)[1]
 
-    def _let_go(self, more: int, size: int, *, known: bool) -> tuple[bool, list[str]]:
-        losers: list[str] = []
+    def _evict(self, more: int, size: int, *, known: bool) -> tuple[bool, list[str]]:
+        evicted: list[str] = []
         while not self._fits(more, size):
-            loser = self.loser(known=known)
-            if loser is None or len(losers) == _FEW:
-                return False, losers
-            self.remove(loser)
-            losers.append(loser)
-        return True, losers
+            _id = self.next_evicted(known=known)
+            if _id is None or len(evicted) == _MAX_EVICTED:
+                return False, evicted
+            self.remove(_id)
+            evicted.append(_id)
+        return True, evicted
 
     def _fits(self, more: int, size: int) -> bool:
         return len(self) + more <= self._max_count and self.size + size <= self._max_size
@@ -159,8 +157,8 @@ class Room:
     def is_full(self) -> bool:
         return not self._fits(1, 0)
 
-    def loser(self, *, known: bool) -> str | None:
-        """The entry that goes for one of a peer that is `known`, or a stranger; None where that has
+    def next_evicted(self, *, known: bool) -> str | None:
+        """The entry to evict for one of a peer that is `known`, or a stranger; None where that has
         to go itself."""
         half = max(self._halves.values(), key=self._share)
         if self._share(half) <= 0.5:
@@ -173,47 +171,3 @@ class Room:
 
     def _share(self, half: _Half) -> float:
         return max(half.count / max(1, self._max_count), half.size / max(1, self._max_size))
-
-
-# New ones between two notes; a sender that is passed over is noted with a later delivery.
-_MOST_NEW = 1000
-
-
-class Book(Protocol):
-    """Where senders are noted: `consumer.dead_letters.refusal_notes.RefusalNotes`."""
-
-    def add_peers(self, peers: list[str], /) -> None: ...
-
-    def peers(self) -> frozenset[str]: ...
-
-
-class KnownPeers:
-    """In memory what the book says, and who came since: asking and noting wait for nobody. A peer
-    is an address of a client, of IPv6 its /64 network."""
-
-    def __init__(self, book: Book) -> None:
-        self._book = book
-        self._known: frozenset[str] = frozenset()
-        self._new: dict[str, None] = {}
-
-    def __contains__(self, peer: str) -> bool:
-        return peer in self._known or peer in self._new
-
-    def verified(self, peer: str) -> None:
-        """Note that a peer delivered something verified."""
-        if peer and peer not in self._new and len(self._new) < _MOST_NEW:
-            self._new[peer] = None
-
-    def learn(self) -> None:
-        """Read the book; raises StoreUnavailable."""
-        self._known = self._book.peers()
-
-    def tell(self) -> None:
-        """Write down who came, and read who came to others; raises StoreUnavailable."""
-        told, self._new = self._new, {}
-        try:
-            self._book.add_peers(list(told))
-        except BaseException:
-            self._new = {**told, **self._new}
-            raise
-        self.learn()

@@ -1,4 +1,8 @@
-"""Remember which senders verified lately, and how many refused deliveries were not kept."""
+"""Record the peers that delivered something verified, and the refused deliveries not kept.
+
+A peer is the address of a client, of IPv6 its /64 network. Refused deliveries of known peers
+matter: their secret may have changed.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection as Some
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pymongo import UpdateOne
 from pymongo.collection import Collection
@@ -18,6 +22,8 @@ Document = dict[str, Any]
 
 # Senders are few; without trusted proxies in the settings, or behind none, they might be many.
 MOST_PEERS = 10_000
+# New ones between two calls of `sync`; one that is passed over comes with a later delivery.
+_MOST_NEW = 1000
 _PEER, _DROPPED = "peer ", "dropped "
 _NOW = {"$currentDate": {"at": True}}
 
@@ -30,13 +36,13 @@ class RefusalNotes:
         self._collection = collection
 
     def add_peers(self, peers: Some[str]) -> None:
-        """Note that these addresses delivered something verified just now; new ones only while
-        there is room."""
+        """Record that these peers delivered something verified just now; new ones only while
+        there are fewer than MOST_PEERS."""
         if not peers:
             return
         with translated(self._collection.name):
-            room = self._collection.estimated_document_count() + len(peers) <= MOST_PEERS
-            updates = [UpdateOne({"_id": _PEER + peer}, _NOW, upsert=room) for peer in peers]
+            new_fit = self._collection.estimated_document_count() + len(peers) <= MOST_PEERS
+            updates = [UpdateOne({"_id": _PEER + peer}, _NOW, upsert=new_fit) for peer in peers]
             try:
                 self._collection.bulk_write(updates, ordered=False)
             except BulkWriteError as error:
@@ -76,3 +82,43 @@ def _begin_with(kind: str) -> Document:
 
 def _after(kind: str) -> str:
     return kind[:-1] + chr(ord(kind[-1]) + 1)
+
+
+class PeerStore(Protocol):
+    """A store of peers: RefusalNotes, or a fake of it."""
+
+    def add_peers(self, peers: list[str], /) -> None: ...
+
+    def peers(self) -> frozenset[str]: ...
+
+
+class KnownPeers:
+    """The peers of the store, and those that came since, in memory: asking and adding wait for
+    nobody."""
+
+    def __init__(self, store: PeerStore) -> None:
+        self._store = store
+        self._known: frozenset[str] = frozenset()
+        self._new: dict[str, None] = {}
+
+    def __contains__(self, peer: str) -> bool:
+        return peer in self._known or peer in self._new
+
+    def add_verified(self, peer: str) -> None:
+        """Add a peer that delivered something verified."""
+        if peer and peer not in self._new and len(self._new) < _MOST_NEW:
+            self._new[peer] = None
+
+    def reload(self) -> None:
+        """Read the store; raises StoreUnavailable."""
+        self._known = self._store.peers()
+
+    def sync(self) -> None:
+        """Write the new peers, and read those of other processes; raises StoreUnavailable."""
+        written, self._new = self._new, {}
+        try:
+            self._store.add_peers(list(written))
+        except BaseException:
+            self._new = {**written, **self._new}
+            raise
+        self.reload()

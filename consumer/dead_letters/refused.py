@@ -1,8 +1,7 @@
-"""Let refused deliveries wait for their turn, off the request path.
+"""Queue deliveries with a wrong signature off the request path, diagnose and store them.
 
-Look into a refused delivery, tell of it, and keep it where the bounds have room.
-
-How much of what was refused may be kept.
+The queue and what is stored are limited: at the limits known peers go first, and whoever sends
+most loses most.
 """
 
 from __future__ import annotations
@@ -29,19 +28,39 @@ from consumer.core.errors import (
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import REFUSALS_DROPPED
 from consumer.core.ratelimit import RateLimit
-from consumer.dead_letters.fair_share import KnownPeers, Room
+from consumer.dead_letters.fair_share import SharedQuota
+from consumer.dead_letters.refusal_notes import KnownPeers
 from consumer.dead_letters.store import DeadLetter, DeadLetters, entry_id
 from consumer.ingest.signature_diagnosis.findings import Finding
 
 log = structlog.get_logger(__name__)
 
 # A flood of forged deliveries must not become a flood of writes.
-_KEPT_A_SECOND = 200
+_STORED_A_SECOND = 200
+_REASONS = (SignatureMissing.reason, SignatureInvalid.reason)
+_RECOUNT_EVERY = 60.0
+_RECOUNT_WHEN_FULL = 10.0
+_RECOUNTING_SHARE = 0.05
+# Headers that sign nothing. One that signs has less than a hundred bytes.
+_NOT_SIGNING = frozenset({"user-agent", "content-type", "content-encoding"})
+_MAX_SIGNATURE = 512
+# At most this share of one core goes into finding out why signatures fail.
+_INVESTIGATING_SHARE = 0.05
 
 
-class Refusals:
-    """A bounded queue and the thread that empties it into `keep`; those of known peers go first,
-    and at the bounds whoever has most waiting loses one.
+@dataclass(frozen=True, slots=True)
+class RefusalLimits:
+    """Limits of what is stored in MongoDB, over all processes, and of what waits here for that."""
+
+    max_count: int
+    max_bytes: int
+    queue_count: int = 256
+    queue_bytes: int = 16 * 1024 * 1024
+
+
+class RefusalQueue:
+    """A bounded queue and the thread that empties it into `store`; those of known peers go first,
+    and at the limits whoever has most waiting loses one.
 
     `offer` never blocks and never raises: whoever cannot sign has no claim on this service's time.
     """
@@ -49,16 +68,16 @@ class Refusals:
     def __init__(
         self,
         *,
-        keep: Callable[[Delivery, SignatureError], None],
+        store: Callable[[Delivery, SignatureError], None],
         peers: KnownPeers,
-        bounds: Bounds,
+        limits: RefusalLimits,
         metrics: Metrics,
     ) -> None:
-        self._keep = keep
+        self._store = store
         self._peers = peers
         self._metrics = metrics
         self._numbers = count(1)
-        self._room = Room(bounds.queue_count, bounds.queue_bytes)
+        self._quota = SharedQuota(limits.queue_count, limits.queue_bytes)
         # By whether their peers are known.
         self._waiting: dict[bool, OrderedDict[str, tuple[Delivery, SignatureError]]] = {
             True: OrderedDict(),
@@ -73,23 +92,23 @@ class Refusals:
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """Keep what waits, for at most `timeout` seconds, and end the thread."""
+        """Store what waits, for at most `timeout` seconds, and end the thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         self._thread.join(timeout)
 
-    def settle(self, timeout: float) -> bool:
-        """Wait until everything offered so far is kept; False after `timeout` seconds."""
+    def wait_until_empty(self, timeout: float) -> bool:
+        """Wait until everything offered so far is stored; False after `timeout` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: not (self._room or self._handling), timeout)
+            return self._changed.wait_for(lambda: not (self._quota or self._handling), timeout)
 
     def offer(self, delivery: Delivery, error: SignatureError) -> None:
-        """Take a refused delivery to be kept and looked into; when the queue is full another goes
-        for it, or it is dropped, and either is counted."""
+        """Queue a refused delivery to be diagnosed and stored; when the queue is full another is
+        dropped for it, or it is dropped itself, and either is counted."""
         size, known = len(delivery.body), delivery.peer in self._peers
         with self._changed:
-            if not self._stopping and self._make_room(size, known=known):
+            if not self._stopping and self._make_space(size, known=known):
                 _id = str(next(self._numbers))
                 # The environ behind the headers ends with the request: copy those worth keeping.
                 kept = Delivery(
@@ -101,62 +120,52 @@ class Refusals:
                 )
                 # A new error: the one on its way up holds the frames of the whole request.
                 self._waiting[known][_id] = (kept, type(error)(str(error)))
-                self._room.add(_id, delivery.peer, 0, size, known=known)
+                self._quota.add(_id, delivery.peer, 0, size, known=known)
                 self._changed.notify_all()
                 return
         self._metrics.count(REFUSALS_DROPPED, bound="queue")
 
-    def _make_room(self, size: int, *, known: bool) -> bool:
-        has_room, losers = self._room.make(size, known=known)
-        for loser in losers:
+    def _make_space(self, size: int, *, known: bool) -> bool:
+        fits, dropped = self._quota.make_space(size, known=known)
+        for _id in dropped:
             for waiting in self._waiting.values():
-                waiting.pop(loser, None)
+                waiting.pop(_id, None)
             self._metrics.count(REFUSALS_DROPPED, bound="queue")
-        return has_room
+        return fits
 
     def _run(self) -> None:
-        # Until the book is read everybody is a stranger; without MongoDB that stays so.
+        # Until they are read everybody is a stranger; without MongoDB that stays so.
         with suppress(StoreUnavailable):
-            self._peers.learn()
+            self._peers.reload()
         while True:
             with self._changed:
-                while not self._room and not self._stopping:
+                while not self._quota and not self._stopping:
                     self._changed.wait()
-                if not self._room:
+                if not self._quota:
                     return
                 waiting = self._waiting[True] or self._waiting[False]
                 _id, (delivery, error) = waiting.popitem(last=False)
-                self._room.remove(_id)
+                self._quota.remove(_id)
                 self._handling = True
                 stopping = self._stopping
             try:
-                self._keep(delivery, error)
+                self._store(delivery, error)
             except StoreUnavailable:
                 self._metrics.count(REFUSALS_DROPPED, bound="store")
             except Exception:
-                # This thread serves every refusal to come; one that breaks it is told and dropped.
+                # This thread serves all refusals to come; one that breaks it is logged and dropped.
                 log.exception("refused delivery could not be kept", delivery=delivery.id)
                 self._metrics.count(REFUSALS_DROPPED, bound="fault")
             with self._changed:
                 self._handling = False
                 self._changed.notify_all()
                 if not stopping:
-                    self._changed.wait_for(lambda: self._stopping, 1 / _KEPT_A_SECOND)
+                    self._changed.wait_for(lambda: self._stopping, 1 / _STORED_A_SECOND)
 
 
-_REASONS = (SignatureMissing.reason, SignatureInvalid.reason)
-_RECOUNT_EVERY = 60.0
-_RECOUNT_WHEN_FULL = 10.0
-_RECOUNTING_SHARE = 0.05
-# Headers that sign nothing. One that signs has less than a hundred bytes.
-_PLAIN = frozenset({"user-agent", "content-type", "content-encoding"})
-_MAX_SIGNATURE = 512
-# At most this share of one core goes into finding out why signatures fail.
-_INVESTIGATING_SHARE = 0.05
-
-
-class Keeper:
-    """For one thread: it holds who has how much of the room, and when to investigate again."""
+class RefusalStore:
+    """Stores refused deliveries within the limits; for one thread, because it holds the shares of
+    all peers and the time of the next diagnosis."""
 
     def __init__(
         self,
@@ -164,25 +173,25 @@ class Keeper:
         dead_letters: DeadLetters,
         peers: KnownPeers,
         investigate: Callable[[Delivery], Finding | None],
-        bounds: Bounds,
+        limits: RefusalLimits,
         metrics: Metrics,
         warnings: RateLimit,
     ) -> None:
         self._dead_letters = dead_letters
         self._peers = peers
         self._investigate = investigate
-        self._bounds = bounds
+        self._limits = limits
         self._metrics = metrics
         self._warnings = warnings
-        self._room = Room(0, 0)
+        self._quota = SharedQuota(0, 0)
         self._recounted_at = -_RECOUNT_EVERY
         self._recount_at = 0.0
         self._investigate_at = 0.0
 
-    def keep(self, delivery: Delivery, error: SignatureError) -> None:
-        """Keep one as a dead letter, or count it where it is known. Where there is no room another
-        goes for it, or it is dropped; either is counted. Raises StoreUnavailable."""
-        found = self._look_into(delivery)
+    def store(self, delivery: Delivery, error: SignatureError) -> None:
+        """Store one as a dead letter, or count it where it is stored. At the limits another is
+        dropped for it, or it is dropped itself; either is counted. Raises StoreUnavailable."""
+        found = self._diagnose(delivery)
         self._warn(delivery, error, found.get("diagnosis", "not looked into"))
         self._recount()
         digest = hashlib.sha256(delivery.body).hexdigest()
@@ -197,16 +206,16 @@ class Keeper:
         if counted:
             if signature:
                 self._dead_letters.add_signature(_id, signature, first=known)
-            if counted == "reopened" or (known and _id in self._room):
-                self._take_in(_id, delivery, known=known)
-                self._drop(self._room.trim(known=known))
+            if counted == "reopened" or (known and _id in self._quota):
+                self._add_to_quota(_id, delivery, known=known)
+                self._drop(self._quota.evict_excess(known=known))
             return
-        has_room, losers = self._room.make(size, known=known)
-        self._drop(losers)
-        if not has_room:
+        fits, dropped = self._quota.make_space(size, known=known)
+        self._drop(dropped)
+        if not fits:
             self._metrics.count(REFUSALS_DROPPED, bound="kept")
             return
-        self._dead_letters.keep(
+        self._dead_letters.add(
             DeadLetter(
                 delivery=delivery,
                 digest=digest,
@@ -216,23 +225,23 @@ class Keeper:
                 at_first=at_first,
             )
         )
-        self._take_in(_id, delivery, known=known)
+        self._add_to_quota(_id, delivery, known=known)
 
-    def _take_in(self, _id: str, delivery: Delivery, *, known: bool) -> None:
+    def _add_to_quota(self, _id: str, delivery: Delivery, *, known: bool) -> None:
         day = delivery.received_at.toordinal()
-        self._room.add(_id, delivery.peer, day, len(delivery.body), known=known)
+        self._quota.add(_id, delivery.peer, day, len(delivery.body), known=known)
 
-    def _drop(self, losers: Sequence[str]) -> None:
-        for loser in losers:
-            if self._dead_letters.claims.drop(loser):
+    def _drop(self, ids: Sequence[str]) -> None:
+        for _id in ids:
+            if self._dead_letters.claims.drop(_id):
                 self._metrics.count(REFUSALS_DROPPED, bound="kept")
             else:
-                # Somebody ended it, or another process let it go: there is room not known here.
+                # Somebody ended it, or another process dropped it: there is space not known here.
                 self._recounted_at = -_RECOUNT_EVERY
 
-    def _look_into(self, delivery: Delivery) -> dict[str, Any]:
-        """Findings of the detective, as fields of the entry, in the place of what was found
-        earlier: for a sample that keeps its cost a small share of the time, of the others none."""
+    def _diagnose(self, delivery: Delivery) -> dict[str, Any]:
+        """Fields of the entry with the findings of the signature diagnosis, in place of earlier
+        ones: for a sample that keeps its cost a small share of the time, of the others none."""
         started = monotonic()
         if started < self._investigate_at:
             return {}
@@ -242,20 +251,20 @@ class Keeper:
         return {"diagnosis": finding.advice if finding else None, "examined": True}
 
     def _recount(self) -> None:
-        """Learn anew who has how much, for other processes keep and drop too, and people discard;
-        more often where the room is full, at a bounded share of the time."""
+        """Count the shares anew, for other processes store and drop too, and people discard; more
+        often where the quota is full, at a bounded share of the time."""
         began = monotonic()
-        every = _RECOUNT_WHEN_FULL if self._room.is_full else _RECOUNT_EVERY
+        every = _RECOUNT_WHEN_FULL if self._quota.is_full else _RECOUNT_EVERY
         due = self._recounted_at + every
         if began < max(due, self._recount_at):
             return
-        self._peers.learn()
-        room = Room(self._bounds.max_count, self._bounds.max_bytes)
-        for row in self._dead_letters.open_ones(_REASONS):
+        self._peers.reload()
+        quota = SharedQuota(self._limits.max_count, self._limits.max_bytes)
+        for row in self._dead_letters.open_entries(_REASONS):
             peer = row.get("peer", "")
             known, day = peer in self._peers, row["timestamp"].toordinal()
-            room.add(row["_id"], peer, day, row["size"], known=known)
-        self._room = room
+            quota.add(row["_id"], peer, day, row["size"], known=known)
+        self._quota = quota
         self._recounted_at = monotonic()
         took = self._recounted_at - began
         self._recount_at = self._recounted_at + took / _RECOUNTING_SHARE
@@ -274,17 +283,7 @@ class Keeper:
 
 def _signature(delivery: Delivery) -> dict[str, Any] | None:
     """Parts of a delivery that may prove it once the secret is right; None where out of measure."""
-    told = {name: value for name, value in delivery.headers.items() if name not in _PLAIN}
-    if sum(len(name) + len(value) for name, value in told.items()) > _MAX_SIGNATURE:
+    signing = {name: value for name, value in delivery.headers.items() if name not in _NOT_SIGNING}
+    if sum(len(name) + len(value) for name, value in signing.items()) > _MAX_SIGNATURE:
         return None
-    return {"headers": dict(sorted(told.items())), "received_at": delivery.received_at}
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much may be kept in MongoDB, over all processes, and may wait here to be kept."""
-
-    max_count: int
-    max_bytes: int
-    queue_count: int = 256
-    queue_bytes: int = 16 * 1024 * 1024
+    return {"headers": dict(sorted(signing.items())), "received_at": delivery.received_at}

@@ -1,4 +1,4 @@
-"""Keep what cannot become a document, and say why."""
+"""Store verified deliveries that cannot become a document as dead letters, and log the reason."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from consumer.privacy.rules import Redaction
 log = structlog.get_logger(__name__)
 
 # Bodies that may wait for their masks; of more the log shows no bytes.
-_WAITING = 8
+_MAX_WAITING = 8
 # What is read of each; where it breaks further back, the log shows nothing but punctuation.
 _MASKED_BYTES = 16 * 1024
 
 
-class Rejections:
+class RejectionStore:
     """Makes dead letters of verified deliveries; `hex_bytes` of a malformed body are logged, less
     what `redaction` hides, and none where it is 0."""
 
@@ -45,13 +45,13 @@ class Rejections:
         self._hex_bytes = hex_bytes
         self._redaction = redaction
         # Masking takes milliseconds, which the sender shall not wait for.
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="masking")
-        self._room = Semaphore(_WAITING)
+        self._masking = ThreadPoolExecutor(1, thread_name_prefix="masking")
+        self._slots = Semaphore(_MAX_WAITING)
 
-    def keep(self, delivery: Delivery, error: Rejected | Held) -> None:
-        """Keep a delivery for the reason of `error`; raises StoreUnavailable."""
+    def store(self, delivery: Delivery, error: Rejected | Held) -> None:
+        """Store a delivery for the reason of `error`; raises StoreUnavailable."""
         event_id, event_type = self._parser.identify(delivery.body)
-        self._dead_letters.keep(
+        self._dead_letters.add(
             DeadLetter(
                 delivery=delivery,
                 digest=hashlib.sha256(delivery.body).hexdigest(),
@@ -74,26 +74,26 @@ class Rejections:
             log.warning("dead letter", **fields)
         elif not self._redaction:
             log.warning("dead letter", **fields, hex=self._hex(delivery.body, error.position))
-        elif not self._tell_aside(delivery.body, error.position, fields):
+        elif not self._log_in_background(delivery.body, error.position, fields):
             log.warning("dead letter", **fields)
 
-    def _tell_aside(self, *told: Any) -> bool:
-        if not self._room.acquire(blocking=False):
+    def _log_in_background(self, *arguments: Any) -> bool:
+        if not self._slots.acquire(blocking=False):
             return False
         try:
-            self._aside.submit(self._tell_masked, *told)
+            self._masking.submit(self._log_masked, *arguments)
         except RuntimeError:
             # The program is about to end.
-            self._room.release()
+            self._slots.release()
             return False
         return True
 
-    def _tell_masked(self, body: bytes, position: int | None, fields: dict[str, Any]) -> None:
+    def _log_masked(self, body: bytes, position: int | None, fields: dict[str, Any]) -> None:
         try:
             hidden = self._redaction.body(body, fields["subject"], _MASKED_BYTES).hidden
             log.warning("dead letter", **fields, hex=self._hex(body, position, hidden))
         finally:
-            self._room.release()
+            self._slots.release()
 
     def _hex(self, body: bytes, position: int | None, hidden: Hidden | None = None) -> str:
         return hexdump(body, position, self._hex_bytes, hidden)

@@ -1,4 +1,4 @@
-"""Try one stored delivery again, and record in its entry how that ended."""
+"""Replay one dead letter: ingest its delivery again, corrected or not, and record the result."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from bson.binary import Binary
 
 from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.core.errors import (
@@ -22,22 +23,35 @@ from consumer.core.errors import (
     StoreUnavailable,
     place_of,
 )
-from consumer.dead_letters.claims import Waits
-from consumer.dead_letters.corrections import Corrected, first_aid, recorded, remembered
+from consumer.core.json_repairs import repair, repair_by_name
+from consumer.dead_letters.claims import Blocked
 from consumer.dead_letters.requeue import MIGRATION_FAILED
-from consumer.dead_letters.retry import DISCARDED, PARKED, Next, RetryRules, after
+from consumer.dead_letters.retry import DISCARDED, PARKED, NextState, RetryRules, state_after
 from consumer.dead_letters.store import OPEN, DeadLetters, verdict_document
 from consumer.ingest.ingest import Ingest, Processed
 
 log = structlog.get_logger(__name__)
 
-# So often may an attempt end without a word, its process killed, before the entry is suspected.
+# So often may an attempt end with its process, which was killed, before the entry is parked.
 _MAX_LOST = 20
+
+# The name of the correction that a person made.
+EDITED = "edited"
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A body to read in place of the stored one. An `edited` one is a body of its own, with its own
+    digest as key; a repaired one keeps that of the original."""
+
+    body: bytes
+    repairs: tuple[str, ...]
+    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """How it ended: an outcome's status, or the reason why the entry stays (`busy`: another process
+    """The result: an outcome's status, or the reason why the entry stays (`busy`: another process
     tries it just now; `left`: it is not for replay). `status` is that of the entry now."""
 
     resolved: bool
@@ -64,7 +78,7 @@ class Replay:
         self._jitter = jitter
 
     def entry(
-        self, entry: Mapping[str, Any], by: str, corrected: Corrected | None = None
+        self, entry: Mapping[str, Any], by: str, correction: Correction | None = None
     ) -> Replayed:
         """Replay one dead letter for `by`, a person; raises StoreUnavailable.
 
@@ -76,7 +90,7 @@ class Replay:
         claimed = self._claims.claim(entry["_id"], by, (*OPEN, PARKED, DISCARDED))
         if claimed is None:
             return Replayed(False, "busy", "it has ended, or another process tries it just now")
-        return self._attempt(claimed, by, corrected or recorded(claimed))
+        return self._attempt(claimed, by, correction or recorded_correction(claimed))
 
     def due(self, _id: str, by: str) -> Replayed | None:
         """Replay one entry that the sweep found due; None when it is not any more. Raises
@@ -85,27 +99,27 @@ class Replay:
         if claimed is None:
             return None
         if claimed["claim"]["taken"] > _MAX_LOST:
-            return self._suspect(claimed, by)
-        corrected = recorded(claimed)
-        if corrected is None and claimed.get("blocked_by") == MalformedJson.reason:
+            return self._park(claimed, by)
+        correction = recorded_correction(claimed)
+        if correction is None and claimed.get("blocked_by") == MalformedJson.reason:
             # Without a repair nothing has changed, and the attempt says so in the history.
-            corrected = first_aid(bytes(claimed["original_payload"]))
-        return self._attempt(claimed, by, corrected)
+            correction = safe_repair(bytes(claimed["original_payload"]))
+        return self._attempt(claimed, by, correction)
 
-    def _attempt(self, entry: dict[str, Any], by: str, corrected: Corrected | None) -> Replayed:
+    def _attempt(self, entry: dict[str, Any], by: str, correction: Correction | None) -> Replayed:
         delivery = stored_delivery(entry)
         now = self._clock()
         attempt: dict[str, Any] = {"at": now, "by": by}
         details: dict[str, Any] = {}
-        if corrected:
-            attempt["repairs"] = list(corrected.repairs)
+        if correction:
+            attempt["repairs"] = list(correction.repairs)
         try:
             if delivery.verdict is None:
                 delivery = self._verified(entry, delivery)
                 details["verdict"] = verdict_document(delivery.verdict)
-            processed = self._process(delivery, corrected)
+            processed = self._process(delivery, correction)
         except (SignatureError, Rejected, Held) as error:
-            return self._stays(entry, error, attempt, details | _kept(error, corrected))
+            return self._put_back(entry, error, attempt, details | _kept_fields(error, correction))
         except StoreUnavailable:
             raise
         except Exception as error:
@@ -115,7 +129,7 @@ class Replay:
                 place=place_of(error),
             )  # fmt: skip
             fault = StoreError(f"unexpected {type(error).__name__}")
-            return self._stays(entry, fault, attempt, details | _kept(fault, corrected))
+            return self._put_back(entry, fault, attempt, details | _kept_fields(fault, correction))
         status = processed.outcome.status
         attempt["result"] = status
         if self._claims.resolve(entry, processed.document_id, attempt, now):
@@ -142,21 +156,21 @@ class Replay:
                 return delivery if verdict is None else delivery.verified(verdict)
         raise wrong or SignatureMissing("no copy of it was signed")
 
-    def _process(self, delivery: Delivery, corrected: Corrected | None) -> Processed:
-        if corrected is None:
+    def _process(self, delivery: Delivery, correction: Correction | None) -> Processed:
+        if correction is None:
             return self._ingest.process(delivery)
-        if corrected.edited:
+        if correction.edited:
             edited = Delivery(
                 delivery.id,
-                corrected.body,
+                correction.body,
                 delivery.headers,
                 delivery.received_at,
                 delivery.verdict,
             )
-            return self._ingest.process(edited, repairs=corrected.repairs)
-        return self._ingest.process(delivery, corrected.body, corrected.repairs)
+            return self._ingest.process(edited, repairs=correction.repairs)
+        return self._ingest.process(delivery, correction.body, correction.repairs)
 
-    def _stays(
+    def _put_back(
         self,
         entry: dict[str, Any],
         error: ConsumerError,
@@ -164,7 +178,7 @@ class Replay:
         details: Mapping[str, Any],
     ) -> Replayed:
         attempt |= {"result": error.reason, "error": str(error)}
-        next_ = after(
+        state = state_after(
             error,
             was=entry.get("blocked_by", entry["reason"]),
             attempts=entry["retry_count"] + 1,
@@ -172,17 +186,17 @@ class Replay:
             rules=self.rules,
             jitter=self._jitter(),
         )
-        waits = Waits(next_, error.reason, str(error), details)
-        if not self._claims.put_back(entry, waits, attempt):
+        blocked = Blocked(state, error.reason, str(error), details)
+        if not self._claims.put_back(entry, blocked, attempt):
             return Replayed(False, "busy", "another process took it over")
-        return Replayed(False, error.reason, str(error), next_.status)
+        return Replayed(False, error.reason, str(error), state.status)
 
-    def _suspect(self, entry: dict[str, Any], by: str) -> Replayed:
+    def _park(self, entry: dict[str, Any], by: str) -> Replayed:
         """Park an entry whose attempts never came to an end."""
         message = f"{_MAX_LOST} attempts ended with their process: see its log, then retry by hand"
         attempt = {"at": self._clock(), "by": by, "result": PARKED, "error": message}
-        waits = Waits(Next(PARKED), entry.get("blocked_by", entry["reason"]), message)
-        self._claims.put_back(entry, waits, attempt)
+        blocked = Blocked(NextState(PARKED), entry.get("blocked_by", entry["reason"]), message)
+        self._claims.put_back(entry, blocked, attempt)
         return Replayed(False, PARKED, message, PARKED)
 
 
@@ -206,10 +220,31 @@ def signed_copies(entry: Mapping[str, Any], first: Delivery) -> Iterator[Deliver
         yield Delivery(first.id, first.body, headers, at)
 
 
-def _kept(error: ConsumerError, corrected: Corrected | None) -> dict[str, Any]:
-    """What the entry must remember for its next attempt."""
+def _kept_fields(error: ConsumerError, correction: Correction | None) -> dict[str, Any]:
+    """The fields that the entry needs for its next attempt."""
     kept: dict[str, Any] = error.details if isinstance(error, Held) else {}
     # A correction is worth keeping only where it made an event, one that now waits.
-    if corrected and isinstance(error, Held):
-        kept |= remembered(corrected)
+    if correction and isinstance(error, Held):
+        kept |= correction_fields(correction)
     return kept
+
+
+def recorded_correction(entry: Mapping[str, Any]) -> Correction | None:
+    """The correction that somebody made before, when what it led to had to wait."""
+    if entry.get("edited_payload") is not None:
+        return Correction(bytes(entry["edited_payload"]), (EDITED,), edited=True)
+    found = repair_by_name(bytes(entry["original_payload"]), entry.get("repairs") or ())
+    return Correction(found.body, found.names) if found else None
+
+
+def safe_repair(body: bytes) -> Correction | None:
+    """The body with the repairs that are safe to make unasked; None where they do not help."""
+    found = repair(body, safe_only=True)
+    return Correction(found.body, found.names) if found else None
+
+
+def correction_fields(correction: Correction) -> dict[str, Any]:
+    """The fields of an entry that keep a correction for its next attempt."""
+    if correction.edited:
+        return {"edited_payload": Binary(correction.body)}
+    return {"repairs": list(correction.repairs)}

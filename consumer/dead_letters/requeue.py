@@ -1,4 +1,4 @@
-"""Make dead letters due once what they wait for has changed: another secret, setting or schema."""
+"""Requeue dead letters once what they wait for has changed: a secret, setting, index or schema."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_GROUPS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class WaitingGroup:
     """Entries that wait for the same: `tried_with` is the fingerprint of the conditions they were
     last tried under, None when they were not tried since they came."""
 
@@ -30,13 +30,13 @@ class Group:
     tried_with: str | None
 
 
-class Wakes:
-    """The entries of `dead_letter_queue` by what they wait for; raises StoreUnavailable."""
+class Requeue:
+    """Makes entries of `dead_letter_queue` due by what they wait for; raises StoreUnavailable."""
 
     def __init__(self, entries: MongoCollection[Entry]) -> None:
         self._entries = entries
 
-    def groups(self, reasons: Collection[str], statuses: Sequence[str]) -> list[Group]:
+    def groups(self, reasons: Collection[str], statuses: Sequence[str]) -> list[WaitingGroup]:
         """The groups there are; reads an index alone."""
         pipeline: list[Entry] = [
             {
@@ -50,36 +50,39 @@ class Wakes:
         ]
         with translated(self._entries.name):
             found = [row["_id"] for row in self._entries.aggregate(pipeline)]
-        return [Group(key["b"], key.get("t"), key.get("w")) for key in found]
+        return [WaitingGroup(key["b"], key.get("t"), key.get("w")) for key in found]
 
     def make_due(
         self,
-        group: Group,
+        group: WaitingGroup,
         statuses: Sequence[str],
-        world: str,
+        conditions: str,
         before: datetime | None = None,
         constraints: str = "",
     ) -> int:
-        """Let the sweep try these entries once under `world`: all, or those blocked before a time
-        or under other `constraints`. Parked ones are held then. How many."""
+        """Let the sweep try these entries once under `conditions` (a fingerprint): all, or those
+        blocked before a time or under other `constraints`. Parked ones are held then. Returns
+        their number."""
         wanted = _of(group, statuses)
         if before is not None:
             # One that came and went between two looks shows in the entry alone.
             other = {"constraints": {"$exists": True, "$ne": constraints}}
             wanted["$or"] = [{"blocked_at": {"$lt": before}}, other]
-        awake = {"$cond": [{"$eq": ["$status", PARKED]}, HELD, "$status"]}
-        return self._set(wanted, {"tried_with": world, "next_retry_at": "$$NOW", "status": awake})
+        status = {"$cond": [{"$eq": ["$status", PARKED]}, HELD, "$status"]}
+        changed = {"tried_with": conditions, "next_retry_at": "$$NOW", "status": status}
+        return self._set(wanted, changed)
 
-    def note(self, group: Group, statuses: Sequence[str], world: str) -> int:
-        """Remember that these came under `world`, so that they need not be tried. How many."""
-        return self._set(_of(group, statuses), {"tried_with": world})
+    def mark_tried(self, group: WaitingGroup, statuses: Sequence[str], conditions: str) -> int:
+        """Record that these came under `conditions`, so that they need not be tried; their
+        number."""
+        return self._set(_of(group, statuses), {"tried_with": conditions})
 
     def _set(self, wanted: Entry, changed: Entry) -> int:
         with translated(self._entries.name):
             return self._entries.update_many(wanted, [{"$set": changed}]).modified_count
 
 
-def _of(group: Group, statuses: Sequence[str]) -> Entry:
+def _of(group: WaitingGroup, statuses: Sequence[str]) -> Entry:
     return {
         "blocked_by": group.blocked_by,
         "status": {"$in": list(statuses)},

@@ -1,4 +1,4 @@
-"""Decide what becomes of a dead letter after an attempt that did not help."""
+"""Decide the next state of a dead letter after an attempt that failed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARKED = "parked"
 RESOLVED = "resolved"
 DISCARDED = "discarded"
 
-# How an entry begins: whether waiting alone, a person or another setting can help.
+# The first status of an entry: whether waiting alone, a person or another setting can help.
 FIRST_STATUS: Mapping[str, str] = {
     "contract_hold": HELD,
     "id_conflict": HELD,
@@ -38,21 +38,21 @@ class RetryRules:
     auto_repair: bool = True
 
     def wait(self, attempts: int, jitter: float) -> timedelta:
-        """How long to wait after so many attempts; `jitter` from 0 to 1 spreads the upper half."""
+        """The wait after so many attempts; `jitter` from 0 to 1 spreads the upper half."""
         # The exponent is bounded, for a large one overflows a float.
         whole = min(self.longest, self.base * 2.0 ** min(attempts - 1, 60))
         return timedelta(seconds=whole * (0.5 + jitter / 2))
 
 
 @dataclass(frozen=True, slots=True)
-class Next:
-    """How an entry waits on: `at` is when the sweep tries again, None: not by waiting alone."""
+class NextState:
+    """State of an entry that waits: `at` is when the sweep tries again, None: not by time alone."""
 
     status: str
     at: datetime | None = None
 
 
-def after(
+def state_after(
     error: ConsumerError,
     *,
     was: str,
@@ -60,16 +60,16 @@ def after(
     now: datetime,
     rules: RetryRules,
     jitter: float,
-) -> Next:
-    """What follows the attempt number `attempts` (from 1) that ended with `error`; `was` is the
+) -> NextState:
+    """The state after attempt number `attempts` (from 1) that ended with `error`; `was` is the
     reason for which the entry waited before."""
     if error.retryable:
         if attempts >= rules.attempts:
-            return Next(PARKED)
-        return Next(PENDING_RETRY, now + rules.wait(attempts, jitter))
+            return NextState(PARKED)
+        return NextState(PENDING_RETRY, now + rules.wait(attempts, jitter))
     if isinstance(error, Held):
-        return Next(HELD)
+        return NextState(HELD)
     if isinstance(error, MalformedJson) and was != MalformedJson.reason:
         # Only now that the signature is right is it known to be malformed: its one attempt is due.
-        return Next(PENDING_INSPECTION, now)
-    return Next(PENDING_INSPECTION)
+        return NextState(PENDING_INSPECTION, now)
+    return NextState(PENDING_INSPECTION)

@@ -1,7 +1,4 @@
-"""Find dead letters for people: by reason, status, type and time, the last seen first.
-
-Find the deliveries that wait for a contract, in the order they came.
-"""
+"""Find dead letters: for people by reason, status, type and time, for approvals those held."""
 
 from __future__ import annotations
 
@@ -34,12 +31,17 @@ _ROW: Entry = {
     **dict.fromkeys(_PLAIN, 1),
     **{name: shortened(f"${name}") for name in _SHORTENED},
 }
+# Entries read at once: each may be as large as a body.
+_CHUNK = 20
+# Not the reason for which an entry was made: a delivery that once was refused for something else,
+# and corrected since, may wait for a contract now.
+_WAITING = {"blocked_by": ContractHold.reason, "status": HELD}
 
 
 @dataclass(frozen=True, slots=True)
-class LetterFilter:
-    """What is looked for; empty: any. Last seen from `since` up to and with `until`, and first seen
-    up to and with `first_until`."""
+class DeadLetterFilter:
+    """The conditions of a search; empty: any. Last seen from `since` up to and with `until`, and
+    first seen up to and with `first_until`."""
 
     reason: str = ""
     statuses: tuple[str, ...] = ()
@@ -64,14 +66,14 @@ class LetterFilter:
         return found
 
 
-class LetterSearch:
-    """The collection `dead_letter_queue`, read for people; raises StoreUnavailable."""
+class DeadLetterSearch:
+    """Searches of the collection `dead_letter_queue`; raises StoreUnavailable."""
 
     def __init__(self, entries: Collection[Entry]) -> None:
         self._entries = entries
 
     def page(
-        self, wanted: LetterFilter, groups: Iterable[tuple[str, str]], limit: int, skip: int = 0
+        self, wanted: DeadLetterFilter, groups: Iterable[tuple[str, str]], limit: int, skip: int = 0
     ) -> list[Entry]:
         """Entries without their bodies, the last seen first. `groups` are the reasons and statuses
         that there are: one scan of the index for each, merged by time, so that nothing is sorted.
@@ -93,8 +95,8 @@ class LetterSearch:
         with translated(self._entries.name):
             return self._entries.find_one({"_id": _id})
 
-    def counts(self, wanted: LetterFilter) -> list[tuple[str, str, int]]:
-        """How many there are, by reason and status, the most first."""
+    def counts(self, wanted: DeadLetterFilter) -> list[tuple[str, str, int]]:
+        """Reason, status and count of the entries that match, the most first."""
         # An index serves a grouping only where there is a condition or an order on it.
         query = {"reason": {"$gte": ""}, **wanted.query()}
         pipeline: list[Entry] = [
@@ -113,7 +115,7 @@ class LetterSearch:
                 for row in self._entries.aggregate(pipeline)
             ]
 
-    def following(self, wanted: LetterFilter, after: str, limit: int) -> list[str]:
+    def following(self, wanted: DeadLetterFilter, after: str, limit: int) -> list[str]:
         """`_id`s of entries that are wanted, in order of `_id` beyond `after`: whoever goes on from
         the last one meets each once, whatever becomes of them meanwhile."""
         query = {**wanted.query(), "_id": {"$gt": after}}
@@ -122,25 +124,18 @@ class LetterSearch:
             return [entry["_id"] for entry in found]
 
 
-# Entries read at once: each may be as large as a body.
-_CHUNK = 20
-# Not the reason for which an entry was made: a delivery that once was refused for something else,
-# and corrected since, may wait for a contract now.
-_WAITING = {"blocked_by": ContractHold.reason, "status": HELD}
-
-
-class HeldLetters:
+class HeldDeadLetters:
     """The entries of `dead_letter_queue` that a contract holds; raises StoreUnavailable.
 
     Ids first, entries later and in small lots: so that neither memory nor the life of a cursor
-    grows with what is held, and an entry that is settled meanwhile is passed over.
+    grows with what is held, and an entry that is resolved meanwhile is passed over.
     """
 
     def __init__(self, entries: Collection[Entry]) -> None:
         self._entries = entries
 
     def of(self, event_type: str | None) -> Iterator[Entry]:
-        """What is held of an event type, and of types not known; None: of all."""
+        """The entries held of an event type, and of types not known; None: of all."""
         wanted: Entry = dict(_WAITING)
         if event_type is not None:
             wanted["event_type"] = {"$in": [event_type, None]}
@@ -160,7 +155,7 @@ class HeldLetters:
             yield from (entries[_id] for _id in chunk if _id in entries)
 
     def counts(self) -> dict[str | None, int]:
-        """How many are held, by event type; reads an index alone."""
+        """The number of entries held, by event type; reads an index alone."""
         pipeline: list[Entry] = [
             {"$match": _WAITING},
             {"$group": {"_id": "$event_type", "count": {"$sum": 1}}},

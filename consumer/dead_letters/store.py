@@ -1,8 +1,7 @@
-"""Keep deliveries that could not become a document: unaltered, once per reason and body.
+"""Store deliveries that could not become a document: unaltered, one entry per reason and body.
 
-Count further copies of a delivery that is kept, and open its entry again where that has ended.
-
-Whoever is answered that a delivery is kept must find it kept: an entry that has ended expires.
+A further copy counts on the entry of the first. Where that has ended, and so expires, the copy
+opens it again: whoever is answered that a delivery is kept must find it kept.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pymongo.errors import DuplicateKeyError
 
 from consumer.core.delivery import Delivery, Verdict
 from consumer.core.errors import StoreUnavailable
-from consumer.dead_letters.claims import ENDED_FIELDS, WHOLE, Claims, pushed
+from consumer.dead_letters.claims import ENDED_FIELDS, WELL_FORMED, Claims, push_attempt
 from consumer.dead_letters.retry import (
     DISCARDED,
     DUE_AT_FIRST,
@@ -37,20 +36,29 @@ from consumer.mongodb.client import EVENTS
 from consumer.mongodb.errors import translated
 from consumer.mongodb.leases import EPOCH
 
+Entry = dict[str, Any]
+# The effect of another copy.
+Counted = Literal["counted", "reopened"]
+
 # What the sweep may try, and what a person may.
 OPEN = (PENDING_INSPECTION, PENDING_RETRY, HELD)
 UNRESOLVED = (*OPEN, PARKED)
+ENDED = (DISCARDED, RESOLVED)
 # How many distinct signatures of one body are kept with it.
 SIGNATURES = 20
 # These may be as long as a body.
 _FROM_OUTSIDE = ("event_id", "event_type", "error_message", "diagnosis", "discarded_because")
+_OF_ENDED = ("status", "ended_at", "resolved_by", "and_copies")
 # Each further try follows a change by another process: an entry that ended, opened or expired.
 _TRIES = 10
+# Whoever can write to MongoDB can put any document there: every entry of ours has a reason.
+HAS_REASON: dict[str, Any] = {"reason": {"$gte": ""}}
+_WELL_FORMED = {**HAS_REASON, **WELL_FORMED}
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One entry to keep. `details` are further fields of it: `changes` of a hold, `diagnosis`;
+    """One entry to add. `details` are further fields of it: `changes` of a hold, `diagnosis`;
     `at_first` those that only its first copy sets."""
 
     delivery: Delivery
@@ -68,11 +76,6 @@ def entry_id(reason: str, digest: str) -> str:
     return hashlib.sha256(f"{reason} {digest}".encode("ascii")).hexdigest()[:24]
 
 
-# Whoever can write to MongoDB can put any document there: every entry of ours has a reason.
-OURS: dict[str, Any] = {"reason": {"$gte": ""}}
-_WHOLE = {**OURS, **WHOLE}
-
-
 class DeadLetters:
     """The `dead_letter_queue` collection under `w=majority, j=true`; raises StoreUnavailable."""
 
@@ -84,30 +87,30 @@ class DeadLetters:
         self._copies = Copies(entries, entries.database[EVENTS], retention)
         self.claims = Claims(entries, retention)
 
-    def keep(self, letter: DeadLetter) -> str:
-        """Durably keep or count the entry; its `_id`. One that had ended is open again, unless its
-        event is stored or it was discarded with its copies."""
-        _id = entry_id(letter.reason, letter.digest)
-        delivery = letter.delivery
+    def add(self, new: DeadLetter) -> str:
+        """Store the entry durably, or count one more copy of it; its `_id`. One that had ended is
+        open again, unless its event is stored or it was discarded with its copies."""
+        _id = entry_id(new.reason, new.digest)
+        delivery = new.delivery
         at = delivery.received_at
         verdict = verdict_document(delivery.verdict)
         first = {
             "timestamp": at,
             "original_payload": Binary(delivery.body),
-            "digest": letter.digest,
+            "digest": new.digest,
             "delivery_id": delivery.id,
             "headers": dict(delivery.headers),
-            "reason": letter.reason,
+            "reason": new.reason,
             "retry_count": 0,
-            **waiting(letter.reason, at),
-            "event_id": storable_id(letter.event_id),
-            "event_type": letter.event_type,
+            **waiting_fields(new.reason, at),
+            "event_id": storable_id(new.event_id),
+            "event_type": new.event_type,
             "verdict": verdict,
             "history": [],
-            **letter.at_first,
+            **new.at_first,
         }
-        changed = {"error_message": letter.error_message, **(letter.details or {})}
-        update = {"$setOnInsert": first, **counted(at, changed)}
+        changed = {"error_message": new.error_message, **(new.details or {})}
+        update = {"$setOnInsert": first, **count_update(at, changed)}
         if verdict:
             changed["verdict"] = verdict
         with translated("dead_letter_queue"):
@@ -117,7 +120,7 @@ class DeadLetters:
                     self._entries.update_one(wanted, update, upsert=True)
                 except DuplicateKeyError:
                     # It has ended, or two upserts of one `_id` raced and the other inserted.
-                    if not self._copies.of_ended(_id, at, changed, letter.reason):
+                    if not self._copies.of_ended(_id, at, changed, new.reason):
                         continue
                 return _id
         raise StoreUnavailable(f"the dead letter {_id} changed {_TRIES} times while it was kept")
@@ -125,7 +128,7 @@ class DeadLetters:
     def count_again(
         self, reason: str, digest: str, at: datetime, details: Mapping[str, Any] | None = None
     ) -> Counted | None:
-        """Count another copy of a kept entry without sending its body, as `keep` does; None when
+        """Count another copy of a kept entry without sending its body, as `add` does; None when
         there is none."""
         _id, changed = entry_id(reason, digest), dict(details or {})
         with translated("dead_letter_queue"):
@@ -134,8 +137,8 @@ class DeadLetters:
             return self._copies.of_ended(_id, at, changed, reason)
 
     def add_signature(self, _id: str, signature: Mapping[str, Any], *, first: bool) -> None:
-        """Keep the signature of another copy with its entry, up to SIGNATURES distinct ones: as the
-        `first`, so that the last has to go, or where there is room."""
+        """Store the signature of another copy with its entry, up to SIGNATURES distinct ones: as
+        the `first`, so that the last has to go, or where there is room."""
         wanted = {"_id": _id, "signatures.headers": {"$ne": signature["headers"]}}
         each: dict[str, Any] = {"$each": [dict(signature)], "$slice": SIGNATURES}
         if first:
@@ -143,7 +146,7 @@ class DeadLetters:
         with translated("dead_letter_queue"):
             self._entries.update_one(wanted, {"$push": {"signatures": each}})
 
-    def open_ones(self, reasons: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def open_entries(self, reasons: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The entries of these reasons that have not ended: `_id`, `peer`, `timestamp`, and `size`
         of the body in bytes."""
         pipeline: list[dict[str, Any]] = [
@@ -153,12 +156,12 @@ class DeadLetters:
         with translated("dead_letter_queue"):
             yield from self._entries.aggregate(pipeline)
 
-    def listed(self, filters: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
-        """Entries that match, the last seen first, as a list shows them: without what is large,
+    def rows(self, filters: Mapping[str, Any], limit: int) -> list[Entry]:
+        """Entries that match, the last seen first, for a list: without what is large,
         with the `bytes` of their bodies, and texts from outside cut."""
         left_out = ["original_payload", "edited_payload", "headers", "history", "changes"]
         pipeline: list[dict[str, Any]] = [
-            {"$match": {**_WHOLE, **filters}},
+            {"$match": {**_WELL_FORMED, **filters}},
             {
                 "$set": {
                     "bytes": {"$binarySize": "$original_payload"},
@@ -174,10 +177,10 @@ class DeadLetters:
             return list(self._entries.aggregate(pipeline))
 
     def depths(self) -> list[tuple[str, str, int, datetime]]:
-        """Per reason and status: how many, and when the oldest came; reads an index alone."""
+        """Reason, status, count and time of the oldest, for each; reads an index alone."""
         pipeline: list[dict[str, Any]] = [
             # An index serves a grouping only where there is a condition or an order on it.
-            {"$match": {**OURS, "status": {"$gte": ""}, "timestamp": {"$gt": EPOCH}}},
+            {"$match": {**HAS_REASON, "status": {"$gte": ""}, "timestamp": {"$gt": EPOCH}}},
             {
                 "$group": {
                     "_id": {"reason": "$reason", "status": "$status"},
@@ -196,20 +199,22 @@ class DeadLetters:
         """Ids and reasons of the entries that match, the oldest first."""
         with translated("dead_letter_queue"):
             # Ordered here: the server would sort whole entries, bodies and all.
-            found = list(self._entries.find({**_WHOLE, **filters}, {"reason": 1, "timestamp": 1}))
+            found = list(
+                self._entries.find({**_WELL_FORMED, **filters}, {"reason": 1, "timestamp": 1})
+            )
         found.sort(key=lambda entry: (entry["timestamp"], entry["_id"]))
         return [(entry["_id"], entry["reason"]) for entry in found]
 
-    def by_prefix(self, prefix: str) -> list[dict[str, Any]]:
+    def by_prefix(self, prefix: str) -> list[Entry]:
         """Up to two entries whose `_id` begins with `prefix` (hex): two mean it is ambiguous."""
         with translated("dead_letter_queue"):
             bounds = {"$gte": prefix, "$lt": prefix + "g"}
-            return list(self._entries.find({"_id": bounds, **_WHOLE}).limit(2))
+            return list(self._entries.find({"_id": bounds, **_WELL_FORMED}).limit(2))
 
-    def summary(self, filters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def summary(self, filters: Mapping[str, Any] | None = None) -> list[Entry]:
         """Per reason and status: `count`, `seen`, `oldest` and `newest`; the most first."""
         pipeline: list[dict[str, Any]] = [
-            {"$match": {**_WHOLE, **(filters or {})}},
+            {"$match": {**_WELL_FORMED, **(filters or {})}},
             {
                 "$group": {
                     "_id": {"reason": "$reason", "status": "$status"},
@@ -226,17 +231,10 @@ class DeadLetters:
 
 
 def verdict_document(verdict: Verdict | None) -> dict[str, Any] | None:
-    """How a verdict stands in an entry."""
+    """The verdict as an entry stores it."""
     if verdict is None:
         return None
     return {"secret": verdict.secret, "verified_at": verdict.verified_at}
-
-
-Entry = dict[str, Any]
-Counted = Literal["counted", "reopened"]
-
-ENDED = (DISCARDED, RESOLVED)
-_LOOKED_AT = ("status", "ended_at", "resolved_by", "and_copies")
 
 
 class Copies:
@@ -253,25 +251,25 @@ class Copies:
     def of_open(self, _id: str, at: datetime, changed: Mapping[str, Any]) -> bool:
         """Count a copy that came `at` of an entry that waits; False when there is none."""
         wanted = {"_id": _id, "status": {"$nin": ENDED}}
-        return self._entries.update_one(wanted, counted(at, changed)).matched_count == 1
+        return self._entries.update_one(wanted, count_update(at, changed)).matched_count == 1
 
     def of_ended(self, _id: str, at: datetime, changed: Entry, reason: str) -> Counted | None:
         """Count a copy of an entry that has ended, and open that again unless its event is stored
         or it was discarded with its copies; None when there is none, or it changed meanwhile."""
         wanted = {"_id": _id, "status": {"$in": ENDED}}
-        entry = self._entries.find_one(wanted, _LOOKED_AT)
+        entry = self._entries.find_one(wanted, _OF_ENDED)
         if entry is None:
             return None
         as_seen = {name: entry.get(name) for name in ("_id", "status", "ended_at")}
         ended: Counted = "counted"
         if self._stays_ended(entry):
-            update = counted(at)
+            update = count_update(at)
             update["$max"]["expires_at"] = at + self._retention
         else:
             ended = "reopened"
-            update = counted(at, {**changed, **waiting(reason, at), "retry_count": 0})
+            update = count_update(at, {**changed, **waiting_fields(reason, at), "retry_count": 0})
             update["$unset"] = dict.fromkeys(ENDED_FIELDS, "")
-            update["$push"] = pushed({"at": at, "by": "another copy", "result": "reopened"})
+            update["$push"] = push_attempt({"at": at, "by": "another copy", "result": "reopened"})
         return ended if self._entries.update_one(as_seen, update).matched_count else None
 
     def _stays_ended(self, entry: Entry) -> bool:
@@ -281,13 +279,13 @@ class Copies:
         return event is not None and self._events.find_one({"_id": event}, {"_id": 1}) is not None
 
 
-def counted(at: datetime, changed: Mapping[str, Any] | None = None) -> Entry:
+def count_update(at: datetime, changed: Mapping[str, Any] | None = None) -> Entry:
     """The update that counts one more copy, which came `at`."""
     update: Entry = {"$max": {"last_seen": at}, "$inc": {"seen": 1}}
     return {**update, "$set": dict(changed)} if changed else update
 
 
-def waiting(reason: str, at: datetime) -> Entry:
+def waiting_fields(reason: str, at: datetime) -> Entry:
     """The fields of an entry that begins to wait for `reason`, now that it came `at`."""
     return {
         "status": FIRST_STATUS.get(reason, PENDING_INSPECTION),

@@ -1,4 +1,4 @@
-"""Lay out the bytes of a body for people, as JSON and in hex, with its masks."""
+"""Format a body for people, as JSON, text and hex, with its masks."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def await_stored(service: Service, tell: Callable[[int], None]) -> int:
     """
     waiting, since = service.spooled, monotonic()
     refused = service.shared.refusals
-    while waiting or not refused.settle(0.1):
+    while waiting or not refused.wait_until_empty(0.1):
         if waiting:
             tell(waiting)
         sleep(0.05)

@@ -18,7 +18,7 @@ from consumer.console.traffic import TrafficBoard
 from consumer.core.clock import utc_now
 from consumer.dead_letters.approval import Approval, HeldEvents
 from consumer.dead_letters.diagnosis import Inspector
-from consumer.dead_letters.search import HeldLetters, LetterSearch
+from consumer.dead_letters.search import DeadLetterSearch, HeldDeadLetters
 from consumer.events.recent import RecentEvents
 from consumer.events.search import EventSearch
 from consumer.http.health import HealthCheck
@@ -61,7 +61,7 @@ def add_console(
     )
     database = shared.database
     together = one_subject(settings)
-    held = HeldEvents(HeldLetters(database[DEAD_LETTERS]), shared.parser, together)
+    held = HeldEvents(HeldDeadLetters(database[DEAD_LETTERS]), shared.parser, together)
     adoption = AdoptionHistory(database, _UNCOUNTED)
     parts = Parts(
         settings=settings,
@@ -76,7 +76,7 @@ def add_console(
         recent_events=RecentEvents(database[EVENTS]),
         events=EventSearch(database[EVENTS]),
         redaction=redaction(settings),
-        letters=LetterSearch(database[DEAD_LETTERS]),
+        letters=DeadLetterSearch(database[DEAD_LETTERS]),
         dead_letters=shared.dead_letters,
         replay=shared.replay,
         inspector=Inspector(shared.parser, shared.registry, together),

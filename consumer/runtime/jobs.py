@@ -17,9 +17,9 @@ from consumer.adoption.rollup import ledger
 from consumer.adoption.state import RecountMark
 from consumer.core.clock import utc_now
 from consumer.core.errors import StoreUnavailable
-from consumer.dead_letters.conditions import Conditions
+from consumer.dead_letters.conditions import ConditionStore
 from consumer.dead_letters.refusal_notes import RefusalNotes
-from consumer.dead_letters.requeue import Wakes
+from consumer.dead_letters.requeue import Requeue
 from consumer.mongodb.client import (
     ADOPTION_COUNTS,
     ADOPTION_STATE,
@@ -45,10 +45,10 @@ from consumer.monitoring.job_runs import JobRuns
 from consumer.monitoring.secret_use import SecretUse
 from consumer.runtime.fleet import facts
 from consumer.runtime.service_options import (
+    configured_conditions,
     datadog_account,
     dead_letter_retention,
     report_common,
-    retry_basis,
 )
 from consumer.runtime.settings_map import redaction, shared_secrets
 from consumer.runtime.shared import SharedParts
@@ -160,8 +160,8 @@ def periodic(
     sweep = SweepDeadLetters(
         replay=shared.replay,
         dead_letters=shared.dead_letters,
-        wakes=Wakes(database[DEAD_LETTERS]),
-        conditions=Conditions(database, shared.registry, retry_basis(settings)),
+        requeue=Requeue(database[DEAD_LETTERS]),
+        conditions=ConditionStore(database, shared.registry, configured_conditions(settings)),
         metrics=metrics,
         clock=clock,
     )

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from config.loading import Settings
 from config.value_parsers import proxy_address
-from consumer.dead_letters.conditions import Basis
+from consumer.dead_letters.conditions import ConfiguredConditions
 from consumer.http.server.server import ServerOptions
 from consumer.http.webhook import ROUTES
 from consumer.ingest.ingest import Policy
@@ -48,7 +48,7 @@ def retention(settings: Settings) -> Retention:
     )
 
 
-def retry_basis(settings: Settings) -> Basis:
+def configured_conditions(settings: Settings) -> ConfiguredConditions:
     """The part of the settings for which dead letters wait: one that changes wakes them."""
     secrets = (secret.key for secret in shared_secrets(settings))
     accepting = (
@@ -61,7 +61,7 @@ def retry_basis(settings: Settings) -> Basis:
         # What is masked changes nothing of what can be stored.
         sorted((name, replace(settings.rules_for(name), redact=())) for name in settings.subjects),
     )
-    return Basis(
+    return ConfiguredConditions(
         signing=(repr(signature_scheme(settings)).encode(), *secrets),
         settings=repr(accepting),
         one_subject=one_subject(settings),

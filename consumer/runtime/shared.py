@@ -19,10 +19,9 @@ from consumer.core.clock import utc_now
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import BUILD
 from consumer.core.ratelimit import RateLimit
-from consumer.dead_letters.fair_share import KnownPeers
-from consumer.dead_letters.refusal_notes import RefusalNotes
-from consumer.dead_letters.refused import Bounds, Keeper, Refusals
-from consumer.dead_letters.rejected import Rejections
+from consumer.dead_letters.refusal_notes import KnownPeers, RefusalNotes
+from consumer.dead_letters.refused import RefusalLimits, RefusalQueue, RefusalStore
+from consumer.dead_letters.rejected import RejectionStore
 from consumer.dead_letters.replay import Replay
 from consumer.dead_letters.store import DeadLetters
 from consumer.events.constraints import read_constraints
@@ -75,7 +74,7 @@ class SharedParts:
     dead_letters: DeadLetters
     events: FilledEvents
     ingest: Ingest
-    refusals: Refusals
+    refusals: RefusalQueue
     metrics: Metrics
     replay: Replay
     breaker: CircuitBreaker
@@ -127,19 +126,19 @@ def build_shared(
         clock,
         stamps=DocumentStamps(database[EVENTS]),
     )
-    bounds = Bounds(settings.cxone_refused_max_count, settings.cxone_refused_max_bytes)
+    limits = RefusalLimits(settings.cxone_refused_max_count, settings.cxone_refused_max_bytes)
     peers = KnownPeers(RefusalNotes(database[REFUSALS]))
-    keeper = Keeper(
+    refusal_store = RefusalStore(
         dead_letters=dead_letters,
         peers=peers,
         investigate=lambda delivery: investigate(delivery, policy.scheme, policy.secrets),
-        bounds=bounds,
+        limits=limits,
         metrics=metrics,
         warnings=RateLimit(_WARN_EVERY, clock),
     )
-    refusals = Refusals(keep=keeper.keep, peers=peers, bounds=bounds, metrics=metrics)
+    refusals = RefusalQueue(store=refusal_store.store, peers=peers, limits=limits, metrics=metrics)
     parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
-    rejections = Rejections(
+    rejection_store = RejectionStore(
         parser=parser,
         dead_letters=dead_letters,
         metrics=metrics,
@@ -166,9 +165,9 @@ def build_shared(
         registry=registry,
         events=events,
         keys=keys,
-        keep=rejections.keep,
+        keep=rejection_store.store,
         refuse=refusals.offer,
-        verified_from=peers.verified,
+        verified_from=peers.add_verified,
         metrics=metrics,
         clock=clock,
         fallback=Fallback(breaker, spool) if spool is not None else None,

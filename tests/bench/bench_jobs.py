@@ -112,7 +112,7 @@ def keep_letters(uri: str, count: int) -> None:
     ):
         for body in traffic(7, count, utc_now):
             now = utc_now()
-            shared.dead_letters.keep(
+            shared.dead_letters.add(
                 DeadLetter(
                     delivery=Delivery("", body, Headers({}), now, Verdict("current", now)),
                     digest=hashlib.sha256(body).hexdigest(),

@@ -36,7 +36,7 @@ class Relay:
         return str(host), int(port)
 
     def close(self) -> None:
-        # Wakes the thread that accepts, which closing alone does not.
+        # Requeue the thread that accepts, which closing alone does not.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in list(self._open):

@@ -16,9 +16,9 @@ from config import loading as configuration
 from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.core.paths import from_text
-from consumer.dead_letters.approval import Approval, HeldEvents, Plan
+from consumer.dead_letters.approval import Approval, ApprovalPlan, HeldEvents
 from consumer.dead_letters.replay import Replay
-from consumer.dead_letters.search import HeldLetters
+from consumer.dead_letters.search import HeldDeadLetters
 from consumer.events.keys import COLLECTION_SUBJECT
 from consumer.ingest.parsing import EventParser
 from consumer.mongodb.client import DEAD_LETTERS
@@ -41,7 +41,7 @@ class House:
         self._times = itertools.count()
         parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
         one_subject = COLLECTION_SUBJECT if settings.cxone_schema_scope != "type" else None
-        letters = HeldLetters(self.shared.database[DEAD_LETTERS])
+        letters = HeldDeadLetters(self.shared.database[DEAD_LETTERS])
         self.pauses = 0
         self.approval = Approval(
             self.shared.registry,
@@ -69,7 +69,9 @@ class House:
         )
         return self.shared.ingest.settle(delivery).status
 
-    def approve(self, subject: str = S, paths: tuple[str, ...] = ()) -> tuple[Plan, list[bool]]:
+    def approve(
+        self, subject: str = S, paths: tuple[str, ...] = ()
+    ) -> tuple[ApprovalPlan, list[bool]]:
         plan = self.approval.plan(subject, [from_text(path) for path in paths])
         self.approval.register(plan)
         return plan, [done.resolved for _, done in self.approval.replay(plan, "test")]

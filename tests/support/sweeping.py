@@ -10,11 +10,11 @@ from pymongo.database import Database
 from config import loading as configuration
 from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Headers
-from consumer.dead_letters.conditions import Conditions
+from consumer.dead_letters.conditions import ConditionStore
 from consumer.dead_letters.replay import Replay
-from consumer.dead_letters.requeue import Wakes
+from consumer.dead_letters.requeue import Requeue
 from consumer.ingest.signature import SignatureScheme, sign
-from consumer.runtime.service_options import retry_basis
+from consumer.runtime.service_options import configured_conditions
 from consumer.runtime.settings_map import retry_rules
 from consumer.runtime.shared import SharedParts, build_shared
 from jobs.sweep_dead_letters import SweepDeadLetters
@@ -84,8 +84,8 @@ def bench(uri: str, database: Database[dict[str, Any]], **settings: str) -> Benc
     job = SweepDeadLetters(
         replay=Replay(shared.ingest, shared.dead_letters, utc_now, retry_rules(loaded)),
         dead_letters=shared.dead_letters,
-        wakes=Wakes(shared.database["dead_letter_queue"]),
-        conditions=Conditions(shared.database, shared.registry, retry_basis(loaded)),
+        requeue=Requeue(shared.database["dead_letter_queue"]),
+        conditions=ConditionStore(shared.database, shared.registry, configured_conditions(loaded)),
         metrics=shared.metrics,
         clock=utc_now,
     )

@@ -18,8 +18,8 @@ from consumer.core.body_reader import read_body, read_document, unescaped
 from consumer.core.json_repairs import TABLE, repair
 from consumer.core.paths import from_text, to_text
 from consumer.core.text import hexdump, safe
-from consumer.dead_letters.corrections import first_aid
-from consumer.dead_letters.editing import difference, editable, masker, put_back
+from consumer.dead_letters.editing import difference, editable, masker, restore
+from consumer.dead_letters.replay import safe_repair
 from consumer.dead_letters.views import hex_rows, pretty
 from consumer.events.matching import read_condition
 from consumer.ingest.signature_diagnosis.bodies import json_writings
@@ -95,7 +95,7 @@ WAYS: list[Callable[[str], object]] = [
     lambda text: read_document({"id": "1", text[:MEGABYTE]: [text]}),
     lambda text: EMAIL.holds(read_body(text.encode()).documents),
     lambda text: repair(text.encode(), safe_only=False),
-    lambda text: first_aid(text.encode()),
+    lambda text: safe_repair(text.encode()),
     lambda text: MASKS.value({"x": [text]}),
     lambda text: MASKS.body(text.encode()).shown,
     lambda text: list(hex_rows(MASKS.body(text.encode()), MEGABYTE // 2, 512)),
@@ -106,7 +106,7 @@ WAYS: list[Callable[[str], object]] = [
     lambda text: list(json_writings(text.encode())),
     lambda text: from_text(to_text((text, text))),
 ]
-NAMES = "email any unescaped body document holds repair first_aid value shown hex log pretty"
+NAMES = "email any unescaped body document holds repair safe_repair value shown hex log pretty"
 NAMES += " difference safe writings path"
 
 
@@ -139,7 +139,7 @@ def test_an_edited_body_with_many_masks_is_checked_once() -> None:
     found = editable(body)
 
     with quickly():
-        assert put_back(found.text, found.values, masker(MASKS, None, lambda _: "t")) == body.raw
+        assert restore(found.text, found.values, masker(MASKS, None, lambda _: "t")) == body.raw
 
 
 def test_lists_that_are_counted_are_visited_once() -> None:

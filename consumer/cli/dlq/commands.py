@@ -37,7 +37,7 @@ def list_entries(
     chosen = filters(reason, event_type, status, older_than)
     with desk(ctx) as at:
         groups = at.shared.dead_letters.summary(chosen)
-        entries = at.shared.dead_letters.listed(chosen, limit)
+        entries = at.shared.dead_letters.rows(chosen, limit)
         masks = at.masks("dlq list", [], reveal=False)
     if as_json:
         print_json({"groups": groups, "entries": [brief(entry, masks) for entry in entries]})

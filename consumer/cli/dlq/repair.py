@@ -15,9 +15,8 @@ from consumer.cli.dlq.entries import AsJson, Desk, Entry, EntryId, confirmed, de
 from consumer.cli.reveal import Reveal, mask_note
 from consumer.core.errors import SetupError
 from consumer.core.json_repairs import TABLE, repair
-from consumer.dead_letters.corrections import EDITED, Corrected
 from consumer.dead_letters.editing import difference
-from consumer.dead_letters.replay import Replayed
+from consumer.dead_letters.replay import EDITED, Correction, Replayed
 from consumer.dead_letters.views import masked_body
 from consumer.privacy.rules import Redaction
 
@@ -52,8 +51,8 @@ def repair_entry(
         for row in TABLE:
             if row.name in found.names:
                 error_console().print(f"{row.name}: {row.help}")
-        corrected = Corrected(found.body, found.names)
-        return _apply(at, entry, corrected, "repair", masks, yes=yes, as_json=as_json)
+        correction = Correction(found.body, found.names)
+        return _apply(at, entry, correction, "repair", masks, yes=yes, as_json=as_json)
 
 
 def edit(
@@ -88,14 +87,14 @@ def edit(
         problem = at.inspector.problem(edited)
         if problem:
             raise SetupError(f"the edited body is no event ({problem}): the entry is as it was")
-        corrected = Corrected(edited, (EDITED,), edited=True)
-        return _apply(at, entry, corrected, "edit", masks, yes=yes, as_json=as_json)
+        correction = Correction(edited, (EDITED,), edited=True)
+        return _apply(at, entry, correction, "edit", masks, yes=yes, as_json=as_json)
 
 
 def _apply(
     at: Desk,
     entry: Entry,
-    corrected: Corrected,
+    correction: Correction,
     what: str,
     masks: Redaction,
     *,
@@ -103,7 +102,7 @@ def _apply(
     as_json: bool,
 ) -> int:
     # The difference goes to standard error beside the question, so that JSON stays clean.
-    before, after = masked_body(entry, masks), masks.body(corrected.body, entry.get("event_type"))
+    before, after = masked_body(entry, masks), masks.body(correction.body, entry.get("event_type"))
     lines = difference(before.shown, after.shown)
     for line in lines or ["what differs is masked (CXONE_REDACT)"]:
         error_console().print(line, soft_wrap=True)
@@ -112,13 +111,13 @@ def _apply(
     if not confirmed("Retry it with this body?", yes=yes):
         error_console().print("The entry is as it was.")
         return 1
-    at.record(f"dlq {what}", [entry["_id"]], repairs=list(corrected.repairs))
-    done = at.shared.replay.entry(entry, f"{at.who} (dlq {what})", corrected)
-    _show(entry["_id"], done, corrected, as_json)
+    at.record(f"dlq {what}", [entry["_id"]], repairs=list(correction.repairs))
+    done = at.shared.replay.entry(entry, f"{at.who} (dlq {what})", correction)
+    _show(entry["_id"], done, correction, as_json)
     return 0 if done.resolved else 1
 
 
-def _show(_id: str, done: Replayed, corrected: Corrected, as_json: bool) -> None:
+def _show(_id: str, done: Replayed, correction: Correction, as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -126,7 +125,7 @@ def _show(_id: str, done: Replayed, corrected: Corrected, as_json: bool) -> None
                 "resolved": done.resolved,
                 "result": done.result,
                 "error": done.message,
-                "repairs": list(corrected.repairs),
+                "repairs": list(correction.repairs),
             }
         )
         return

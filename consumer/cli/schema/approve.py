@@ -16,7 +16,7 @@ from consumer.cli.schema.diff import document, print_changes
 from consumer.cli.schema.shared import AsJson, Subject, Yes, confirmed, head_of, opened
 from consumer.core.paths import Path, from_text, to_text
 from consumer.core.text import safe
-from consumer.dead_letters.approval import Approval, Plan
+from consumer.dead_letters.approval import Approval, ApprovalPlan
 from consumer.privacy.rules import Redaction, masked
 from consumer.schemas.model import Change
 
@@ -71,7 +71,7 @@ def _paths(texts: list[str]) -> list[Path]:
         raise typer.BadParameter(str(error), param_hint="--path") from error
 
 
-def _deed(plan: Plan, changes: Sequence[Change], masks: Redaction) -> dict[str, object]:
+def _deed(plan: ApprovalPlan, changes: Sequence[Change], masks: Redaction) -> dict[str, object]:
     changed = [to_text(change.path) for change in changes]
     return {
         "subject": plan.draft.subject,
@@ -83,7 +83,7 @@ def _deed(plan: Plan, changes: Sequence[Change], masks: Redaction) -> dict[str, 
     }
 
 
-def _carry_out(approval: Approval, plan: Plan) -> tuple[int | None, list[dict[str, Any]]]:
+def _carry_out(approval: Approval, plan: ApprovalPlan) -> tuple[int | None, list[dict[str, Any]]]:
     """The version that knows it all now, and how each entry ended."""
     err = error_console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -104,7 +104,7 @@ def _carry_out(approval: Approval, plan: Plan) -> tuple[int | None, list[dict[st
     return version.number if version else None, results
 
 
-def _held(plan: Plan, masks: Redaction) -> dict[str, int]:
+def _held(plan: ApprovalPlan, masks: Redaction) -> dict[str, int]:
     """Count the deliveries that each held path keeps waiting."""
     counts: Counter[str] = Counter()
     for path, count in sorted(plan.held.items()):
@@ -112,12 +112,12 @@ def _held(plan: Plan, masks: Redaction) -> dict[str, int]:
     return counts
 
 
-def _stays(plan: Plan, masks: Redaction) -> list[tuple[str, str]]:
+def _stays(plan: ApprovalPlan, masks: Redaction) -> list[tuple[str, str]]:
     shown = partial(masks.path, subject=plan.draft.subject)
-    return [(stay.entry_id, stay.told(shown)) for stay in plan.stays]
+    return [(stay.entry_id, stay.text(shown)) for stay in plan.stays]
 
 
-def _show(plan: Plan, changes: Sequence[Change], masks: Redaction) -> None:
+def _show(plan: ApprovalPlan, changes: Sequence[Change], masks: Redaction) -> None:
     out = console()
     subject = plan.draft.subject
     if plan.draft.is_new:
@@ -140,7 +140,7 @@ def _show(plan: Plan, changes: Sequence[Change], masks: Redaction) -> None:
         out.print(table(("held path", "deliveries"), waits, title="What can be approved"))
 
 
-def _tell(plan: Plan, version: int | None, results: list[dict[str, Any]]) -> None:
+def _tell(plan: ApprovalPlan, version: int | None, results: list[dict[str, Any]]) -> None:
     out = console()
     if plan.draft.is_new:
         out.print(safe(f"{plan.draft.subject} is at version {version} now."))
@@ -153,7 +153,7 @@ def _tell(plan: Plan, version: int | None, results: list[dict[str, Any]]) -> Non
         out.print(table(("dead letter", "reason", "error"), stays[:_SHOWN], title="Stay"))
 
 
-def _document(plan: Plan, changes: Sequence[Change], masks: Redaction) -> dict[str, Any]:
+def _document(plan: ApprovalPlan, changes: Sequence[Change], masks: Redaction) -> dict[str, Any]:
     return {
         "subject": plan.draft.subject,
         "at": plan.draft.at,

@@ -17,7 +17,7 @@ from consumer.cli.reveal import masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.dead_letters.approval import Approval, HeldEvents
-from consumer.dead_letters.search import HeldLetters
+from consumer.dead_letters.search import HeldDeadLetters
 from consumer.mongodb.client import AUDIT, DEAD_LETTERS
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
@@ -43,7 +43,7 @@ class Parts:
     settings: Settings
     shared: SharedParts
     policy: SchemaPolicy
-    letters: HeldLetters
+    letters: HeldDeadLetters
     one_subject: str | None
     hidden: Redaction
 
@@ -106,7 +106,7 @@ def _parts(shared: SharedParts, settings: Settings) -> Parts:
         settings=settings,
         shared=shared,
         policy=schema_policy(settings),
-        letters=HeldLetters(shared.database[DEAD_LETTERS]),
+        letters=HeldDeadLetters(shared.database[DEAD_LETTERS]),
         one_subject=one_subject(settings),
         hidden=masks_beside(settings, shared),
     )

@@ -11,10 +11,9 @@ from consumer.console.context import Parts
 from consumer.console.request import Request
 from consumer.console.wording import REASONS, STATUSES
 from consumer.core.json_repairs import TABLE, repair
-from consumer.dead_letters.corrections import Corrected
 from consumer.dead_letters.diagnosis import Diagnosis
 from consumer.dead_letters.editing import difference
-from consumer.dead_letters.replay import Replayed
+from consumer.dead_letters.replay import Correction, Replayed
 from consumer.dead_letters.requeue import MIGRATION_FAILED
 from consumer.dead_letters.retry import DISCARDED
 from consumer.dead_letters.store import UNRESOLVED
@@ -79,22 +78,22 @@ def act(parts: Parts, request: Request) -> Done:
         return _discard(parts, request, entry)
     if what not in ("retry", "repair"):
         raise Invalid("There is nothing of that name to do here.")
-    corrected = None
+    correction = None
     if what == "repair":
         found = repair(bytes(entry["original_payload"]), safe_only=False)
         if found is None or parts.inspector.problem(found.body):
             raise Invalid("No known repair makes an event of it: edit it instead.")
-        corrected = Corrected(found.body, found.names)
-    return retry(parts, request, entry, what, corrected)
+        correction = Correction(found.body, found.names)
+    return retry(parts, request, entry, what, correction)
 
 
 def retry(
-    parts: Parts, request: Request, entry: dict[str, Any], what: str, corrected: Corrected | None
+    parts: Parts, request: Request, entry: dict[str, Any], what: str, correction: Correction | None
 ) -> Done:
     """Send it the way of a delivery again, and say how that ended."""
-    repairs = list(corrected.repairs) if corrected else []
+    repairs = list(correction.repairs) if correction else []
     request.record(f"dlq {what}", entries=[entry["_id"]], count=1, repairs=repairs)
-    done = parts.replay.entry(entry, f"{request.session.who} (dlq {what})", corrected)
+    done = parts.replay.entry(entry, f"{request.session.who} (dlq {what})", correction)
     return Done(here(entry["_id"]), said(done), "good" if done.resolved else "bad")
 
 

@@ -16,13 +16,13 @@ from consumer.console.answers import Done, Invalid
 from consumer.console.base import ROOT
 from consumer.console.context import Parts
 from consumer.console.request import Fields, Request
-from consumer.console.screens.dead_letters import letter_filter
+from consumer.console.screens.dead_letters import dead_letter_filter
 from consumer.console.times import chosen_of, from_mark, to_mark
 from consumer.console.wording import REASONS, STATUSES
 from consumer.core.clock import utc_now
-from consumer.dead_letters.bulk import Bulk, Run, What
+from consumer.dead_letters.bulk import Action, BulkRun, BulkRunner
 from consumer.dead_letters.retry import DISCARDED
-from consumer.dead_letters.search import LetterFilter
+from consumer.dead_letters.search import DeadLetterFilter
 from consumer.dead_letters.store import UNRESOLVED
 
 _MOST_BECAUSE = 1000
@@ -52,14 +52,14 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
 def act(parts: Parts, request: Request) -> Done | dict[str, Any]:
     """Begin a run, or go on with one."""
     run = _begun(parts, request) if "run" not in request.form else _brought(request)
-    by = f"{request.session.who} (dlq {run.what})"
-    bulk = Bulk(parts.letters, parts.dead_letters.claims, parts.replay, utc_now)
+    by = f"{request.session.who} (dlq {run.action})"
+    bulk = BulkRunner(parts.letters, parts.dead_letters.claims, parts.replay, utc_now)
     run = bulk.step(run, by)
     if run.over:
         return Done(_back(request.form), _told(run), "good")
     text = run.dump()
     return {
-        "what": run.what,
+        "what": run.action,
         "run": run,
         "told": text,
         "seal": request.seal(text),
@@ -69,7 +69,7 @@ def act(parts: Parts, request: Request) -> Done | dict[str, Any]:
     }
 
 
-def _begun(parts: Parts, request: Request) -> Run:
+def _begun(parts: Parts, request: Request) -> BulkRun:
     """A new run, written down before it does anything."""
     what = _what(request.form)
     upto = from_mark(request.form.get("upto", ""))
@@ -89,24 +89,24 @@ def _begun(parts: Parts, request: Request) -> Run:
     if what == "discard":
         about["and_copies"] = and_copies
     request.record(f"dlq {what}", entries=named, count=total, **about)
-    return Run(what, wanted, total, because, and_copies)
+    return BulkRun(what, wanted, total, because, and_copies)
 
 
-def _brought(request: Request) -> Run:
+def _brought(request: Request) -> BulkRun:
     text = request.form["run"]
     if not hmac.compare_digest(request.seal(text), request.form.get("seal", "")):
         raise Invalid("The form is none of this session: begin again.")
-    return Run.load(text)
+    return BulkRun.load(text)
 
 
-def _what(fields: Fields) -> What:
+def _what(fields: Fields) -> Action:
     return "discard" if fields.get("what") == "discard" else "retry"
 
 
-def _wanted(fields: Fields, what: What, upto: datetime) -> LetterFilter:
+def _wanted(fields: Fields, action: Action, upto: datetime) -> DeadLetterFilter:
     """What the list showed, of that what may be done to, and nothing that came later."""
-    wanted = letter_filter(fields)
-    allowed = (*UNRESOLVED, DISCARDED) if what == "retry" else UNRESOLVED
+    wanted = dead_letter_filter(fields)
+    allowed = (*UNRESOLVED, DISCARDED) if action == "retry" else UNRESOLVED
     statuses = tuple(each for each in wanted.statuses or UNRESOLVED if each in allowed)
     if not statuses:
         raise Invalid("What has ended stays as it is.")
@@ -125,7 +125,7 @@ def _back(fields: Fields) -> str:
     return f"{ROOT}/dead-letters" + (f"?{urlencode(kept)}" if kept else "")
 
 
-def _told(run: Run) -> str:
-    word = "Discarded" if run.what == "discard" else "Retried"
+def _told(run: BulkRun) -> str:
+    word = "Discarded" if run.action == "discard" else "Retried"
     ended = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in run.ended.items())
     return f"{word} {run.done:,}: {ended}." if run.done else "There was nothing left to do."

@@ -13,7 +13,6 @@ from consumer.console.answers import Done, Invalid
 from consumer.console.context import Parts
 from consumer.console.request import Request
 from consumer.console.screens.dead_letter import entry_of, may_retry, retry
-from consumer.dead_letters.corrections import EDITED, Corrected
 from consumer.dead_letters.editing import (
     Editable,
     Misplaced,
@@ -21,8 +20,9 @@ from consumer.dead_letters.editing import (
     difference,
     editable,
     masker,
-    put_back,
+    restore,
 )
+from consumer.dead_letters.replay import EDITED, Correction
 from consumer.dead_letters.views import masked_body
 
 # A browser writes most of JSON's marks with three bytes, and a request has a bound of its own.
@@ -53,13 +53,13 @@ def act(parts: Parts, request: Request) -> Done | dict[str, Any]:
     if text == found.text.replace(b"\r\n", b"\n"):
         return _values(entry, found, _text(text), fault="Nothing was changed.")
     try:
-        body = put_back(text, found.values, _masker(parts, entry))
+        body = restore(text, found.values, _masker(parts, entry))
     except Misplaced as error:
         return _values(entry, found, _text(text), fault=str(error))
     if problem := parts.inspector.problem(body):
         return _values(entry, found, _text(text), fault=f"This is no event: {problem}.")
     if confirmed:
-        return retry(parts, request, entry, "edit", Corrected(body, (EDITED,), edited=True))
+        return retry(parts, request, entry, "edit", Correction(body, (EDITED,), edited=True))
     before = masked_body(entry, parts.redaction)
     after = parts.redaction.body(body, parts.inspector.parser.identify(body)[1])
     lines = difference(before.shown, after.shown) or ["what differs is masked (CXONE_REDACT)"]

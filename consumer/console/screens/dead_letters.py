@@ -13,7 +13,7 @@ from consumer.console.request import Fields, Request
 from consumer.console.times import chosen
 from consumer.console.wording import REASONS, STATUSES
 from consumer.dead_letters.retry import DISCARDED, RESOLVED
-from consumer.dead_letters.search import LetterFilter
+from consumer.dead_letters.search import DeadLetterFilter
 from consumer.dead_letters.store import UNRESOLVED
 
 ANY = "any"
@@ -39,7 +39,7 @@ class Group:
 def show(parts: Parts, request: Request) -> dict[str, Any]:
     """Groups of all entries, and a page of those that are asked for."""
     trail = Trail.of(request)
-    wanted = letter_filter(request.query)
+    wanted = dead_letter_filter(request.query)
     since, before = chosen(request, "from"), chosen(request, "to")
     wanted = replace(wanted, since=since, until=before - _MILLISECOND if before else None)
     depths = parts.dead_letters.depths()
@@ -62,11 +62,11 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
     }
 
 
-def letter_filter(fields: Fields) -> LetterFilter:
+def dead_letter_filter(fields: Fields) -> DeadLetterFilter:
     """What the fields `reason`, `status` and `type` ask for: without a status, all that wait."""
     status = fields.get("status", "")
     statuses = UNRESOLVED if status not in STATUSES else (status,)
-    return LetterFilter(
+    return DeadLetterFilter(
         reason=fields.get("reason", "")[:_MOST_TEXT],
         statuses=() if status == ANY else statuses,
         event_type=fields.get("type", "").strip()[:_MOST_TEXT],

@@ -20,7 +20,7 @@ from consumer.console.screens.schemas import held_by_subject
 from consumer.console.wording import change_text
 from consumer.core.errors import SchemaMoved
 from consumer.core.paths import Path, from_text, to_text
-from consumer.dead_letters.approval import Plan
+from consumer.dead_letters.approval import ApprovalPlan
 from consumer.privacy.rules import masked
 
 # So many are planned at once when the page is opened; more when somebody asks for it.
@@ -49,17 +49,17 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
         "changes": _signature(plan) if plan else "",
         "chosen": {to_text(path) for path in asked},
         "paths": _choices(parts, plan) if plan else [],
-        "stays": [(stay.entry_id, stay.told(_shown(parts, plan))) for stay in plan.stays[:_SHOWN]]
+        "stays": [(stay.entry_id, stay.text(_shown(parts, plan))) for stay in plan.stays[:_SHOWN]]
         if plan
         else [],
     }
 
 
-def _shown(parts: Parts, plan: Plan) -> Callable[[Path], Path]:
+def _shown(parts: Parts, plan: ApprovalPlan) -> Callable[[Path], Path]:
     return partial(parts.redaction.path, subject=plan.draft.subject)
 
 
-def _choices(parts: Parts, plan: Plan) -> list[tuple[str, int]]:
+def _choices(parts: Parts, plan: ApprovalPlan) -> list[tuple[str, int]]:
     """The held paths that may be chosen, for nothing hides their names, and how many wait."""
     shown = _shown(parts, plan)
     return sorted((to_text(at), count) for at, count in plan.held.items() if shown(at) == at)
@@ -87,7 +87,7 @@ def act(parts: Parts, request: Request) -> Done:
     return Done(where, f"“{name}” is at version {number}. {said}", "good" if is_whole else "info")
 
 
-def _replay(parts: Parts, request: Request, plan: Plan) -> tuple[str, bool]:
+def _replay(parts: Parts, request: Request, plan: ApprovalPlan) -> tuple[str, bool]:
     """Replay for a while; what to say, and whether all of it was done."""
     end = monotonic() + _REPLAY_SECONDS
     counts: Counter[str] = Counter()
@@ -111,13 +111,13 @@ def _paths(texts: list[str]) -> tuple[Path, ...]:
         raise Invalid(str(error)) from error
 
 
-def _signature(plan: Plan) -> str:
+def _signature(plan: ApprovalPlan) -> str:
     """A digest of what a plan would change, to see whether it is still what was shown."""
     text = "\n".join(change_text(change) for change in plan.draft.changes)
     return sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def _deed(parts: Parts, plan: Plan) -> dict[str, object]:
+def _deed(parts: Parts, plan: ApprovalPlan) -> dict[str, object]:
     shown = _shown(parts, plan)
     changed = (to_text(shown(change.path)) for change in plan.draft.changes)
     return {

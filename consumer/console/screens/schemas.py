@@ -50,7 +50,7 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
 
 def held_by_subject(parts: Parts) -> dict[str, int]:
     """How many deliveries each subject's contract holds."""
-    counts = parts.held.letters.counts()
+    counts = parts.held.dead_letters.counts()
     if parts.one_subject is not None:
         return {parts.one_subject: sum(counts.values())}
     return {subject: count for subject, count in counts.items() if subject is not None}

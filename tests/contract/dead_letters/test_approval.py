@@ -6,7 +6,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from consumer.core.paths import from_text, to_text
-from consumer.dead_letters.search import HeldLetters
+from consumer.dead_letters.search import HeldDeadLetters
 from consumer.mongodb.indexes import create_indexes
 from tests.support.approving import Build, Document, Finds, House, S, statuses, versions
 
@@ -78,7 +78,7 @@ def test_with_paths_only_deliveries_whose_held_changes_are_all_approved_are_repl
     plan, resolved = house.approve(paths=("agent",))
 
     assert (plan.replays, plan.left, resolved) == (1, 2, [True])
-    assert [stay.told(tuple) for stay in plan.stays] == ["a is not among the approved paths"] * 2
+    assert [stay.text(tuple) for stay in plan.stays] == ["a is not among the approved paths"] * 2
     assert statuses(database) == {"one": "resolved", "two": "held", "three": "held"}
     plan, _ = house.approve(paths=("a", "agent.team"))
     assert plan.left == 0
@@ -140,7 +140,7 @@ def test_an_entry_that_is_read_differently_now_stays(
     plan = after_restart.approval.plan(S)
 
     assert (plan.is_empty, plan.left) == (True, 3)
-    assert "kind" in plan.stays[0].told(tuple)
+    assert "kind" in plan.stays[0].text(tuple)
 
 
 def test_a_delivery_that_was_corrected_and_is_held_now_is_approved_as_corrected(
@@ -172,7 +172,7 @@ def test_held_letters_are_found_by_their_index_in_its_order(
     create_indexes(database)
     finds = Finds()
     with MongoClient[Document](mongod_uri, event_listeners=[finds], tz_aware=True) as client:
-        letters = HeldLetters(client[database.name]["dead_letter_queue"])
+        letters = HeldDeadLetters(client[database.name]["dead_letter_queue"])
         assert [entry["event_id"] for entry in letters.of(S)] == ["one", "two", "three"]
 
     keep = ("find", "filter", "sort", "projection")

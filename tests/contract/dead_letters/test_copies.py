@@ -9,8 +9,8 @@ import pytest
 from pymongo.database import Database
 
 from consumer.core.delivery import Delivery, Headers, Verdict
-from consumer.dead_letters.claims import Waits
-from consumer.dead_letters.retry import Next
+from consumer.dead_letters.claims import Blocked
+from consumer.dead_letters.retry import NextState
 from consumer.dead_letters.store import OPEN, UNRESOLVED, DeadLetter, DeadLetters
 from consumer.mongodb.indexes import create_indexes
 from consumer.mongodb.retention import _redate
@@ -33,7 +33,7 @@ def letters(database: Db) -> DeadLetters:
 
 def keep(letters: DeadLetters, reason: str = "malformed_json", at: datetime = NOW) -> str:
     delivery = Delivery("x", b"{", Headers({}), at, Verdict("current", at))
-    return letters.keep(DeadLetter(delivery, "d", reason, "message"))
+    return letters.add(DeadLetter(delivery, "d", reason, "message"))
 
 
 def count(letters: DeadLetters, reason: str = "malformed_json", at: datetime = NOW) -> str:
@@ -136,7 +136,7 @@ def test_a_copy_of_what_waits_only_counts(
 ) -> None:
     claimed = letters.claims.claim(keep(letters), "one", OPEN)
     assert claimed is not None
-    letters.claims.put_back(claimed, Waits(Next(status), "malformed_json", "m"), ATTEMPT)
+    letters.claims.put_back(claimed, Blocked(NextState(status), "malformed_json", "m"), ATTEMPT)
 
     again(letters, at=LATER)
 
@@ -151,7 +151,7 @@ def test_a_discarded_entry_that_was_retried_in_vain_does_not_expire(
     claimed = letters.claims.claim(entry(database)["_id"], "one", ("discarded",))
     assert claimed is not None
 
-    letters.claims.put_back(claimed, Waits(Next("held"), "contract_hold", "m"), ATTEMPT)
+    letters.claims.put_back(claimed, Blocked(NextState("held"), "contract_hold", "m"), ATTEMPT)
 
     assert not any(name in entry(database) for name in ENDED)
 

@@ -20,12 +20,12 @@ def test_an_entry_without_a_body_is_neither_tried_nor_listed(
 ) -> None:
     letters = DeadLetters(database["dead_letter_queue"])
     delivery = Delivery("d1", b"{", {}, NOW)
-    ours = letters.keep(DeadLetter(delivery, "d" * 64, "malformed_json", "x"))
+    ours = letters.add(DeadLetter(delivery, "d" * 64, "malformed_json", "x"))
     looks = {"_id": "abc", "reason": "store_error", "next_retry_at": NOW}
     database["dead_letter_queue"].insert_one({**looks, "original_payload": payload})
 
     assert letters.claims.due(10) == [ours]
-    assert [each["_id"] for each in letters.listed({}, 10)] == [ours]
+    assert [each["_id"] for each in letters.rows({}, 10)] == [ours]
     assert [_id for _id, _ in letters.ids({})] == [ours]
     assert letters.by_prefix("abc") == []
     assert [each["_id"]["reason"] for each in letters.summary()] == ["malformed_json"]

@@ -13,8 +13,7 @@ from consumer.core.errors import StoreUnavailable
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import REFUSALS_DROPPED
 from consumer.dead_letters import refusal_notes
-from consumer.dead_letters.fair_share import KnownPeers
-from consumer.dead_letters.refusal_notes import RefusalNotes
+from consumer.dead_letters.refusal_notes import KnownPeers, RefusalNotes
 from consumer.mongodb.indexes import create_indexes
 from jobs.note_refusals import NoteRefusals
 
@@ -32,12 +31,12 @@ def test_a_peer_that_verified_is_known_to_all_processes_for_30_days(
 ) -> None:
     create_indexes(database)
     here, elsewhere = KnownPeers(notes), KnownPeers(notes)
-    here.verified("192.0.2.1")
-    here.verified("")
+    here.add_verified("192.0.2.1")
+    here.add_verified("")
     assert ("192.0.2.1" in here, "192.0.2.1" in elsewhere) == (True, False)
 
-    here.tell()
-    elsewhere.tell()
+    here.sync()
+    elsewhere.sync()
 
     assert "192.0.2.1" in elsewhere
     (kept,) = database["refusals"].find()
@@ -62,7 +61,7 @@ def test_what_is_remembered_of_peers_is_bounded(
     assert after["at"] >= before["at"]
     new = KnownPeers(notes)
     for n in range(5000):
-        new.verified(f"10.0.{n // 250}.{n % 250}")
+        new.add_verified(f"10.0.{n // 250}.{n % 250}")
     assert len(new._new) == 1000
 
 
@@ -75,13 +74,13 @@ def test_who_came_while_mongodb_was_away_is_told_later(notes: RefusalNotes) -> N
             raise StoreUnavailable("away")
 
     here = KnownPeers(Away())
-    here.verified("192.0.2.1")
+    here.add_verified("192.0.2.1")
     with pytest.raises(StoreUnavailable):
-        here.tell()
-    here.verified("192.0.2.2")
-    here._book = notes
+        here.sync()
+    here.add_verified("192.0.2.2")
+    here._store = notes
 
-    here.tell()
+    here.sync()
 
     assert notes.peers() == {"192.0.2.1", "192.0.2.2"}
 

@@ -12,8 +12,8 @@ from pymongo.database import Database
 from pymongo.monitoring import CommandListener
 
 from consumer.core.clock import utc_now
-from consumer.dead_letters.bulk import Bulk, Run
-from consumer.dead_letters.search import LetterFilter, LetterSearch
+from consumer.dead_letters.bulk import BulkRun, BulkRunner
+from consumer.dead_letters.search import DeadLetterFilter, DeadLetterSearch
 from consumer.dead_letters.store import OPEN, UNRESOLVED, DeadLetters
 from consumer.mongodb.client import DEAD_LETTERS
 from consumer.mongodb.indexes import create_indexes
@@ -47,11 +47,11 @@ def put(database: Db, number: int, reason: str, status: str, **fields: Any) -> N
 
 
 @pytest.fixture
-def search(database: Db) -> LetterSearch:
+def search(database: Db) -> DeadLetterSearch:
     create_indexes(database)
     for number in range(90):
         put(database, number, REASONS[number % 3], STATES[number // 3 % 3])
-    return LetterSearch(database[DEAD_LETTERS])
+    return DeadLetterSearch(database[DEAD_LETTERS])
 
 
 def numbers(entries: list[dict[str, Any]]) -> list[int]:
@@ -59,24 +59,24 @@ def numbers(entries: list[dict[str, Any]]) -> list[int]:
 
 
 def test_entries_come_last_seen_first_over_all_reasons_and_without_their_bodies(
-    search: LetterSearch,
+    search: DeadLetterSearch,
 ) -> None:
-    found = search.page(LetterFilter(statuses=UNRESOLVED), PAIRS, 5)
+    found = search.page(DeadLetterFilter(statuses=UNRESOLVED), PAIRS, 5)
 
     # What has ended (every third three) is left out.
     assert numbers(found) == [86, 85, 84, 83, 82]
     assert not {"original_payload", "headers", "history"} & found[0].keys()
-    assert numbers(search.page(LetterFilter(reason="malformed_json"), PAIRS, 2)) == [87, 84]
-    assert search.page(LetterFilter(reason="nothing"), PAIRS, 2) == []
-    until = LetterFilter(until=NOON + timedelta(minutes=4), since=NOON + timedelta(minutes=3))
+    assert numbers(search.page(DeadLetterFilter(reason="malformed_json"), PAIRS, 2)) == [87, 84]
+    assert search.page(DeadLetterFilter(reason="nothing"), PAIRS, 2) == []
+    until = DeadLetterFilter(until=NOON + timedelta(minutes=4), since=NOON + timedelta(minutes=3))
     assert numbers(search.page(until, PAIRS, 9)) == [4, 3]
 
 
-def test_entries_are_counted_by_reason_and_status(search: LetterSearch) -> None:
-    counts = search.counts(LetterFilter(reason="malformed_json", statuses=("held",)))
+def test_entries_are_counted_by_reason_and_status(search: DeadLetterSearch) -> None:
+    counts = search.counts(DeadLetterFilter(reason="malformed_json", statuses=("held",)))
 
     assert counts == [("malformed_json", "held", 10)]
-    assert search.counts(LetterFilter(event_type="other")) == []
+    assert search.counts(DeadLetterFilter(event_type="other")) == []
 
 
 class Finds(CommandListener):
@@ -98,13 +98,13 @@ class Finds(CommandListener):
 
 
 def test_a_page_sorts_nothing_and_reads_no_more_than_it_shows(
-    search: LetterSearch, database: Db, mongod_uri: str
+    search: DeadLetterSearch, database: Db, mongod_uri: str
 ) -> None:
     heard = Finds()
     with MongoClient[dict[str, Any]](mongod_uri, event_listeners=[heard]) as client:
-        watched = LetterSearch(client[database.name][DEAD_LETTERS])
-        watched.page(LetterFilter(statuses=UNRESOLVED), PAIRS, 5)
-        watched.page(LetterFilter(until=NOON + timedelta(hours=1)), PAIRS, 5)
+        watched = DeadLetterSearch(client[database.name][DEAD_LETTERS])
+        watched.page(DeadLetterFilter(statuses=UNRESOLVED), PAIRS, 5)
+        watched.page(DeadLetterFilter(until=NOON + timedelta(hours=1)), PAIRS, 5)
 
     assert len(heard.sent) == 2
     for command in heard.sent:
@@ -123,10 +123,10 @@ def here(mongod_uri: str, database: Db) -> Iterator[Bench]:
     found.shared.close()
 
 
-def bulk(here: Bench, database: Db, seconds: float = 60) -> Bulk:
+def bulk(here: Bench, database: Db, seconds: float = 60) -> BulkRunner:
     letters: DeadLetters = here.shared.dead_letters
-    search = LetterSearch(database[DEAD_LETTERS])
-    return Bulk(search, letters.claims, here.shared.replay, utc_now, seconds)
+    search = DeadLetterSearch(database[DEAD_LETTERS])
+    return BulkRunner(search, letters.claims, here.shared.replay, utc_now, seconds)
 
 
 def test_a_discard_comes_back_to_what_was_being_tried(here: Bench, database: Db) -> None:
@@ -135,11 +135,11 @@ def test_a_discard_comes_back_to_what_was_being_tried(here: Bench, database: Db)
     claims = here.shared.dead_letters.claims
     claimed = claims.claim(f"{2:024x}", "a sweep", OPEN)
     assert claimed is not None
-    run = Run("discard", LetterFilter(statuses=UNRESOLVED), 5, "because")
+    run = BulkRun("discard", DeadLetterFilter(statuses=UNRESOLVED), 5, "because")
 
     first = bulk(here, database).step(run, "Ada")
     claims.release(claimed)
-    second = bulk(here, database).step(Run.load(first.dump()), "Ada")
+    second = bulk(here, database).step(BulkRun.load(first.dump()), "Ada")
 
     assert (first.over, first.ended) == (False, {"discarded": 4})
     assert (second.over, second.ended) == (True, {"discarded": 5})
@@ -151,7 +151,7 @@ def test_a_discard_that_meets_the_same_busy_entry_each_time_ends_and_says_so(
 ) -> None:
     put(database, 1, "missing_fields", "pending_inspection")
     here.shared.dead_letters.claims.claim(f"{1:024x}", "a sweep", OPEN)
-    run = Run("discard", LetterFilter(statuses=UNRESOLVED), 1, "because")
+    run = BulkRun("discard", DeadLetterFilter(statuses=UNRESOLVED), 1, "because")
 
     for _ in range(5):
         assert not run.over
@@ -165,11 +165,11 @@ def test_a_retry_is_cut_into_steps_and_meets_each_entry_once(here: Bench, databa
         put(database, number, "missing_fields", "pending_inspection")
     put(database, 7, "store_error", "parked", original_payload=b'{"id":"1","type":"t"}')
     put(database, 8, "missing_fields", "resolved")
-    wanted = LetterFilter(statuses=UNRESOLVED, first_until=NOON + timedelta(minutes=7))
-    run, steps = Run("retry", wanted, 8), 0
+    wanted = DeadLetterFilter(statuses=UNRESOLVED, first_until=NOON + timedelta(minutes=7))
+    run, steps = BulkRun("retry", wanted, 8), 0
 
     while not run.over and steps < 20:
-        run = bulk(here, database, seconds=0).step(Run.load(run.dump()), "Ada")
+        run = bulk(here, database, seconds=0).step(BulkRun.load(run.dump()), "Ada")
         steps += 1
 
     assert steps == 9

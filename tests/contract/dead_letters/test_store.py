@@ -1,4 +1,4 @@
-"""Dead letters against a real mongod: claims, wakes, ends, and what their queries read."""
+"""Dead letters against a real mongod: claims, requeue, ends, and what their queries read."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pymongo.database import Database
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 
 from consumer.core.delivery import Delivery, Headers, Verdict
-from consumer.dead_letters.claims import Claims, Waits
-from consumer.dead_letters.requeue import Group, Wakes
-from consumer.dead_letters.retry import Next
+from consumer.dead_letters.claims import Blocked, Claims
+from consumer.dead_letters.requeue import Requeue, WaitingGroup
+from consumer.dead_letters.retry import NextState
 from consumer.dead_letters.store import OPEN, DeadLetter, DeadLetters
 from consumer.mongodb.indexes import create_indexes
 
@@ -32,7 +32,7 @@ def letters(database: Db) -> DeadLetters:
 
 def keep(letters: DeadLetters, digest: str = "d", reason: str = "store_error", **more: Any) -> str:
     delivery = Delivery("x", b"{}", Headers({}), NOW, Verdict("current", NOW))
-    return letters.keep(DeadLetter(delivery, digest, reason, "message", **more))
+    return letters.add(DeadLetter(delivery, digest, reason, "message", **more))
 
 
 def claimed(claims: Claims, _id: str) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def test_a_claim_that_ran_out_can_be_taken_and_its_holder_can_write_no_more(
     lapse(database)
     other = claimed(letters.claims, _id)
 
-    waits = Waits(Next("parked"), "store_error", "too late")
+    waits = Blocked(NextState("parked"), "store_error", "too late")
     assert letters.claims.put_back(slow, waits, ATTEMPT) is False
     assert letters.claims.resolve(slow, "e1", ATTEMPT, NOW) is False
     assert other["claim"]["taken"] == 2
@@ -126,7 +126,7 @@ def test_what_has_ended_or_is_being_tried_is_not_discarded(letters: DeadLetters)
 
 def test_history_is_bounded_and_attempts_are_counted(letters: DeadLetters, database: Db) -> None:
     _id = keep(letters)
-    waits = Waits(Next("pending_retry", NOW), "store_error", "again")
+    waits = Blocked(NextState("pending_retry", NOW), "store_error", "again")
     for _ in range(60):
         letters.claims.put_back(claimed(letters.claims, _id), waits, ATTEMPT)
 
@@ -135,31 +135,31 @@ def test_history_is_bounded_and_attempts_are_counted(letters: DeadLetters, datab
 
 def test_another_reason_than_before_begins_to_wait_anew(letters: DeadLetters, database: Db) -> None:
     _id = keep(letters)
-    wakes = Wakes(database["dead_letter_queue"])
-    wakes.note(Group("store_error", None, None), OPEN, "w1")
-    waits = Waits(Next("held"), "contract_hold", "held", {"changes": []})
+    requeue = Requeue(database["dead_letter_queue"])
+    requeue.mark_tried(WaitingGroup("store_error", None, None), OPEN, "w1")
+    waits = Blocked(NextState("held"), "contract_hold", "held", {"changes": []})
 
     letters.claims.put_back(claimed(letters.claims, _id), waits, ATTEMPT)
 
-    assert wakes.groups(["contract_hold"], OPEN) == [Group("contract_hold", None, None)]
+    assert requeue.groups(["contract_hold"], OPEN) == [WaitingGroup("contract_hold", None, None)]
     assert (entry(database)["reason"], entry(database)["changes"]) == ("store_error", [])
 
 
 def test_only_the_group_that_waits_for_a_change_is_made_due(
     letters: DeadLetters, database: Db
 ) -> None:
-    wakes = Wakes(database["dead_letter_queue"])
+    requeue = Requeue(database["dead_letter_queue"])
     for digest, event_type in (("a", "t"), ("b", "t"), ("c", "u")):
         keep(letters, digest, "contract_hold", event_type=event_type)
-    first = Group("contract_hold", "t", None)
+    first = WaitingGroup("contract_hold", "t", None)
 
-    assert wakes.make_due(first, OPEN, "w1", before=NOW) == 0
-    assert wakes.note(first, OPEN, "w1") == 2
-    assert wakes.make_due(Group("contract_hold", "t", "w1"), OPEN, "w2") == 2
+    assert requeue.make_due(first, OPEN, "w1", before=NOW) == 0
+    assert requeue.mark_tried(first, OPEN, "w1") == 2
+    assert requeue.make_due(WaitingGroup("contract_hold", "t", "w1"), OPEN, "w2") == 2
     assert len(letters.claims.due(10)) == 2
-    assert set(wakes.groups(["contract_hold"], OPEN)) == {
-        Group("contract_hold", "t", "w2"),
-        Group("contract_hold", "u", None),
+    assert set(requeue.groups(["contract_hold"], OPEN)) == {
+        WaitingGroup("contract_hold", "t", "w2"),
+        WaitingGroup("contract_hold", "u", None),
     }
 
 
@@ -189,7 +189,7 @@ def test_depths_and_groups_read_no_entry(
     with MongoClient[dict[str, Any]](mongod_uri, event_listeners=[pipelines]) as client:
         queue = client[database.name]["dead_letter_queue"]
         depths = DeadLetters(queue).depths()
-        Wakes(queue).groups(["contract_hold", "signature_invalid"], OPEN)
+        Requeue(queue).groups(["contract_hold", "signature_invalid"], OPEN)
 
     assert [row[:3] for row in sorted(depths)] == [
         ("contract_hold", "held", 1),

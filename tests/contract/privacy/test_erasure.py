@@ -304,7 +304,7 @@ def test_letters_of_no_known_type_stay_unless_they_are_asked_for(here: Bench, da
         here.receive(body.encode())
     here.receive(EVENT.encode() + b" ", secret="forged")
     here.shared.refusals.start()
-    assert here.shared.refusals.settle(30)
+    assert here.shared.refusals.wait_until_empty(30)
     person = where("customer.email=ann@example.com", event_type="t")
 
     found = erasing_of(database).find(person)

@@ -12,8 +12,7 @@ import pytest
 from pymongo.database import Database
 
 from consumer.core.clock import utc_now
-from consumer.dead_letters.corrections import first_aid
-from consumer.dead_letters.replay import Replay
+from consumer.dead_letters.replay import Replay, safe_repair
 from consumer.dead_letters.store import OPEN
 from consumer.ingest.ingest import Ingest, Processed
 from consumer.mongodb.embedded import binary
@@ -66,7 +65,7 @@ def attempt(here: Bench, happens: Any) -> str:
     between: Any = Between(here.shared.ingest, happens)
     entry = here.letter()
     replay = Replay(between, here.shared.dead_letters, utc_now)
-    return replay.entry(entry, "ann", first_aid(bytes(entry["original_payload"]))).result
+    return replay.entry(entry, "ann", safe_repair(bytes(entry["original_payload"]))).result
 
 
 def test_an_attempt_whose_letter_is_gone_takes_its_event_back(here: Bench) -> None:
@@ -79,7 +78,7 @@ def test_an_attempt_whose_letter_is_gone_takes_its_event_back(here: Bench) -> No
 
 def test_an_event_that_was_there_before_the_attempt_stays(here: Bench) -> None:
     entry = here.letter()
-    corrected = first_aid(bytes(entry["original_payload"]))
+    corrected = safe_repair(bytes(entry["original_payload"]))
     assert corrected is not None
     attempt(here, lambda: None)
     here.database["dead_letter_queue"].update_one({}, {"$set": {"status": "pending_inspection"}})

@@ -300,7 +300,7 @@ def drain(here: Bench) -> None:
 
 def refuse(here: Bench) -> None:
     assert here.receive(COMMA, secret="another") == "signature_invalid"
-    assert here.shared.refusals.settle(30)
+    assert here.shared.refusals.wait_until_empty(30)
 
 
 @pytest.mark.parametrize("comes", [receive, drain, refuse])

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.dead_letters.bulk import Run
-from consumer.dead_letters.search import LetterFilter
+from consumer.dead_letters.bulk import BulkRun
+from consumer.dead_letters.search import DeadLetterFilter
 from tests.integration.console.test_console import Visitor, visiting
 from tests.support.service import dead_letters, eventually
 
@@ -31,7 +31,7 @@ def visitor(mongod_uri: str, database: Db) -> Iterator[Visitor]:
 
 
 def test_a_run_that_we_did_not_begin_is_refused(visitor: Visitor, database: Db) -> None:
-    run = Run("discard", LetterFilter(), 1, "nobody wrote this down").dump()
+    run = BulkRun("discard", DeadLetterFilter(), 1, "nobody wrote this down").dump()
 
     answer = visitor.post(
         "/dead-letters/bulk", {"csrf": visitor.csrf(), "run": run, "seal": "0" * 64}
@@ -43,10 +43,10 @@ def test_a_run_that_we_did_not_begin_is_refused(visitor: Visitor, database: Db) 
 
 
 def test_a_run_of_an_older_program_goes_on() -> None:
-    run = Run("discard", LetterFilter(), 3, "a flood", after="a", busy=1)
+    run = BulkRun("discard", DeadLetterFilter(), 3, "a flood", after="a", busy=1)
     older = {name: value for name, value in json.loads(run.dump()).items() if name != "and_copies"}
 
-    assert Run.load(json.dumps(older)) == run
+    assert BulkRun.load(json.dumps(older)) == run
 
 
 def test_more_than_was_shown_is_not_discarded(visitor: Visitor, database: Db) -> None:

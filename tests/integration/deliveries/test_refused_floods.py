@@ -37,7 +37,7 @@ def forged(number: int) -> dict[str, str]:
 
 
 def settle(client: Client) -> None:
-    assert client.service.shared.refusals.settle(60)
+    assert client.service.shared.refusals.wait_until_empty(60)
 
 
 def flood(mongod_uri: str, database: Db, room: int, known: int, others: int, peers: int) -> None:
@@ -102,7 +102,7 @@ def test_discarding_frees_room(mongod_uri: str, database: Db) -> None:
         for _id in old:
             # Not while the sweep tries it.
             eventually(partial(discard, _id, "a test", "strangers", utc_now()), 60)
-        keeper: Any = client.service.shared.refusals._keep
+        keeper: Any = client.service.shared.refusals._store
         keeper.__self__._recounted_at = keeper.__self__._recount_at = 0.0
         for number in range(3, 6):
             client.post({"id": str(number)}, forged(number))

@@ -68,7 +68,7 @@ def test_kept_refusals_are_bounded(mongod_uri: str, database: Db) -> None:
         eventually(lambda: database["job_runs"].count_documents(SWEPT), 60)
         for number in range(8):
             client.post({"id": str(number), "type": "t"}, UNSIGNED)
-            assert client.service.shared.refusals.settle(30)
+            assert client.service.shared.refusals.wait_until_empty(30)
             assert are_kept(database, min(number + 1, 3))
 
 

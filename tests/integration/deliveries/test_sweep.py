@@ -265,7 +265,7 @@ def test_signature_failure_is_verified_again_when_the_secrets_are_others(
     wrong.sweep()
     wrong.receive(BODY)
     wrong.receive(b"{}", secret="a forger's")
-    assert wrong.shared.refusals.settle(5)
+    assert wrong.shared.refusals.wait_until_empty(5)
     wrong.shared.refusals.stop(5)
     assert wrong.sweep()["tried"] == 0
 
@@ -285,7 +285,7 @@ def test_verified_again_and_then_malformed_still_gets_its_one_repair(
     wrong = make(cxone_shared_secret="a secret nobody signs with")
     wrong.shared.refusals.start()
     wrong.receive(RAW_NEWLINE)
-    assert wrong.shared.refusals.settle(5)
+    assert wrong.shared.refusals.wait_until_empty(5)
     wrong.shared.refusals.stop(5)
     wrong.sweep()
 

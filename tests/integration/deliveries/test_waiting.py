@@ -69,7 +69,7 @@ def test_what_bson_refuses_is_no_outage(database: Db) -> None:
     large = {"changes": ["x" * 1024 * 1024] * 17}
 
     with pytest.raises(StoreUnavailable) as caught:
-        letters.keep(DeadLetter(delivery(1), "d", "contract_hold", "m", details=large))
+        letters.add(DeadLetter(delivery(1), "d", "contract_hold", "m", details=large))
 
     assert not caught.value.away
 

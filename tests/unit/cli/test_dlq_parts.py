@@ -13,7 +13,7 @@ from consumer.cli.dlq.end import on_one_line, stands_alone
 from consumer.cli.dlq.entries import before
 from consumer.core.errors import ContractHold, MalformedJson, SignatureInvalid, StoreError
 from consumer.dead_letters.editing import difference
-from consumer.dead_letters.retry import Next, RetryRules, after
+from consumer.dead_letters.retry import NextState, RetryRules, state_after
 from consumer.dead_letters.views import hex_rows
 from consumer.privacy.masks import MaskedBody
 
@@ -117,17 +117,24 @@ def test_waits_double_up_to_the_longest_and_jitter_spreads_their_upper_half() ->
 @pytest.mark.parametrize(
     ("error", "was", "attempts", "expected"),
     [
-        (StoreError("x"), "store_error", 2, Next("pending_retry", NOW + timedelta(seconds=60))),
-        (StoreError("x"), "store_error", 3, Next("parked")),
-        (ContractHold("x", []), "malformed_json", 3, Next("held")),
-        (SignatureInvalid("x"), "signature_invalid", 9, Next("pending_inspection")),
-        (MalformedJson("x"), "signature_invalid", 1, Next("pending_inspection", NOW)),
-        (MalformedJson("x"), "malformed_json", 1, Next("pending_inspection")),
+        (
+            StoreError("x"),
+            "store_error",
+            2,
+            NextState("pending_retry", NOW + timedelta(seconds=60)),
+        ),
+        (StoreError("x"), "store_error", 3, NextState("parked")),
+        (ContractHold("x", []), "malformed_json", 3, NextState("held")),
+        (SignatureInvalid("x"), "signature_invalid", 9, NextState("pending_inspection")),
+        (MalformedJson("x"), "signature_invalid", 1, NextState("pending_inspection", NOW)),
+        (MalformedJson("x"), "malformed_json", 1, NextState("pending_inspection")),
     ],
 )
 def test_only_what_waiting_can_help_waits(
-    error: StoreError, was: str, attempts: int, expected: Next
+    error: StoreError, was: str, attempts: int, expected: NextState
 ) -> None:
     rules = RetryRules(attempts=3)
 
-    assert after(error, was=was, attempts=attempts, now=NOW, rules=rules, jitter=1.0) == expected
+    assert (
+        state_after(error, was=was, attempts=attempts, now=NOW, rules=rules, jitter=1.0) == expected
+    )

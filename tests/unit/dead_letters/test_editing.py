@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from consumer.dead_letters.editing import Misplaced, NotEditable, editable, masker, put_back
+from consumer.dead_letters.editing import Misplaced, NotEditable, editable, masker, restore
 from consumer.privacy.paths import read_paths
 from consumer.privacy.rules import Redaction
 
@@ -20,7 +20,7 @@ def type_of(body: bytes) -> str | None:
 
 def back(text: bytes, body: bytes, known: str | None = None) -> bytes:
     values = editable(MASKS.body(body, known)).values
-    return put_back(text, values, masker(MASKS, known, type_of))
+    return restore(text, values, masker(MASKS, known, type_of))
 
 
 def test_masked_values_are_numbered_and_what_is_left_keeps_its_value() -> None:
@@ -77,4 +77,4 @@ def test_without_masks_any_body_is_edited_as_it_is() -> None:
     found = editable(Redaction().body(body))
 
     assert found.text == body
-    assert put_back(body, found.values, masker(Redaction(), None, lambda _: None)) == body
+    assert restore(body, found.values, masker(Redaction(), None, lambda _: None)) == body

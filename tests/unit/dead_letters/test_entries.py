@@ -28,7 +28,7 @@ def entries() -> Any:
 
 
 def test_entry_keeps_the_bytes_the_reason_and_the_verdict(entries: Any) -> None:
-    DeadLetters(entries).keep(letter(event_id="1", event_type="t"))
+    DeadLetters(entries).add(letter(event_id="1", event_type="t"))
 
     entry = entries.find_one()
     assert bytes(entry["original_payload"]) == b"{\xff"
@@ -43,7 +43,7 @@ def test_entry_keeps_the_bytes_the_reason_and_the_verdict(entries: Any) -> None:
 def test_only_what_a_sweep_can_help_is_due_at_once(
     entries: Any, reason: str, due: datetime | None
 ) -> None:
-    DeadLetters(entries).keep(letter(reason=reason))
+    DeadLetters(entries).add(letter(reason=reason))
 
     assert entries.find_one()["next_retry_at"] == due
 
@@ -51,8 +51,8 @@ def test_only_what_a_sweep_can_help_is_due_at_once(
 def test_second_copy_counts_and_keeps_the_first_time(entries: Any) -> None:
     letters = DeadLetters(entries)
 
-    letters.keep(letter())
-    letters.keep(letter(AT + timedelta(hours=1)))
+    letters.add(letter())
+    letters.add(letter(AT + timedelta(hours=1)))
 
     entry = entries.find_one()
     assert entries.count_documents({}) == 1
@@ -63,8 +63,8 @@ def test_second_copy_counts_and_keeps_the_first_time(entries: Any) -> None:
 def test_other_reason_for_the_same_body_is_another_entry(entries: Any) -> None:
     letters = DeadLetters(entries)
 
-    letters.keep(letter())
-    letters.keep(letter(reason="contract_hold"))
+    letters.add(letter())
+    letters.add(letter(reason="contract_hold"))
 
     assert entries.count_documents({}) == 2
     assert entries.find_one({"reason": "contract_hold"})["status"] == "held"
@@ -73,7 +73,7 @@ def test_other_reason_for_the_same_body_is_another_entry(entries: Any) -> None:
 def test_counting_again_needs_an_entry_and_may_add_a_diagnosis(entries: Any) -> None:
     letters = DeadLetters(entries)
     absent = letters.count_again("malformed_json", DIGEST, AT)
-    letters.keep(letter())
+    letters.add(letter())
 
     found = letters.count_again("malformed_json", DIGEST, AT, {"diagnosis": "a proxy"})
 
@@ -83,8 +83,8 @@ def test_counting_again_needs_an_entry_and_may_add_a_diagnosis(entries: Any) -> 
 
 def test_prefix_finds_one_entry_or_tells_that_it_is_ambiguous(entries: Any) -> None:
     letters = DeadLetters(entries)
-    letters.keep(letter())
-    letters.keep(letter(reason="contract_hold"))
+    letters.add(letter())
+    letters.add(letter(reason="contract_hold"))
 
     assert [e["_id"] for e in letters.by_prefix(entry_id("malformed_json", DIGEST)[:8])] == [
         entry_id("malformed_json", DIGEST)
@@ -93,6 +93,6 @@ def test_prefix_finds_one_entry_or_tells_that_it_is_ambiguous(entries: Any) -> N
 
 
 def test_id_beyond_64_bits_is_kept_as_text(entries: Any) -> None:
-    DeadLetters(entries).keep(letter(event_id=2**80))
+    DeadLetters(entries).add(letter(event_id=2**80))
 
     assert entries.find_one()["event_id"] == str(2**80)

@@ -7,20 +7,20 @@ from collections import Counter
 
 import pytest
 
-from consumer.dead_letters.fair_share import Room
+from consumer.dead_letters.fair_share import SharedQuota
 
 CHANCE = random.Random("room")
 
 
-def room(most: int = 100, size: int = 10**9) -> Room:
-    return Room(most, size, CHANCE.randrange)
+def room(most: int = 100, size: int = 10**9) -> SharedQuota:
+    return SharedQuota(most, size, CHANCE.randrange)
 
 
 def offer(
-    here: Room, name: str, peer: str, *, day: int = 0, size: int = 1, known: bool = False
+    here: SharedQuota, name: str, peer: str, *, day: int = 0, size: int = 1, known: bool = False
 ) -> list[str]:
     """Take it in if there is room, or others go for it; who went."""
-    has_room, losers = here.make(size, known=known)
+    has_room, losers = here.make_space(size, known=known)
     if not has_room:
         return [*losers, name]
     here.add(name, peer, day, size, known=known)
@@ -92,11 +92,11 @@ def test_what_is_full_loses_nothing_until_there_is_more_than_fits() -> None:
     for n in range(3):
         offer(here, f"{n}", "a")
 
-    within = here.trim(known=True)
+    within = here.evict_excess(known=True)
     here.add("3", "b", 0, 1, known=True)
 
     assert within == []
-    assert len(here.trim(known=True)) == 1
+    assert len(here.evict_excess(known=True)) == 1
     assert len(here) == 3
 
 
@@ -112,7 +112,7 @@ def test_the_peer_with_most_of_the_fullest_day_loses_whatever_came_and_went() ->
         here.add(str(number), peer, day, 1, known=False)
         kept[str(number)] = (day, peer)
 
-        loser = here.loser(known=False)
+        loser = here.next_evicted(known=False)
         assert loser is not None
         days = Counter(day for day, _ in kept.values())
         fullest = [day for day, count in days.items() if count == max(days.values())]

@@ -9,8 +9,8 @@ from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Headers
 from consumer.core.errors import SignatureInvalid
 from consumer.core.metrics import Metrics
-from consumer.dead_letters.fair_share import KnownPeers
-from consumer.dead_letters.refused import Bounds, Refusals
+from consumer.dead_letters.refusal_notes import KnownPeers
+from consumer.dead_letters.refused import RefusalLimits, RefusalQueue
 
 
 class Nobody:
@@ -26,7 +26,7 @@ class Request:
     """Stands for all that the frames of a request hold."""
 
 
-def refuse(refusals: Refusals) -> ref[Request]:
+def refuse(refusals: RefusalQueue) -> ref[Request]:
     request = Request()
     delivery = Delivery("1", b"{}", Headers({}), utc_now())
     try:
@@ -43,16 +43,16 @@ def fail() -> None:
 def test_what_waits_to_be_kept_holds_no_frames_of_its_request() -> None:
     # Nothing takes what waits before `start`.
     kept: list[Delivery] = []
-    refusals = Refusals(
-        keep=lambda delivery, _: kept.append(delivery),
+    refusals = RefusalQueue(
+        store=lambda delivery, _: kept.append(delivery),
         peers=KnownPeers(Nobody()),
-        bounds=Bounds(10, 1000),
+        limits=RefusalLimits(10, 1000),
         metrics=Metrics(),
     )
 
     request = refuse(refusals)
     gc.collect()
 
-    assert len(refusals._room) == 1
+    assert len(refusals._quota) == 1
     assert kept == []
     assert request() is None
