@@ -130,8 +130,8 @@ def drain(ctx: typer.Context, as_json: AsJson = False) -> int:
     with _owned(settings.cxone_data_dir), open_shared(settings) as shared:
         breaker = CircuitBreaker(shared.database[EVENTS], settings.cxone_spool_after)
         with suppress(PyMongoError):
-            if bar := shared.database.look_again():
-                raise bar
+            if block := shared.database.inspect():
+                raise block
         if not breaker.probe():
             raise StoreUnavailable("MongoDB takes no writes now: the spool stays as it is")
         # What waits is judged by these settings.

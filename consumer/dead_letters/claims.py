@@ -16,9 +16,10 @@ from uuid import uuid4
 from pymongo import ASCENDING, ReturnDocument
 from pymongo.collection import Collection as MongoCollection
 
+from consumer.core.clock import EPOCH
 from consumer.dead_letters.retry import DISCARDED, RESOLVED, NextState
 from consumer.mongodb.errors import translated
-from consumer.mongodb.leases import CLAIM, EPOCH, UNCLAIMED
+from consumer.mongodb.leases import CLAIM, UNCLAIMED
 
 Entry = dict[str, Any]
 

@@ -17,6 +17,7 @@ from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
+from consumer.core.clock import EPOCH
 from consumer.core.delivery import Delivery, Verdict
 from consumer.core.errors import StoreUnavailable
 from consumer.dead_letters.claims import ENDED_FIELDS, WELL_FORMED, Claims, push_attempt
@@ -34,7 +35,6 @@ from consumer.events.documents import storable_id
 from consumer.events.search import shortened
 from consumer.mongodb.client import EVENTS
 from consumer.mongodb.errors import translated
-from consumer.mongodb.leases import EPOCH
 
 Entry = dict[str, Any]
 # The effect of another copy.

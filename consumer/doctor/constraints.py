@@ -16,8 +16,8 @@ from pymongo.errors import PyMongoError
 from consumer.doctor.check import Check, Patient
 from consumer.events.constraints import can_refuse
 from consumer.mongodb import collection_faults
-from consumer.mongodb.client import EVENTS, OURS, open_database
-from consumer.mongodb.indexes import is_ours, missing_indexes
+from consumer.mongodb.client import COLLECTIONS, EVENTS, open_database
+from consumer.mongodb.indexes import is_declared, missing_indexes
 
 NAME = "MongoDB constraints"
 INDEXES = "MongoDB indexes"
@@ -34,7 +34,7 @@ def examine(patient: Patient) -> Iterator[Check]:
     if patient.client is None:
         return
     db = open_database(patient.client, patient.settings.mongodb_database)
-    ours = {"name": {"$in": list(OURS)}}
+    ours = {"name": {"$in": list(COLLECTIONS)}}
     kinds = {info["name"]: info for info in db.list_collections(filter=ours)}
     faults = [fault for info in kinds.values() for fault in judge_collection(info)]
     for name, info in kinds.items():
@@ -92,7 +92,7 @@ def judge_indexes(collection: str, indexes: Iterable[Mapping[str, Any]]) -> Iter
     """Indexes of others that can refuse a document of ours, each with what heals it. No value of
     ours is the second of its kind, or of a kind that an index cannot hold."""
     for index in indexes:
-        if is_ours(collection, index) or not can_refuse(index):
+        if is_declared(collection, index) or not can_refuse(index):
             continue
         unique, name = bool(index.get("unique")), index["name"]
         if not unique and collection != EVENTS:

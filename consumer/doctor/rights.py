@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
 from consumer.doctor.check import RIGHTS, Check, Patient
-from consumer.mongodb.client import OURS, open_database
+from consumer.mongodb.client import COLLECTIONS, open_database
 from consumer.mongodb.errors import refusal
 
 # Ours alone, made and dropped here, so that no event is touched.
@@ -42,7 +42,7 @@ def missing_rights(
     if privileges is None:
         return None
     missing = {}
-    for name in OURS:
+    for name in COLLECTIONS:
         granted = {
             action
             for privilege in privileges

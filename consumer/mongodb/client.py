@@ -1,6 +1,7 @@
-"""Connect to MongoDB with the promises every answered write relies on, and name our collections.
+"""Connect to MongoDB, name our collections, and open our database under one set of rules.
 
-Open our database so that all of our code reaches its collections under the same rules.
+Every answered write relies on its concerns; text is compared as it is; nothing is written where
+this program must not write.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from functools import wraps
 from time import monotonic
 from typing import Any, cast
 
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.collation import Collation
 from pymongo.collection import Collection
@@ -23,9 +26,17 @@ from pymongo.write_concern import WriteConcern
 
 from consumer.core.errors import StoreUnavailable
 
-# What is passed on beside the names.
-__all__ = ["DURABLE", "Document", "OurDatabase"]
+Document = dict[str, Any]
+Keys = Sequence[tuple[str, int]]
 
+# A killed mongod lost 1,431 of 74,601 inserts under the default write concern, none under this one.
+DURABLE = WriteConcern(w="majority", j=True)
+
+# Documents as their bytes, decoded as they are read: payloads come back unaltered.
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument, tz_aware=True)
+SIMPLE = Collation("simple")
+
+# Our collections.
 EVENTS = "events"
 # What holds for this database whatever program and settings work on it.
 DATABASE_FORMAT = "database_format"
@@ -46,7 +57,7 @@ ADOPTION_COUNTS = "adoption_counts"
 ADOPTION_TOTALS = "adoption_totals"
 ADOPTION_STATE = "adoption_state"
 
-OURS = (
+COLLECTIONS = (
     EVENTS,
     DATABASE_FORMAT,
     SCHEMA_VERSIONS,
@@ -67,10 +78,13 @@ OURS = (
     INGEST_QUARTERS,
 )
 # A process that must not write still says that it lives.
-_GUARDED = frozenset(OURS) - {INSTANCES}
+_GUARDED = frozenset(COLLECTIONS) - {INSTANCES}
 
 # Milliseconds.
-_LOOK_EVERY = 3000
+_HEARTBEAT = 3000
+# Seconds for which the name of an index is trusted.
+_HINT_KEPT = 15.0
+_UNAUTHORIZED = 13
 
 
 def connect(
@@ -92,39 +106,19 @@ def connect(
         connectTimeoutMS=milliseconds,
         timeoutMS=milliseconds,
         # How soon it is seen that a server fell silent; see `unhurried`.
-        heartbeatFrequencyMS=_LOOK_EVERY,
+        heartbeatFrequencyMS=_HEARTBEAT,
         retryWrites=True,
     )
 
 
 def is_looked_up(uri: str) -> bool:
-    """Whether DNS must say which servers the URI means."""
+    """True for a URI whose servers DNS must name."""
     return uri.startswith("mongodb+srv://")
 
 
-def open_database(
-    client: MongoClient[Document], name: str, look: Look = lambda _: Standing()
-) -> OurDatabase:
-    """The database under our own concerns, whatever the URI says; `look` reads what keeps this
-    program from writing there, and what else is wrong with it."""
-    return OurDatabase(client, name, look, _GUARDED)
-
-
-Document = dict[str, Any]
-
-# A killed mongod lost 1,431 of 74,601 inserts under the default write concern, none under this one.
-DURABLE = WriteConcern(w="majority", j=True)
-
-SIMPLE = Collation("simple")
-Keys = Sequence[tuple[str, int]]
-# Seconds for which the name of an index is trusted.
-_HINT_KEPT = 15.0
-_UNAUTHORIZED = 13
-
-
-class Barred(PyMongoError):
-    """A write that was not sent, because this program must not write there: `why` is raised in its
-    place at the edge of storage."""
+class Blocked(PyMongoError):
+    """A command that was not sent, or was refused, for a reason that we know: `why` is raised in
+    its place once it has passed the driver."""
 
     def __init__(self, why: StoreUnavailable) -> None:
         super().__init__(str(why))
@@ -132,39 +126,39 @@ class Barred(PyMongoError):
 
 
 def serves(index: Mapping[str, Any], keys: Keys) -> bool:
-    """Whether an index, as `listIndexes` has it, is on these keys and has every document, in the
-    order of its text as it is."""
+    """True for an index, as `listIndexes` has it, that is on these keys and has every document, in
+    the order of its text as it is."""
     odd = ("collation", "partialFilterExpression", "sparse", "hidden")
     return list(index["key"].items()) == list(keys) and not any(index.get(name) for name in odd)
 
 
-def missing(collection: str, keys: Keys) -> str:
+def missing_index(collection: str, keys: Keys) -> str:
     """Sentence for an index that is not there."""
     named = ", ".join(f"{key}: {direction}" for key, direction in keys)
     return f"the index {{{named}}} of {collection!r} is missing"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """Findings of a look: `bar` is why nothing may be written, `faults` say by collection what is
-    wrong with it."""
+class Inspection:
+    """Findings about the database: `write_block` is why nothing may be written, `faults` say by
+    collection what is wrong with it."""
 
-    bar: StoreUnavailable | None = None
+    write_block: StoreUnavailable | None = None
     faults: Mapping[str, str] = field(default_factory=dict)
 
 
 class OurDatabase(Database[Document]):
     """The database under our own concerns, whatever the URI says.
 
-    `look` reads what keeps this program from writing there, and what else is wrong with it. It is
-    asked before the first write to a collection of `guarded`, and by `look_again`.
+    `inspect_with` reads what keeps this program from writing there, and what else is wrong with it.
+    It is asked before the first write to a collection of `guarded`, and by `inspect`.
     """
 
     def __init__(
         self,
         client: MongoClient[Document],
         name: str,
-        look: Look,
+        inspect_with: Callable[[OurDatabase], Inspection],
         guarded: frozenset[str],
     ) -> None:
         super().__init__(
@@ -174,36 +168,36 @@ class OurDatabase(Database[Document]):
             read_concern=ReadConcern("majority"),
             read_preference=ReadPreference.PRIMARY,
         )
-        self.standing = Standing()
-        self.looked = False
-        self._look = look
+        self.inspection = Inspection()
+        self.inspected = False
+        self._inspect_with = inspect_with
         self._guarded = guarded
         self._hints: dict[tuple[str, tuple[tuple[str, int], ...]], tuple[float, str]] = {}
 
     @property
-    def bar(self) -> StoreUnavailable | None:
-        """Reason that bars this program from writing, as far as is known."""
-        return self.standing.bar
+    def write_block(self) -> StoreUnavailable | None:
+        """Reason why this program must not write, as far as is known."""
+        return self.inspection.write_block
 
-    def look_again(self) -> StoreUnavailable | None:
-        """Find what bars us from writing now; raises PyMongoError where nobody can say."""
-        self.standing = self._look(self)
-        self.looked = True
-        return self.bar
+    def inspect(self) -> StoreUnavailable | None:
+        """Find what keeps us from writing now; raises PyMongoError where nobody can say."""
+        self.inspection = self._inspect_with(self)
+        self.inspected = True
+        return self.write_block
 
-    def permit(self, collection: str) -> None:
-        """Raise Barred where this program must not write to a collection."""
+    def require_writable(self, collection: str) -> None:
+        """Raise Blocked where this program must not write to a collection."""
         if collection not in self._guarded:
             return
-        if not self.looked:
+        if not self.inspected:
             # By each that comes at first: nobody waits for what MongoDB does not say to another.
-            self.look_again()
-        if self.bar is not None:
-            raise Barred(self.bar)
+            self.inspect()
+        if self.write_block is not None:
+            raise Blocked(self.write_block)
 
-    def index_name(self, collection: str, keys: Keys) -> str | list[tuple[str, int]]:
+    def hint(self, collection: str, keys: Keys) -> str | list[tuple[str, int]]:
         """The name of the index on these keys that compares text as it is: a hint by the keys alone
-        may mean another one too. Raises Barred where there is none. The keys, where this user may
+        may mean another one too. Raises Blocked where there is none. The keys, where this user may
         not look."""
         at, found = self._hints.get((collection, tuple(keys)), (0.0, None))
         if found is None or monotonic() > at + _HINT_KEPT:
@@ -216,7 +210,7 @@ class OurDatabase(Database[Document]):
             found = next((row["name"] for row in rows if serves(row, keys)), None)
             if found is None:
                 why = "`cxone-consumer doctor` says why, the service makes it again"
-                raise Barred(StoreUnavailable(f"{missing(collection, keys)}: {why}"))
+                raise Blocked(StoreUnavailable(f"{missing_index(collection, keys)}: {why}"))
             self._hints[collection, tuple(keys)] = monotonic(), found
         return found
 
@@ -244,8 +238,8 @@ class OurCollection(Collection[Document]):
         )
 
 
-# The methods of the driver that we use: whether they write, and whether they compare by the filter
-# or pipeline that is their argument of this number.
+# The methods of the driver that we use: whether they write, and the number of the argument (a
+# filter or pipeline) by which they compare.
 _METHODS: tuple[tuple[str, bool, int | None], ...] = (
     ("find", False, 0),
     ("aggregate", False, 0),
@@ -273,24 +267,24 @@ def _ours(name: str, writes: bool, compares: int | None) -> Callable[..., Any]:
     def ours(self: OurCollection, *args: Any, **kwargs: Any) -> Any:
         database = cast(OurDatabase, self.database)
         if writes:
-            database.permit(self.name)
+            database.require_writable(self.name)
         if isinstance(kwargs.get("hint"), list | tuple):
-            kwargs["hint"] = database.index_name(self.name, kwargs["hint"])
+            kwargs["hint"] = database.hint(self.name, kwargs["hint"])
         if compares is not None and not _by_id(args[compares] if args[compares:] else None):
             kwargs.setdefault("collation", SIMPLE)
         try:
             return theirs(self, *args, **kwargs)
         except OperationFailure as error:
-            fault = database.standing.faults.get(self.name)
+            fault = database.inspection.faults.get(self.name)
             if fault is None or isinstance(error, DuplicateKeyError):
                 raise
-            raise Barred(StoreUnavailable(fault)) from error
+            raise Blocked(StoreUnavailable(fault)) from error
 
     return ours
 
 
 def _by_id(looked_for: Any) -> bool:
-    """Whether a filter, or the filter that begins a pipeline, names the `_id`s it is about."""
+    """True for a filter, or a pipeline that begins with one, that names the `_id`s it is about."""
     if isinstance(looked_for, list):
         looked_for = looked_for[0].get("$match") if looked_for else None
     wanted = (looked_for or {}).get("_id")
@@ -303,4 +297,11 @@ for _row in _METHODS:
     setattr(OurCollection, _row[0], _ours(*_row))
 
 
-Look = Callable[[OurDatabase], Standing]
+def open_database(
+    client: MongoClient[Document],
+    name: str,
+    inspect_with: Callable[[OurDatabase], Inspection] = lambda _: Inspection(),
+) -> OurDatabase:
+    """The database under our own concerns, whatever the URI says; `inspect_with` reads what keeps
+    this program from writing there, and what else is wrong with it."""
+    return OurDatabase(client, name, inspect_with, _GUARDED)

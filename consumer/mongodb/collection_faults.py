@@ -15,6 +15,7 @@ from consumer.mongodb.client import (
     ADOPTION_COUNTS,
     ADOPTION_TOTALS,
     AUDIT,
+    COLLECTIONS,
     DATABASE_FORMAT,
     DEAD_LETTERS,
     EVENTS,
@@ -23,11 +24,10 @@ from consumer.mongodb.client import (
     INSTANCES,
     JOB_RUNS,
     LEASES,
-    OURS,
     SCHEMA_VERSIONS,
     Document,
+    Inspection,
     OurDatabase,
-    Standing,
 )
 from consumer.mongodb.indexes import missing_indexes
 
@@ -62,12 +62,12 @@ _FOREIGN: dict[str, Document] = {
 }
 _SHOWN = 3
 _LONGEST = 60
-# Seconds for a look at one collection: it is a look aside.
-_PATIENCE = 2.0
+# Seconds for the documents of one collection: nothing waits for what they say.
+_TIMEOUT = 2.0
 
 
-def look(db: OurDatabase) -> Standing:
-    """Find what bars us from writing, and what is wrong with collections; raises PyMongoError.
+def inspect(db: OurDatabase) -> Inspection:
+    """Find what keeps us from writing, and what is wrong with collections; raises PyMongoError.
 
     Two reads, and a third where the database is not there yet.
     """
@@ -79,8 +79,8 @@ def look(db: OurDatabase) -> Standing:
             f'there is a database "{other}", and MongoDB takes no "{db.name}" beside it: set'
             f" MONGODB_DATABASE={other}"
         )
-    bar = stored_format.too_new(db)
-    return Standing(bar or (StoreUnavailable("; ".join(bad)) if bad else None), faults)
+    block = stored_format.too_new(db)
+    return Inspection(block or (StoreUnavailable("; ".join(bad)) if bad else None), faults)
 
 
 def name_in_other_case(db: Database[Document]) -> str | None:
@@ -102,7 +102,7 @@ def kind_faults(db: Database[Document]) -> dict[str, str]:
 def _infos(db: Database[Document]) -> list[Mapping[str, Any]]:
     """Our collections as `listCollections` has them; none where we may not look."""
     try:
-        return list(db.list_collections(filter={"name": {"$in": list(OURS)}}))
+        return list(db.list_collections(filter={"name": {"$in": list(COLLECTIONS)}}))
     except OperationFailure as error:
         if error.code != _UNAUTHORIZED:
             raise
@@ -139,7 +139,7 @@ def foreign_documents(db: Database[Document]) -> Iterator[str]:
     `_id`; as far as that is found out soon. Raises PyMongoError where MongoDB is away."""
     for name, others in _FOREIGN.items():
         try:
-            with pymongo.timeout(_PATIENCE):
+            with pymongo.timeout(_TIMEOUT):
                 rows = list(db[name].find(others, {"_id": 1}).limit(_SHOWN + 1))
         except OperationFailure:
             continue
@@ -158,5 +158,5 @@ def all_faults(db: Database[Document]) -> list[str]:
     kinds = kind_faults(db)
     # Where no delivery can be stored no index is made either.
     missing = [] if kinds.keys() & set(_NEEDED) else missing_indexes(db)
-    told = [": ".join(filter(None, each)) for each in missing]
-    return [*kinds.values(), *told, *foreign_documents(db)]
+    indexes = [": ".join(filter(None, each)) for each in missing]
+    return [*kinds.values(), *indexes, *foreign_documents(db)]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from pymongo.collection import Collection
 
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
 
 
 class EndedSessions:
     """The collection `ended_sessions`, the same for every process; raises StoreUnavailable."""
 
-    def __init__(self, sessions: Collection[dict[str, Any]]) -> None:
+    def __init__(self, sessions: Collection[Document]) -> None:
         self._sessions = sessions
 
     def end(self, _id: str, until: datetime) -> None:
@@ -22,6 +22,6 @@ class EndedSessions:
             self._sessions.update_one({"_id": _id}, {"$set": {"expires_at": until}}, upsert=True)
 
     def has(self, _id: str) -> bool:
-        """Whether the session was ended."""
+        """True for a session that was ended."""
         with translated(self._sessions.name):
             return self._sessions.find_one({"_id": _id}, {"_id": 1}) is not None

@@ -1,4 +1,4 @@
-"""Translate what the driver raises into the errors of this program, once, at the edge."""
+"""Translate errors of the driver into those of this program, once, at the edge."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pymongo.errors import (
 
 from consumer.core.deadline import had_a_fair_share
 from consumer.core.errors import StoreUnavailable
-from consumer.mongodb.client import Barred
+from consumer.mongodb.client import Blocked
 
 # The first that fits. Texts of the driver and server are left out: they quote addresses with user
 # names, and documents.
@@ -73,7 +73,7 @@ def unavailable(
 ) -> StoreUnavailable:
     """The StoreUnavailable of a driver error, free of its text. `ran`: the seconds that the call
     took, where it may have had too few."""
-    if isinstance(error, Barred):
+    if isinstance(error, Blocked):
         return error.why
     kind = type(error).__name__
     fact = next((text for type_, text in _MEANINGS if isinstance(error, type_)), "MongoDB failed")
@@ -89,19 +89,19 @@ def unavailable(
 
 
 def refusal(error: PyMongoError) -> str | None:
-    """Words for what the code of the server's error says, where we know them."""
+    """Words for the code of the server's error, where we know them."""
     return _REFUSALS.get(getattr(error, "code", None) or 0)
 
 
 def is_unknown_to_dns(error: PyMongoError) -> bool:
-    """Whether a mongodb+srv:// name could not be looked up; the driver has one type for that and
-    for settings it does not take."""
+    """True for a mongodb+srv:// name that could not be looked up; the driver has one type for that
+    and for settings it does not take."""
     cause = type(error.__cause__).__module__
     return isinstance(error, ConfigurationError) and cause.startswith("dns.")
 
 
 def _is_away(error: PyMongoError, ran: float | None) -> bool:
-    """Whether an error says that MongoDB is away: no refusal of one document does, nor a wait for
+    """True for an error that says MongoDB is away: no refusal of one document does, nor a wait for
     one of our own connections."""
     if isinstance(error, (WriteError, WaitQueueTimeoutError)):
         return False

@@ -21,15 +21,16 @@ _NOBODY: dict[str, Any] = {"_id": ""}
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """Whether a primary answers, what it is, and whether its machine alone holds the data."""
+class Deployment:
+    """State of the deployment: `ok` where a primary answers, what it is in `detail`; `alone` where
+    its machine alone holds the data."""
 
     ok: bool
     detail: str
     alone: bool = False
 
 
-class Reachability:
+class PrimaryCheck:
     """The last answer to `hello` and to a write that changes nothing, asked anew when they are
     older than a second.
 
@@ -43,41 +44,43 @@ class Reachability:
         self._collection = collection
         self._now = now
         self._asking = threading.Lock()
-        self._answer = Reach(False, "not asked yet")
+        self._answer = Deployment(False, "not asked yet")
         self._asked_at = float("-inf")
 
-    def check(self) -> Reach:
-        """What is known now, at most a second old."""
+    def check(self) -> Deployment:
+        """The deployment now, at most a second old."""
         with self._asking:
             if self._now() - self._asked_at >= _FRESH_FOR:
                 self._answer = self._ask()
                 self._asked_at = self._now()
             return self._answer
 
-    def _ask(self) -> Reach:
+    def _ask(self) -> Deployment:
         doing = "no primary answers"
         try:
             with pymongo.timeout(_TIMEOUT):
-                reach = read_hello(self._collection.database.client.admin.command("hello"))
-                if not reach.ok:
-                    return reach
+                found = read_hello(self._collection.database.client.admin.command("hello"))
+                if not found.ok:
+                    return found
                 # Writes may be locked or refused where a greeting is answered. One that finds
                 # nothing waits for the locks and the majority like any other.
-                doing = f"{reach.detail}: no write is taken"
+                doing = f"{found.detail}: no write is taken"
                 self._collection.update_one(_NOBODY, {"$unset": {"facts": ""}})
-                return reach
+                return found
         except PyMongoError as error:
             # The driver's text may hold the URI, so only its kind is shown.
-            return Reach(False, f"{doing} ({refusal(error) or type(error).__name__})")
+            return Deployment(False, f"{doing} ({refusal(error) or type(error).__name__})")
 
 
-def read_hello(hello: Mapping[str, Any]) -> Reach:
-    """What the answer to `hello` says of the deployment."""
+def read_hello(hello: Mapping[str, Any]) -> Deployment:
+    """The deployment as the answer to `hello` shows it."""
     if not hello.get("isWritablePrimary"):
-        return Reach(False, "the server that answers is not a writable primary")
+        return Deployment(False, "the server that answers is not a writable primary")
     if hello.get("msg") == "isdbgrid":
-        return Reach(True, "sharded cluster")
+        return Deployment(True, "sharded cluster")
     if "setName" in hello:
         members = len(hello.get("hosts", ()))
-        return Reach(True, f"replica set {hello['setName']}, {members} member(s)", members == 1)
-    return Reach(True, "standalone", alone=True)
+        return Deployment(
+            True, f"replica set {hello['setName']}, {members} member(s)", members == 1
+        )
+    return Deployment(True, "standalone", alone=True)

@@ -24,7 +24,7 @@ from consumer.mongodb.client import (
     SCHEMA_VERSIONS,
     SIMPLE,
     Document,
-    missing,
+    missing_index,
     serves,
 )
 from consumer.mongodb.deadline import unhurried
@@ -70,7 +70,7 @@ class Index:
         return IndexModel(list(self.keys), name=name, collation=SIMPLE, **options)
 
     def is_served_by(self, row: Mapping[str, Any]) -> bool:
-        """Whether an index as `listIndexes` has it does what this one is for."""
+        """True for an index, as `listIndexes` has it, that does what this one is for."""
         return (
             serves({**row, "partialFilterExpression": None}, self.keys)
             and row.get("partialFilterExpression") == self.only
@@ -216,7 +216,7 @@ def create_indexes(db: Database[Document]) -> list[str]:
 
 
 def missing_indexes(db: Database[Document]) -> list[tuple[str, str]]:
-    """Which of INDEXES the collections that there are lack, in words, each with what keeps us from
+    """List in words those of INDEXES that existing collections lack, each with what keeps us from
     making it ("": nothing that can be seen). Raises PyMongoError."""
     names = dict.fromkeys(index.collection for index in INDEXES)
     return [
@@ -228,8 +228,8 @@ def missing_indexes(db: Database[Document]) -> list[tuple[str, str]]:
     ]
 
 
-def is_ours(collection: str, row: Mapping[str, Any]) -> bool:
-    """Whether an index is on the same fields as one of INDEXES."""
+def is_declared(collection: str, row: Mapping[str, Any]) -> bool:
+    """True for an index on the same fields as one of INDEXES."""
     keys = tuple(row["key"].items())
     return any(index.collection == collection and index.keys == keys for index in INDEXES)
 
@@ -243,7 +243,7 @@ def _in_its_way(index: Index, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _missing_words(index: Index) -> str:
-    return missing(index.collection, index.keys)
+    return missing_index(index.collection, index.keys)
 
 
 def _missing(collection: Collection[Document]) -> list[tuple[Index, list[Mapping[str, Any]]]]:
@@ -253,7 +253,7 @@ def _missing(collection: Collection[Document]) -> list[tuple[Index, list[Mapping
         rows = list(collection.list_indexes())
     except OperationFailure as error:
         if error.code == _OF_A_VIEW:
-            # It has none; what else is wrong with it is told elsewhere.
+            # It has none; `collection_faults` says what else is wrong with it.
             return []
         # Whoever may not look may still make them; those that are there stay as they are.
         if error.code != _UNAUTHORIZED:

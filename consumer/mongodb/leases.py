@@ -1,24 +1,22 @@
-"""Let one process among many do a thing for a while, by the clock of MongoDB alone."""
+"""Leases: one process among many does a job for a while, by the clock of MongoDB alone."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from time import monotonic
-from typing import Any
 
 import pymongo
 from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
+from consumer.core.clock import EPOCH
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
 
-Document = dict[str, Any]
-
-EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # How long one document is claimed, by `claim` in it: far longer than any attempt at a dead letter
 # takes, with every call at its time limit.
 CLAIM = timedelta(seconds=60)
@@ -48,7 +46,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of asking; `success_age`: seconds since anybody's last success, if ever."""
+    """Outcome of asking; `success_age`: seconds since anybody's last success, if ever."""
 
     grant: Lease | Later
     success_age: float | None = None

@@ -231,7 +231,7 @@ def periodic(
 
     def away() -> bool:
         # What bars all writes is reported by the job that looks for it.
-        return database.bar is not None or shared.breaker.confirms_failure()
+        return database.write_block is not None or shared.breaker.confirms_failure()
 
     runner = Runner(
         instance.id,
@@ -254,7 +254,7 @@ def _with_faults(database: OurDatabase, job: JobFunction, *collections: str) -> 
 
     def reporting(run: JobRun) -> dict[str, Any]:
         result = job(run)
-        faults = database.standing.faults
+        faults = database.inspection.faults
         found = [faults[name] for name in collections if name in faults]
         return {**result, "fault": "; ".join(found)} if found else result
 

@@ -22,7 +22,7 @@ from consumer.http.webhook import ROUTE, Webhook
 from consumer.ingest.signature import SHORT
 from consumer.mongodb import stored_format
 from consumer.mongodb.client import INSTANCES, is_looked_up
-from consumer.mongodb.health import Reachability
+from consumer.mongodb.health import PrimaryCheck
 from consumer.mongodb.indexes import create_indexes
 from consumer.mongodb.retention import apply_retention
 from consumer.runtime.jobs import periodic
@@ -57,7 +57,7 @@ class Service:
         self._retention = retention(settings)
         self._spool = Spool(directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes)
         self.shared = build_shared(settings, uri, spool=self._spool)
-        self._reachability = Reachability(self.shared.database[INSTANCES])
+        self._primary = PrimaryCheck(self.shared.database[INSTANCES])
         self._looked_up = is_looked_up(uri)
         self._prepared = False
         self._short = [each.name for each in shared_secrets(settings) if len(each.key) < SHORT]
@@ -135,7 +135,7 @@ class Service:
                 faults = [str(error)]
             except SetupError as error:
                 faults = [str(error)]
-        elif self.shared.database.bar is None:
+        elif self.shared.database.write_block is None:
             return {}
         self._missing = faults
         return self._changed(self._faults())
@@ -153,17 +153,17 @@ class Service:
             apply_retention(database, self._retention)
             self._prepared = True
             self._warn_of_contradictions()
-            reach = self._reachability.check()
-            if reach.alone:
-                log.warning("one machine alone holds the data", mongodb=reach.detail)
+            deployment = self._primary.check()
+            if deployment.alone:
+                log.warning("one machine alone holds the data", mongodb=deployment.detail)
         return faults
 
     def _faults(self) -> list[str]:
         """Faults of our collections, as far as is known."""
-        standing = self.shared.database.standing
-        bar = [str(standing.bar)] if standing.bar is not None else []
-        others = [fault for fault in standing.faults.values() if fault not in "".join(bar)]
-        return [*bar, *others, *self._missing]
+        found = self.shared.database.inspection
+        block = [str(found.write_block)] if found.write_block is not None else []
+        others = [fault for fault in found.faults.values() if fault not in "".join(block)]
+        return [*block, *others, *self._missing]
 
     def _changed(self, faults: list[str]) -> dict[str, str]:
         """Nothing where these faults were reported last; raises SetupError for others."""
@@ -189,7 +189,7 @@ class Service:
         """Look what bars us from writing, before the first delivery and ever after: what is barred
         goes to the spool; whether nothing does. MongoDB may be away: whoever writes first looks."""
         with suppress(PyMongoError), pymongo.timeout(_LOOK):
-            return self.shared.database.look_again() is None
+            return self.shared.database.inspect() is None
         return False
 
     def _app(self, settings: Settings) -> falcon.App[Any, Any]:
@@ -221,14 +221,14 @@ class Service:
         return app
 
     def _mongodb(self) -> Condition:
-        reach, faults = self._reachability.check(), self._faults()
+        deployment, faults = self._primary.check(), self._faults()
         # It is asked by a write to `instances`, which may be what is wrong.
-        if faults and (reach.ok or INSTANCES in self.shared.database.standing.faults):
-            keeps = self.shared.database.bar is None and not self.shared.breaker.is_open
+        if faults and (deployment.ok or INSTANCES in self.shared.database.inspection.faults):
+            keeps = self.shared.database.write_block is None and not self.shared.breaker.is_open
             return Condition(False, "; ".join(faults), keeps)
-        if reach.ok and self.shared.breaker.is_open:
-            return Condition(False, f"{reach.detail}: deliveries were not taken in time")
-        return Condition(reach.ok, reach.detail)
+        if deployment.ok and self.shared.breaker.is_open:
+            return Condition(False, f"{deployment.detail}: deliveries were not taken in time")
+        return Condition(deployment.ok, deployment.detail)
 
     def _spooling(self) -> Condition:
         fault = self._spool.fault

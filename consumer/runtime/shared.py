@@ -90,7 +90,7 @@ class SharedParts:
         """Raise FormatTooNew where this program must not write; before a command that may find
         nothing to write. Raises StoreUnavailable."""
         with translated(EVENTS):
-            self.database.permit(EVENTS)
+            self.database.require_writable(EVENTS)
 
     def close(self) -> None:
         # The driver has no time limit of its own for it.
@@ -114,7 +114,7 @@ def build_shared(
         pool_size=settings.cxone_threads + 8,
         server_api=settings.mongodb_server_api,
     )
-    database = open_database(client, settings.mongodb_database, collection_faults.look)
+    database = open_database(client, settings.mongodb_database, collection_faults.inspect)
     metrics = Metrics()
     metrics.set(BUILD, 1, version=version("cxone-consumer"))
     policy = ingest_policy(settings)
@@ -205,6 +205,6 @@ def open_shared(settings: Settings) -> Iterator[SharedParts]:
 def _warn_of_newer(database: OurDatabase) -> None:
     # All was read already: what cannot be said now is not worth an error.
     with suppress(PyMongoError):
-        bar = database.bar if database.looked else database.look_again()
-        if bar is not None:
-            log.warning("only reading is safe here", reason=str(bar))
+        block = database.write_block if database.inspected else database.inspect()
+        if block is not None:
+            log.warning("only reading is safe here", reason=str(block))

@@ -15,7 +15,7 @@ from pymongo.database import Database
 from consumer.adoption.events import AdoptionEvents, pipeline
 from consumer.events.recent import documents_by_subject
 from consumer.events.search import EventSearch, Wanted
-from consumer.mongodb.client import OURS, OurDatabase, open_database
+from consumer.mongodb.client import COLLECTIONS, OurDatabase, open_database
 from consumer.mongodb.indexes import BY_STAMP, INDEXES, create_indexes
 from consumer.mongodb.retention import INDEX, Retention, apply_retention
 from jobs.backfill.store import BackfillStore
@@ -173,7 +173,7 @@ def test_every_command_says_how_it_compares_or_looks_up_by_id(
 def compares_otherwise(command: dict[str, Any]) -> Iterator[Any]:
     """The statements of a command that compare text and do not say how."""
     name = next(iter(command), "")
-    if command.get(name) not in OURS or command.get("$db") in ("admin", "local"):
+    if command.get(name) not in COLLECTIONS or command.get("$db") in ("admin", "local"):
         return
     statements = [command]
     if name in ("update", "delete"):
@@ -224,7 +224,7 @@ def test_an_index_of_the_users_own_beside_ours_is_left_and_not_taken(
     assert create_indexes(ours) == []
 
     assert "theirs" in events.index_information()
-    assert ours.index_name("events", BY_STAMP) == "_".join(f"{k}_1" for k, _ in BY_STAMP)
+    assert ours.hint("events", BY_STAMP) == "_".join(f"{k}_1" for k, _ in BY_STAMP)
     # A hint by the fields alone would be refused here: there are two.
     assert BackfillStore(ours["events"]).next_span("s", 1, None, 5) is None
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from consumer.mongodb.client import OURS
+from consumer.mongodb.client import COLLECTIONS
 from tests.integration.console.test_console import Visitor
 from tests.support.processes import run
 from tests.support.service import SECRET, Answer, Client, eventually, running_service
@@ -27,7 +27,7 @@ WRONG: dict[str, dict[str, Any]] = {
 NEEDED = ("events", "schema_versions", "dead_letter_queue", "database_format")
 BOTH = "events", "a collation"
 KINDS = [(name, kind) for name in NEEDED for kind in WRONG if (name, kind) != BOTH]
-OTHERS = [name for name in OURS if name not in NEEDED]
+OTHERS = [name for name in COLLECTIONS if name not in NEEDED]
 PASSWORD = "a long one to get in"
 PAGES = ("", "/schemas", "/adoption", "/events", "/dead-letters", "/jobs", "/audit")
 
@@ -123,7 +123,7 @@ def test_any_other_collection_of_the_wrong_kind_is_named_and_keeps_no_delivery_o
 
 
 def foreign() -> Iterator[tuple[str, dict[str, Any]]]:
-    for name in OURS:
+    for name in COLLECTIONS:
         yield name, {"_id": "contact.created"}
         yield name, {"_id": {"subject": "contact.created", "version": "one"}}
         yield name, {"_id": 7, "at": "noon", "last_seen": datetime.now(timezone.utc)}

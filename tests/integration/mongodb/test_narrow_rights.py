@@ -11,7 +11,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from consumer.doctor.rights import _NEEDED
-from consumer.mongodb.client import OURS
+from consumer.mongodb.client import COLLECTIONS
 from consumer.mongodb.indexes import INDEXES
 from tests.support.service import eventually, running_service
 
@@ -25,7 +25,7 @@ def narrow(
     """The URI of such a user."""
     rights = [
         {"resource": {"db": database.name, "collection": name}, "actions": list(_NEEDED)}
-        for name in OURS
+        for name in COLLECTIONS
     ]
     admin = mongo_client.admin
     admin.command("createRole", database.name, privileges=rights, roles=[])

@@ -183,7 +183,7 @@ def test_a_record_that_cannot_be_read_is_that_of_a_newer_program(
     mongo_client: MongoClient[dict[str, Any]], database: Db, found: object
 ) -> None:
     written_by_newer(database, found)
-    ours = open_database(mongo_client, database.name, collection_faults.look)
+    ours = open_database(mongo_client, database.name, collection_faults.inspect)
 
     with pytest.raises(FormatTooNew, match="upgrade"), translated("events"):
         ours["events"].insert_one({})
@@ -192,7 +192,7 @@ def test_a_record_that_cannot_be_read_is_that_of_a_newer_program(
 def test_a_feature_raises_the_format_once_no_process_is_left_that_does_not_know_it(
     mongo_client: MongoClient[dict[str, Any]], database: Db
 ) -> None:
-    ours = open_database(mongo_client, database.name, collection_faults.look)
+    ours = open_database(mongo_client, database.name, collection_faults.inspect)
     new = Instance("new", "here", 1, "2.0.0")
     Instances(database["instances"]).beat(new)
     # As a program writes it that knows nothing of formats.
