@@ -1,4 +1,4 @@
-"""Say which guard keeps fields out of a schema, without a line for each event."""
+"""Warn about guards that keep fields out of a schema, without a line for each event."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from consumer.core.ratelimit import RateLimit
 log = structlog.get_logger(__name__)
 
 # Seconds between two lines about one subject and guard.
-_EVERY = 60.0
+_WARN_EVERY = 60.0
 # These keep out whole subjects, whose names may come by the thousand: one line for all.
 _OF_ALL_SUBJECTS = frozenset({"subjects", "subject_name"})
 # What helps, by guard; the others are not settings.
@@ -33,12 +33,12 @@ _NEXT_STEP = {
 
 
 class GuardWarnings:
-    """At most one line a minute for each subject and guard."""
+    """Logs at most one line a minute for each subject and guard."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._limit = RateLimit(_EVERY, clock)
+        self._limit = RateLimit(_WARN_EVERY, clock)
 
-    def tell(self, subject: str, guard: str, untracked: int) -> None:
+    def warn(self, subject: str, guard: str, untracked: int) -> None:
         """Warn about an event of which a guard left `untracked` values out of the schema."""
         suppressed = self._limit.allow(guard if guard in _OF_ALL_SUBJECTS else f"{guard} {subject}")
         if suppressed is None:

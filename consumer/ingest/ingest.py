@@ -1,4 +1,4 @@
-"""Decide what becomes of one delivery."""
+"""Decide what becomes of one delivery: verified, processed, held, rejected or spooled."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Processed(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """Where deliveries go while MongoDB is away, and how that is known."""
+    """The spool for deliveries while MongoDB is away, and the breaker that knows when it is."""
 
     breaker: CircuitBreaker
     spool: Spool
@@ -65,8 +65,9 @@ class Fallback:
 class Ingest:
     """The way of a delivery from its bytes to its outcome.
 
-    `keep` makes a dead letter of what cannot become a document, and returns once it is durable;
-    `verified_from` hears of each peer whose delivery is verified.
+    `store_rejected` makes a dead letter of what cannot become a document, and returns once it is
+    durable; `refuse` queues a delivery with a wrong signature; `add_verified_peer` is called with
+    each peer whose delivery is verified.
     Without a `fallback` what MongoDB cannot take ends as StoreUnavailable.
     """
 
@@ -78,9 +79,9 @@ class Ingest:
         registry: SchemaRegistry,
         events: FilledEvents,
         keys: EventKeys,
-        keep: Callable[[Delivery, Rejected | Held], None],
+        store_rejected: Callable[[Delivery, Rejected | Held], None],
         refuse: Callable[[Delivery, SignatureError], None],
-        verified_from: Callable[[str], None],
+        add_verified_peer: Callable[[str], None],
         metrics: Metrics,
         clock: Callable[[], datetime],
         fallback: Fallback | None = None,
@@ -90,18 +91,18 @@ class Ingest:
         self._registry = registry
         self._events = events
         self._keys = keys
-        self._keep = keep
+        self._store_rejected = store_rejected
         self._refuse = refuse
-        self._verified_from = verified_from
+        self._add_verified_peer = add_verified_peer
         self._metrics = metrics
         self._clock = clock
         self._fallback = fallback
         self._guards = GuardWarnings(clock)
 
     def receive(self, delivery: Delivery) -> Outcome:
-        """Verify and settle a delivery from outside.
+        """Verify a delivery from outside, then store or spool it.
 
-        Raises SignatureError (handed to `refuse`, which keeps it off this path), Rejected when its
+        Raises SignatureError (its delivery is handed to `refuse`), Rejected when its
         dead letter is durable, and StoreUnavailable when nothing durable can be said.
         """
         # Compare before parsing: unsigned bytes are untrusted.
@@ -113,8 +114,8 @@ class Ingest:
             raise
         if verified.verdict is not None:
             self._metrics.count(SECRETS, secret=verified.verdict.secret)
-        self._verified_from(delivery.peer)
-        return self.settle(verified)
+        self._add_verified_peer(delivery.peer)
+        return self.store_or_spool(verified)
 
     def verify(self, delivery: Delivery) -> Delivery:
         """The delivery with its verdict, counted nowhere; raises SignatureError."""
@@ -122,7 +123,7 @@ class Ingest:
         verdict = verify(delivery, policy.scheme, policy.secrets, self._clock())
         return delivery.verified(verdict)
 
-    def settle(self, delivery: Delivery) -> Outcome:
+    def store_or_spool(self, delivery: Delivery) -> Outcome:
         """Make a verified delivery durable in MongoDB, or in the spool while that is away.
 
         Raises Rejected and StoreUnavailable as `receive` does.
@@ -140,14 +141,14 @@ class Ingest:
         return self._spool(delivery, fallback.spool)
 
     def store(self, delivery: Delivery) -> Outcome:
-        """Process a verified delivery; what cannot become a document is kept as dead letter.
+        """Process a verified delivery; what cannot become a document is stored as dead letter.
 
         Raises Rejected and StoreUnavailable as `receive` does; never spools.
         """
         try:
             return self.process(delivery).outcome
         except (Rejected, Held) as error:
-            self._keep(delivery, error)
+            self._store_rejected(delivery, error)
             if isinstance(error, Held):
                 return Outcome("held")
             raise
@@ -159,7 +160,7 @@ class Ingest:
             log.error(  # noqa: TRY400
                 "unexpected fault", error=type(error).__name__, place=place_of(error)
             )
-            self._keep(delivery, StoreError(f"unexpected {type(error).__name__}"))
+            self._store_rejected(delivery, StoreError(f"unexpected {type(error).__name__}"))
             return Outcome("held")
 
     def process(
@@ -168,7 +169,7 @@ class Ingest:
         """Make a verified delivery a document, or find that it is one already.
 
         `repaired` is read in place of the body; the document's `_id` stays that of the body. Raises
-        Rejected, Held, or StoreUnavailable; keeps no dead letter.
+        Rejected, Held, or StoreUnavailable; stores no dead letter.
         """
         policy = self._policy
         event = self._parser.parse(delivery.body if repaired is None else repaired, delivery.body)
@@ -199,7 +200,7 @@ class Ingest:
                 raise
             # By its key it was one event with another; by what is set now it may be its own.
             return self.process(delivery.keyed(None), repaired, repairs)
-        self._tell(delivery, subject, admission, "processed" if new else "duplicate")
+        self._report(delivery, subject, admission, "processed" if new else "duplicate")
         return Processed(Outcome("processed" if new else "duplicate", admission.version), key)
 
     def take_back(self, processed: Processed) -> None:
@@ -209,9 +210,9 @@ class Ingest:
             self._events.take_back(processed.document_id)
 
     def _spool(self, delivery: Delivery, spool: Spool) -> Outcome:
-        """Keep for later what MongoDB cannot take now; the drain makes it an event or dead letter.
+        """Spool what MongoDB cannot take now; the drain makes it an event or dead letter.
 
-        Raises Rejected for what is no event, once that is kept too.
+        Raises Rejected for what is no event, once that is spooled too.
         """
         rejection: Rejected | None = None
         try:
@@ -226,7 +227,7 @@ class Ingest:
             raise rejection
         return Outcome("spooled")
 
-    def _tell(self, delivery: Delivery, subject: str, admission: Admission, outcome: str) -> None:
+    def _report(self, delivery: Delivery, subject: str, admission: Admission, outcome: str) -> None:
         fields: dict[str, Any] = {}
         if admission.registered is not None:
             self._metrics.count(VERSIONS)
@@ -234,7 +235,7 @@ class Ingest:
         if admission.guard is not None:
             self._metrics.count(UNTRACKED, guard=admission.guard)
             fields["untracked"], fields["guard"] = admission.untracked, admission.guard
-            self._guards.tell(subject, admission.guard, admission.untracked)
+            self._guards.warn(subject, admission.guard, admission.untracked)
         # A line for each of a thousand alike a second says less than /metrics, and costs a tenth.
-        tell = log.info if admission.registered is not None else log.debug
-        tell(outcome, delivery=delivery.id, subject=subject, version=admission.version, **fields)
+        write = log.info if admission.registered is not None else log.debug
+        write(outcome, delivery=delivery.id, subject=subject, version=admission.version, **fields)

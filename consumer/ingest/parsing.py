@@ -73,7 +73,7 @@ class EventParser:
         try:
             payload = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise _second_opinion(body, self._max_depth) from error
+            raise _parsing_error(body, self._max_depth) from error
         # Counting brackets is a cheap upper bound: few bodies ever need the walk.
         if body.count(b"{") + body.count(b"[") > self._max_depth and deeper_than(
             payload, self._max_depth
@@ -91,7 +91,7 @@ class EventParser:
 
 
 def pointer(field: str) -> Callable[[dict[str, Any]], Any]:
-    """A look-up of `field` in a payload; it answers a private marker when it is not there."""
+    """A look-up of `field` in a payload; it returns a private marker where the field is missing."""
     if not field.startswith("/"):
         return lambda payload: payload.get(field, _MISSING)
     steps = [step.replace("~1", "/").replace("~0", "~") for step in field[1:].split("/")]
@@ -111,7 +111,7 @@ def pointer(field: str) -> Callable[[dict[str, Any]], Any]:
 
 
 def deeper_than(value: Any, limit: int) -> bool:
-    """Whether containers nest more than `limit` levels; iterative, for the input is hostile."""
+    """True if containers nest more than `limit` levels; iterative, for the input is hostile."""
     level: list[Any] = [value]
     depth = 0
     # The types of many values are found faster than the values are visited.
@@ -130,7 +130,7 @@ def deeper_than(value: Any, limit: int) -> bool:
 
 
 def _nul_in_key(value: Any) -> bool:
-    """Whether any key holds NUL; for a value that is known not to nest too deep."""
+    """True if any key holds NUL; for a value that is known not to nest too deep."""
     if type(value) is dict:
         return any("\0" in key or _nul_in_key(item) for key, item in value.items())
     return type(value) is list and any(map(_nul_in_key, value))
@@ -152,15 +152,15 @@ def _is_type(value: object) -> bool:
     return (type(value) is str and value != "") or type(value) is int
 
 
-def _second_opinion(body: bytes, max_depth: int) -> Rejected:
-    """Why strict reading refused `body`. The standard library also reads what JSON allows and BSON
-    cannot hold (1e400, lone surrogates), and tells the position of a fault."""
+def _parsing_error(body: bytes, max_depth: int) -> Rejected:
+    """The reason why strict reading refused `body`, by the standard library: it also reads what
+    JSON allows and BSON cannot hold (1e400, lone surrogates), and gives the position of a fault."""
     try:
         json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_bounded_int)
     except UnicodeDecodeError as error:
         # Never unpacked: a few bytes could become gigabytes, and no sender of ours compresses.
-        what = "compressed (gzip): send it plain" if body.startswith(_GZIP) else "not UTF-8"
-        return MalformedJson(f"Malformed JSON: {what}", error.start)
+        fault = "compressed (gzip): send it plain" if body.startswith(_GZIP) else "not UTF-8"
+        return MalformedJson(f"Malformed JSON: {fault}", error.start)
     except json.JSONDecodeError as error:
         position = len(error.doc[: error.pos].encode("utf-8", "surrogatepass"))
         return MalformedJson(f"Malformed JSON: {error.msg}", position)

@@ -1,4 +1,4 @@
-"""Prove from the raw bytes that CXone sent a delivery: HMAC-SHA256 in its known variants."""
+"""Verify from the raw bytes that CXone sent a delivery, and sign: HMAC-SHA256 in its variants."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ SignedContent = Literal["body", "timestamp.body"]
 
 # Unix times from here on are milliseconds: as seconds they would lie beyond the year 5000.
 _MILLISECONDS_FROM = 100_000_000_000
+# Bytes; a shared secret of fewer is found by trying, given one signed body.
+SHORT_SECRET = 16
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureScheme:
-    """How senders sign. The default is NICE CXone's: base64 over the raw body.
+    """The way senders sign. The default is NICE CXone's: base64 over the raw body.
 
     `tolerance` is in seconds and only used where the timestamp is signed.
     """
@@ -33,10 +35,6 @@ class SignatureScheme:
     content: SignedContent = "body"
     timestamp_header: str | None = None
     tolerance: float = 300.0
-
-
-# Bytes; a shared secret of fewer is found by trying, given one signed body.
-SHORT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Secret:
 def verify(
     delivery: Delivery, scheme: SignatureScheme, secrets: Sequence[Secret], now: datetime
 ) -> Verdict:
-    """Which secret signed the delivery.
+    """The verdict with the secret that signed the delivery.
 
     Raises SignatureMissing without the header, SignatureInvalid when no secret matches or the
     signed timestamp is not within the tolerance of `received_at`.
@@ -105,7 +103,7 @@ def _comparable(header: str, scheme: SignatureScheme) -> bytes:
 
 
 def signed_prefix(delivery: Delivery, scheme: SignatureScheme) -> bytes:
-    """What is signed before the body: nothing, or the timestamp and a dot.
+    """The bytes signed before the body: none, or the timestamp and a dot.
 
     Raises SignatureMissing without the timestamp header and SignatureInvalid for one that is no
     Unix time (seconds or milliseconds) within the tolerance of `received_at`.
@@ -126,7 +124,7 @@ def signed_prefix(delivery: Delivery, scheme: SignatureScheme) -> bytes:
 
 
 def fingerprint(key: bytes) -> str:
-    """A name for a secret that does not tell it: the same over restarts, and whatever its role."""
+    """A name for a secret that does not reveal it: the same over restarts and in any role."""
     return hmac.digest(key, b"cxone-consumer: fingerprint of a secret", "sha256").hex()[:16]
 
 

@@ -19,7 +19,7 @@ from consumer.http.client_address import Clients
 from consumer.http.health import Condition, HealthCheck
 from consumer.http.server.server import Server
 from consumer.http.webhook import ROUTE, Webhook
-from consumer.ingest.signature import SHORT
+from consumer.ingest.signature import SHORT_SECRET
 from consumer.mongodb import stored_format
 from consumer.mongodb.client import INSTANCES, is_looked_up
 from consumer.mongodb.health import PrimaryCheck
@@ -60,7 +60,9 @@ class Service:
         self._primary = PrimaryCheck(self.shared.database[INSTANCES])
         self._looked_up = is_looked_up(uri)
         self._prepared = False
-        self._short = [each.name for each in shared_secrets(settings) if len(each.key) < SHORT]
+        self._short = [
+            each.name for each in shared_secrets(settings) if len(each.key) < SHORT_SECRET
+        ]
         self._missing: list[str] = []
         self._last_reported: list[str] = []
         self._periodic = periodic(settings, self.shared, self._spool, self._prepare)

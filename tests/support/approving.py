@@ -67,7 +67,7 @@ class House:
             received_at=at,
             verdict=Verdict("current", at),
         )
-        return self.shared.ingest.settle(delivery).status
+        return self.shared.ingest.store_or_spool(delivery).status
 
     def approve(
         self, subject: str = S, paths: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ from consumer.dead_letters.editing import difference, editable, masker, restore
 from consumer.dead_letters.replay import safe_repair
 from consumer.dead_letters.views import hex_rows, pretty
 from consumer.events.matching import read_condition
-from consumer.ingest.signature_diagnosis.bodies import json_writings
+from consumer.ingest.signature_diagnosis.bodies import json_serializations
 from consumer.privacy.paths import read_paths
 from consumer.privacy.rules import Redaction
 from consumer.schemas import maps
@@ -103,7 +103,7 @@ WAYS: list[Callable[[str], object]] = [
     lambda text: pretty(text.encode()),
     lambda text: difference(text.encode(), text[::-1].encode()),
     safe,
-    lambda text: list(json_writings(text.encode())),
+    lambda text: list(json_serializations(text.encode())),
     lambda text: from_text(to_text((text, text))),
 ]
 NAMES = "email any unescaped body document holds repair safe_repair value shown hex log pretty"

@@ -1,6 +1,6 @@
 """List the bytes a sender may have signed, given the body that arrived.
 
-Write the JSON of a body again as the libraries of others write it.
+Among them are the same JSON as the libraries of others serialize it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote_plus, unquote_to_bytes
 
 # Reading and writing JSON costs more than hashing it.
 _MAX_JSON = 128 * 1024
-# URL-encoding runs in Python, character by character.
+# URL-encoding and indenting run in Python, character by character.
 _MAX_SLOW = 16 * 1024
 _MAX_BYTES = 2 * 1024 * 1024
 
@@ -36,7 +36,7 @@ def _variants(body: bytes) -> Iterator[tuple[str, bytes | None]]:
         except (UnicodeError, zlib.error):
             continue
     if len(body) <= _MAX_JSON:
-        yield from json_writings(body)
+        yield from json_serializations(body)
         yield from _form_fields(body)
 
 
@@ -98,8 +98,6 @@ _BYTE_VARIANTS: Sequence[tuple[str, Callable[[bytes], bytes | None]]] = (
 )
 
 
-# Indenting runs in Python, character by character.
-
 # Number texts travel through the parser in strings marked by private-use characters.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _ESCAPE = re.compile(r"\\u[0-9a-f]{4}")
@@ -107,8 +105,8 @@ _WHOLE_FLOAT = re.compile(r"\.0+(?![0-9])|[eE]")
 
 
 @dataclass(frozen=True, slots=True)
-class Rewriting:
-    """How JSON is written: `separators` are of items and keys, `escapes` replace characters,
+class Serialization:
+    """A way to serialize JSON: `separators` are of items and keys, `escapes` replace characters,
     `upper` is of hex in escapes; those that are not `common` are left out for large bodies."""
 
     what: str
@@ -126,33 +124,33 @@ _SPACED = (", ", ": ")
 _HTML = [(c, f"\\u{ord(c):04x}") for c in "<>&"]
 _DOT_NET = [('\\"', "\\u0022"), *((c, f"\\u{ord(c):04X}") for c in "<>&'+`")]
 
-_REWRITINGS = (
-    Rewriting("compact JSON", common=True),
-    Rewriting("JSON with a blank after commas and colons", _SPACED, common=True),
-    Rewriting("compact JSON with \\u escapes", ascii=True, common=True),
-    Rewriting("JSON with blanks and \\u escapes", _SPACED, ascii=True, common=True),
-    Rewriting(
+_SERIALIZATIONS = (
+    Serialization("compact JSON", common=True),
+    Serialization("JSON with a blank after commas and colons", _SPACED, common=True),
+    Serialization("compact JSON with \\u escapes", ascii=True, common=True),
+    Serialization("JSON with blanks and \\u escapes", _SPACED, ascii=True, common=True),
+    Serialization(
         "compact JSON with whole numbers instead of 1.0 (JavaScript)",
         whole_floats=False,
         common=True,
     ),
-    Rewriting("compact JSON with sorted keys", sort=True, common=True),
-    Rewriting("JSON with sorted keys and blanks", _SPACED, sort=True, common=True),
-    Rewriting("compact JSON with sorted keys and \\u escapes", ascii=True, sort=True),
-    Rewriting("JSON with sorted keys, blanks and \\u escapes", _SPACED, ascii=True, sort=True),
-    Rewriting("compact JSON with escaped < > & (Go, Java)", escapes=_HTML),
-    Rewriting("compact JSON with sorted keys and escaped < > & (Go)", sort=True, escapes=_HTML),
-    Rewriting("compact JSON with escaped slashes (PHP)", ascii=True, escapes=[("/", "\\/")]),
-    Rewriting(
+    Serialization("compact JSON with sorted keys", sort=True, common=True),
+    Serialization("JSON with sorted keys and blanks", _SPACED, sort=True, common=True),
+    Serialization("compact JSON with sorted keys and \\u escapes", ascii=True, sort=True),
+    Serialization("JSON with sorted keys, blanks and \\u escapes", _SPACED, ascii=True, sort=True),
+    Serialization("compact JSON with escaped < > & (Go, Java)", escapes=_HTML),
+    Serialization("compact JSON with sorted keys and escaped < > & (Go)", sort=True, escapes=_HTML),
+    Serialization("compact JSON with escaped slashes (PHP)", ascii=True, escapes=[("/", "\\/")]),
+    Serialization(
         "compact JSON as System.Text.Json writes it", ascii=True, upper=True, escapes=_DOT_NET
     ),
-    Rewriting("JSON indented by 2", (",", ": "), indent=2),
-    Rewriting("JSON indented by 4", (",", ": "), indent=4),
+    Serialization("JSON indented by 2", (",", ": "), indent=2),
+    Serialization("JSON indented by 4", (",", ": "), indent=4),
 )
 
 
-def json_writings(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """(what it is, bytes) for each way to write the same JSON; nothing where the body is none."""
+def json_serializations(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """(what it is, bytes) for each serialization of the JSON; nothing where the body is none."""
     try:
         text = body.decode("utf-8-sig")
         exact = json.loads(text, parse_float=_marked, parse_int=_marked)
@@ -164,10 +162,10 @@ def json_writings(body: bytes) -> Iterator[tuple[str, bytes]]:
         )
     except (ValueError, RecursionError):
         return
-    for how in _REWRITINGS:
-        if how.common or len(body) <= _MAX_SLOW:
+    for each in _SERIALIZATIONS:
+        if each.common or len(body) <= _MAX_SLOW:
             try:
-                yield how.what, _written(exact if how.whole_floats else whole, how)
+                yield each.what, _serialized(exact if each.whole_floats else whole, each)
             except (ValueError, RecursionError):
                 # Half a surrogate pair, NaN, or nesting that Python cannot write.
                 continue
@@ -175,21 +173,21 @@ def json_writings(body: bytes) -> Iterator[tuple[str, bytes]]:
         yield "the text inside the JSON string that arrived", exact.encode("utf-8", "replace")
 
 
-def _written(value: Any, how: Rewriting) -> bytes:
+def _serialized(value: Any, style: Serialization) -> bytes:
     text = json.dumps(
         value,
-        ensure_ascii=how.ascii,
-        separators=how.separators,
-        sort_keys=how.sort,
-        indent=how.indent,
+        ensure_ascii=style.ascii,
+        separators=style.separators,
+        sort_keys=style.sort,
+        indent=style.indent,
     )
-    if how.ascii:
+    if style.ascii:
         text = text.replace('"\\ue000', "").replace('\\ue001"', "")
     else:
         text = text.replace(f'"{_OPEN}', "").replace(f'{_CLOSE}"', "")
-    if how.upper:
+    if style.upper:
         text = _ESCAPE.sub(lambda found: "\\u" + found[0][2:].upper(), text)
-    for character, escape in how.escapes:
+    for character, escape in style.escapes:
         text = text.replace(character, escape)
     return text.encode("utf-8")
 

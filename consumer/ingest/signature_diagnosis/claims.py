@@ -1,4 +1,4 @@
-"""Read from headers which digests they claim, however written: header, encoding, prefix, list."""
+"""Read the digests that headers claim, however written: header, encoding, prefix, list."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Claim:
 
 
 def claims(headers: Mapping[str, str], scheme: SignatureScheme) -> list[Claim]:
-    """What may be a signature, the configured header's first; at most 12."""
+    """The claims that may be a signature, the configured header's first; at most 12."""
     found: list[Claim] = []
     for name, value in ordered(headers, scheme.header):
         found.extend(_in_header(name, value, scheme))
@@ -72,12 +72,12 @@ def _in_header(name: str, value: str, scheme: SignatureScheme) -> Iterator[Claim
             settings.append(("CXONE_SIGNATURE_ENCODING", encoding))
         if label != scheme.prefix and _LABEL.fullmatch(label) and not _is_timed_list(text):
             settings.append(("CXONE_SIGNATURE_PREFIX", label))
-        said = list(remarks)
+        own = list(remarks)
         if around:
-            said.append(around)
+            own.append(around)
         if escaped:
-            said.append(Remark("unsupported", "the signature is percent-encoded: send it as it is"))
-        yield Claim(digest, tuple(settings), tuple(said))
+            own.append(Remark("unsupported", "the signature is percent-encoded: send it as it is"))
+        yield Claim(digest, tuple(settings), tuple(own))
 
 
 _Reading = tuple[str, str, str, bytes, tuple[Remark, ...]]

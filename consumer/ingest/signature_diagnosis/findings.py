@@ -1,4 +1,4 @@
-"""Say what would make a refused signature verify, without a secret, signature or payload value."""
+"""Describe what would make a refused signature verify, free of secrets and payload values."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Literal
 Kind = Literal["settings", "doubled", "clock", "secret", "body", "unsupported"]
 
 # The one that is hardest to put right names the finding.
-_GRAVITY: tuple[Kind, ...] = ("settings", "doubled", "clock", "secret", "body", "unsupported")
+_BY_SEVERITY: tuple[Kind, ...] = ("settings", "doubled", "clock", "secret", "body", "unsupported")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is different, for people (`advice`), and the `settings` (name, value) that are part of
-    the remedy; with kind `settings` they are all of it."""
+    """The difference that was found, for people (`advice`), and the `settings` (name, value) that
+    are part of the remedy; with kind `settings` they are all of it."""
 
     kind: Kind
     advice: str
@@ -39,4 +39,4 @@ def finding(settings: Sequence[tuple[str, str]], remarks: Sequence[Remark]) -> F
         wanted = " and ".join(f"{name}={value or '(empty)'}" for name, value in settings)
         texts.insert(0, f"would verify with {wanted}")
     kinds: list[Kind] = [remark.kind for remark in remarks] or ["settings"]
-    return Finding(max(kinds, key=_GRAVITY.index), "; and ".join(texts), tuple(settings))
+    return Finding(max(kinds, key=_BY_SEVERITY.index), "; and ".join(texts), tuple(settings))

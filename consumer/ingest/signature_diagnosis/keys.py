@@ -1,4 +1,4 @@
-"""List the keys a sender may really sign with, given the secret that we hold."""
+"""List the keys a sender may really sign with, given the configured secrets."""
 
 from __future__ import annotations
 

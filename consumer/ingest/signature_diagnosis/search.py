@@ -11,7 +11,7 @@ from consumer.ingest.signature_diagnosis.bodies import bodies
 from consumer.ingest.signature_diagnosis.claims import ALGORITHMS, Claim, claims, ordered
 from consumer.ingest.signature_diagnosis.findings import Finding, Remark, finding
 from consumer.ingest.signature_diagnosis.keys import Key, keys, setting_of
-from consumer.ingest.signature_diagnosis.timestamps import Stamp, stamps
+from consumer.ingest.signature_diagnosis.timestamps import SignedTime, signed_times
 
 # What may be hashed for one delivery: under 10 ms where SHA-256 has hardware support. Each attempt
 # also costs as much as hashing 1,500 bytes.
@@ -24,7 +24,7 @@ _Signed = tuple[str, bytes]
 def investigate(
     delivery: Delivery, scheme: SignatureScheme, secrets: Sequence[Secret]
 ) -> Finding | None:
-    """Why a refused delivery does not verify; None when no variant known here would verify either.
+    """The reason why a refused delivery does not verify; None when no variant known here would.
 
     It judges, it never accepts. `delivery.headers` iterates over all headers worth a look. The work
     is bounded whatever the delivery holds: about 10 ms for 100 KB; then the rarer variants go
@@ -44,8 +44,8 @@ def investigate(
     if not claimed:
         return None
     spent = 0
-    for key, stamp, (what, body) in _attempts(delivery, scheme, secrets):
-        signed = stamp.before + body + stamp.after
+    for key, time, (what, body) in _attempts(delivery, scheme, secrets):
+        signed = time.before + body + time.after
         for algorithm in sorted({ALGORITHMS[len(claim.digest)] for claim in claimed}):
             spent += len(signed) + _ATTEMPT
             if spent > _BUDGET:
@@ -53,43 +53,43 @@ def investigate(
             digest = hmac.digest(key.value, signed, algorithm)
             for claim in claimed:
                 if hmac.compare_digest(digest, claim.digest):
-                    return _found(claim, algorithm, key, stamp, what)
+                    return _found(claim, algorithm, key, time, what)
     return None
 
 
 def _attempts(
     delivery: Delivery, scheme: SignatureScheme, secrets: Sequence[Secret]
-) -> Iterator[tuple[Key, Stamp, _Signed]]:
+) -> Iterator[tuple[Key, SignedTime, _Signed]]:
     """Everything as configured, then one difference, then two; the commonest of each first."""
     all_keys = keys(secrets)
     own, other = all_keys[: len(secrets)], all_keys[len(secrets) :]
-    stamp, *other_stamps = stamps(delivery.headers, scheme, delivery.received_at)
+    time, *other_times = signed_times(delivery.headers, scheme, delivery.received_at)
     body = ("", delivery.body)
-    yield from ((key, stamp, body) for key in own)
+    yield from ((key, time, body) for key in own)
     other_bodies = list(bodies(delivery.body))
-    one: list[tuple[int, Key, Stamp, _Signed]] = []
-    one.extend((rank, key, stamp, body) for rank, key in enumerate(other))
-    one.extend((rank, key, s, body) for rank, s in enumerate(other_stamps) for key in own)
-    one.extend((rank, key, stamp, b) for rank, b in enumerate(other_bodies) for key in own)
+    one: list[tuple[int, Key, SignedTime, _Signed]] = []
+    one.extend((rank, key, time, body) for rank, key in enumerate(other))
+    one.extend((rank, key, s, body) for rank, s in enumerate(other_times) for key in own)
+    one.extend((rank, key, time, b) for rank, b in enumerate(other_bodies) for key in own)
     yield from _by_rank(one)
-    two: list[tuple[int, Key, Stamp, _Signed]] = []
+    two: list[tuple[int, Key, SignedTime, _Signed]] = []
     for rank, key in enumerate(other):
-        two.extend((rank + r, key, s, body) for r, s in enumerate(other_stamps))
-        two.extend((rank + r, key, stamp, b) for r, b in enumerate(other_bodies))
-    for rank, s in enumerate(other_stamps):
+        two.extend((rank + r, key, s, body) for r, s in enumerate(other_times))
+        two.extend((rank + r, key, time, b) for r, b in enumerate(other_bodies))
+    for rank, s in enumerate(other_times):
         two.extend((rank + r, key, s, b) for r, b in enumerate(other_bodies) for key in own)
     yield from _by_rank(two)
 
 
 def _by_rank(
-    attempts: list[tuple[int, Key, Stamp, _Signed]],
-) -> Iterator[tuple[Key, Stamp, _Signed]]:
-    for _rank, key, stamp, body in sorted(attempts, key=lambda attempt: attempt[0]):
-        yield key, stamp, body
+    attempts: list[tuple[int, Key, SignedTime, _Signed]],
+) -> Iterator[tuple[Key, SignedTime, _Signed]]:
+    for _rank, key, time, body in sorted(attempts, key=lambda attempt: attempt[0]):
+        yield key, time, body
 
 
-def _found(claim: Claim, algorithm: str, key: Key, stamp: Stamp, what: str) -> Finding | None:
-    remarks = [*claim.remarks, *stamp.remarks, *key.remarks]
+def _found(claim: Claim, algorithm: str, key: Key, time: SignedTime, what: str) -> Finding | None:
+    remarks = [*claim.remarks, *time.remarks, *key.remarks]
     if algorithm != "sha256":
         name = "SHA-" + algorithm.removeprefix("sha")
         text = f"the sender uses HMAC-{name}; this service takes HMAC-SHA-256 only: change it there"
@@ -102,4 +102,4 @@ def _found(claim: Claim, algorithm: str, key: Key, stamp: Stamp, what: str) -> F
                 f" verifies as {what}",
             )
         )
-    return finding([*claim.settings, *stamp.settings], remarks)
+    return finding([*claim.settings, *time.settings], remarks)

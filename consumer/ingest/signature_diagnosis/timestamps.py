@@ -1,4 +1,4 @@
-"""List what may be signed beside the body: a timestamp from any header, in the usual places."""
+"""List the timestamps that may be signed beside the body: from any header, in the usual places."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FORMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class SignedTime:
     """Bytes signed before and after the body, with the settings and remarks that go with them."""
 
     before: bytes = b""
@@ -37,13 +37,13 @@ class Stamp:
     remarks: tuple[Remark, ...] = ()
 
 
-def stamps(
+def signed_times(
     headers: Mapping[str, str], scheme: SignatureScheme, received_at: datetime
-) -> list[Stamp]:
-    """What the settings say first, then the rest by form, the commonest first."""
+) -> list[SignedTime]:
+    """The configured one first, then the rest by form, the commonest first."""
     wants_stamp = scheme.content == "timestamp.body"
     settings = (("CXONE_SIGNED_CONTENT", "body"),) if wants_stamp else ()
-    body_alone = Stamp(settings=settings)
+    body_alone = SignedTime(settings=settings)
     values = list(_values(headers, scheme))[:_MAX_STAMPS]
     stamped = [
         _stamp(header, text, form, scheme, received_at)
@@ -68,7 +68,7 @@ def _values(headers: Mapping[str, str], scheme: SignatureScheme) -> Iterator[tup
 
 def _stamp(
     header: str, text: str, form: tuple[str, str, str], scheme: SignatureScheme, at: datetime
-) -> Stamp:
+) -> SignedTime:
     before, after, words = form
     settings: list[tuple[str, str]] = []
     remarks: list[Remark] = []
@@ -86,7 +86,7 @@ def _stamp(
         remarks.append(Remark("unsupported", what))
     remarks.extend(_clock_remarks(header or "the timestamp", text, scheme.tolerance, at))
     time = text.encode("latin-1", "replace")
-    return Stamp(
+    return SignedTime(
         before.encode("ascii").replace(b"{t}", time),
         after.encode("ascii").replace(b"{t}", time),
         tuple(settings),

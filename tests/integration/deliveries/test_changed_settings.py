@@ -34,7 +34,7 @@ def delivery(body: bytes = BODY) -> Delivery:
 
 def spool(parts: Spooling, body: bytes = BODY) -> None:
     parts.breaker.record_failure(StoreUnavailable("an answer that was lost", away=True))
-    assert parts.ingest.settle(delivery(body)).status == "spooled"
+    assert parts.ingest.store_or_spool(delivery(body)).status == "spooled"
 
 
 def drain(parts: Spooling) -> dict[str, Any]:

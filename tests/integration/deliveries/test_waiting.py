@@ -41,9 +41,9 @@ def test_who_waits_for_a_schema_that_others_register_is_spooled_alone(
     registering = parts.shared.registry._subject("t")._registering
     with registering:
         began = time.monotonic()
-        waited = parts.ingest.settle(delivery(1, new=1)).status
+        waited = parts.ingest.store_or_spool(delivery(1, new=1)).status
         took = time.monotonic() - began
-        beside = parts.ingest.settle(delivery(2)).status
+        beside = parts.ingest.store_or_spool(delivery(2)).status
 
     assert (waited, beside) == ("spooled", "processed")
     assert not parts.breaker.is_open
@@ -56,12 +56,12 @@ def test_who_waits_for_a_batch_of_others_is_spooled_alone(parts: Spooling) -> No
     group = parts.ingest._events._events._group
     free, group._free = group._free, 0
 
-    waited = parts.ingest.settle(delivery(1)).status
+    waited = parts.ingest.store_or_spool(delivery(1)).status
     group._free = free
 
     assert waited == "spooled"
     assert not parts.breaker.is_open
-    assert parts.ingest.settle(delivery(2)).status == "processed"
+    assert parts.ingest.store_or_spool(delivery(2)).status == "processed"
 
 
 def test_what_bson_refuses_is_no_outage(database: Db) -> None:
@@ -102,9 +102,9 @@ def test_one_whose_version_cannot_be_written_fails_alone(database: Db) -> None:
 def test_who_gave_up_is_registered_by_nobody(parts: Spooling) -> None:
     held = parts.shared.registry._subject("t")
     with held._registering:
-        parts.ingest.settle(delivery(1, left=1))
+        parts.ingest.store_or_spool(delivery(1, left=1))
 
-    parts.ingest.settle(delivery(2, came=1))
+    parts.ingest.store_or_spool(delivery(2, came=1))
 
     newest = parts.shared.registry.refreshed("t")
     assert newest is not None
@@ -120,7 +120,7 @@ def test_what_is_held_for_many_changes_leaves_a_small_entry(
     with spooling(mongod_uri, database.name, tmp_path, cxone_on_new_field="hold") as parts:
         parts.ingest.store(delivery(0))
 
-        assert parts.ingest.settle(delivery(1, **wide)).status == "held"
+        assert parts.ingest.store_or_spool(delivery(1, **wide)).status == "held"
         parts.shared.replay.entry(database["dead_letter_queue"].find()[0], "a test")
 
     (size,) = database["dead_letter_queue"].aggregate(

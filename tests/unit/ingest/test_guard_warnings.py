@@ -33,9 +33,9 @@ def test_a_flood_of_one_subject_is_one_line_a_minute_that_counts_the_others(line
     warnings = GuardWarnings(clock)
 
     for _ in range(1000):
-        warnings.tell("contact.created", "versions_per_hour", 3)
+        warnings.warn("contact.created", "versions_per_hour", 3)
     clock.now += timedelta(seconds=61)
-    warnings.tell("contact.created", "versions_per_hour", 3)
+    warnings.warn("contact.created", "versions_per_hour", 3)
 
     assert [(line["log_level"], line["subject"], line["suppressed"]) for line in lines] == [
         ("warning", "contact.created", 0),
@@ -48,7 +48,7 @@ def test_thousands_of_subjects_without_room_are_one_line(lines: Lines) -> None:
     warnings = GuardWarnings(Clock())
 
     for number in range(3000):
-        warnings.tell(f"type-{number}", "subjects", 3)
+        warnings.warn(f"type-{number}", "subjects", 3)
 
     assert [line["subject"] for line in lines] == ["type-0"]
 
@@ -56,7 +56,7 @@ def test_thousands_of_subjects_without_room_are_one_line(lines: Lines) -> None:
 def test_another_guard_of_the_same_subject_is_told_too(lines: Lines) -> None:
     warnings = GuardWarnings(Clock())
 
-    warnings.tell("contact.created", "depth", 1)
-    warnings.tell("contact.created", "paths_per_subject", 1)
+    warnings.warn("contact.created", "depth", 1)
+    warnings.warn("contact.created", "paths_per_subject", 1)
 
     assert [line["guard"] for line in lines] == ["depth", "paths_per_subject"]
