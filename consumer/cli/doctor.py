@@ -16,7 +16,7 @@ from consumer.cli.init import webhook_url
 from consumer.core.clock import utc_now
 from consumer.core.errors import ConsumerError, SetupError
 from consumer.doctor import mongodb
-from consumer.doctor.check import MONGODB, SETTINGS, Check, Patient, exit_status, run
+from consumer.doctor.check import MONGODB, SETTINGS, Check, Target, exit_status, run
 from consumer.doctor.table import ROWS
 from consumer.mongodb.client import connect
 from consumer.mongodb.embedded.port import running_uri
@@ -63,7 +63,7 @@ def settings_faults(error: SettingsError) -> list[Check]:
 
 
 def understood(settings: Settings) -> Check:
-    """Whether the parts take what the settings say; paths are read by the schema alone."""
+    """Judge whether the parts take these settings; paths are read by the schema alone."""
     try:
         schema_policy(settings)
     except SetupError as error:
@@ -86,7 +86,7 @@ def examine(settings: Settings, url: str | None) -> Iterator[Check]:
             uri, timeout=settings.cxone_store_timeout, server_api=settings.mongodb_server_api
         )
     with closing(client) if client is not None else nullcontext():
-        patient = Patient(
+        target = Target(
             settings=settings,
             scheme=signature_scheme(settings),
             secrets=shared_secrets(settings),
@@ -95,9 +95,9 @@ def examine(settings: Settings, url: str | None) -> Iterator[Check]:
             url=url,
         )
         # What runs and does not answer need not be started.
-        told = {MONGODB, mongodb.EMBEDDED} if mute else {MONGODB}
-        rows = [row for row in ROWS if client is not None or row.name not in told]
-        yield from run(rows, patient)
+        examined = {MONGODB, mongodb.EMBEDDED} if mute else {MONGODB}
+        rows = [row for row in ROWS if client is not None or row.name not in examined]
+        yield from run(rows, target)
 
 
 def show(checks: Sequence[Check], as_json: bool) -> None:
@@ -105,7 +105,7 @@ def show(checks: Sequence[Check], as_json: bool) -> None:
     if as_json:
         print_json({"status": exit_status(checks), "checks": list(checks)})
         return
-    rows = [(check.name, _WORDS[check.status], _told(check)) for check in checks]
+    rows = [(check.name, _WORDS[check.status], _finding(check)) for check in checks]
     out = console()
     out.print(table(("check", "status", "finding"), rows))
     faults = sum(check.status == "fail" for check in checks)
@@ -113,7 +113,7 @@ def show(checks: Sequence[Check], as_json: bool) -> None:
     out.print(f"{faults} fault{_s(faults)}, {warnings} warning{_s(warnings)}.")
 
 
-def _told(check: Check) -> str:
+def _finding(check: Check) -> str:
     return f"{check.finding}\n-> {check.advice}" if check.advice else check.finding
 
 

@@ -1,4 +1,4 @@
-"""What a check says, what it may look at, and which of them decide how the doctor ends."""
+"""Run examinations of a target; their checks say what was found, and decide the exit status."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pymongo.errors import OperationFailure
 
 from config.loading import Settings
 from consumer.ingest.signature import Secret, SignatureScheme
+from consumer.mongodb.client import OurDatabase, open_database
 
 Status = Literal["ok", "warn", "fail", "skip"]
 
@@ -22,7 +23,7 @@ RIGHTS = "MongoDB rights"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the doctor's table: what was found and, for a fault, what to do.
+    """One line of the doctor's table: the finding and, for a fault, advice.
 
     No secret and no payload value in either.
     """
@@ -34,9 +35,9 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
-    """What is examined. `client` is connected lazily; None without `MONGODB_URI`. `url` is the
-    public address the canary is sent to; `timeout` bounds each wait, in seconds."""
+class Target:
+    """The service to examine. `client` is connected lazily; None without `MONGODB_URI`. `url` is
+    the public address that the probe is sent to; `timeout` bounds each wait, in seconds."""
 
     settings: Settings
     scheme: SignatureScheme
@@ -46,8 +47,19 @@ class Patient:
     url: str | None = None
     timeout: float = 5.0
 
+    @property
+    def mongodb(self) -> MongoClient[dict[str, Any]]:
+        """The client, for examinations that need one."""
+        if self.client is None:
+            raise RuntimeError("examined without a client")
+        return self.client
 
-Examine = Callable[[Patient], Iterable[Check]]
+    @property
+    def database(self) -> OurDatabase:
+        return open_database(self.mongodb, self.settings.mongodb_database)
+
+
+Examine = Callable[[Target], Iterable[Check]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +71,15 @@ class Row:
     needs_mongodb: bool = False
 
 
-def run(rows: Iterable[Row], patient: Patient) -> Iterator[Check]:
+def run(rows: Iterable[Row], target: Target) -> Iterator[Check]:
     """Every check of every row, in order; a row that breaks is a fault of its own."""
-    reachable = patient.client is not None
+    reachable = target.client is not None
     for row in rows:
         if row.needs_mongodb and not reachable:
             yield Check(row.name, "skip", f"needs {MONGODB}")
             continue
         try:
-            for check in row.examine(patient):
+            for check in row.examine(target):
                 reachable = reachable and not (check.name == MONGODB and check.status == "fail")
                 yield check
         except OperationFailure as error:

@@ -1,7 +1,5 @@
-"""Find what others set on our collections that could refuse events: indexes, validators, kinds.
-
-Say how an index of the user's is made so that it refuses no event for the kind of a value.
-"""
+"""Find what others set on our collections that could refuse events, and say how to mend it:
+indexes, validators, kinds of collection, shard keys, documents of others."""
 
 from __future__ import annotations
 
@@ -13,10 +11,10 @@ from typing import Any
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from consumer.doctor.check import Check, Patient
+from consumer.doctor.check import Check, Target
 from consumer.events.constraints import can_refuse
 from consumer.mongodb import collection_faults
-from consumer.mongodb.client import COLLECTIONS, EVENTS, open_database
+from consumer.mongodb.client import COLLECTIONS, EVENTS
 from consumer.mongodb.indexes import is_declared, missing_indexes
 
 NAME = "MongoDB constraints"
@@ -29,11 +27,21 @@ _MISSING = (
 _FOREIGN = "remove them, or let them be: nothing here reads them"
 _MAX_SHOWN = 100
 
+Index = Mapping[str, Any]
 
-def examine(patient: Patient) -> Iterator[Check]:
-    if patient.client is None:
-        return
-    db = open_database(patient.client, patient.settings.mongodb_database)
+# What an id or an address is; null and what is absent, of which there are many, are neither.
+_ONE_OF_A_KIND = {"$type": ["string", "number"]}
+# No payload has this key, so no value of one is taken for the name of a language.
+_NO_LANGUAGE = "cxone_consumer_no_language"
+# What createIndex takes again; `sparse` cannot stand beside a filter, which does more.
+_KEPT = (
+    *("unique", "collation", "expireAfterSeconds", "partialFilterExpression"),
+    *("default_language", "language_override", "weights", "min", "max"),
+)
+
+
+def examine(target: Target) -> Iterator[Check]:
+    db = target.database
     ours = {"name": {"$in": list(COLLECTIONS)}}
     kinds = {info["name"]: info for info in db.list_collections(filter=ours)}
     faults = [fault for info in kinds.values() for fault in judge_collection(info)]
@@ -47,12 +55,9 @@ def examine(patient: Patient) -> Iterator[Check]:
         yield from _sharding(db)
 
 
-def indexes(patient: Patient) -> Iterator[Check]:
-    """Those of ours: there, or what keeps them from being made."""
-    if patient.client is None:
-        return
-    database = open_database(patient.client, patient.settings.mongodb_database)
-    missing = missing_indexes(database)
+def indexes(target: Target) -> Iterator[Check]:
+    """Judge our own indexes: all there, or why one is not."""
+    missing = missing_indexes(target.database)
     yield from (Check(INDEXES, "fail", finding, why) for finding, why in missing if why)
     waiting = [finding for finding, why in missing if not why]
     if waiting:
@@ -62,19 +67,16 @@ def indexes(patient: Patient) -> Iterator[Check]:
         yield Check(INDEXES, "ok", "all there")
 
 
-def documents(patient: Patient) -> Iterator[Check]:
-    """Documents in our collections that we never wrote."""
-    if patient.client is None:
-        return
-    db = open_database(patient.client, patient.settings.mongodb_database)
-    found = list(collection_faults.foreign_documents(db))
+def documents(target: Target) -> Iterator[Check]:
+    """Find documents in our collections that we never wrote."""
+    found = list(collection_faults.foreign_documents(target.database))
     yield from (Check(DOCUMENTS, "warn", each, _FOREIGN) for each in found)
     if not found:
         yield Check(DOCUMENTS, "ok", "none that others put into our collections")
 
 
 def judge_collection(info: Mapping[str, Any]) -> Iterator[Check]:
-    """What a row of `listCollections` says against keeping events in it."""
+    """Judge a row of `listCollections`: its kind and its validator."""
     name, options = info["name"], info.get("options", {})
     if fault := collection_faults.kind_fault(info):
         finding, _, advice = fault.rpartition(": ")
@@ -126,7 +128,7 @@ def _sharding(db: Database[dict[str, Any]]) -> Iterator[Check]:
 
 
 def judge_shard_key(database: str, row: Mapping[str, Any] | None) -> Check:
-    """What a row of `config.collections` says of how events spread; None: they do not."""
+    """Judge a row of `config.collections`, by which events spread; None: they do not."""
     name, wanted = (
         "MongoDB shard key",
         f'sh.shardCollection("{database}.events", {{_id: "hashed"}})',
@@ -144,29 +146,16 @@ def judge_shard_key(database: str, row: Mapping[str, Any] | None) -> Check:
     )
 
 
-Index = Mapping[str, Any]
-
-# What an id or an address is; null and what is absent, of which there are many, are neither.
-_ONE_OF_A_KIND = {"$type": ["string", "number"]}
-# No payload has this key, so no value of one is taken for the name of a language.
-_NO_LANGUAGE = "cxone_consumer_no_language"
-# What createIndex takes again; `sparse` cannot stand beside a filter, which does more.
-_KEPT = (
-    *("unique", "collation", "expireAfterSeconds", "partialFilterExpression"),
-    *("default_language", "language_override", "weights", "min", "max"),
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """Values that an index refuses, and the indexes to make in its place, which do not refuse them:
-    keys and options of each."""
+    """The values that an index refuses, and indexes in its place that take them, each as keys and
+    options."""
 
     refuses: str
     instead: tuple[tuple[dict[str, Any], dict[str, Any]], ...]
 
     def is_made(self, index: Index) -> bool:
-        """Whether the index is as it says already."""
+        """True when the index is already so."""
         return self.instead == ((_keys(index), _options(index)),)
 
     def commands(self, collection: str, name: str) -> str:
@@ -180,7 +169,7 @@ class Remedy:
 
 
 def remedy(index: Index) -> Remedy:
-    """For an index that can refuse a document, as `listIndexes` has it."""
+    """The remedy for an index that can refuse a document, given as `listIndexes` has it."""
     keys, options = _keys(index), _options(index)
     kinds = set(keys.values())
     if "text" in kinds:

@@ -6,22 +6,22 @@ from collections.abc import Iterator
 
 import urllib3
 
-from consumer.doctor.check import Check, Patient
+from consumer.doctor.check import Check, Target
 from consumer.monitoring.datadog.transport import pool_through
 from consumer.runtime.service_options import datadog_proxy, datadog_url
 
 NAME = "Datadog"
 
 
-def examine(patient: Patient) -> Iterator[Check]:
-    key = patient.settings.dd_api_key
+def examine(target: Target) -> Iterator[Check]:
+    key = target.settings.dd_api_key
     if key is None:
         yield Check(
             NAME, "skip", "DD_API_KEY is not set: metrics are at /metrics, and in the log at debug"
         )
         return
-    base, proxy = datadog_url(patient.settings), datadog_proxy(patient.settings)
-    yield validate(base, key.get_secret_value(), patient.timeout, proxy)
+    base, proxy = datadog_url(target.settings), datadog_proxy(target.settings)
+    yield validate(base, key.get_secret_value(), target.timeout, proxy)
 
 
 def validate(base: str, key: str, timeout: float, proxy: str | None = None) -> Check:

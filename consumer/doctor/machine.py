@@ -12,7 +12,7 @@ from pathlib import Path
 import urllib3
 
 from consumer.core.data_dir import owner_of
-from consumer.doctor.check import Check, Patient
+from consumer.doctor.check import Check, Target
 
 _MIB = 1 << 20
 # Below this a start of the embedded MongoDB may already fail.
@@ -20,9 +20,9 @@ _MIN_FREE = 64 * _MIB
 _GOOD_FREE = 1024 * _MIB
 
 
-def data_directory(patient: Patient) -> Iterator[Check]:
+def data_directory(target: Target) -> Iterator[Check]:
     """Writable, or else to be made in a directory that is; nothing of it is left."""
-    path = patient.settings.cxone_data_dir.absolute()
+    path = target.settings.cxone_data_dir.absolute()
     name = "data directory"
     there = next((place for place in (path, *path.parents) if place.exists()), path)
     advice = "change its owner, or set CXONE_DATA_DIR"
@@ -44,7 +44,7 @@ def data_directory(patient: Patient) -> Iterator[Check]:
 
 
 def free_space(path: Path, free: int) -> Check:
-    """Whether `free` bytes at `path` are enough for a while."""
+    """Judge `free` bytes at `path`: enough for a while?"""
     name, finding = "free space", f"{free // _MIB:,} MiB at {path}"
     advice = "make room, or move CXONE_DATA_DIR"
     if free < _MIN_FREE:
@@ -54,14 +54,14 @@ def free_space(path: Path, free: int) -> Check:
     return Check(name, "ok", finding)
 
 
-def listening(patient: Patient) -> Iterator[Check]:
+def listening(target: Target) -> Iterator[Check]:
     """The address is free, or this service already answers there."""
-    host, _, text = patient.settings.cxone_listen.rpartition(":")
-    yield listen_at(host.strip("[]"), int(text), patient.timeout)
+    host, _, text = target.settings.cxone_listen.rpartition(":")
+    yield listen_at(host.strip("[]"), int(text), target.timeout)
 
 
 def listen_at(host: str, port: int, timeout: float) -> Check:
-    """Whether a service could listen there, found out by binding for a moment."""
+    """Judge whether a service could listen there, by binding for a moment."""
     name, where = "listen address", f"{f'[{host}]' if ':' in host else host}:{port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

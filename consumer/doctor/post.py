@@ -1,7 +1,4 @@
-"""POST once from outside and say in words why no answer came.
-
-Say who answered in place of this service, and what to do about it.
-"""
+"""POST once from outside; say in words why no answer came, or who answered in our place."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ _MAX_ANSWER = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: at most 64 KiB of the body, and after how many seconds."""
+    """The reply: at most 64 KiB of its body, and after how many seconds it came."""
 
     status: int
     headers: Mapping[str, str]
@@ -33,7 +30,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No answer: what happened and what to do."""
+    """No answer: its cause, and advice."""
 
     cause: str
     advice: str
@@ -73,6 +70,24 @@ _CAUSES = (
     ),
 )
 
+_PASS = f"let the proxy pass POST {ROUTE} to this service (CXONE_LISTEN)"
+
+# By status: its meaning where no report on the probe came with it, and advice.
+_BY_STATUS: Mapping[int, tuple[str, str]] = {
+    400: ("the request was refused as malformed", "look at the proxy's log"),
+    401: ("the proxy wants a login", "let it pass the webhook without: the signature is the login"),
+    403: ("the request is forbidden (a firewall or filter?)", "allow POST to the webhook there"),
+    404: ("nothing is known under that path", _PASS),
+    405: ("POST is not allowed there", _PASS),
+    411: ("the proxy wants a Content-Length", "check the URL: that may be another server"),
+    413: ("the proxy takes no body of 400 bytes", "raise its limit (nginx: client_max_body_size)"),
+    429: ("the proxy limits the rate", "raise its limit for the webhook"),
+    500: ("the server failed", "look at the proxy's log, and at this service's log"),
+    502: ("the proxy cannot reach this service", f"start the service; {_PASS}"),
+    503: ("the proxy or service cannot take it now", "look at /readyz of this service"),
+    504: ("this service did not answer the proxy in time", "look at this service's log"),
+}
+
 
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Answer | Silence:
     """The answer to one POST, never redirected nor tried again; `timeout` in seconds."""
@@ -97,27 +112,8 @@ def _silence(error: Exception) -> Silence:
     return Silence(f"no answer ({type(error).__name__})", "check the URL and the proxy's log")
 
 
-_PASS = f"let the proxy pass POST {ROUTE} to this service (CXONE_LISTEN)"
-
-# By status: what it means when no canary report came with it, and what to do.
-_BY_STATUS: Mapping[int, tuple[str, str]] = {
-    400: ("the request was refused as malformed", "look at the proxy's log"),
-    401: ("the proxy wants a login", "let it pass the webhook without: the signature is the login"),
-    403: ("the request is forbidden (a firewall or filter?)", "allow POST to the webhook there"),
-    404: ("nothing is known under that path", _PASS),
-    405: ("POST is not allowed there", _PASS),
-    411: ("the proxy wants a Content-Length", "check the URL: that may be another server"),
-    413: ("the proxy takes no body of 400 bytes", "raise its limit (nginx: client_max_body_size)"),
-    429: ("the proxy limits the rate", "raise its limit for the webhook"),
-    500: ("the server failed", "look at the proxy's log, and at this service's log"),
-    502: ("the proxy cannot reach this service", f"start the service; {_PASS}"),
-    503: ("the proxy or service cannot take it now", "look at /readyz of this service"),
-    504: ("this service did not answer the proxy in time", "look at this service's log"),
-}
-
-
 def explain(answer: Answer) -> tuple[str, str]:
-    """(finding, advice) for an answer that is no canary report."""
+    """(finding, advice) for an answer that is no report on the probe."""
     status = answer.status
     if 300 <= status < 400:
         there = urlsplit(_header(answer, "location"))

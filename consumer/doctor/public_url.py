@@ -1,4 +1,4 @@
-"""Send a canary through the user's proxy and say what became of its bytes and headers."""
+"""Send a probe through the user's proxy and say what became of its bytes and headers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from consumer.doctor.check import Check, Patient
+from consumer.doctor.check import Check, Target
 from consumer.doctor.post import Answer, Silence, explain, post
 from consumer.http import probe
 from consumer.ingest.signature import SignatureScheme
@@ -17,35 +17,35 @@ from consumer.ingest.signature_diagnosis.bodies import bodies
 NAME = "way from outside"
 _TIMEOUT = 10.0
 # Some senders give up after this many seconds (NICE's own material).
-_PATIENCE = 1.0
+_SLOW_AFTER = 1.0
 _RAW = "let the proxy pass on the body byte for byte (no rewriting, filtering or decompression)"
 
 
-def examine(patient: Patient) -> Iterator[Check]:
-    if patient.url is None:
+def examine(target: Target) -> Iterator[Check]:
+    if target.url is None:
         return
-    if not patient.secrets:
+    if not target.secrets:
         yield Check(NAME, "skip", "needs CXONE_SHARED_SECRET to sign with")
         return
     body = probe.body(secrets.token_hex(8))
-    headers = probe.headers(patient.scheme, patient.secrets[0].key, body, patient.clock())
-    answer = post(patient.url, body, headers, _TIMEOUT)
+    headers = probe.headers(target.scheme, target.secrets[0].key, body, target.clock())
+    answer = post(target.url, body, headers, _TIMEOUT)
     if isinstance(answer, Silence):
-        yield Check(NAME, "fail", f"{patient.url}: {answer.cause}", answer.advice)
+        yield Check(NAME, "fail", f"{target.url}: {answer.cause}", answer.advice)
         return
     facts = _facts(answer)
     if facts is None:
         finding, advice = explain(answer)
-        yield Check(NAME, "fail", f"{patient.url}: {finding}", advice)
+        yield Check(NAME, "fail", f"{target.url}: {finding}", advice)
         return
-    yield from judge(facts, body, headers, patient.scheme)
-    yield from _manners(patient.url, answer)
+    yield from judge(facts, body, headers, target.scheme)
+    yield from _speed_and_scheme(target.url, answer)
 
 
 def judge(
     facts: Mapping[str, Any], body: bytes, sent: Mapping[str, str], scheme: SignatureScheme
 ) -> Iterator[Check]:
-    """What a canary's report says of the way, given the body and headers that were sent."""
+    """Judge the way by the report on a probe, given the body and headers that were sent."""
     changes = [*_body_changes(facts, body), *_header_changes(facts, sent, scheme)]
     yield from changes
     if facts.get("verified"):
@@ -64,7 +64,7 @@ def judge(
 
 
 def _facts(answer: Answer) -> Mapping[str, Any] | None:
-    """The canary's report in an answer; None when something else answered."""
+    """The report on the probe in an answer; None when something else answered."""
     try:
         facts = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -128,8 +128,8 @@ def _header_changes(
             )
 
 
-def _manners(url: str, answer: Answer) -> Iterator[Check]:
-    if answer.seconds > _PATIENCE:
+def _speed_and_scheme(url: str, answer: Answer) -> Iterator[Check]:
+    if answer.seconds > _SLOW_AFTER:
         yield Check(
             NAME,
             "warn",

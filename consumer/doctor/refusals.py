@@ -9,8 +9,8 @@ from typing import Any
 from consumer.core.errors import SignatureInvalid, SignatureMissing
 from consumer.dead_letters.refusal_notes import RefusalNotes
 from consumer.dead_letters.store import OPEN
-from consumer.doctor.check import Check, Patient
-from consumer.mongodb.client import DEAD_LETTERS, REFUSALS, open_database
+from consumer.doctor.check import Check, Target
+from consumer.mongodb.client import DEAD_LETTERS, REFUSALS
 
 NAME = "refused deliveries"
 _MAX_DIAGNOSES = 5
@@ -24,12 +24,10 @@ _DROPPED = {
 }
 
 
-def examine(patient: Patient) -> Iterator[Check]:
-    """One check for each diagnosis that the detective recorded, the commonest first."""
-    if patient.client is None:
-        return
-    db = open_database(patient.client, patient.settings.mongodb_database)
-    since = patient.clock() - timedelta(hours=24)
+def examine(target: Target) -> Iterator[Check]:
+    """One check for each diagnosis of a signature that was recorded, the commonest first."""
+    db = target.database
+    since = target.clock() - timedelta(hours=24)
     reasons = [SignatureMissing.reason, SignatureInvalid.reason]
     pipeline: list[Mapping[str, Any]] = [
         {
@@ -56,13 +54,13 @@ def examine(patient: Patient) -> Iterator[Check]:
 
 
 def judge_dropped(dropped: Mapping[str, int]) -> Iterator[Check]:
-    """Tell what of the last day was not kept, by the bound that was met."""
-    told = [f"{count:,} {_DROPPED.get(bound, bound)}" for bound, count in sorted(dropped.items())]
-    if told:
+    """Sum up the refused deliveries of the last day that were not kept, by the bound they met."""
+    parts = [f"{count:,} {_DROPPED.get(bound, bound)}" for bound, count in sorted(dropped.items())]
+    if parts:
         yield Check(
             NAME,
             "warn",
-            f"not kept in the last 24 h: {'; '.join(told)}",
+            f"not kept in the last 24 h: {'; '.join(parts)}",
             "`cxone-consumer dlq discard` what strangers sent, or raise CXONE_REFUSED_MAX_COUNT",
         )
 

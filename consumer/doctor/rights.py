@@ -11,8 +11,8 @@ import pymongo
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
-from consumer.doctor.check import RIGHTS, Check, Patient
-from consumer.mongodb.client import COLLECTIONS, open_database
+from consumer.doctor.check import RIGHTS, Check, Target
+from consumer.mongodb.client import COLLECTIONS
 from consumer.mongodb.errors import refusal
 
 # Ours alone, made and dropped here, so that no event is touched.
@@ -22,13 +22,11 @@ _UNAUTHORIZED = 13
 _SLOW_SECONDS = 0.5
 
 
-def examine(patient: Patient) -> Iterator[Check]:
-    if patient.client is None:
-        return
-    db = open_database(patient.client, patient.settings.mongodb_database)
+def examine(target: Target) -> Iterator[Check]:
+    db = target.database
     missing = missing_rights(_privileges(db), db.name)
     yield _listed(db.name, missing)
-    yield _durable_write(db, patient.timeout, missing)
+    yield _durable_write(db, target.timeout, missing)
 
 
 def missing_rights(

@@ -1,7 +1,4 @@
-"""Examine the shared secret: there, strong, without stray characters, one of two while rotating.
-
-Say which shared secrets still sign deliveries, and whether the previous one can be removed.
-"""
+"""Examine the shared secrets: set, strong, without stray characters, and still signing."""
 
 from __future__ import annotations
 
@@ -10,21 +7,24 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from consumer.doctor.check import Check, Patient
+from consumer.doctor.check import Check, Target
 from consumer.ingest.signature import Secret, fingerprint
-from consumer.mongodb.client import SECRET_USE, open_database
+from consumer.mongodb.client import SECRET_USE
 from consumer.monitoring.secret_use import SecretUse, Use
 
 NAME = "secret"
+IN_USE = "secrets in use"
 _SETTINGS = {"current": "CXONE_SHARED_SECRET", "previous": "CXONE_SHARED_SECRET_PREVIOUS"}
 _RENEW = "make a new one with `cxone-consumer init --force --new-secret` and enter it at CXone"
 # 64 bits take years to guess offline, given one signed body.
 _WEAK_BITS = 64
 _HOPELESS_BITS = 32
+# Senders that speak once a day have spoken by then.
+_QUIET = timedelta(hours=24)
 
 
-def examine(patient: Patient) -> Iterator[Check]:
-    current = next((secret for secret in patient.secrets if secret.name == "current"), None)
+def examine(target: Target) -> Iterator[Check]:
+    current = next((secret for secret in target.secrets if secret.name == "current"), None)
     if current is None:
         yield Check(
             NAME,
@@ -33,8 +33,8 @@ def examine(patient: Patient) -> Iterator[Check]:
             "run `cxone-consumer init`, or set it to the secret that CXone signs with",
         )
         return
-    faults = [check for secret in patient.secrets for check in _faults(secret)]
-    others = [secret for secret in patient.secrets if secret is not current]
+    faults = [check for secret in target.secrets for check in _faults(secret)]
+    others = [secret for secret in target.secrets if secret is not current]
     if any(secret.key == current.key for secret in others):
         faults.append(
             Check(
@@ -51,7 +51,7 @@ def examine(patient: Patient) -> Iterator[Check]:
 
 
 def strength(key: bytes) -> float:
-    """Bits, by the characters' frequencies: an upper bound, enough to tell `changeme` apart."""
+    """Bits, by the characters' frequencies: an upper bound, enough to find `changeme`."""
     counts = Counter(key).values()
     return -sum(count * math.log2(count / len(key)) for count in counts)
 
@@ -86,19 +86,11 @@ def _faults(secret: Secret) -> Iterator[Check]:
         )
 
 
-IN_USE = "secrets in use"
-# Senders that speak once a day have spoken by then.
-_QUIET = timedelta(hours=24)
-
-
-def in_use(patient: Patient) -> Iterator[Check]:
+def in_use(target: Target) -> Iterator[Check]:
     """One check for each secret that is set."""
-    if patient.client is None:
-        return
-    db = open_database(patient.client, patient.settings.mongodb_database)
-    uses = SecretUse(db[SECRET_USE])
-    known = {secret.name: uses.of(fingerprint(secret.key)) for secret in patient.secrets}
-    current, now = known.get("current"), patient.clock()
+    uses = SecretUse(target.database[SECRET_USE])
+    known = {secret.name: uses.of(fingerprint(secret.key)) for secret in target.secrets}
+    current, now = known.get("current"), target.clock()
     for name, use in known.items():
         yield judge_previous(use, current, now) if name == "previous" else judge_current(use, now)
 
@@ -111,33 +103,33 @@ def judge_current(use: Use | None, now: datetime) -> Check:
 
 
 def judge_previous(use: Use | None, current: Use | None, now: datetime) -> Check:
-    """Whether the previous secret can go: it can when it was silent for a day in which the current
+    """Judge whether the previous secret can go: when it was silent for a day in which the current
     one was used."""
     setting = _SETTINGS["previous"]
     if use is None:
         return Check(IN_USE, "ok", f"{setting} is not known to a running service yet")
-    told = f"{setting} has not signed a delivery since it is watched ({_ago(use.since, now)})"
+    finding = f"{setting} has not signed a delivery since it is watched ({_ago(use.since, now)})"
     if use.last_used is not None:
-        told = f"{setting} {_last(use, use.last_used, now)}"
+        finding = f"{setting} {_last(use, use.last_used, now)}"
         if now - use.last_used < _QUIET:
             return Check(
                 IN_USE,
                 "warn",
-                f"{told}: still in use",
+                f"{finding}: still in use",
                 "change the secret at the sender that still signs with it, and keep this until"
                 " 24 h have passed without",
             )
     silent_since = use.last_used or use.since
     if now - silent_since < _QUIET:
-        return Check(IN_USE, "ok", told, "keep it until 24 h have passed without")
+        return Check(IN_USE, "ok", finding, "keep it until 24 h have passed without")
     if not is_silent(use, current, now):
         advice = "keep it until CXONE_SHARED_SECRET has signed a delivery"
-        return Check(IN_USE, "ok", f"{told}, and the current one neither", advice)
-    return Check(IN_USE, "ok", f"{told}: no longer in use", f"remove {setting} and restart")
+        return Check(IN_USE, "ok", f"{finding}, and the current one neither", advice)
+    return Check(IN_USE, "ok", f"{finding}: no longer in use", f"remove {setting} and restart")
 
 
 def is_silent(use: Use | None, current: Use | None, now: datetime) -> bool:
-    """Whether the previous secret signed nothing for a day in which the current one did; False
+    """True when the previous secret signed nothing for a day in which the current one did; False
     also where that is not known."""
     if use is None or current is None or current.last_used is None:
         return False

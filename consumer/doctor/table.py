@@ -1,4 +1,4 @@
-"""Every examination of the doctor, in the order people should read it: adding one is a row."""
+"""List every examination, in the order people should read it: adding one is a row."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from config import loading as configuration
-from consumer.doctor.check import Check, Patient
+from consumer.doctor.check import Check, Target
 from consumer.runtime.settings_map import shared_secrets, signature_scheme
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -18,10 +18,10 @@ def settings_of(**given: str) -> configuration.Settings:
     return configuration.load({name.upper(): value for name, value in given.items()}, {})
 
 
-def patient(settings: configuration.Settings | None = None, **changed: Any) -> Patient:
+def target(settings: configuration.Settings | None = None, **changed: Any) -> Target:
     settings = settings or settings_of()
     return replace(
-        Patient(settings, signature_scheme(settings), shared_secrets(settings), None, lambda: NOW),
+        Target(settings, signature_scheme(settings), shared_secrets(settings), None, lambda: NOW),
         **changed,
     )
 

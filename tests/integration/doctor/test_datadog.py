@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from consumer.doctor import datadog
-from tests.support.doctoring import one, patient
+from tests.support.doctoring import one, target
 from tests.support.http_server import web_server
 
 
@@ -34,4 +34,4 @@ def test_datadog_out_of_reach_is_a_warning() -> None:
 
 
 def test_no_key_needs_no_datadog() -> None:
-    assert one(datadog.examine(patient())).status == "skip"
+    assert one(datadog.examine(target())).status == "skip"

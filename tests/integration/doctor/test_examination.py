@@ -13,8 +13,8 @@ import pytest
 from config import loading as configuration
 from consumer.cli.doctor import examine, settings_faults, show, understood
 from consumer.doctor import secrets
-from consumer.doctor.check import Check, Patient, Row, exit_status, run
-from tests.support.doctoring import patient, settings_of
+from consumer.doctor.check import Check, Row, Target, exit_status, run
+from tests.support.doctoring import settings_of, target
 
 
 def test_wrong_settings_are_one_fault_each_and_the_rest_is_skipped() -> None:
@@ -43,12 +43,12 @@ def test_a_path_in_the_config_file_that_is_none_is_a_fault_of_the_settings(tmp_p
 
 
 def test_one_examination_that_breaks_does_not_cost_the_others() -> None:
-    def broken(_patient: Patient) -> Iterator[Check]:
+    def broken(_target: Target) -> Iterator[Check]:
         raise ValueError("a payload value")
 
     rows = (Row("broken", broken), Row(secrets.NAME, secrets.examine))
 
-    first, second = run(rows, patient())
+    first, second = run(rows, target())
 
     assert (first.status, second.name) == ("fail", secrets.NAME)
     assert "payload" not in repr(first)

@@ -10,14 +10,14 @@ from filelock import FileLock
 
 from consumer.core.data_dir import LOCK, OWNER
 from consumer.doctor import machine
-from tests.support.doctoring import one, patient, settings_of
+from tests.support.doctoring import one, settings_of, target
 from tests.support.http_server import web_server
 
 
 def test_a_data_directory_that_is_not_there_yet_is_well_and_not_made(tmp_path: Path) -> None:
     path = tmp_path / "new" / "data"
 
-    there, room = machine.data_directory(patient(settings_of(cxone_data_dir=str(path))))
+    there, room = machine.data_directory(target(settings_of(cxone_data_dir=str(path))))
 
     assert there.status == "ok"
     assert "will be made" in there.finding
@@ -30,8 +30,8 @@ def test_a_data_directory_in_use_says_that_the_service_runs(tmp_path: Path) -> N
     settings = settings_of(cxone_data_dir=str(tmp_path))
 
     with FileLock(tmp_path / LOCK):
-        in_use = next(machine.data_directory(patient(settings)))
-    left = next(machine.data_directory(patient(settings)))
+        in_use = next(machine.data_directory(target(settings)))
+    left = next(machine.data_directory(target(settings)))
 
     assert "the service is running" in in_use.finding
     assert "writable" in left.finding
@@ -40,7 +40,7 @@ def test_a_data_directory_in_use_says_that_the_service_runs(tmp_path: Path) -> N
 def test_a_file_in_place_of_the_data_directory_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
 
-    check = one(machine.data_directory(patient(settings_of(cxone_data_dir=str(tmp_path / "data")))))
+    check = one(machine.data_directory(target(settings_of(cxone_data_dir=str(tmp_path / "data")))))
 
     assert check.status == "fail"
 

@@ -14,20 +14,20 @@ from pymongo.errors import OperationFailure
 
 from consumer.cli.doctor import examine
 from consumer.doctor import constraints, mongodb, refusals, rights
-from consumer.doctor.check import Check, Patient, Row, run
+from consumer.doctor.check import Check, Row, Target, run
 from consumer.mongodb.client import connect
-from tests.support.doctoring import one, patient, settings_of
+from tests.support.doctoring import one, settings_of, target
 from tests.support.service import SECRET, dead_letters, eventually, running_service
 
 
 @pytest.fixture
-def of_database(mongod_uri: str, database: Database[dict[str, Any]]) -> Iterator[Patient]:
+def of_database(mongod_uri: str, database: Database[dict[str, Any]]) -> Iterator[Target]:
     with connect(mongod_uri, timeout=5) as client:
         settings = settings_of(mongodb_uri=mongod_uri, mongodb_database=database.name)
-        yield patient(settings, client=client, clock=lambda: datetime.now(timezone.utc))
+        yield target(settings, client=client, clock=lambda: datetime.now(timezone.utc))
 
 
-def test_a_good_mongodb_passes_every_check_and_nothing_is_left(of_database: Patient) -> None:
+def test_a_good_mongodb_passes_every_check_and_nothing_is_left(of_database: Target) -> None:
     checks = list(examine(of_database.settings, None))
 
     by_name = {check.name: check for check in checks}
@@ -43,7 +43,7 @@ def test_a_good_mongodb_passes_every_check_and_nothing_is_left(of_database: Pati
     assert of_database.client[of_database.settings.mongodb_database].list_collection_names() == []
 
 
-def test_a_clock_that_is_off_is_told(of_database: Patient) -> None:
+def test_a_clock_that_is_off_is_told(of_database: Target) -> None:
     late = replace(of_database, clock=lambda: datetime.now(timezone.utc) - timedelta(seconds=60))
 
     check = one(mongodb.clock(late))
@@ -54,7 +54,7 @@ def test_a_clock_that_is_off_is_told(of_database: Patient) -> None:
 
 
 def test_validators_and_unique_indexes_of_others_are_listed(
-    of_database: Patient, database: Database[dict[str, Any]]
+    of_database: Target, database: Database[dict[str, Any]]
 ) -> None:
     database.create_collection("events", validator={"id": {"$exists": True}})
     database["events"].create_index("id", unique=True)
@@ -71,7 +71,7 @@ def test_validators_and_unique_indexes_of_others_are_listed(
 
 
 def test_a_view_in_place_of_events_is_a_fault(
-    of_database: Patient, database: Database[dict[str, Any]]
+    of_database: Target, database: Database[dict[str, Any]]
 ) -> None:
     database.create_collection("events", viewOn="other", pipeline=[])
 
@@ -81,7 +81,7 @@ def test_a_view_in_place_of_events_is_a_fault(
 
 
 def test_refused_deliveries_are_summed_up_by_diagnosis(
-    of_database: Patient, database: Database[dict[str, Any]]
+    of_database: Target, database: Database[dict[str, Any]]
 ) -> None:
     now = datetime.now(timezone.utc)
     advice = "would verify with CXONE_SIGNATURE_ENCODING=hex"
@@ -112,7 +112,7 @@ def test_refused_deliveries_are_summed_up_by_diagnosis(
 
 
 def test_hex_signatures_lead_from_the_webhook_to_the_doctors_advice(
-    of_database: Patient, mongod_uri: str, database: Database[dict[str, Any]]
+    of_database: Target, mongod_uri: str, database: Database[dict[str, Any]]
 ) -> None:
     body = b'{"id": "1", "type": "contact.created"}'
     signature = hmac.new(SECRET.encode(), body, "sha256").hexdigest()
@@ -128,10 +128,10 @@ def test_hex_signatures_lead_from_the_webhook_to_the_doctors_advice(
 
 
 def test_what_a_user_may_not_look_at_is_a_warning() -> None:
-    def forbidden(_patient: Patient) -> Iterator[Check]:
+    def forbidden(_target: Target) -> Iterator[Check]:
         raise OperationFailure("not authorized on d", 13)
 
-    (check,) = run((Row("x", forbidden),), patient())
+    (check,) = run((Row("x", forbidden),), target())
 
     assert check.status == "warn"
 

@@ -12,7 +12,7 @@ from consumer.cli.doctor import examine
 from consumer.doctor import mongodb
 from consumer.doctor.check import exit_status
 from consumer.mongodb.client import connect
-from tests.support.doctoring import one, patient, settings_of
+from tests.support.doctoring import one, settings_of, target
 
 UNREACHABLE = [
     ("mongodb://user:pa55word@127.0.0.1:1/", "refused", "127.0.0.1:1"),
@@ -41,7 +41,7 @@ def test_why_mongodb_cannot_be_reached_is_said_without_the_password(
 def test_another_replica_set_than_the_named_one_is_told(mongod_uri: str) -> None:
     uri = mongod_uri.split("?", maxsplit=1)[0] + "?replicaSet=another"
     with connect(uri, timeout=0.5) as client:
-        check = one(mongodb.reachable(patient(client=client)))
+        check = one(mongodb.reachable(target(client=client)))
 
     assert check.status == "fail"
     assert "replicaSet=" in check.advice
@@ -50,7 +50,7 @@ def test_another_replica_set_than_the_named_one_is_told(mongod_uri: str) -> None
 def test_a_server_without_tls_is_told_from_one_that_is_down(mongod_uri: str) -> None:
     uri = f"{mongod_uri}&tls=true" if "?" in mongod_uri else f"{mongod_uri}?tls=true"
     with connect(uri, timeout=0.5) as client:
-        check = one(mongodb.reachable(patient(client=client)))
+        check = one(mongodb.reachable(target(client=client)))
 
     assert check.status == "fail"
     assert "TLS" in check.finding + check.advice
@@ -62,7 +62,7 @@ def test_a_server_that_never_answers_is_told_from_one_that_refuses() -> None:
         silent.listen()
         uri = f"mongodb://127.0.0.1:{silent.getsockname()[1]}/"
         with connect(uri, timeout=0.3) as client:
-            check = one(mongodb.reachable(patient(client=client)))
+            check = one(mongodb.reachable(target(client=client)))
 
     assert "no answer in time" in check.finding
 
@@ -84,7 +84,7 @@ def test_a_server_that_hangs_up_is_told_from_a_slow_one() -> None:
         try:
             uri = f"mongodb://127.0.0.1:{rude.getsockname()[1]}/"
             with connect(uri, timeout=0.5) as client:
-                check = one(mongodb.reachable(patient(client=client)))
+                check = one(mongodb.reachable(target(client=client)))
         finally:
             done.set()
             thread.join()

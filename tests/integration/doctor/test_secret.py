@@ -7,7 +7,7 @@ import pytest
 from consumer.doctor import secrets
 from consumer.doctor.check import Check
 from consumer.ingest.signature import Secret
-from tests.support.doctoring import one, patient
+from tests.support.doctoring import one, target
 
 STRONG = b"Zq3-vX9_kLm2pT7rWc5yBn8"
 
@@ -16,7 +16,7 @@ def secrets_checked(current: bytes, previous: bytes | None = None) -> list[Check
     held = [Secret("current", current)]
     if previous is not None:
         held.append(Secret("previous", previous))
-    return list(secrets.examine(patient(secrets=tuple(held))))
+    return list(secrets.examine(target(secrets=tuple(held))))
 
 
 def test_a_generated_secret_is_well() -> None:
@@ -24,7 +24,7 @@ def test_a_generated_secret_is_well() -> None:
 
 
 def test_no_secret_is_a_fault_that_names_init() -> None:
-    check = one(secrets.examine(patient()))
+    check = one(secrets.examine(target()))
 
     assert check.status == "fail"
     assert "cxone-consumer init" in check.advice

@@ -17,7 +17,7 @@ from consumer.monitoring.datadog.intake import Intake
 from consumer.monitoring.datadog.transport import is_exempt
 from consumer.monitoring.datadog.version_events import VersionEvent
 from consumer.runtime.service_options import datadog_account, datadog_proxy
-from tests.support.doctoring import patient
+from tests.support.doctoring import target
 
 EVENT = VersionEvent(title="t", text="x", tags=(), host="h", key="k", second=1, warns=False)
 
@@ -79,7 +79,7 @@ def test_datadog_is_reached_through_the_proxy(name: str) -> None:
 def test_the_doctor_asks_through_the_proxy_and_names_it_without_its_login() -> None:
     with gateway() as (port, heard):
         settings = given(dd_proxy_https=f"http://somebody:hush@127.0.0.1:{port}")
-        (check,) = datadog.examine(patient(settings))
+        (check,) = datadog.examine(target(settings))
 
     assert heard[0].startswith(b"CONNECT api.datadoghq.com:443 ")
     assert f"through the proxy 127.0.0.1:{port}" in check.finding

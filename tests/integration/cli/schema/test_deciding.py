@@ -10,7 +10,7 @@ from pymongo.database import Database
 from consumer.core.clock import utc_now
 from consumer.doctor import schemas
 from tests.integration.console.test_console import visiting
-from tests.support.doctoring import patient, settings_of
+from tests.support.doctoring import settings_of, target
 from tests.support.schema_shell import Document, Shell, event, post
 from tests.support.service import Client, eventually, running_service
 
@@ -163,7 +163,7 @@ def test_lost_versions_are_named_everywhere_and_gone_behind(
         assert named in ready.json["schemas"]["detail"]
         settings = settings_of(mongodb_uri=mongod_uri, mongodb_database=database.name)
         with MongoClient[Document](mongod_uri) as client:
-            found = list(schemas.examine(patient(settings=settings, client=client)))
+            found = list(schemas.examine(target(settings=settings, client=client)))
         assert [named in check.finding for check in found if check.status == "fail"] == [True]
         assert "schema renumber evolving" in found[0].advice
 

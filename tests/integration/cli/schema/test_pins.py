@@ -13,7 +13,7 @@ from config import loading as configuration
 from consumer.cli.main import run
 from consumer.doctor.schemas import pinned
 from consumer.mongodb.client import connect
-from tests.support.doctoring import patient
+from tests.support.doctoring import target
 from tests.support.schema_shell import Shell, event, post
 from tests.support.service import Client, eventually, running_service
 
@@ -31,7 +31,7 @@ def doctor(shell: Shell, uri: str) -> list[tuple[str, str]]:
     given = {"MONGODB_DATABASE": shell.database.name}
     settings = configuration.load(given, {}, None, shell.config)
     with connect(uri, timeout=30) as client:
-        checks = list(pinned(patient(settings, client=client)))
+        checks = list(pinned(target(settings, client=client)))
     return [(each.status, each.finding + each.advice) for each in checks]
 
 

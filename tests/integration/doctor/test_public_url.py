@@ -16,7 +16,7 @@ from consumer.doctor import public_url
 from consumer.doctor.check import Check
 from consumer.doctor.post import Answer, Silence, explain, post
 from consumer.http import probe
-from tests.support.doctoring import patient, settings_of
+from tests.support.doctoring import settings_of, target
 from tests.support.http_server import web_server
 from tests.support.service import SECRET, running_service
 
@@ -84,7 +84,7 @@ WAYS: list[tuple[Mangle, str]] = [
 def sent_through(mongod_uri: str, database: str, mangle: Mangle, key: str = SECRET) -> list[Check]:
     with proxied(mongod_uri, database, mangle) as url:
         given = settings_of(cxone_shared_secret=key)
-        asked = patient(given, url=url, clock=lambda: datetime.now(timezone.utc))
+        asked = target(given, url=url, clock=lambda: datetime.now(timezone.utc))
         return list(public_url.examine(asked))
 
 
