@@ -1,7 +1,4 @@
-"""The ways a screen can end other than by showing its template.
-
-What can be wrong with a request, and how each is told to people.
-"""
+"""End a request of the console other than with a template: an action done, a file, or a problem."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ Tone = Literal["good", "bad", "info"]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A deed that ended: go to `where` (a path of the console), which shows `said`."""
+    """An action that ended: go to `where` (a path of the console), which shows the message."""
 
     where: str
-    said: str
+    message: str
     tone: Tone = "good"
 
 
@@ -34,11 +31,11 @@ class Download:
 
 
 class Missing(Exception):
-    """What was asked for is not there: 404 with this text."""
+    """Nothing is there under what was asked for: 404 with this text."""
 
 
 class Invalid(Exception):
-    """What was sent cannot be taken: 400 with this text."""
+    """The request cannot be taken: 400 with this text."""
 
 
 class Misdirected(Exception):
@@ -50,12 +47,12 @@ class Busy(Exception):
 
 
 class Foreign(Exception):
-    """A deed that no page of ours asked for."""
+    """An action that no page of ours asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """How an exception is shown."""
+    """An exception as people are shown it."""
 
     status: str
     title: str
@@ -70,8 +67,7 @@ _BUSY = "Too many pages are being made at the same time. Try again in a moment."
 _FOREIGN = "The form is too old, or this console did not make it. Go back, reload and try again."
 _FAULT = "The page could not be made. The log of the service says where it went wrong."
 
-
-# What to say of each; None: its own text.
+# How each is shown; None: with its own text.
 _KNOWN: tuple[tuple[type[Exception], str, str, str | None], ...] = (
     (Misdirected, "421 Misdirected Request", "Unknown host", _HOST),
     (Busy, falcon.HTTP_503, "Busy", _BUSY),
@@ -86,7 +82,7 @@ FAULT = Problem(falcon.HTTP_503, "Something went wrong", _FAULT)
 def known(error: Exception) -> Problem | None:
     """The problem that an exception means; None for a fault of ours."""
     if isinstance(error, falcon.HTTPError):
-        # What Falcon finds wrong with a request.
+        # Falcon found the request wrong.
         return Problem(str(error.status), "That cannot be read", error.title or "")
     for kind, status, title, text in _KNOWN:
         if isinstance(error, kind):

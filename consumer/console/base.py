@@ -1,4 +1,4 @@
-"""What every answer of the console has in common: its headers, and the checks before it."""
+"""Check every request of the console, and answer it: headers, pages, cookies, faults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from consumer.console import answers
 from consumer.console.answers import Busy, Done, Misdirected
 from consumer.console.origin import Origin, Origins
 from consumer.console.session import COOKIE, Session, Sessions, dumped
-from consumer.console.templating import Pages
+from consumer.console.templating import Templates
 from consumer.core.errors import place_of
 from consumer.core.ratelimit import RateLimit
 from consumer.mongodb.deadline import within
@@ -25,13 +25,13 @@ from consumer.mongodb.ended_sessions import EndedSessions
 log = structlog.get_logger(__name__)
 
 ROOT = "/console"
-_SAID = "cxone_console_said"
-# How long what a deed said may wait for the page that shows it, in seconds.
-_SAID_FOR = 60
-_MOST_SAID = 500
+_MESSAGE_COOKIE = "cxone_console_said"
+# Seconds for which the message of an action may wait for the page that shows it.
+_MESSAGE_SECONDS = 60
+_MOST_MESSAGE = 500
 _MOST_PATH = 200
-# How long a page waits for others to be made, and to know whose it is, in seconds.
-_PATIENCE = 2.0
+# Seconds that a page waits for others to be made, and to know whose it is.
+_DEADLINE = 2.0
 # Everything from here, nothing inline, nowhere to send a form to but here.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -40,7 +40,7 @@ _POLICY = (
 HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
+    "X-Base-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -49,18 +49,19 @@ HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """The parts that every resource of the console uses. `slots` bounds how many threads of the
-    server work on pages, so that webhooks always find others; `base` is for every template."""
+class Base:
+    """Shared by all resources of the console. `slots` bounds how many threads of the server work on
+    pages, so that webhooks always find others; `common` values are for every template; `messages`
+    signs what an action has to say; `fault_lines` bounds those of the log."""
 
-    pages: Pages
+    templates: Templates
     sessions: Sessions
     origins: Origins
-    notes: URLSafeTimedSerializer
+    messages: URLSafeTimedSerializer
     slots: threading.BoundedSemaphore
-    ended: EndedSessions
-    faults: RateLimit
-    base: dict[str, Any] = field(default_factory=dict)
+    ended_sessions: EndedSessions
+    fault_lines: RateLimit
+    common: dict[str, Any] = field(default_factory=dict)
 
     def answer(
         self,
@@ -77,42 +78,39 @@ class Frame:
             with self._slot(origin):
                 work(req, resp, origin)
         except Exception as error:
-            self._tell(req, resp, error)
+            self._render_problem(req, resp, error)
 
     def session(self, req: falcon.Request) -> Session | None:
-        """Who is logged in; raises StoreUnavailable."""
+        """The session of who is logged in; raises StoreUnavailable."""
         session = self.sessions.read(req.cookies.get(COOKIE))
         if session is None:
             return None
-        with within(_PATIENCE):
-            return None if self.ended.has(session.id) else session
+        with within(_DEADLINE):
+            return None if self.ended_sessions.has(session.id) else session
 
-    def knew(self, req: falcon.Request) -> bool:
-        """Whether the browser brings a session that was opened here and is not over; its owner may
-        have ended it."""
+    def had_session(self, req: falcon.Request) -> bool:
+        """True when the browser brings a session that was opened here and is not over; its owner
+        may have ended it."""
         return self.sessions.read(req.cookies.get(COOKIE)) is not None
 
-    def html(self, resp: falcon.Response, text: str, status: str = falcon.HTTP_200) -> None:
-        """Answer with a page, or a part of one."""
-        resp.status = status
-        resp.content_type = falcon.MEDIA_HTML
-        # Half a surrogate pair, as a payload may hold, has no UTF-8.
-        resp.data = text.encode("utf-8", "replace")
-
-    def show(
+    def render(
         self,
         resp: falcon.Response,
         template: str,
         values: dict[str, Any],
         status: str = falcon.HTTP_200,
     ) -> None:
-        """Answer with a template."""
-        self.html(resp, self.pages.render(template, {**self.base, **values}), status)
+        """Answer with a page, or a part of one."""
+        text = self.templates.render(template, {**self.common, **values})
+        resp.status = status
+        resp.content_type = falcon.MEDIA_HTML
+        # Half a surrogate pair, as a payload may hold, has no UTF-8.
+        resp.data = text.encode("utf-8", "replace")
 
-    def cookie(
+    def set_cookie(
         self, resp: falcon.Response, name: str, value: str, origin: Origin, seconds: int
     ) -> None:
-        """A cookie for this console alone, that no script reads and no other site sends."""
+        """Set a cookie for this console alone, that no script reads and no other site sends."""
         resp.set_cookie(
             name,
             value,
@@ -123,28 +121,28 @@ class Frame:
             same_site="Strict",
         )
 
-    def forget(self, resp: falcon.Response, name: str) -> None:
+    def clear_cookie(self, resp: falcon.Response, name: str) -> None:
         # Like it was set; `unset_cookie` takes other arguments in each version of Falcon.
         resp.set_cookie(name, "", max_age=0, path=ROOT, http_only=True, same_site="Strict")
 
-    def go(self, resp: falcon.Response, where: str) -> None:
+    def redirect(self, resp: falcon.Response, where: str) -> None:
         resp.status = falcon.HTTP_303
         resp.location = where
 
-    def say(self, resp: falcon.Response, done: Done, origin: Origin) -> None:
-        """Go where the deed says, and have that page show what it said."""
-        note = dumped(self.notes, [done.tone, done.said[:_MOST_SAID]])
-        self.cookie(resp, _SAID, note, origin, _SAID_FOR)
-        self.go(resp, done.where)
+    def redirect_with_message(self, resp: falcon.Response, done: Done, origin: Origin) -> None:
+        """Go where the action says, and have that page show its message."""
+        signed = dumped(self.messages, [done.tone, done.message[:_MOST_MESSAGE]])
+        self.set_cookie(resp, _MESSAGE_COOKIE, signed, origin, _MESSAGE_SECONDS)
+        self.redirect(resp, done.where)
 
-    def said(self, req: falcon.Request, resp: falcon.Response) -> tuple[str, str] | None:
-        """What a deed has to say, once: tone and text."""
-        note = req.cookies.get(_SAID)
-        if note is None:
+    def take_message(self, req: falcon.Request, resp: falcon.Response) -> tuple[str, str] | None:
+        """Tone and text of the message of an action, once."""
+        signed = req.cookies.get(_MESSAGE_COOKIE)
+        if signed is None:
             return None
-        self.forget(resp, _SAID)
+        self.clear_cookie(resp, _MESSAGE_COOKIE)
         try:
-            tone, text = self.notes.loads(note, max_age=_SAID_FOR)
+            tone, text = self.messages.loads(signed, max_age=_MESSAGE_SECONDS)
         except BadData:
             return None
         return tone, text
@@ -153,19 +151,19 @@ class Frame:
     def _slot(self, origin: Origin) -> Iterator[None]:
         if not self.origins.knows(origin):
             raise Misdirected
-        if not self.slots.acquire(timeout=_PATIENCE):
+        if not self.slots.acquire(timeout=_DEADLINE):
             raise Busy
         try:
             yield
         finally:
             self.slots.release()
 
-    def _tell(self, req: falcon.Request, resp: falcon.Response, error: Exception) -> None:
+    def _render_problem(self, req: falcon.Request, resp: falcon.Response, error: Exception) -> None:
         problem = answers.known(error)
         if problem is None:
             # Never its text: it may quote a payload.
             kind, place = type(error).__name__, place_of(error)
-            suppressed = self.faults.allow(f"{kind} {place}")
+            suppressed = self.fault_lines.allow(f"{kind} {place}")
             if suppressed is not None:
                 log.error(
                     "fault in console",
@@ -175,4 +173,4 @@ class Frame:
                     suppressed=suppressed,
                 )
             problem = answers.FAULT
-        self.show(resp, "problem.html", {"problem": problem}, problem.status)
+        self.render(resp, "problem.html", {"problem": problem}, problem.status)

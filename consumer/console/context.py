@@ -1,10 +1,13 @@
-"""What the screens are handed: nothing of it is made or found by a screen itself."""
+"""Hand the screens all that they read and change: none makes or finds any of it by itself."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
+from typing import Generic, TypeVar
 
 from config.loading import Settings
 from consumer.adoption.history import AdoptionHistory, Counted
@@ -26,9 +29,11 @@ from consumer.schemas.policy import SchemaPolicy
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import SchemaSummary
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Context:
     """`overview`, `summaries` and `documents` are read once for all who look at about the same
     time; they raise StoreUnavailable like every store. `checks` are those of /readyz.
     `one_subject` is the subject of all event types, where they evolve together."""
@@ -45,7 +50,7 @@ class Parts:
     recent_events: RecentEvents
     events: EventSearch
     redaction: Redaction
-    letters: DeadLetterSearch
+    dead_letter_search: DeadLetterSearch
     dead_letters: DeadLetters
     replay: Replay
     inspector: Inspector
@@ -56,3 +61,27 @@ class Parts:
     job_runs: JobRuns
     audit: Audit
     ended_sessions: EndedSessions
+
+
+class Cached(Generic[T]):
+    """A value that `read` gave at most `seconds` ago, for all who look at about the same time; one
+    thread reads at a time, the others wait for it.
+
+    A failed read is not remembered: it raises in each thread that asks.
+    """
+
+    def __init__(
+        self, read: Callable[[], T], seconds: float, now: Callable[[], float] = monotonic
+    ) -> None:
+        self._read = read
+        self._seconds = seconds
+        self._now = now
+        self._reading = threading.Lock()
+        self._found: tuple[float, T] | None = None
+
+    def __call__(self) -> T:
+        with self._reading:
+            now = self._now()
+            if self._found is None or now - self._found[0] >= self._seconds:
+                self._found = now, self._read()
+            return self._found[1]

@@ -1,4 +1,4 @@
-"""A stored event as rows of a tree, each marked: was it sent, filled at ingest, or backfilled."""
+"""Make a stored event rows of a tree, each marked: sent, filled at ingest, or backfilled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from consumer.schemas.policy import Defaults
 from consumer.schemas.provenance import filled_in
 
 SENT, FILLED, BACKFILLED = "sent", "filled", "backfilled"
-# What each mark means to somebody who reads the data, and its tone.
+# Each mark as somebody who reads the data sees it, and its tone.
 MARKS = {
     SENT: ("sent", "quiet"),
     FILLED: ("filled at ingest", "info"),
@@ -58,7 +58,7 @@ def marked(
     head: SchemaVersion | None,
     defaults: Defaults,
 ) -> Marked:
-    """The payload of a document as rows; `shown` is the same with masks, whose values are told."""
+    """The payload of a document as rows; `shown` is the same with masks, whose values are shown."""
     walk = _Walk(document, head, defaults)
     payload = {key: value for key, value in document.items() if key not in RESERVED}
     rows = list(islice(walk.rows(payload, shown, (), (), None), _MOST_ROWS + 1))

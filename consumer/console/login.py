@@ -6,11 +6,10 @@ import falcon
 import structlog
 
 from consumer.console.answers import Foreign
-from consumer.console.base import HEADERS, ROOT, Frame
-from consumer.console.context import Parts
+from consumer.console.base import HEADERS, ROOT, Base
+from consumer.console.context import Context
 from consumer.console.origin import Origin
-from consumer.console.request import form, inside, query
-from consumer.console.screen import FORM_BYTES
+from consumer.console.request import FORM_BYTES, form, inside, query
 from consumer.console.session import COOKIE, audit_name, clean_name
 from consumer.console.templating import Assets
 from consumer.console.throttle import Throttle
@@ -21,50 +20,50 @@ log = structlog.get_logger(__name__)
 class Login:
     """`/console/login`: a name for the audit, and the password."""
 
-    def __init__(self, frame: Frame, parts: Parts, throttle: Throttle) -> None:
-        self._frame = frame
-        self._parts = parts
+    def __init__(self, base: Base, context: Context, throttle: Throttle) -> None:
+        self._base = base
+        self._context = context
         self._throttle = throttle
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        self._frame.answer(req, resp, self._get)
+        self._base.answer(req, resp, self._get)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        self._frame.answer(req, resp, self._post)
+        self._base.answer(req, resp, self._post)
 
     def _get(self, req: falcon.Request, resp: falcon.Response, _origin: Origin) -> None:
         where = inside(query(req).get("next", ""))
-        if self._frame.session(req) is not None:
-            self._frame.go(resp, where)
+        if self._base.session(req) is not None:
+            self._base.redirect(resp, where)
         else:
-            self._show(resp, where)
+            self._render(resp, where)
 
     def _post(self, req: falcon.Request, resp: falcon.Response, origin: Origin) -> None:
         sent = form(req, FORM_BYTES)
-        if not self._frame.origins.is_own(req.env):
+        if not self._base.origins.is_own(req.env):
             raise Foreign
         where, name = inside(sent.get("next", "")), clean_name(sent.get("name", ""))
-        wait = self._throttle.take(origin.client, knew=self._frame.knew(req))
+        wait = self._throttle.take(origin.client, known=self._base.had_session(req))
         if wait is not None:
             seconds = int(wait) + 1
             resp.set_header("Retry-After", str(seconds))
             fault = f"Too many tries: wait {seconds} seconds."
-            self._show(resp, where, name, fault, "429 Too Many Requests")
-        elif not self._frame.sessions.knows(sent.get("password", "")):
+            self._render(resp, where, name, fault, "429 Too Many Requests")
+        elif not self._base.sessions.knows(sent.get("password", "")):
             log.warning("wrong password for the console", client=origin.client)
-            self._show(resp, where, name, "That is not the password.", falcon.HTTP_403)
+            self._render(resp, where, name, "That is not the password.", falcon.HTTP_403)
         else:
             self._throttle.forgive(origin.client)
-            self._enter(resp, where, name, origin)
+            self._open_session(resp, where, name, origin)
 
-    def _enter(self, resp: falcon.Response, where: str, name: str, origin: Origin) -> None:
-        now, details = self._parts.clock(), {"client": origin.client}
-        self._parts.audit.record(audit_name(name), "console login", now, details)
-        sessions = self._frame.sessions
-        self._frame.cookie(resp, COOKIE, sessions.open(name), origin, sessions.seconds)
-        self._frame.go(resp, where)
+    def _open_session(self, resp: falcon.Response, where: str, name: str, origin: Origin) -> None:
+        now, details = self._context.clock(), {"client": origin.client}
+        self._context.audit.record(audit_name(name), "console login", now, details)
+        sessions = self._base.sessions
+        self._base.set_cookie(resp, COOKIE, sessions.open(name), origin, sessions.seconds)
+        self._base.redirect(resp, where)
 
-    def _show(
+    def _render(
         self,
         resp: falcon.Response,
         where: str,
@@ -73,28 +72,28 @@ class Login:
         status: str = falcon.HTTP_200,
     ) -> None:
         values = {"next": where, "name": name, "fault": fault}
-        self._frame.show(resp, "login.html", values, status)
+        self._base.render(resp, "login.html", values, status)
 
 
 class Logout:
     """`POST /console/logout`."""
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
+    def __init__(self, base: Base) -> None:
+        self._base = base
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        self._frame.answer(req, resp, self._post)
+        self._base.answer(req, resp, self._post)
 
     def _post(self, req: falcon.Request, resp: falcon.Response, _origin: Origin) -> None:
-        session = self._frame.session(req)
+        session = self._base.session(req)
         token = form(req, FORM_BYTES).get("csrf", "")
-        if session is not None and not self._frame.sessions.allows(session, token):
+        if session is not None and not self._base.sessions.allows(session, token):
             raise Foreign
         # Also where MongoDB is away and cannot tell the other processes.
-        self._frame.forget(resp, COOKIE)
+        self._base.clear_cookie(resp, COOKIE)
         if session is not None:
-            self._frame.ended.end(session.id, session.ends_at)
-        self._frame.go(resp, f"{ROOT}/login")
+            self._base.ended_sessions.end(session.id, session.ends_at)
+        self._base.redirect(resp, f"{ROOT}/login")
 
 
 class Static:

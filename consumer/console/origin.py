@@ -1,4 +1,4 @@
-"""Tell where a request comes from: client, scheme, and whether its host is one of ours."""
+"""Find where a request comes from: client, scheme, and whether its host is one of ours."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Origins:
         host = _name(str(environ.get("HTTP_HOST", "")))
         client = self.clients.client(environ)
         if self.clients.trusts(address_of(peer)):
-            told = str(environ.get("HTTP_X_FORWARDED_PROTO", ""))
-            secure = secure or told.rpartition(",")[2].strip().lower() == "https"
+            proto = str(environ.get("HTTP_X_FORWARDED_PROTO", ""))
+            secure = secure or proto.rpartition(",")[2].strip().lower() == "https"
         return Origin(peer if client is None else str(client), secure, host)
 
     def knows(self, origin: Origin) -> bool:
-        """Whether the host is ours: an address, `localhost`, or a name of the settings.
+        """True when the host is ours: an address, `localhost`, or a name of the settings.
 
         A page elsewhere whose name is made to point here (DNS rebinding) has a name, and another.
         """
@@ -48,15 +48,15 @@ class Origins:
         return is_local or host in self.hosts or _is_address(host)
 
     def is_own(self, environ: Mapping[str, Any]) -> bool:
-        """Whether a browser says that a page of ours made the request, or says nothing."""
+        """True when a browser says that a page of ours made the request, or says nothing."""
         if environ.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none"):
             return False
-        told = str(environ.get("HTTP_ORIGIN", "null"))
+        sender = str(environ.get("HTTP_ORIGIN", "null"))
         # Our own forms say "null" too, for our referrer policy keeps the origin from everybody.
-        if told == "null":
+        if sender == "null":
             return True
         try:
-            return urlsplit(told).netloc == str(environ.get("HTTP_HOST", ""))
+            return urlsplit(sender).netloc == str(environ.get("HTTP_HOST", ""))
         except ValueError:
             return False
 

@@ -1,13 +1,10 @@
-"""What a screen is handed of a request: bounded fields, who asks, and a way to record deeds.
-
-Read what a request sends, within bounds.
-"""
+"""Read a request within bounds: its fields, who asks, and a way to record what they do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import falcon
@@ -17,8 +14,17 @@ from consumer.console.base import ROOT
 from consumer.console.session import Session
 from consumer.console.templating import Whole
 
+# Bytes of a form of buttons and short texts; a screen that takes more says so.
+FORM_BYTES = 64 * 1024
+# Pages show the query again in each of their links.
+_MOST_QUERY = 4096
 _MOST_FIELDS = 2000
-_FAR = 10_000
+_MOST_NUMBER = 10_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+# Beyond it no time can be moved by what is added to it.
+_END = datetime(9999, 1, 1, tzinfo=timezone.utc)
+# What MongoDB keeps of times.
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Fields(Mapping[str, str]):
@@ -46,18 +52,50 @@ class Fields(Mapping[str, str]):
         """Every value of a name, as of checkboxes."""
         return [value for key, value in self._pairs if key == name]
 
-    def number(self, name: str, default: int, least: int = 0, most: int = _FAR) -> int:
+    def number(self, name: str, default: int, least: int = 0, most: int = _MOST_NUMBER) -> int:
         """A whole number within bounds; the default for anything else."""
         text = self.get(name, "")
         if not (text.isascii() and text.isdigit() and len(text) <= 9):
             return default
         return min(max(int(text), least), most)
 
+    def time(self, name: str) -> datetime | None:
+        """A time as `datetime-local` writes it, in UTC as all that are shown; raises Invalid."""
+        text = self.get(name, "").strip()
+        if not text:
+            return None
+        try:
+            at = datetime.fromisoformat(text)
+            at = at.astimezone(timezone.utc) if at.tzinfo else at.replace(tzinfo=timezone.utc)
+        except (ValueError, OverflowError) as error:
+            raise Invalid(f"“{text[:40]}” is no time: 2026-01-31T12:00 is one.") from error
+        if not _EPOCH <= at < _END:
+            raise Invalid(f"“{text[:40]}” is no time that anything here can have.")
+        return at
+
+    def time_before(self, name: str) -> datetime | None:
+        """The last moment before such a time, for bounds that are not meant with it."""
+        at = self.time(name)
+        return None if at is None else at - _MILLISECOND
+
+    def mark(self, name: str) -> datetime | None:
+        """The time that `to_mark` wrote; None where there is none."""
+        text = self.get(name, "")
+        if not (text.isascii() and text.isdigit() and len(text) <= 14):
+            return None
+        return _EPOCH + int(text) * _MILLISECOND
+
+
+def to_mark(at: datetime) -> int:
+    """Milliseconds since 1970, for a link or a form that brings a time back exactly."""
+    return (at - _EPOCH) // _MILLISECOND
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request of somebody who is logged in. `form` is empty unless it is a deed; `seal` signs a
-    text that a form of theirs is to bring back unaltered."""
+    """One request of somebody who is logged in. `form` is empty unless it is an action; `record`
+    writes one down for the audit. `seal` signs a text that a form of theirs is to bring back
+    unaltered."""
 
     path: str
     query: Fields
@@ -70,13 +108,11 @@ class Request:
 
     def link(self, **changed: object) -> str:
         """This screen with some of its query changed; None takes a field out."""
-        kept: dict[str, object] = {**self.query, **changed}
-        query = urlencode({name: value for name, value in kept.items() if value not in (None, "")})
+        fields: dict[str, object] = {**self.query, **changed}
+        query = urlencode(
+            {name: value for name, value in fields.items() if value not in (None, "")}
+        )
         return Whole(f"{self.path}?{query}" if query else self.path)
-
-
-# What pages show of it stands in each of their links.
-_MOST_QUERY = 4096
 
 
 def query(req: falcon.Request) -> Fields:

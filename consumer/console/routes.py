@@ -1,7 +1,4 @@
-"""Put the console on the application: its routes, wired.
-
-Every screen of the console, one row each, in the order of the navigation.
-"""
+"""Put the console on the application: a table of its screens, and the routes."""
 
 from __future__ import annotations
 
@@ -12,12 +9,11 @@ from typing import Any
 
 import falcon
 
-from consumer.console.base import ROOT, Frame
-from consumer.console.context import Parts
+from consumer.console.base import ROOT, Base
+from consumer.console.context import Context
 from consumer.console.login import Login, Logout, Static
 from consumer.console.origin import Origins
-from consumer.console.page import Page
-from consumer.console.screen import Screen
+from consumer.console.page import Page, Screen
 from consumer.console.screens import (
     adoption,
     audit,
@@ -34,14 +30,71 @@ from consumer.console.screens import (
     settings,
 )
 from consumer.console.session import Sessions, signer
-from consumer.console.templating import Assets, Pages
+from consumer.console.templating import Assets, Templates
 from consumer.console.throttle import Throttle
 from consumer.core.ratelimit import RateLimit
 from consumer.http.app import add_route
 from consumer.http.client_address import Clients, Network
 
 # Seconds between two lines about the same fault.
-_TELL_EVERY = 60.0
+_LOG_EVERY = 60.0
+
+# In the order of the navigation.
+SCREENS = (
+    Screen("", "Overview", "overview.html", overview.view, nav="Overview"),
+    Screen("/schemas", "Schemas", "schemas.html", schemas.view, nav="Schemas"),
+    Screen(
+        "/schemas/subject",
+        "Schema",
+        "schema_subject.html",
+        schema_subject.view,
+        under="/schemas",
+    ),
+    Screen(
+        "/schemas/held",
+        "Held changes",
+        "schema_held.html",
+        schema_held.view,
+        schema_held.act,
+        under="/schemas",
+        form_bytes=1024 * 1024,
+    ),
+    Screen("/schemas/export", "Export", "", schema_subject.export, under="/schemas"),
+    Screen("/adoption", "Adoption", "adoption.html", adoption.view, nav="Adoption"),
+    Screen("/events", "Events", "events.html", events.view, nav="Events"),
+    Screen("/events/one", "Event", "event.html", events.one, under="/events"),
+    Screen(
+        "/dead-letters", "Dead letters", "dead_letters.html", dead_letters.view, nav="Dead letters"
+    ),
+    Screen(
+        "/dead-letters/one",
+        "Dead letter",
+        "dead_letter.html",
+        dead_letter.view,
+        dead_letter.act,
+        under="/dead-letters",
+    ),
+    Screen(
+        "/dead-letters/edit",
+        "Edit a dead letter",
+        "dead_letter_edit.html",
+        dead_letter_edit.view,
+        dead_letter_edit.act,
+        under="/dead-letters",
+        form_bytes=dead_letter_edit.FORM_BYTES,
+    ),
+    Screen(
+        "/dead-letters/bulk",
+        "Many at once",
+        "dead_letter_bulk.html",
+        dead_letter_bulk.view,
+        dead_letter_bulk.act,
+        under="/dead-letters",
+    ),
+    Screen("/jobs", "Jobs", "jobs.html", jobs.view, nav="Jobs"),
+    Screen("/settings", "Settings", "settings.html", settings.view, nav="Settings"),
+    Screen("/audit", "Audit", "audit.html", audit.view, nav="Audit"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,81 +110,26 @@ class Access:
     threads: int
 
 
-def mount(app: falcon.App[Any, Any], parts: Parts, access: Access) -> None:
+def mount(app: falcon.App[Any, Any], context: Context, access: Access) -> None:
     """Add every route of the console to the application."""
     assets = Assets()
     sessions = Sessions(access.password, access.pepper, access.seconds)
-    frame = Frame(
-        pages=Pages(assets),
+    base = Base(
+        templates=Templates(assets),
         sessions=sessions,
         origins=Origins(Clients(access.proxies), frozenset(access.hosts)),
-        notes=signer(sessions.derived("notes")),
+        messages=signer(sessions.derived("notes")),
         slots=threading.BoundedSemaphore(access.threads),
-        ended=parts.ended_sessions,
-        faults=RateLimit(_TELL_EVERY, parts.clock),
-        base={
+        ended_sessions=context.ended_sessions,
+        fault_lines=RateLimit(_LOG_EVERY, context.clock),
+        common={
             "screens": [screen for screen in SCREENS if screen.nav],
             "root": ROOT,
             "release": version("cxone-consumer"),
         },
     )
-    add_route(app, f"{ROOT}/login", Login(frame, parts, Throttle()))
-    add_route(app, f"{ROOT}/logout", Logout(frame))
+    add_route(app, f"{ROOT}/login", Login(base, context, Throttle()))
+    add_route(app, f"{ROOT}/logout", Logout(base))
     add_route(app, f"{ROOT}/static/{{name}}", Static(assets))
     for screen in SCREENS:
-        add_route(app, f"{ROOT}{screen.path}", Page(frame, parts, screen))
-
-
-SCREENS = (
-    Screen("", "Overview", "overview.html", overview.show, nav="Overview"),
-    Screen("/schemas", "Schemas", "schemas.html", schemas.show, nav="Schemas"),
-    Screen(
-        "/schemas/subject",
-        "Schema",
-        "schema_subject.html",
-        schema_subject.show,
-        under="/schemas",
-    ),
-    Screen(
-        "/schemas/held",
-        "Held changes",
-        "schema_held.html",
-        schema_held.show,
-        schema_held.act,
-        under="/schemas",
-        form_bytes=1024 * 1024,
-    ),
-    Screen("/schemas/export", "Export", "", schema_subject.export, under="/schemas"),
-    Screen("/adoption", "Adoption", "adoption.html", adoption.show, nav="Adoption"),
-    Screen("/events", "Events", "events.html", events.show, nav="Events"),
-    Screen("/events/one", "Event", "event.html", events.one, under="/events"),
-    Screen("/dead-letters", "Dead letters", "letters.html", dead_letters.show, nav="Dead letters"),
-    Screen(
-        "/dead-letters/one",
-        "Dead letter",
-        "letter.html",
-        dead_letter.show,
-        dead_letter.act,
-        under="/dead-letters",
-    ),
-    Screen(
-        "/dead-letters/edit",
-        "Edit a dead letter",
-        "letter_edit.html",
-        dead_letter_edit.show,
-        dead_letter_edit.act,
-        under="/dead-letters",
-        form_bytes=dead_letter_edit.FORM_BYTES,
-    ),
-    Screen(
-        "/dead-letters/bulk",
-        "Many at once",
-        "letter_bulk.html",
-        dead_letter_bulk.show,
-        dead_letter_bulk.act,
-        under="/dead-letters",
-    ),
-    Screen("/jobs", "Jobs", "jobs.html", jobs.show, nav="Jobs"),
-    Screen("/settings", "Settings", "settings.html", settings.show, nav="Settings"),
-    Screen("/audit", "Audit", "audit.html", audit.show, nav="Audit"),
-)
+        add_route(app, f"{ROOT}{screen.path}", Page(base, context, screen))

@@ -29,7 +29,7 @@ class Session:
 
     @property
     def who(self) -> str:
-        """How the audit names them."""
+        """The name under which the audit has them."""
         return audit_name(self.name)
 
 
@@ -51,7 +51,7 @@ class Sessions:
         return hmac.digest(self._key, use.encode(), "sha256")
 
     def knows(self, password: str) -> bool:
-        """Whether it is the password, in the same time for every wrong one."""
+        """True for the password, in the same time for every wrong one."""
         return hmac.compare_digest(hashlib.sha256(password.encode()).digest(), self._password)
 
     def open(self, name: str) -> str:
@@ -63,22 +63,22 @@ class Sessions:
         if not cookie or len(cookie) > _MOST_COOKIE:
             return None
         try:
-            told: Any
-            told, since = self._signer.loads(cookie, self.seconds, return_timestamp=True)
+            content: Any
+            content, since = self._signer.loads(cookie, self.seconds, return_timestamp=True)
         except BadData:
             return None
-        nonce = told["nonce"].encode()
+        nonce = content["nonce"].encode()
         token = hmac.digest(self.derived("csrf"), nonce, "sha256").hex()
         _id = hmac.digest(self.derived("id"), nonce, "sha256").hex()
-        return Session(told["name"], token, _id, since + timedelta(seconds=self.seconds))
+        return Session(content["name"], token, _id, since + timedelta(seconds=self.seconds))
 
     def seal(self, session: Session, text: str) -> str:
-        """What only we can add to a text that a form of this session brings back unaltered."""
-        told = f"{session.csrf}\0{text}".encode("utf-8", "surrogatepass")
-        return hmac.digest(self.derived("seal"), told, "sha256").hex()
+        """A mark that only we can make, on a text that a form of this session brings back."""
+        marked = f"{session.csrf}\0{text}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self.derived("seal"), marked, "sha256").hex()
 
     def allows(self, session: Session, token: str) -> bool:
-        """Whether a form carries the token of its session."""
+        """True when a form carries the token of its session."""
         return hmac.compare_digest(token.encode(), session.csrf.encode())
 
 

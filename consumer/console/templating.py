@@ -1,4 +1,4 @@
-"""Render pages: one Jinja environment that escapes every value, and how values are written."""
+"""Render pages: one Jinja environment that escapes every value, and the forms of values."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Assets:
         return f"/console/static/{name}?v={digest}"
 
 
-class Pages:
+class Templates:
     """Templates of this package; a value that a template asks for and lacks is a fault of ours."""
 
     def __init__(self, assets: Assets) -> None:

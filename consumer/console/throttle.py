@@ -20,17 +20,17 @@ class _Bucket:
     def __init__(self, most: int, every: float, now: float) -> None:
         self._most = most
         self._every = every
-        self._left = float(most)
+        self._tries = float(most)
         self._at = now
 
     def wait(self, now: float) -> float:
         """Seconds until a try is left; 0: now."""
-        self._left = min(self._most, self._left + (now - self._at) / self._every)
+        self._tries = min(self._most, self._tries + (now - self._at) / self._every)
         self._at = now
-        return max(0.0, (1 - self._left) * self._every)
+        return max(0.0, (1 - self._tries) * self._every)
 
-    def move(self, tries: int) -> None:
-        self._left = min(self._most, self._left + tries)
+    def add(self, tries: int) -> None:
+        self._tries = min(self._most, self._tries + tries)
 
 
 class Throttle:
@@ -41,25 +41,25 @@ class Throttle:
         self._lock = threading.Lock()
         self._all = _Bucket(_FREE_IN_ALL, _EVERY_IN_ALL, now())
         self._clients: OrderedDict[str, _Bucket] = OrderedDict()
-        self._knew: OrderedDict[str, None] = OrderedDict()
+        self._known: OrderedDict[str, None] = OrderedDict()
 
-    def take(self, address: str, *, knew: bool = False) -> float | None:
+    def take(self, address: str, *, known: bool = False) -> float | None:
         """Use up one try; None when it may be made, else the seconds until one may.
 
         Taken before the password is looked at, so that tries at the same time count each. What all
-        clients have together does not hold up who `knew` the password, or once came from there with
-        the right one: else whoever guesses from many places locks everybody out.
+        clients have together does not hold up who is `known` from a session, or whose client once
+        had the right password: else whoever guesses from many places locks everybody out.
         """
         with self._lock:
             now, network = self._now(), _network(address)
             client = self._client(network, now)
-            spared = knew or network in self._knew
+            spared = known or network in self._known
             wait = client.wait(now) if spared else max(client.wait(now), self._all.wait(now))
             if wait > 0:
                 return wait
-            client.move(-1)
+            client.add(-1)
             if not spared:
-                self._all.move(-1)
+                self._all.add(-1)
             return None
 
     def forgive(self, address: str) -> None:
@@ -67,12 +67,12 @@ class Throttle:
         with self._lock:
             network = _network(address)
             self._clients.pop(network, None)
-            if network not in self._knew:
-                self._all.move(1)
-                if len(self._knew) >= _MOST_CLIENTS:
-                    self._knew.popitem(last=False)
-            self._knew[network] = None
-            self._knew.move_to_end(network)
+            if network not in self._known:
+                self._all.add(1)
+                if len(self._known) >= _MOST_CLIENTS:
+                    self._known.popitem(last=False)
+            self._known[network] = None
+            self._known.move_to_end(network)
 
     def _client(self, key: str, now: float) -> _Bucket:
         bucket = self._clients.get(key)
@@ -86,7 +86,7 @@ class Throttle:
 
 
 def _network(address: str) -> str:
-    """Who has one IPv6 address has 2**64 of them."""
+    """The client as it is counted: who has one IPv6 address has 2**64 of them."""
     try:
         found = ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What came in over the last hours, by how it ended, and how long the answers took."""
+"""Draw what came in over the last hours, by how it ended, and how long the answers took."""
 
 from __future__ import annotations
 

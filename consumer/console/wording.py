@@ -1,7 +1,4 @@
-"""Say reasons and statuses of dead letters in words.
-
-Say types and changes of schemas in words.
-"""
+"""Put into words: reasons and statuses of dead letters, types and changes of schemas."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from consumer.dead_letters.retry import (
 from consumer.schemas.json_types import bits
 from consumer.schemas.model import BY_HAND, Change
 
-# What each status means to somebody who has to decide, and its tone.
+# Each status as somebody who has to decide reads it, and its tone.
 STATUSES = {
     PENDING_INSPECTION: ("to inspect", "warn"),
     PENDING_RETRY: ("to retry", "info"),
@@ -39,9 +36,7 @@ REASONS = {
     "migration_failed": "A stored document could not be backfilled",
     "store_error": "MongoDB refused it",
 }
-
-
-# What each class of change means to somebody who reads the data; tones of badges.
+# Each class of change as somebody who reads the data sees it; tones of badges.
 KINDS = {
     "field_added": ("new field", "good"),
     "type_widened": ("wider type", "info"),

@@ -11,8 +11,7 @@ import falcon
 
 from config.loading import Settings
 from consumer.adoption.history import AdoptionHistory
-from consumer.console.cached import Recent
-from consumer.console.context import Parts
+from consumer.console.context import Cached, Context
 from consumer.console.routes import Access, mount
 from consumer.console.traffic import TrafficBoard
 from consumer.core.clock import utc_now
@@ -63,7 +62,7 @@ def add_console(
     together = one_subject(settings)
     held = HeldEvents(HeldDeadLetters(database[DEAD_LETTERS]), shared.parser, together)
     adoption = AdoptionHistory(database, _UNCOUNTED)
-    parts = Parts(
+    context = Context(
         settings=settings,
         clock=utc_now,
         checks=checks,
@@ -76,20 +75,20 @@ def add_console(
         recent_events=RecentEvents(database[EVENTS]),
         events=EventSearch(database[EVENTS]),
         redaction=redaction(settings),
-        letters=DeadLetterSearch(database[DEAD_LETTERS]),
+        dead_letter_search=DeadLetterSearch(database[DEAD_LETTERS]),
         dead_letters=shared.dead_letters,
         replay=shared.replay,
         inspector=Inspector(shared.parser, shared.registry, together),
-        overview=Recent(
+        overview=Cached(
             lambda: gather(shared.client, database, shared.registry, shared.dead_letters.depths),
             _FRESH,
         ),
-        summaries=Recent(shared.registry.summaries, _FRESH),
-        documents=Recent(adoption.documents, _COUNTED),
+        summaries=Cached(shared.registry.summaries, _FRESH),
+        documents=Cached(adoption.documents, _COUNTED),
         traffic=TrafficBoard(IngestHistory(database)),
         job_runs=JobRuns(database[JOB_RUNS]),
         audit=Audit(database[AUDIT]),
         ended_sessions=EndedSessions(database[ENDED_SESSIONS]),
     )
-    mount(app, parts, access)
+    mount(app, context, access)
     sys.setswitchinterval(_SWITCH)

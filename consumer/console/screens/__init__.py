@@ -1,1 +1,1 @@
-"""The screens: each reads what its template shows, and does what its forms ask for."""
+"""The screens: each views what its template shows, and acts as its forms ask."""

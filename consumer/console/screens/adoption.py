@@ -1,7 +1,4 @@
-"""How far each schema version has spread: one subject in a picture, and all of them in a table.
-
-How far the versions of one subject have spread: a picture of what producers send, and shares.
-"""
+"""Show the spread of schema versions: one subject in a picture, and all of them in a table."""
 
 from __future__ import annotations
 
@@ -13,47 +10,52 @@ from typing import Any
 from consumer.adoption.history import Sent
 from consumer.console.answers import Missing
 from consumer.console.charts import Chart, Series, draw
-from consumer.console.context import Parts
-from consumer.console.pagination import Pager
+from consumer.console.context import Context
+from consumer.console.pagination import OffsetPage
 from consumer.console.request import Request
 from consumer.core.clock import HOUR, hour_of
 
 _PAGE = 25
 _VERSIONS = 20
 _JOB = "adoption"
+# The newest versions have a colour each; older ones share a grey.
+_COLOURS = ("c1", "c0", "c2", "c4", "c3", "c5", "c6")
+_OLDER = "c7"
+SPANS = {"24h": 24, "3d": 72, "7d": 168}
+USUAL_SPAN = "24h"
 
 
-def show(parts: Parts, request: Request) -> dict[str, Any]:
+def view(context: Context, request: Request) -> dict[str, Any]:
     """The subject that the query names, else the one with the most documents."""
-    newest = {each.subject: each.version for each in parts.summaries()}
-    counted = parts.documents()
+    newest = {each.subject: each.version for each in context.summaries()}
+    counted = context.documents()
     totals = {subject: sum(of.values()) for subject, of in counted.documents.items()}
     busiest = sorted(newest, key=lambda subject: (-totals.get(subject, 0), subject))
     name = request.query.get("name") or next(iter(busiest), "")
     if name and name not in newest:
         raise Missing(f"There is no schema “{name[:200]}”.")
-    figures, reported = _reported(parts)
+    figures, reported = _reported(context)
     span = request.query.get("span", USUAL_SPAN)
     span = span if span in SPANS else USUAL_SPAN
-    pager = Pager.of(request, _PAGE)
-    page = busiest[pager.skip : pager.skip + pager.asked]
+    page = OffsetPage.of(request, _PAGE)
+    asked = busiest[page.skip : page.skip + page.limit]
     rows = [
         _row(subject, newest[subject], counted.documents.get(subject, {}), figures)
-        for subject in page
+        for subject in asked
     ]
     found: dict[str, Any] = {
         "name": name,
         "span": span,
         "spans": list(SPANS),
-        "subjects": pager.taken(rows),
-        "pager": pager.told(len(page)),
+        "subjects": page.rows(rows),
+        "links": page.links(request, asked),
         "reported": reported,
         "upto": counted.upto,
     }
     if name:
         documents = counted.documents.get(name, {})
         hours = hours_of_span(span, request.now)
-        sent = parts.adoption.sent(name, hours)
+        sent = context.adoption.sent(name, hours)
         found["subject"] = _row(name, newest[name], documents, figures)
         found["chart"] = picture(sent, hours)
         found["versions"] = version_rows(documents, sent, newest[name])[:_VERSIONS]
@@ -69,31 +71,24 @@ def _row(
     """`adopted`, `producers` and `conforming` in percent; None where that is not known. The last
     two are as of the last report, which has the busiest subjects only."""
     total = sum(documents.values())
-    told = figures.get(subject, {})
+    reported = figures.get(subject, {})
     return {
         "subject": subject,
         "newest": newest,
         "documents": total,
         "adopted": 100 * documents.get(newest, 0) / total if total else None,
-        "producers": told.get("producer_adoption_rate"),
-        "conforming": told.get("conforming_rate"),
+        "producers": reported.get("producer_adoption_rate"),
+        "conforming": reported.get("conforming_rate"),
     }
 
 
-def _reported(parts: Parts) -> tuple[dict[str, dict[str, Any]], datetime | None]:
-    """What the last report of the fleet said of each subject, and when it was made."""
-    run = parts.job_runs.last_success(_JOB)
+def _reported(context: Context) -> tuple[dict[str, dict[str, Any]], datetime | None]:
+    """The figures of each subject in the last report of the fleet, and when it was made."""
+    run = context.job_runs.last_success(_JOB)
     if run is None:
         return {}, None
     figures = (run.get("result") or {}).get("figures", [])
     return {each["subject"]: each for each in figures}, run["started_at"]
-
-
-# The newest versions have a colour each; what is older is one grey.
-_COLOURS = ("c1", "c0", "c2", "c4", "c3", "c5", "c6")
-_OLDER = "c7"
-SPANS = {"24h": 24, "3d": 72, "7d": 168}
-USUAL_SPAN = "24h"
 
 
 @dataclass(frozen=True, slots=True)

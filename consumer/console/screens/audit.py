@@ -1,12 +1,12 @@
-"""Who did what by hand."""
+"""Show the actions by hand: who did what, and when."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from consumer.console.context import Parts
-from consumer.console.pagination import Pager
+from consumer.console.context import Context
+from consumer.console.pagination import OffsetPage
 from consumer.console.request import Request
 from consumer.core.paths import from_text, to_text
 from consumer.privacy.masks import MASK
@@ -14,32 +14,32 @@ from consumer.privacy.rules import Redaction
 
 _PAGE = 50
 _NAMED = frozenset({"_id", "who", "what", "at"})
-# What is recorded as texts of paths.
+# Details that are recorded as texts of paths.
 _PATHS = frozenset({"approved", "changes", "path"})
 _MOST_TEXT = 300
 
 
-def show(parts: Parts, request: Request) -> dict[str, Any]:
-    """A page of deeds, the last one first."""
-    pager = Pager.of(request, _PAGE)
-    found = parts.audit.actions(limit=pager.asked, skip=pager.skip)
+def view(context: Context, request: Request) -> dict[str, Any]:
+    """A page of actions, the last one first."""
+    page = OffsetPage.of(request, _PAGE)
+    found = context.audit.actions(limit=page.limit, skip=page.skip)
     return {
-        "deeds": [
+        "actions": [
             {
-                "who": deed["who"],
-                "what": deed["what"],
-                "at": deed["at"],
-                "details": details(_masked(deed, parts.redaction)),
+                "who": action["who"],
+                "what": action["what"],
+                "at": action["at"],
+                "details": details(_masked(action, context.redaction)),
             }
-            for deed in pager.taken(found)
+            for action in page.rows(found)
         ],
-        "pager": pager.told(len(found)),
+        "links": page.links(request, found),
     }
 
 
-def _masked(deed: Mapping[str, Any], masks: Redaction) -> dict[str, Any]:
-    """The deed with the names of fields in it as they may be shown now."""
-    subject = deed.get("subject")
+def _masked(action: Mapping[str, Any], masks: Redaction) -> dict[str, Any]:
+    """The action with the names of fields in it as they may be shown now."""
+    subject = action.get("subject")
 
     def shown(text: object) -> str:
         try:
@@ -48,10 +48,10 @@ def _masked(deed: Mapping[str, Any], masks: Redaction) -> dict[str, Any]:
             return MASK
 
     if not masks:
-        return dict(deed)
-    paths = {name: deed[name] for name in _PATHS & deed.keys()}
+        return dict(action)
+    paths = {name: action[name] for name in _PATHS & action.keys()}
     return {
-        **deed,
+        **action,
         **{
             name: list(map(shown, value)) if isinstance(value, list) else shown(value)
             for name, value in paths.items()
@@ -59,9 +59,9 @@ def _masked(deed: Mapping[str, Any], masks: Redaction) -> dict[str, Any]:
     }
 
 
-def details(deed: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What else was recorded, as short texts."""
-    return [(name, _text(value)) for name, value in deed.items() if name not in _NAMED and value]
+def details(action: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The other things that were recorded, as short texts."""
+    return [(name, _text(value)) for name, value in action.items() if name not in _NAMED and value]
 
 
 def _text(value: object) -> str:

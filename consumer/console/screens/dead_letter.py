@@ -1,4 +1,4 @@
-"""One dead letter: what it is, why it is here, what was tried, and what to do with it."""
+"""Show one dead letter: why it is here, what was tried, and what to do; and do that."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from consumer.console.answers import Done, Invalid, Missing
 from consumer.console.base import ROOT
-from consumer.console.context import Parts
+from consumer.console.context import Context
 from consumer.console.request import Request
 from consumer.console.wording import REASONS, STATUSES
 from consumer.core.json_repairs import TABLE, repair
@@ -33,80 +33,91 @@ _TEXT = 64 * 1024
 _HEX = 2048
 _AROUND = 64
 _MOST_BECAUSE = 1000
-VIEWS = {"json": "Pretty", "raw": "Raw", "hex": "Hex"}
+BODY_FORMATS = {"json": "Pretty", "raw": "Raw", "hex": "Hex"}
+_STEPS = {
+    "retry": "Retry it.",
+    "repair": "Repair it: the difference is shown below.",
+    "edit": "Edit it.",
+    "approve": "Approve the change of its schema, or let its contract evolve.",
+    "backfill": "The next backfill tries its document again, by itself.",
+}
 
 
-def show(parts: Parts, request: Request) -> dict[str, Any]:
+def view(context: Context, request: Request) -> dict[str, Any]:
     """Everything that is known of the entry."""
-    entry = entry_of(parts, request.query.get("id", ""))
-    found = parts.inspector.diagnose(entry)
-    body = masked_body(entry, parts.redaction)
+    entry = entry_of(context, request.query.get("id", ""))
+    found = context.inspector.diagnose(entry)
+    body = masked_body(entry, context.redaction)
     is_open = entry["status"] in UNRESOLVED
     is_json = pretty(body.shown) is not None
-    view = request.query.get("view", "json" if is_json else "raw")
+    body_format = request.query.get("view", "json" if is_json else "raw")
     return {
         "entry": entry,
         "status": STATUSES.get(entry["status"], (entry["status"], "quiet")),
-        "reason_says": REASONS.get(entry["reason"], ""),
-        "event_id": parts.redaction.event_id(entry.get("event_id"), entry.get("event_type")),
+        "reason_text": REASONS.get(entry["reason"], ""),
+        "event_id": context.redaction.event_id(entry.get("event_id"), entry.get("event_type")),
         "is_open": is_open,
         "may_retry": may_retry(entry),
-        "now_says": found,
+        "diagnosis": found,
         "steps": _STEPS,
         "changes": [
             change_text(each)
             for each in masked_documents(
                 found.changes or entry.get("changes") or (),
-                parts.redaction,
+                context.redaction,
                 entry.get("event_type"),
             )
         ],
-        "repaired": repaired(parts, entry, found) if is_open else None,
+        "repaired": repaired(context, entry, found) if is_open else None,
         "size": len(body.raw),
         "masked": len(body.spans),
-        "views": VIEWS,
-        "view": view if view in VIEWS else "raw",
-        "text": _view(body, view, found.position),
+        "body_formats": BODY_FORMATS,
+        "body_format": body_format if body_format in BODY_FORMATS else "raw",
+        "text": _body_text(body, body_format, found.position),
     }
 
 
-def act(parts: Parts, request: Request) -> Done:
+def act(context: Context, request: Request) -> Done:
     """Retry, repair or discard the entry."""
-    entry = entry_of(parts, request.query.get("id", ""))
+    entry = entry_of(context, request.query.get("id", ""))
     what = request.form.get("what", "")
     if what == "discard":
-        return _discard(parts, request, entry)
+        return _discard(context, request, entry)
     if what not in ("retry", "repair"):
         raise Invalid("There is nothing of that name to do here.")
     correction = None
     if what == "repair":
         found = repair(bytes(entry["original_payload"]), safe_only=False)
-        if found is None or parts.inspector.problem(found.body):
+        if found is None or context.inspector.problem(found.body):
             raise Invalid("No known repair makes an event of it: edit it instead.")
         correction = Correction(found.body, found.names)
-    return retry(parts, request, entry, what, correction)
+    return retry(context, request, entry, what, correction)
 
 
 def retry(
-    parts: Parts, request: Request, entry: dict[str, Any], what: str, correction: Correction | None
+    context: Context,
+    request: Request,
+    entry: dict[str, Any],
+    what: str,
+    correction: Correction | None,
 ) -> Done:
-    """Send it the way of a delivery again, and say how that ended."""
+    """Send it the way of a delivery again; the message says how that ended."""
     repairs = list(correction.repairs) if correction else []
     request.record(f"dlq {what}", entries=[entry["_id"]], count=1, repairs=repairs)
-    done = parts.replay.entry(entry, f"{request.session.who} (dlq {what})", correction)
-    return Done(here(entry["_id"]), said(done), "good" if done.resolved else "bad")
+    done = context.replay.entry(entry, f"{request.session.who} (dlq {what})", correction)
+    return Done(here(entry["_id"]), _outcome(done), "good" if done.resolved else "bad")
 
 
-def said(done: Replayed) -> str:
-    """How an attempt ended, in words."""
+def _outcome(done: Replayed) -> str:
+    """The end of an attempt, in words."""
     if done.resolved:
         return f"Resolved: it is {done.result}."
     return f"It stays: {done.result.replace('_', ' ')}. {done.message}".strip()
 
 
-def entry_of(parts: Parts, _id: str) -> dict[str, Any]:
+def entry_of(context: Context, _id: str) -> dict[str, Any]:
     """The whole entry; raises Missing."""
-    entry = parts.letters.one(_id) if _id else None
+    entry = context.dead_letter_search.one(_id) if _id else None
     if entry is None:
         raise Missing("There is no such dead letter: what has ended is deleted after some time.")
     return entry
@@ -118,16 +129,16 @@ def here(_id: str) -> str:
 
 
 def may_retry(entry: dict[str, Any]) -> bool:
-    """Whether a person may try it: what was discarded too, but no document that is stored."""
+    """True where a person may try it: what was discarded too, but no document that is stored."""
     return entry["reason"] != MIGRATION_FAILED and entry["status"] in (*UNRESOLVED, DISCARDED)
 
 
-def repaired(parts: Parts, entry: dict[str, Any], found: Diagnosis) -> dict[str, Any] | None:
-    """What the known repairs would change, if they make an event of it."""
+def repaired(context: Context, entry: dict[str, Any], found: Diagnosis) -> dict[str, Any] | None:
+    """The lines that the known repairs would change, if they make an event of it."""
     result = repair(bytes(entry["original_payload"]), safe_only=False) if found.repairs else None
     if result is None:
         return None
-    masks, type_ = parts.redaction, entry.get("event_type")
+    masks, type_ = context.redaction, entry.get("event_type")
     before, after = masked_body(entry, masks), masks.body(result.body, type_)
     return {
         "help": [row.help for row in TABLE if row.name in result.names],
@@ -136,30 +147,21 @@ def repaired(parts: Parts, entry: dict[str, Any], found: Diagnosis) -> dict[str,
     }
 
 
-def _discard(parts: Parts, request: Request, entry: dict[str, Any]) -> Done:
+def _discard(context: Context, request: Request, entry: dict[str, Any]) -> Done:
     because = request.form.get("because", "").strip()[:_MOST_BECAUSE]
     if not because:
         raise Invalid("Say why it is discarded: whoever looks for it later will want to know.")
     and_copies, now = "and_copies" in request.form, request.now
     about = {"because": because, "and_copies": and_copies}
     request.record("dlq discard", entries=[entry["_id"]], count=1, **about)
-    by, claims = f"{request.session.who} (dlq discard)", parts.dead_letters.claims
+    by, claims = f"{request.session.who} (dlq discard)", context.dead_letters.claims
     if claims.discard(entry["_id"], by, because, now, and_copies=and_copies):
         return Done(here(entry["_id"]), "Discarded.")
     return Done(here(entry["_id"]), "It has ended, or is being tried just now.", "bad")
 
 
-def _view(body: MaskedBody, view: str, position: int | None) -> str:
-    if view == "hex":
+def _body_text(body: MaskedBody, body_format: str, position: int | None) -> str:
+    if body_format == "hex":
         return "\n".join(hex_rows(body, hex_start(position, _HEX, _AROUND), _HEX))
-    as_json = pretty(body.shown) if view == "json" else None
+    as_json = pretty(body.shown) if body_format == "json" else None
     return raw(body.shown, _TEXT) if as_json is None else cut(as_json, _TEXT)
-
-
-_STEPS = {
-    "retry": "Retry it.",
-    "repair": "Repair it: the difference is shown below.",
-    "edit": "Edit it.",
-    "approve": "Approve the change of its schema, or let its contract evolve.",
-    "backfill": "The next backfill tries its document again, by itself.",
-}

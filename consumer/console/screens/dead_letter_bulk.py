@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from consumer.console.answers import Done, Invalid
 from consumer.console.base import ROOT
-from consumer.console.context import Parts
-from consumer.console.request import Fields, Request
+from consumer.console.context import Context
+from consumer.console.request import Fields, Request, to_mark
 from consumer.console.screens.dead_letters import dead_letter_filter
-from consumer.console.times import chosen_of, from_mark, to_mark
 from consumer.console.wording import REASONS, STATUSES
 from consumer.core.clock import utc_now
 from consumer.dead_letters.bulk import Action, BulkRun, BulkRunner
@@ -27,15 +26,14 @@ from consumer.dead_letters.store import UNRESOLVED
 
 _MOST_BECAUSE = 1000
 _NAMED = 1000
-_MILLISECOND = timedelta(milliseconds=1)
 _FIELDS = ("reason", "status", "type", "from", "to")
 
 
-def show(parts: Parts, request: Request) -> dict[str, Any]:
-    """How many it would be, by reason and status."""
+def view(context: Context, request: Request) -> dict[str, Any]:
+    """The number it would be, by reason and status."""
     what = _what(request.query)
     wanted = _wanted(request.query, what, request.now)
-    counts = parts.letters.counts(wanted)
+    counts = context.dead_letter_search.counts(wanted)
     return {
         "what": what,
         "counts": counts,
@@ -49,19 +47,21 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
     }
 
 
-def act(parts: Parts, request: Request) -> Done | dict[str, Any]:
+def act(context: Context, request: Request) -> Done | dict[str, Any]:
     """Begin a run, or go on with one."""
-    run = _begun(parts, request) if "run" not in request.form else _brought(request)
+    run = _started(context, request) if "run" not in request.form else _resumed(request)
     by = f"{request.session.who} (dlq {run.action})"
-    bulk = BulkRunner(parts.letters, parts.dead_letters.claims, parts.replay, utc_now)
+    bulk = BulkRunner(
+        context.dead_letter_search, context.dead_letters.claims, context.replay, utc_now
+    )
     run = bulk.step(run, by)
     if run.over:
-        return Done(_back(request.form), _told(run), "good")
+        return Done(_back(request.form), _summary(run), "good")
     text = run.dump()
     return {
         "what": run.action,
         "run": run,
-        "told": text,
+        "run_text": text,
         "seal": request.seal(text),
         "fields": {name: request.form[name] for name in _FIELDS if request.form.get(name)},
         "back": _back(request.form),
@@ -69,20 +69,20 @@ def act(parts: Parts, request: Request) -> Done | dict[str, Any]:
     }
 
 
-def _begun(parts: Parts, request: Request) -> BulkRun:
+def _started(context: Context, request: Request) -> BulkRun:
     """A new run, written down before it does anything."""
     what = _what(request.form)
-    upto = from_mark(request.form.get("upto", ""))
+    upto = request.form.mark("upto")
     because = request.form.get("because", "").strip()[:_MOST_BECAUSE]
     if upto is None:
         raise Invalid("The form cannot be read.")
     if what == "discard" and not because:
         raise Invalid("Say why they are discarded: whoever looks for them later will want to know.")
     wanted = _wanted(request.form, what, upto)
-    total = sum(count for _, _, count in parts.letters.counts(wanted))
+    total = sum(count for _, _, count in context.dead_letter_search.counts(wanted))
     if total > request.form.number("total", 0, most=10**9):
         raise Invalid("There are more by now than you were shown: look again.")
-    named = parts.letters.following(wanted, "", _NAMED)
+    named = context.dead_letter_search.following(wanted, "", _NAMED)
     about: dict[str, Any] = {"reason": wanted.reason, "event_type": wanted.event_type}
     about["because"] = because
     and_copies = what == "discard" and "and_copies" in request.form
@@ -92,7 +92,7 @@ def _begun(parts: Parts, request: Request) -> BulkRun:
     return BulkRun(what, wanted, total, because, and_copies)
 
 
-def _brought(request: Request) -> BulkRun:
+def _resumed(request: Request) -> BulkRun:
     text = request.form["run"]
     if not hmac.compare_digest(request.seal(text), request.form.get("seal", "")):
         raise Invalid("The form is none of this session: begin again.")
@@ -104,18 +104,17 @@ def _what(fields: Fields) -> Action:
 
 
 def _wanted(fields: Fields, action: Action, upto: datetime) -> DeadLetterFilter:
-    """What the list showed, of that what may be done to, and nothing that came later."""
+    """The entries that the list showed and this may be done to; none that came later."""
     wanted = dead_letter_filter(fields)
     allowed = (*UNRESOLVED, DISCARDED) if action == "retry" else UNRESOLVED
     statuses = tuple(each for each in wanted.statuses or UNRESOLVED if each in allowed)
     if not statuses:
         raise Invalid("What has ended stays as it is.")
-    before = chosen_of(fields, "to")
     return replace(
         wanted,
         statuses=statuses,
-        since=chosen_of(fields, "from"),
-        until=before - _MILLISECOND if before else None,
+        since=fields.time("from"),
+        until=fields.time_before("to"),
         first_until=upto,
     )
 
@@ -125,7 +124,7 @@ def _back(fields: Fields) -> str:
     return f"{ROOT}/dead-letters" + (f"?{urlencode(kept)}" if kept else "")
 
 
-def _told(run: BulkRun) -> str:
+def _summary(run: BulkRun) -> str:
     word = "Discarded" if run.action == "discard" else "Retried"
     ended = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in run.ended.items())
     return f"{word} {run.done:,}: {ended}." if run.done else "There was nothing left to do."

@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from typing import Any
 
 from consumer.console.answers import Done, Invalid
-from consumer.console.context import Parts
+from consumer.console.context import Context
 from consumer.console.request import Request
 from consumer.console.screens.dead_letter import entry_of, may_retry, retry
 from consumer.dead_letters.editing import (
@@ -31,21 +31,21 @@ FORM_BYTES = 6 * _MOST
 _COMMAND = "`cxone-consumer dlq edit {}` opens it where the service runs."
 
 
-def show(parts: Parts, request: Request) -> dict[str, Any]:
+def view(context: Context, request: Request) -> dict[str, Any]:
     """The body in a form; or why it cannot be edited here."""
-    entry = entry_of(parts, request.query.get("id", ""))
+    entry = entry_of(context, request.query.get("id", ""))
     try:
-        found = _editable(parts, entry)
+        found = _editable(context, entry)
     except NotEditable as error:
         return _values(entry, None, fault=f"{error} {_COMMAND.format(entry['_id'])}")
     return _values(entry, found, _text(found.text))
 
 
-def act(parts: Parts, request: Request) -> Done | dict[str, Any]:
+def act(context: Context, request: Request) -> Done | dict[str, Any]:
     """Show what an edit changes, or retry the entry with exactly what was shown."""
-    entry = entry_of(parts, request.query.get("id", ""))
+    entry = entry_of(context, request.query.get("id", ""))
     try:
-        found = _editable(parts, entry)
+        found = _editable(context, entry)
     except NotEditable as error:
         raise Invalid(str(error)) from error
     confirmed = request.form.get("what") == "retry"
@@ -53,20 +53,20 @@ def act(parts: Parts, request: Request) -> Done | dict[str, Any]:
     if text == found.text.replace(b"\r\n", b"\n"):
         return _values(entry, found, _text(text), fault="Nothing was changed.")
     try:
-        body = restore(text, found.values, _masker(parts, entry))
+        body = restore(text, found.values, _masker(context, entry))
     except Misplaced as error:
         return _values(entry, found, _text(text), fault=str(error))
-    if problem := parts.inspector.problem(body):
+    if problem := context.inspector.problem(body):
         return _values(entry, found, _text(text), fault=f"This is no event: {problem}.")
     if confirmed:
-        return retry(parts, request, entry, "edit", Correction(body, (EDITED,), edited=True))
-    before = masked_body(entry, parts.redaction)
-    after = parts.redaction.body(body, parts.inspector.parser.identify(body)[1])
+        return retry(context, request, entry, "edit", Correction(body, (EDITED,), edited=True))
+    before = masked_body(entry, context.redaction)
+    after = context.redaction.body(body, context.inspector.parser.identify(body)[1])
     lines = difference(before.shown, after.shown) or ["what differs is masked (CXONE_REDACT)"]
     return _values(entry, found, _text(text), lines=lines, token=b64encode(text).decode())
 
 
-def _editable(parts: Parts, entry: dict[str, Any]) -> Editable:
+def _editable(context: Context, entry: dict[str, Any]) -> Editable:
     """Raises NotEditable."""
     if not may_retry(entry):
         raise NotEditable("It has ended, or is about a document that is stored.")
@@ -74,16 +74,16 @@ def _editable(parts: Parts, entry: dict[str, Any]) -> Editable:
     body = bytes(entry["original_payload"] if earlier is None else earlier)
     if len(body) > _MOST:
         raise NotEditable(f"It is larger than {_MOST // 1024} KiB.")
-    return editable(parts.redaction.body(body, entry.get("event_type")))
+    return editable(context.redaction.body(body, entry.get("event_type")))
 
 
-def _masker(parts: Parts, entry: dict[str, Any]) -> Any:
-    type_of = parts.inspector.parser.identify
-    return masker(parts.redaction, entry.get("event_type"), lambda body: type_of(body)[1])
+def _masker(context: Context, entry: dict[str, Any]) -> Any:
+    type_of = context.inspector.parser.identify
+    return masker(context.redaction, entry.get("event_type"), lambda body: type_of(body)[1])
 
 
 def _sent(request: Request) -> bytes:
-    # Browsers end lines like HTTP does; blanks between the parts of JSON say nothing.
+    # Browsers end lines like HTTP does; blanks between the context of JSON say nothing.
     return request.form.get("body", "").replace("\r\n", "\n").encode("utf-8", "surrogatepass")
 
 

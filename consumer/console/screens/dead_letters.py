@@ -1,16 +1,15 @@
-"""Dead letters: how many wait for what, and which."""
+"""Show the dead letters: how many wait for what, and a page of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from consumer.console.context import Parts
-from consumer.console.pagination import Trail
+from consumer.console.context import Context
+from consumer.console.pagination import KeysetPage
 from consumer.console.request import Fields, Request
-from consumer.console.times import chosen
 from consumer.console.wording import REASONS, STATUSES
 from consumer.dead_letters.retry import DISCARDED, RESOLVED
 from consumer.dead_letters.search import DeadLetterFilter
@@ -19,7 +18,6 @@ from consumer.dead_letters.store import UNRESOLVED
 ANY = "any"
 _PAGE = 30
 _MOST_TEXT = 1000
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(slots=True)
@@ -36,34 +34,34 @@ class Group:
         return sum(self.waits.values())
 
 
-def show(parts: Parts, request: Request) -> dict[str, Any]:
+def view(context: Context, request: Request) -> dict[str, Any]:
     """Groups of all entries, and a page of those that are asked for."""
-    trail = Trail.of(request)
-    wanted = dead_letter_filter(request.query)
-    since, before = chosen(request, "from"), chosen(request, "to")
-    wanted = replace(wanted, since=since, until=before - _MILLISECOND if before else None)
-    depths = parts.dead_letters.depths()
-    page = wanted
-    if trail.until and (page.until is None or trail.until < page.until):
-        page = replace(page, until=trail.until)
+    page, query = KeysetPage.of(request), request.query
+    wanted = replace(
+        dead_letter_filter(query), since=query.time("from"), until=query.time_before("to")
+    )
+    depths = context.dead_letters.depths()
+    asked = wanted
+    if page.until and (asked.until is None or page.until < asked.until):
+        asked = replace(asked, until=page.until)
     pairs = [(reason, status) for reason, status, _, _ in depths]
-    found = parts.letters.page(page, pairs, _PAGE + 1, trail.skip)
+    found = context.dead_letter_search.page(asked, pairs, _PAGE + 1, page.skip)
     groups = grouped(depths)
     return {
         "groups": groups,
         "waiting": sum(group.count for group in groups),
         "wanted": wanted,
-        "status": request.query.get("status", ""),
+        "status": query.get("status", ""),
         "statuses": STATUSES,
         "reasons": REASONS,
-        "rows": [_row(parts, entry) for entry in found[:_PAGE]],
-        "links": trail.links(request, found, _PAGE, lambda entry: entry["last_seen"]),
-        "filtered": any(request.query.get(name) for name in ("reason", "type", "from", "to")),
+        "rows": [_row(context, entry) for entry in found[:_PAGE]],
+        "links": page.links(request, found, _PAGE, lambda entry: entry["last_seen"]),
+        "filtered": any(query.get(name) for name in ("reason", "type", "from", "to")),
     }
 
 
 def dead_letter_filter(fields: Fields) -> DeadLetterFilter:
-    """What the fields `reason`, `status` and `type` ask for: without a status, all that wait."""
+    """The filter in the fields `reason`, `status` and `type`: without a status, all that wait."""
     status = fields.get("status", "")
     statuses = UNRESOLVED if status not in STATUSES else (status,)
     return DeadLetterFilter(
@@ -86,13 +84,13 @@ def grouped(depths: Iterable[tuple[str, str, int, datetime]]) -> list[Group]:
     return sorted(found.values(), key=lambda group: (-group.count, group.reason))
 
 
-def _row(parts: Parts, entry: dict[str, Any]) -> dict[str, Any]:
+def _row(context: Context, entry: dict[str, Any]) -> dict[str, Any]:
     return {
         "id": entry["_id"],
         "reason": entry["reason"],
         "status": entry["status"],
         "type": entry.get("event_type"),
-        "event_id": parts.redaction.event_id(entry.get("event_id"), entry.get("event_type")),
+        "event_id": context.redaction.event_id(entry.get("event_id"), entry.get("event_type")),
         "seen": entry["seen"],
         "last_seen": entry["last_seen"],
         "says": entry.get("diagnosis") or entry["error_message"],

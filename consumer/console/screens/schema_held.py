@@ -1,4 +1,4 @@
-"""What a subject's contract holds back: see exactly what approving would do, then do it."""
+"""Show what a subject's contract holds back, and what approving would do; then do it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from consumer.console.answers import Done, Invalid
 from consumer.console.base import ROOT
-from consumer.console.context import Parts
+from consumer.console.context import Context
 from consumer.console.request import Request
 from consumer.console.screens.schema_subject import common, head_of
 from consumer.console.screens.schemas import held_by_subject
@@ -31,45 +31,45 @@ _RECORDED = 1000
 _REPLAY_SECONDS = 20.0
 
 
-def show(parts: Parts, request: Request) -> dict[str, Any]:
+def view(context: Context, request: Request) -> dict[str, Any]:
     """The plan of an approval, for the paths that the query names or for all."""
-    head = head_of(parts, request)
-    waiting = held_by_subject(parts).get(head.subject, 0)
+    head = head_of(context, request)
+    waiting = held_by_subject(context).get(head.subject, 0)
     asked = _paths(request.query.all("path"))
     is_asked = bool(asked) or "plan" in request.query
     plan = None
     if is_asked or waiting <= _PLANNED:
-        plan = parts.approval.plan(head.subject, asked)
+        plan = context.approval.plan(head.subject, asked)
     return {
-        **common(parts, head),
+        **common(context, head),
         "tab": "held",
         "waiting": waiting,
         "plan": plan,
-        "brings": masked(plan.draft.changes, parts.redaction, head.subject) if plan else (),
+        "brings": masked(plan.draft.changes, context.redaction, head.subject) if plan else (),
         "changes": _signature(plan) if plan else "",
         "chosen": {to_text(path) for path in asked},
-        "paths": _choices(parts, plan) if plan else [],
-        "stays": [(stay.entry_id, stay.text(_shown(parts, plan))) for stay in plan.stays[:_SHOWN]]
+        "paths": _choices(context, plan) if plan else [],
+        "stays": [(stay.entry_id, stay.text(_shown(context, plan))) for stay in plan.stays[:_SHOWN]]
         if plan
         else [],
     }
 
 
-def _shown(parts: Parts, plan: ApprovalPlan) -> Callable[[Path], Path]:
-    return partial(parts.redaction.path, subject=plan.draft.subject)
+def _shown(context: Context, plan: ApprovalPlan) -> Callable[[Path], Path]:
+    return partial(context.redaction.path, subject=plan.draft.subject)
 
 
-def _choices(parts: Parts, plan: ApprovalPlan) -> list[tuple[str, int]]:
+def _choices(context: Context, plan: ApprovalPlan) -> list[tuple[str, int]]:
     """The held paths that may be chosen, for nothing hides their names, and how many wait."""
-    shown = _shown(parts, plan)
+    shown = _shown(context, plan)
     return sorted((to_text(at), count) for at, count in plan.held.items() if shown(at) == at)
 
 
-def act(parts: Parts, request: Request) -> Done:
-    """Approve what the form shows, and nothing that came since: the version is told with it."""
+def act(context: Context, request: Request) -> Done:
+    """Approve what the form shows, and nothing that came since: the form brings the version."""
     name = request.form.get("name", "")
     paths = _paths(request.form.all("path"))
-    plan = parts.approval.plan(name, paths)
+    plan = context.approval.plan(name, paths)
     where = f"{ROOT}/schemas/held?{urlencode({'name': name})}"
     if str(plan.draft.at) != request.form.get("at"):
         return Done(where, f"The schema has moved to version {plan.draft.at}: look again.", "bad")
@@ -77,31 +77,33 @@ def act(parts: Parts, request: Request) -> Done:
         return Done(where, "Other changes are held by now: look again.", "bad")
     if plan.is_empty:
         return Done(where, "There is nothing to approve.", "info")
-    request.record("schema approve", **_deed(parts, plan))
+    request.record("schema approve", **_recorded(context, plan))
     try:
-        version = parts.approval.register(plan)
+        version = context.approval.register(plan)
     except SchemaMoved as error:
         return Done(where, str(error), "bad")
     number = version.number if version else plan.draft.at
-    said, is_whole = _replay(parts, request, plan)
-    return Done(where, f"“{name}” is at version {number}. {said}", "good" if is_whole else "info")
+    message, is_whole = _replay(context, request, plan)
+    return Done(
+        where, f"“{name}” is at version {number}. {message}", "good" if is_whole else "info"
+    )
 
 
-def _replay(parts: Parts, request: Request, plan: ApprovalPlan) -> tuple[str, bool]:
-    """Replay for a while; what to say, and whether all of it was done."""
+def _replay(context: Context, request: Request, plan: ApprovalPlan) -> tuple[str, bool]:
+    """Replay for a while; the message, and True where all of it was done."""
     end = monotonic() + _REPLAY_SECONDS
     counts: Counter[str] = Counter()
     is_whole = True
-    for _, ended in parts.approval.replay(plan, request.session.who):
+    for _, ended in context.approval.replay(plan, request.session.who):
         counts["processed" if ended.resolved else "still held back"] += 1
         if monotonic() > end:
             is_whole = False
             break
     done = ", ".join(f"{count:,} {word}" for word, count in counts.items()) or "none"
-    said = f"Replayed: {done}."
+    message = f"Replayed: {done}."
     if not is_whole:
-        said += " More wait: approve again to go on."
-    return said, is_whole and not counts["still held back"]
+        message += " More wait: approve again to go on."
+    return message, is_whole and not counts["still held back"]
 
 
 def _paths(texts: list[str]) -> tuple[Path, ...]:
@@ -117,8 +119,8 @@ def _signature(plan: ApprovalPlan) -> str:
     return sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def _deed(parts: Parts, plan: ApprovalPlan) -> dict[str, object]:
-    shown = _shown(parts, plan)
+def _recorded(context: Context, plan: ApprovalPlan) -> dict[str, object]:
+    shown = _shown(context, plan)
     changed = (to_text(shown(change.path)) for change in plan.draft.changes)
     return {
         "subject": plan.draft.subject,

@@ -1,7 +1,4 @@
-"""One subject: its fields, how it became what it is, and two of its versions compared.
-
-A schema version as rows of a tree: types, since when, what fills a field, and who sends it.
-"""
+"""Show one subject: its fields as a tree, how it became what it is, and two versions compared."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from consumer.console.answers import Download, Missing
-from consumer.console.context import Parts
+from consumer.console.context import Context
 from consumer.console.request import Request
 from consumer.console.screens.schemas import held_by_subject
 from consumer.core.paths import ANY_KEY, Path, to_text
@@ -27,48 +24,49 @@ from consumer.schemas.presence import presence
 # Newest events that are read to see who sends which field.
 LOOKED_AT = 100
 _STEPS = 30
+_MOST_DEFAULT = 40
 TABS = {"fields": "Fields", "versions": "Versions", "compare": "Compare"}
 
 
-def show(parts: Parts, request: Request) -> dict[str, Any]:
-    """What all tabs show, and what the one that is asked for shows."""
-    head = head_of(parts, request)
+def view(context: Context, request: Request) -> dict[str, Any]:
+    """The values of all tabs, and of the one that is asked for."""
+    head = head_of(context, request)
     tab = request.query.get("tab", "fields")
     return {
-        **common(parts, head),
+        **common(context, head),
         "tab": tab if tab in TABS else "fields",
-        **(_TABS.get(tab) or _fields)(parts, request, head),
+        **(_TABS.get(tab) or _fields)(context, request, head),
     }
 
 
-def common(parts: Parts, head: SchemaVersion) -> dict[str, Any]:
-    """What stands above every tab of a subject."""
-    policy = parts.schema_policy.of(head.subject)
+def common(context: Context, head: SchemaVersion) -> dict[str, Any]:
+    """The values that stand above every tab of a subject."""
+    policy = context.schema_policy.of(head.subject)
     return {
         "head": head,
         "tabs": TABS,
-        "held": held_by_subject(parts).get(head.subject, 0),
+        "held": held_by_subject(context).get(head.subject, 0),
         "contract": policy.contract,
         "live": len(head.live),
     }
 
 
-def head_of(parts: Parts, request: Request) -> SchemaVersion:
+def head_of(context: Context, request: Request) -> SchemaVersion:
     """The newest version of the subject that the query names; raises Missing."""
     name = request.query.get("name", "")
-    head = parts.registry.refreshed(name) if name else None
+    head = context.registry.refreshed(name) if name else None
     if head is None:
         raise Missing(f"There is no schema “{name[:200]}”.")
     return head
 
 
-def export(parts: Parts, request: Request) -> Download:
+def export(context: Context, request: Request) -> Download:
     """A version as JSON Schema, or as a validator for MongoDB."""
-    head = head_of(parts, request)
-    version = _version(parts, head, request.query.number("version", head.number, most=10**9))
-    defaults = parts.schema_policy.of(head.subject).defaults
+    head = head_of(context, request)
+    version = _version(context, head, request.query.number("version", head.number, most=10**9))
+    defaults = context.schema_policy.of(head.subject).defaults
     is_validator = request.query.get("format") == "mongodb"
-    version = without_hidden(version, parts.redaction)
+    version = without_hidden(version, context.redaction)
     schema = mongo_validator(version, defaults).schema if is_validator else None
     document = json_schema(version, defaults) if schema is None else schema
     kind = "validator" if is_validator else "schema"
@@ -78,60 +76,57 @@ def export(parts: Parts, request: Request) -> Download:
     return Download(file_name, "application/json", body)
 
 
-def _fields(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, Any]:
-    version = _version(parts, head, request.query.number("version", head.number, most=10**9))
-    defaults = parts.schema_policy.of(head.subject).defaults
-    payloads = list(parts.recent_events.payloads(head, defaults, LOOKED_AT))
+def _fields(context: Context, request: Request, head: SchemaVersion) -> dict[str, Any]:
+    version = _version(context, head, request.query.number("version", head.number, most=10**9))
+    defaults = context.schema_policy.of(head.subject).defaults
+    payloads = list(context.recent_events.payloads(head, defaults, LOOKED_AT))
     return {
         "version": version,
         "looked_at": len(payloads),
         "fields": field_rows(
-            version, defaults, presence(version, payloads), len(payloads), parts.redaction
+            version, defaults, presence(version, payloads), len(payloads), context.redaction
         ),
     }
 
 
-def _versions(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, Any]:
+def _versions(context: Context, request: Request, head: SchemaVersion) -> dict[str, Any]:
     upto = request.query.number("upto", head.number, least=1, most=head.number)
     after = max(0, upto - _STEPS)
     steps = [
-        replace(step, changes=masked(step.changes, parts.redaction, head.subject))
-        for step in parts.registry.steps(head.subject, after, upto)
+        replace(step, changes=masked(step.changes, context.redaction, head.subject))
+        for step in context.registry.steps(head.subject, after, upto)
     ]
     return {"steps": steps[::-1], "older": after or None}
 
 
-def _compare(parts: Parts, request: Request, head: SchemaVersion) -> dict[str, Any]:
+def _compare(context: Context, request: Request, head: SchemaVersion) -> dict[str, Any]:
     newer = request.query.number("to", head.number, least=1, most=head.number)
     older = request.query.number("from", max(0, newer - 1), most=head.number)
     older, newer = min(older, newer), max(older, newer)
-    before = _version(parts, head, older) if older else None
-    after = _version(parts, head, newer)
+    before = _version(context, head, older) if older else None
+    after = _version(context, head, newer)
     caused: dict[Path, str] = {}
-    for step in islice(parts.registry.steps(head.subject, older, newer), 1000):
-        changes = masked(step.changes, parts.redaction, head.subject)
+    for step in islice(context.registry.steps(head.subject, older, newer), 1000):
+        changes = masked(step.changes, context.redaction, head.subject)
         caused.update({change.path: change.caused_by for change in changes})
     return {
         "older": older,
         "newer": newer,
-        "changes": masked(diff(before, after), parts.redaction, head.subject)
+        "changes": masked(diff(before, after), context.redaction, head.subject)
         if older != newer
         else (),
         "caused": caused,
     }
 
 
-def _version(parts: Parts, head: SchemaVersion, number: int) -> SchemaVersion:
-    version = head if number == head.number else parts.registry.version(head.subject, number)
+def _version(context: Context, head: SchemaVersion, number: int) -> SchemaVersion:
+    version = head if number == head.number else context.registry.version(head.subject, number)
     if version is None:
         raise Missing(f"“{head.subject}” has no version {number}: it is at {head.number}.")
     return version
 
 
 _TABS = {"fields": _fields, "versions": _versions, "compare": _compare}
-
-
-_MOST_DEFAULT = 40
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
-"""Every subject with its newest version, its documents, and what waits for approval."""
+"""Show every subject with its newest version, its documents, and what waits for approval."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from consumer.adoption.history import Counted
-from consumer.console.context import Parts
-from consumer.console.pagination import Pager
+from consumer.console.context import Context
+from consumer.console.pagination import OffsetPage
 from consumer.console.request import Request
 from consumer.schemas.registry.versions import SchemaSummary
 
@@ -20,11 +20,11 @@ SORTS = {
 }
 
 
-def show(parts: Parts, request: Request) -> dict[str, Any]:
+def view(context: Context, request: Request) -> dict[str, Any]:
     """A page of subjects, filtered by a part of the name, in the order that is asked for."""
-    summaries = parts.summaries()
-    counted = parts.documents()
-    held = held_by_subject(parts)
+    summaries = context.summaries()
+    counted = context.documents()
+    held = held_by_subject(context)
     wanted = request.query.get("q", "").strip().lower()
     sort = request.query.get("sort", "name")
     rows = [
@@ -33,11 +33,11 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
         if wanted in each.subject.lower()
     ]
     rows.sort(key=_key(sort))
-    pager = Pager.of(request, _PAGE)
-    shown = rows[pager.skip :]
+    page = OffsetPage.of(request, _PAGE)
+    shown = rows[page.skip :]
     return {
-        "subjects": pager.taken(shown),
-        "pager": pager.told(len(shown)),
+        "subjects": page.rows(shown),
+        "links": page.links(request, shown),
         "count": len(summaries),
         "found": len(rows),
         "held": sum(held.values()),
@@ -48,11 +48,11 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
     }
 
 
-def held_by_subject(parts: Parts) -> dict[str, int]:
-    """How many deliveries each subject's contract holds."""
-    counts = parts.held.dead_letters.counts()
-    if parts.one_subject is not None:
-        return {parts.one_subject: sum(counts.values())}
+def held_by_subject(context: Context) -> dict[str, int]:
+    """The number of deliveries that each subject's contract holds."""
+    counts = context.held.dead_letters.counts()
+    if context.one_subject is not None:
+        return {context.one_subject: sum(counts.values())}
     return {subject: count for subject, count in counts.items() if subject is not None}
 
 

@@ -1,17 +1,17 @@
-"""What the service was told, secrets masked, and what differs from what is built in."""
+"""Show the settings of the service, secrets masked, and which differ from what is built in."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from config.loading import rows
-from consumer.console.context import Parts
+from consumer.console.context import Context
 from consumer.console.request import Request
 
 
-def show(parts: Parts, request: Request) -> dict[str, Any]:
+def view(context: Context, request: Request) -> dict[str, Any]:
     """Every setting with its value as text that may be shown, and the rules by subject."""
-    masked = parts.settings.masked()
+    masked = context.settings.masked()
     changed_only = request.query.get("show") == "changed"
     found = [
         {
@@ -30,5 +30,5 @@ def show(parts: Parts, request: Request) -> dict[str, Any]:
         "changed_only": changed_only,
         "changed": sum(bool(row["changed"]) for row in found),
         "count": len(found),
-        "subjects": sorted(parts.settings.subjects.items()),
+        "subjects": sorted(context.settings.subjects.items()),
     }

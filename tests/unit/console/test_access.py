@@ -15,11 +15,11 @@ import pytest
 import structlog
 from pymongo import MongoClient
 
-from consumer.console.base import Frame
+from consumer.console.base import Base
 from consumer.console.origin import Origins
 from consumer.console.request import inside
 from consumer.console.session import Sessions, clean_name, signer
-from consumer.console.templating import Assets, Pages
+from consumer.console.templating import Assets, Templates
 from consumer.console.throttle import Throttle
 from consumer.core.clock import utc_now
 from consumer.core.ratelimit import RateLimit
@@ -157,14 +157,14 @@ def test_who_guesses_from_many_places_does_not_lock_out_who_knew_the_password() 
     assert guesses.count(None) == 50
     assert throttle.take("203.0.113.9") is not None
     assert throttle.take("192.0.2.1") is None
-    assert throttle.take("203.0.113.9", knew=True) is None
+    assert throttle.take("203.0.113.9", known=True) is None
 
 
 def test_who_knew_the_password_has_no_more_tries_of_their_own() -> None:
     throttle = Throttle(Clock())
     throttle.forgive("192.0.2.1")
 
-    taken = [throttle.take("192.0.2.1", knew=True) for _ in range(10)]
+    taken = [throttle.take("192.0.2.1", known=True) for _ in range(10)]
 
     assert taken.count(None) == 5
 
@@ -175,7 +175,7 @@ def test_the_throttle_remembers_a_bounded_number_of_those_who_knew_it() -> None:
     for n in range(3000):
         throttle.forgive(f"10.{n // 256}.{n % 256}.1")
 
-    assert len(throttle._knew) == 1000
+    assert len(throttle._known) == 1000
 
 
 def test_the_throttle_remembers_a_bounded_number_of_clients() -> None:
@@ -333,15 +333,15 @@ def test_templates_and_static_files_are_part_of_the_package() -> None:
 
 
 def test_the_same_fault_is_one_line_of_the_log_however_often_it_comes() -> None:
-    frame = Frame(
-        pages=Pages(Assets()),
+    base = Base(
+        templates=Templates(Assets()),
         sessions=sessions(),
         origins=ORIGINS,
-        notes=signer(b"x"),
+        messages=signer(b"x"),
         slots=threading.BoundedSemaphore(1),
-        ended=EndedSessions(MongoClient[dict[str, Any]](connect=False)["d"]["c"]),
-        faults=RateLimit(60.0, utc_now),
-        base={"screens": [], "root": "/console", "release": "1"},
+        ended_sessions=EndedSessions(MongoClient[dict[str, Any]](connect=False)["d"]["c"]),
+        fault_lines=RateLimit(60.0, utc_now),
+        common={"screens": [], "root": "/console", "release": "1"},
     )
 
     class Breaking:
@@ -349,7 +349,7 @@ def test_the_same_fault_is_one_line_of_the_log_however_often_it_comes() -> None:
             def work(*_: object) -> None:
                 raise KeyError("a value of a payload")
 
-            frame.answer(req, resp, work)
+            base.answer(req, resp, work)
 
     app: falcon.App[Any, Any] = falcon.App()
     app.add_route("/console", Breaking())

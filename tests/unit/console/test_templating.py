@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from jinja2 import Environment, UndefinedError
 
-from consumer.console.templating import Assets, Pages
+from consumer.console.templating import Assets, Templates
 
 TEMPLATES = [each.name for each in files("consumer.console").joinpath("templates").iterdir()]
 
 
 def test_no_template_is_compiled_while_webhooks_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    pages = Pages(Assets())
+    pages = Templates(Assets())
     compiled: list[Any] = []
     compile_ = Environment.compile
 

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from consumer.console.cached import Recent
+from consumer.console.context import Cached
 
 
 def test_it_is_read_again_when_it_is_old() -> None:
     now, reads = [0.0], iter(range(10))
-    recent = Recent(lambda: next(reads), 2.0, lambda: now[0])
+    cached = Cached(lambda: next(reads), 2.0, lambda: now[0])
 
     found = []
     for now[0] in (0.0, 1.9, 2.0, 3.9, 4.1):
-        found.append(recent())
+        found.append(cached())
 
     assert found == [0, 0, 1, 1, 2]
 
@@ -30,11 +30,11 @@ def test_a_failed_read_is_not_remembered() -> None:
             raise answer
         return answer
 
-    recent = Recent(read, 60.0)
+    cached = Cached(read, 60.0)
     with pytest.raises(ValueError, match="away"):
-        recent()
+        cached()
 
-    assert recent() == "there"
+    assert cached() == "there"
 
 
 def test_many_who_ask_at_once_wait_for_one_read() -> None:
@@ -46,8 +46,8 @@ def test_many_who_ask_at_once_wait_for_one_read() -> None:
         reads.append(1)
         return len(reads)
 
-    recent = Recent(read, 60.0)
-    threads = [threading.Thread(target=recent) for _ in range(8)]
+    cached = Cached(read, 60.0)
+    threads = [threading.Thread(target=cached) for _ in range(8)]
     for thread in threads:
         thread.start()
     gate.set()
