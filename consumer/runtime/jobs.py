@@ -76,7 +76,8 @@ from jobs.sweep_dead_letters import SweepDeadLetters
 # Seconds between looks for schema versions that other processes registered, so that few documents
 # are stamped with an older one.
 _REFRESH_EVERY = 10.0
-_PREPARE_EVERY = 15.0
+# Seconds between looks for what bars or spoils writing: faults of collections, lost indexes.
+PREPARE_EVERY = 15.0
 # Seconds between looks for versions that were lost: a backup may be restored at any time.
 _HOLES_EVERY = 3600.0
 # What MongoDB could not take waits that long after it is back, at most.
@@ -128,7 +129,9 @@ def periodic(
     shared: SharedParts,
     spool: Spool,
     prepare: JobFunction,
+    *,
     clock: Callable[[], datetime] = utc_now,
+    prepare_every: float = PREPARE_EVERY,
 ) -> Periodic:
     """All jobs of one process; `prepare` readies MongoDB, tried until it succeeds."""
     database, metrics = shared.database, shared.metrics
@@ -196,7 +199,7 @@ def periodic(
     refusals = NoteRefusals(shared.peers, RefusalNotes(database[REFUSALS]), metrics, clock)
     history = RecordHistory(metrics, IngestHistory(database), instance.id, clock)
     jobs = (
-        Job("prepare_store", _PREPARE_EVERY, prepare),
+        Job("prepare_store", prepare_every, prepare),
         Job("refresh_schemas", _REFRESH_EVERY, shared.refresh),
         Job("look_for_holes", _HOLES_EVERY, shared.registry.look_for_holes),
         Job("heartbeat", BEAT_EVERY, heartbeat),

@@ -25,7 +25,7 @@ from consumer.mongodb.client import INSTANCES, is_looked_up
 from consumer.mongodb.health import PrimaryCheck
 from consumer.mongodb.indexes import create_indexes
 from consumer.mongodb.retention import apply_retention
-from consumer.runtime.jobs import periodic
+from consumer.runtime.jobs import PREPARE_EVERY, periodic
 from consumer.runtime.memory import calm_collector
 from consumer.runtime.service_options import retention, server_options
 from consumer.runtime.settings_map import shared_secrets, signature_scheme
@@ -53,7 +53,9 @@ class Service:
     The caller owns the data directory of the settings (DataDirectory), where the spool is.
     """
 
-    def __init__(self, settings: Settings, uri: str) -> None:
+    def __init__(
+        self, settings: Settings, uri: str, *, prepare_every: float = PREPARE_EVERY
+    ) -> None:
         self._retention = retention(settings)
         self._spool = Spool(directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes)
         self.shared = build_shared(settings, uri, spool=self._spool)
@@ -65,7 +67,9 @@ class Service:
         ]
         self._missing: list[str] = []
         self._last_reported: list[str] = []
-        self._periodic = periodic(settings, self.shared, self._spool, self._prepare)
+        self._periodic = periodic(
+            settings, self.shared, self._spool, self._prepare, prepare_every=prepare_every
+        )
         self.server = Server(self._app(settings), server_options(settings))
 
     @property

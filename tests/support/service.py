@@ -17,6 +17,7 @@ from pymongo.database import Database
 
 from config import loading as configuration
 from consumer.ingest.signature import sign
+from consumer.runtime.jobs import PREPARE_EVERY
 from consumer.runtime.service import Service
 from consumer.runtime.settings_map import signature_scheme
 
@@ -70,8 +71,11 @@ class Client:
 
 
 @contextmanager
-def running_service(uri: str, database: str, **settings: str) -> Iterator[Client]:
-    """The service on a free port; `settings` by lower-case name over those of a plain test."""
+def running_service(
+    uri: str, database: str, prepare_every: float = PREPARE_EVERY, /, **settings: str
+) -> Iterator[Client]:
+    """The service on a free port; `settings` by lower-case name over those of a plain test.
+    `prepare_every` seconds: shorter in a test of what the job `prepare_store` finds."""
     given = {
         "CXONE_SHARED_SECRET": SECRET,
         "CXONE_LISTEN": "127.0.0.1:0",
@@ -83,7 +87,7 @@ def running_service(uri: str, database: str, **settings: str) -> Iterator[Client
     }
     with tempfile.TemporaryDirectory(prefix="cxone-service-") as directory:
         loaded = configuration.load({"CXONE_DATA_DIR": directory, **given}, {})
-        service = Service(loaded, uri)
+        service = Service(loaded, uri, prepare_every=prepare_every)
         thread = threading.Thread(target=service.run)
         thread.start()
         try:

@@ -4,7 +4,7 @@ and costs no delivery."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,16 @@ NEEDED = ("events", "schema_versions", "dead_letter_queue", "database_format")
 BOTH = "events", "a collation"
 KINDS = [(name, kind) for name in NEEDED for kind in WRONG if (name, kind) != BOTH]
 OTHERS = [name for name in COLLECTIONS if name not in NEEDED]
+# Seconds between looks for what bars writing.
+SOON = 0.5
 PASSWORD = "a long one to get in"
 PAGES = ("", "/schemas", "/adoption", "/events", "/dead-letters", "/jobs", "/audit")
+
+
+def everyday(cases: Sequence[tuple[str, ...]]) -> list[Any]:
+    """The cases, of which all but the first are slow."""
+    first, *others = cases
+    return [pytest.param(*first), *(pytest.param(*each, marks=pytest.mark.slow) for each in others)]
 
 
 def event(number: int) -> dict[str, Any]:
@@ -63,13 +71,13 @@ def said(client: Client) -> Answer:
     return client.get("/readyz")
 
 
-@pytest.mark.parametrize(("name", "kind"), KINDS)
+@pytest.mark.parametrize(("name", "kind"), everyday(KINDS))
 def test_where_a_needed_collection_is_of_the_wrong_kind_deliveries_are_spooled(
     mongod_uri: str, database: Db, tmp_path: Path, name: str, kind: str
 ) -> None:
     database.create_collection(name, **WRONG[kind])
 
-    with running_service(mongod_uri, database.name) as client:
+    with running_service(mongod_uri, database.name, SOON) as client:
         answers = [client.post(event(number)) for number in range(2)]
         refused = client.post({"id": "no type"})
         ready = said(client)
@@ -90,7 +98,7 @@ def test_where_a_needed_collection_is_of_the_wrong_kind_deliveries_are_spooled(
     assert kind in writing[2]
 
 
-@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("kind", everyday([(kind,) for kind in WRONG]))
 def test_any_other_collection_of_the_wrong_kind_is_named_and_keeps_no_delivery_out(
     mongod_uri: str, database: Db, tmp_path: Path, kind: str
 ) -> None:
@@ -129,6 +137,7 @@ def foreign() -> Iterator[tuple[str, dict[str, Any]]]:
         yield name, {"_id": 7, "at": "noon", "last_seen": datetime.now(timezone.utc)}
 
 
+@pytest.mark.slow
 def test_documents_of_others_are_named_and_break_nothing(
     mongod_uri: str, database: Db, tmp_path: Path
 ) -> None:
