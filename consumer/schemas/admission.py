@@ -1,4 +1,4 @@
-"""Decide whether what a payload shows is nothing new, registered, held, or beyond a guard."""
+"""Decide on a payload: nothing new, a version to register, held, or beyond a guard."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from consumer.schemas.shape import Shape, join, through_maps, walk
 # An event id is recorded with the change it caused, but ids have no bound of their own.
 _CAUSE_CHARACTERS = 256
 # Of what a delivery would change its dead letter keeps so many changes, in so many bytes.
-_TOLD = 100
-_TOLD_BYTES = 32 * 1024
+_MOST_CHANGES = 100
+_MOST_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Which guards over many events are open just now: another version of the subject this hour,
-    and another subject."""
+    """Room under the guards over many events just now: for another version of the subject this
+    hour, and for another subject."""
 
     version: bool = True
     subject: bool = True
@@ -60,7 +60,7 @@ def decide(
     quota: Quota,
     now: datetime,
 ) -> Decision:
-    """What becomes of a payload under `head` (possibly a draft of version `number` already).
+    """Decide on a payload under `head` (possibly a draft of version `number` already).
 
     The contract comes first: one held change holds the delivery whatever the guards say. What fits
     under the bound on paths is registered, shallow paths first.
@@ -102,12 +102,12 @@ def cause(event_id: object) -> str:
     return str(event_id)[:_CAUSE_CHARACTERS]
 
 
-def told(changes: Sequence[Change]) -> list[dict[str, object]]:
-    """The first of the changes as documents, as many as an entry that is held can well keep: what
-    is held is worked out anew from its payload."""
+def recorded_changes(changes: Sequence[Change]) -> list[dict[str, object]]:
+    """The first of the changes as documents for a dead letter, as many as it can well hold: at its
+    approval all are worked out anew from its payload."""
     found: list[dict[str, object]] = []
-    room = _TOLD_BYTES
-    for change in changes[:_TOLD]:
+    room = _MOST_BYTES
+    for change in changes[:_MOST_CHANGES]:
         room -= _change_bytes(change)
         if room < 0:
             break
@@ -116,7 +116,7 @@ def told(changes: Sequence[Change]) -> list[dict[str, object]]:
 
 
 def is_held(change: Change, contract: Contract) -> bool:
-    """Whether the contract holds a change; a map is made by new keys, so it counts as new field."""
+    """True for a change that the contract holds; new keys make a map, so it counts as new field."""
     if change.kind in ("field_added", "became_map"):
         return contract.on_new_field == "hold"
     return change.kind == "type_conflict" and contract.on_type_conflict == "hold"
@@ -145,8 +145,8 @@ def _fit(tree: Shape, found: Shape, limit: int) -> tuple[Shape, bool]:
 
 
 def _has_room(version: SchemaVersion, guards: Guards) -> bool:
-    """Whether the list with its absorbed entries, which keep their positions, and the changes stay
-    in bounds."""
+    """True where the list with its absorbed entries, which keep their positions, and the changes
+    stay in bounds."""
     if len(version.fields) > 2 * guards.paths_per_subject:
         return False
     # In UTF-8 a character takes up to 4 bytes; each segment and entry has BSON around it.

@@ -24,7 +24,7 @@ from consumer.privacy.rules import masked
 from consumer.schemas.evolution import diff as compare
 from consumer.schemas.json_types import bits
 from consumer.schemas.model import Change
-from consumer.schemas.registry.versions import Step
+from consumer.schemas.registry.versions import VersionChanges
 
 _VERSIONS = re.compile(r"(\d{1,9})?\.\.(\d{1,9})?|(\d{1,9})")
 
@@ -54,7 +54,7 @@ def diff(
         masks = parts.hidden
         steps = [
             replace(step, changes=masked(step.changes, masks, subject))
-            for step in parts.shared.registry.steps(subject, older, newer)
+            for step in parts.shared.registry.changes_between(subject, older, newer)
         ]
     changes = masked(compare(before, after), masks, subject)
     if as_json:
@@ -115,7 +115,7 @@ def print_changes(out: Console, changes: Sequence[Change], title: str = "") -> N
     _print_by_cause(out, changes)
 
 
-def print_steps(out: Console, steps: Sequence[Step], title: str) -> None:
+def print_steps(out: Console, steps: Sequence[VersionChanges], title: str) -> None:
     """One table of what each version changed, why and when; where that is too wide, one for each
     version and cause."""
     rows = [
@@ -138,7 +138,7 @@ def document(change: Change) -> dict[str, Any]:
     return {**change.to_document(), "text": to_text(change.path)}
 
 
-def step_document(step: Step) -> dict[str, Any]:
+def step_document(step: VersionChanges) -> dict[str, Any]:
     return {
         "version": step.version,
         "created_at": step.created_at,

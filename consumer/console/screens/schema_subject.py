@@ -94,7 +94,7 @@ def _versions(context: Context, request: Request, head: SchemaVersion) -> dict[s
     after = max(0, upto - _STEPS)
     steps = [
         replace(step, changes=masked(step.changes, context.redaction, head.subject))
-        for step in context.registry.steps(head.subject, after, upto)
+        for step in context.registry.changes_between(head.subject, after, upto)
     ]
     return {"steps": steps[::-1], "older": after or None}
 
@@ -106,7 +106,7 @@ def _compare(context: Context, request: Request, head: SchemaVersion) -> dict[st
     before = _version(context, head, older) if older else None
     after = _version(context, head, newer)
     caused: dict[Path, str] = {}
-    for step in islice(context.registry.steps(head.subject, older, newer), 1000):
+    for step in islice(context.registry.changes_between(head.subject, older, newer), 1000):
         changes = masked(step.changes, context.redaction, head.subject)
         caused.update({change.path: change.caused_by for change in changes})
     return {

@@ -1,4 +1,4 @@
-"""Know the schemas: their heads in memory, everything else from MongoDB."""
+"""Keep the heads of all schemas in memory; read everything else from MongoDB."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from consumer.schemas.check import CompiledSchema, compile_schema
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import SchemaPolicy
 from consumer.schemas.registry.document_stamps import DocumentStamps
-from consumer.schemas.registry.subject import SubjectSchema, Tools
-from consumer.schemas.registry.subject_limit import SubjectList
-from consumer.schemas.registry.versions import SchemaSummary, SchemaVersions, Step
+from consumer.schemas.registry.subject import Subject, Tools
+from consumer.schemas.registry.subject_limit import SubjectLimit
+from consumer.schemas.registry.versions import SchemaSummary, SchemaVersions, VersionChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Contradiction:
         return f"cxone-consumer schema unmap {named}"
 
 
-class KnownSchemas:
-    """The schemas of all subjects as they stand; safe for threads. What is read from MongoDB raises
+class SchemaCache:
+    """The schemas of all subjects; safe for threads. What is read from MongoDB raises
     StoreUnavailable where that is away."""
 
     def __init__(
@@ -76,16 +76,16 @@ class KnownSchemas:
         *,
         stamps: DocumentStamps | None = None,
     ) -> None:
-        """`stamps` tells of versions that were lost; without it nobody looks for them."""
+        """`stamps` shows versions that were lost; without it nobody looks for them."""
         self._policy = policy or SchemaPolicy()
         self._versions = SchemaVersions(collection)
-        self._listed = SubjectList(self._versions, self._policy.guards.subjects, clock)
-        self._tools = Tools(self._versions, self._listed, self._policy.guards, clock, sleep, jitter)
+        self._limit = SubjectLimit(self._versions, self._policy.guards.subjects, clock)
+        self._tools = Tools(self._versions, self._limit, self._policy.guards, clock, sleep, jitter)
         self._nothing = compile_schema(None)
         self._stamps = stamps
         self._lost: Mapping[str, Hole] = {}
         self._mutex = threading.Lock()
-        self._subjects: dict[str, SubjectSchema] = {}
+        self._subjects: dict[str, Subject] = {}
 
     def head(self, subject: str) -> SchemaVersion | None:
         """The newest version known here; read from MongoDB at first sight."""
@@ -114,12 +114,12 @@ class KnownSchemas:
         """A version by its number, from MongoDB."""
         return self._versions.one(subject, number)
 
-    def steps(self, subject: str, after: int, upto: int) -> Iterator[Step]:
-        """What the versions beyond `after` changed, up to and with `upto`, oldest first."""
-        return self._versions.steps(subject, after, upto)
+    def changes_between(self, subject: str, after: int, upto: int) -> Iterator[VersionChanges]:
+        """Changes of the versions beyond `after`, up to and with `upto`, oldest first."""
+        return self._versions.changes_between(subject, after, upto)
 
-    def latest(self, limit: int) -> list[Step]:
-        """What the newest versions of all subjects changed, the last one first."""
+    def latest(self, limit: int) -> list[VersionChanges]:
+        """Changes of the newest versions of all subjects, the last one first."""
         return self._versions.latest(limit)
 
     def subjects(self) -> dict[str, int]:
@@ -179,10 +179,10 @@ class KnownSchemas:
         held = self._subjects.get(subject)
         return held.schema.number if held else 0
 
-    def _subject(self, subject: str) -> SubjectSchema:
+    def _subject(self, subject: str) -> Subject:
         held = self._subjects.get(subject)
         if held is None:
-            made = SubjectSchema(subject, self._policy.of(subject), self._tools)
+            made = Subject(subject, self._policy.of(subject), self._tools)
             with self._mutex:
                 held = self._subjects.setdefault(subject, made)
         return held

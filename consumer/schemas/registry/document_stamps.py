@@ -1,18 +1,19 @@
-"""Read up to which version the documents of each subject are filled: more than its newest has shows
-that versions were lost, as where a backup was restored."""
+"""Read up to which version the documents of each subject are filled.
+
+One beyond the subject's newest version shows that versions were lost, as where a backup was
+restored.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from pymongo import DESCENDING
 from pymongo.collection import Collection
 
+from consumer.mongodb.client import Document
 from consumer.mongodb.deadline import unhurried
 from consumer.mongodb.errors import translated
-
-Document = dict[str, Any]
 
 # Anybody can write anything into a document. This is what we write.
 _NO_ARRAY = {"$not": {"$type": "array"}}

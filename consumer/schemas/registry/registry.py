@@ -1,4 +1,4 @@
-"""Admit payloads under their subject's schema, from memory while nothing is new."""
+"""Admit payloads under the schema of their subject, from memory while nothing is new."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 
 import msgspec
 
+from consumer.core.clock import to_milliseconds
 from consumer.core.errors import ContractHold, SchemaMoved, SetupError, StoreUnavailable
-from consumer.schemas.admission import Candidate, Decision, cause, told
+from consumer.schemas.admission import Candidate, Decision, cause, recorded_changes
 from consumer.schemas.check import Check, CompiledSchema, Gap
 from consumer.schemas.draft import Draft, covers
 from consumer.schemas.manual_changes import renumbered
 from consumer.schemas.model import Change, SchemaVersion
 from consumer.schemas.policy import SubjectPolicy
-from consumer.schemas.registry.cache import KnownSchemas
-from consumer.schemas.registry.subject import Make, SubjectSchema, Ticket, quota_of, stored_time
+from consumer.schemas.registry.cache import SchemaCache
+from consumer.schemas.registry.subject import Make, Subject, Ticket, quota_of
 
 # More versions than anybody loses: each of them is copied.
 _MOST_LOST = 10_000
@@ -37,7 +38,7 @@ class Admission(msgspec.Struct, frozen=True):
     gaps: list[Gap] = msgspec.field(default_factory=list)
 
 
-class SchemaRegistry(KnownSchemas):
+class SchemaRegistry(SchemaCache):
     """The schemas of all subjects, safe for threads here and for other processes elsewhere.
 
     A cached head answers what is known entirely. Anything else waits for its subject alone, which
@@ -69,11 +70,11 @@ class SchemaRegistry(KnownSchemas):
             guard = "hole" if in_hole else held.trusted_guard(payload)
             if guard is not None:
                 return _admission(schema, check, guard)
-        elif guard := self._keeps_out(subject):
+        elif guard := self._excluding_guard(subject):
             return _admission(self._nothing, self._nothing.check(payload), guard)
         if vet is not None:
             vet(payload)
-        return self._settle(subject, payload, caused_by, self._policy.of(subject))
+        return self._register(subject, payload, caused_by, self._policy.of(subject))
 
     def draft(self, subject: str, by_hand: bool = False) -> Draft:
         """A draft on the newest version in MongoDB, under the guards as they stand now.
@@ -91,7 +92,7 @@ class SchemaRegistry(KnownSchemas):
             policy=self._policy.of(subject),
             guards=self._policy.guards,
             quota=replace(quota, version=True) if by_hand else quota,
-            now=stored_time(now),
+            now=to_milliseconds(now),
             closed="hole" if hole else None if head else self._too_long(subject),
         )
 
@@ -107,7 +108,7 @@ class SchemaRegistry(KnownSchemas):
         outcome = self._versions.insert(version)
         if outcome == "ours":
             self._subject(draft.subject).install(version)
-            self._listed.add(draft.subject)
+            self._limit.add(draft.subject)
             return version
         # The winner may be our own insert, whose answer was lost, or another's of the same content.
         head = self.refreshed(draft.subject)
@@ -153,7 +154,7 @@ class SchemaRegistry(KnownSchemas):
         lost = self._stamps.most_positions(subject, hole.head)
         if not hole.head:
             # Of an answer that was lost, or of somebody else's version, the loop reads the end.
-            nothing = SchemaVersion(subject, 0, (), (), stored_time(self._tools.clock()))
+            nothing = SchemaVersion(subject, 0, (), (), to_milliseconds(self._tools.clock()))
             self._versions.insert(renumbered(nothing, last, lost, nothing.created_at) or nothing)
         more = True
         while more:
@@ -162,24 +163,24 @@ class SchemaRegistry(KnownSchemas):
             )
         return head
 
-    def _keeps_out(self, subject: str) -> str | None:
+    def _excluding_guard(self, subject: str) -> str | None:
         """The guard that keeps out a subject without a head here, as far as that is known."""
         if guard := self._too_long(subject):
             return guard
         if subject in self._lost:
             return "hole"
-        return "subjects" if self._listed.keeps_out(subject) else None
+        return "subjects" if self._limit.excludes(subject) else None
 
     def _too_long(self, subject: str) -> str | None:
         return "subject_name" if len(subject) > self._policy.guards.subject_characters else None
 
-    def _settle(
+    def _register(
         self, subject: str, payload: dict[str, Any], caused_by: object, policy: SubjectPolicy
     ) -> Admission:
         ticket = Ticket(Candidate(subject, payload, cause(caused_by)), policy)
         held = self._subject(subject)
         try:
-            held.settle(ticket)
+            held.decide(ticket)
         finally:
             if held.schema.version is None:
                 self._forget(subject, held)
@@ -189,7 +190,7 @@ class SchemaRegistry(KnownSchemas):
         schema = held.schema
         return _admission(schema, schema.check(payload), decision.guard, ticket.registered)
 
-    def _forget(self, subject: str, held: SubjectSchema) -> None:
+    def _forget(self, subject: str, held: Subject) -> None:
         # A name that is kept out leaves nothing behind, however many such names come.
         with self._mutex:
             if self._subjects.get(subject) is held:
@@ -200,7 +201,7 @@ def _hold(subject: str, changes: tuple[Change, ...]) -> ContractHold:
     return ContractHold(
         f'the contract of schema "{subject}" holds {len(changes)} change(s):'
         " approve them or let the contract evolve",
-        told(changes),
+        recorded_changes(changes),
     )
 
 

@@ -1,4 +1,5 @@
-"""Hold one subject's head, and register what its payloads bring, together and once."""
+"""One subject: its head in this process, and the versions that its payloads bring, together and
+once."""
 
 from __future__ import annotations
 
@@ -9,18 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from consumer.core.clock import to_milliseconds
 from consumer.core.deadline import remaining
 from consumer.core.errors import StoreUnavailable
 from consumer.schemas.admission import Candidate, Decision, Quota, decide
 from consumer.schemas.check import CompiledSchema, compile_schema
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import Guards, SubjectPolicy
-from consumer.schemas.registry.subject_limit import TRUST, SubjectList
+from consumer.schemas.registry.subject_limit import TRUST, SubjectLimit
 from consumer.schemas.registry.versions import SchemaVersions
 
 # Losing the race for a number this often while the head stands still means that no majority
 # confirms what the primary holds: about 5 seconds.
-_PATIENCE = 200
+_MOST_STALLS = 200
 _JITTER = 0.05
 # Guards that shut the whole subject for now; the others are about one event.
 _OF_THE_SUBJECT = frozenset({"paths_per_subject", "versions_per_hour"})
@@ -33,10 +35,10 @@ Make = Callable[[SchemaVersion, datetime], SchemaVersion | None]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What every subject works with; `jitter` gives numbers from 0 to 1."""
+    """Tools that all subjects share; `jitter` gives numbers from 0 to 1."""
 
     versions: SchemaVersions
-    subjects: SubjectList
+    subjects: SubjectLimit
     guards: Guards
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
@@ -46,7 +48,7 @@ class Tools:
 @dataclass(slots=True)
 class Ticket:
     """A payload that waits for its decision, or for the error that prevented one; `registered` is
-    set for the one whose wait inserted a version, `gone` for one whose patience is over."""
+    set for the one whose wait inserted a version, `gone` for one whose deadline is over."""
 
     candidate: Candidate
     policy: SubjectPolicy
@@ -57,15 +59,15 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
-    """What kept something out just now, and until when to trust it."""
+class _GuardFound:
+    """The guard that kept something out just now, and until when to trust it."""
 
     guard: str
     quota: Quota
     until: datetime
 
 
-class SubjectSchema:
+class Subject:
     """The schema of one subject in this process; `schema` is always durable and never goes back."""
 
     def __init__(self, subject: str, policy: SubjectPolicy, tools: Tools) -> None:
@@ -76,23 +78,23 @@ class SubjectSchema:
         self._installing = threading.Lock()
         self._registering = threading.Lock()
         self._waiting: deque[Ticket] = deque()
-        self._verdict: _Verdict | None = None
+        self._guard_found: _GuardFound | None = None
 
     def trusted_guard(self, payload: dict[str, Any]) -> str | None:
         """The guard that answers for an unknown payload without a look at MongoDB, for a moment
         after it did; None when it must be looked at."""
-        verdict, now = self._verdict, self._tools.clock()
-        if verdict is None or now >= verdict.until:
+        found, now = self._guard_found, self._tools.clock()
+        if found is None or now >= found.until:
             return None
-        if verdict.guard in _OF_THE_SUBJECT and not self._policy.contract.may_hold:
-            return verdict.guard
+        if found.guard in _OF_THE_SUBJECT and not self._policy.contract.may_hold:
+            return found.guard
         # The contract comes first, and what one odd event did must not keep out the next.
         ticket = Ticket(Candidate(self._subject, payload, ""), self._policy)
-        self._decide(self.schema.version, [ticket], verdict.quota, now)
+        self._decide(self.schema.version, [ticket], found.quota, now)
         decision = ticket.decision or Decision()
         return None if decision.held or decision.next else decision.guard
 
-    def settle(self, ticket: Ticket) -> None:
+    def decide(self, ticket: Ticket) -> None:
         """Wait until the ticket is decided on a durable head; raises StoreUnavailable.
 
         The first waiter decides for all that queue meanwhile and inserts one version for them. Who
@@ -105,7 +107,7 @@ class SubjectSchema:
             raise StoreUnavailable(f'others have been registering "{self._subject}" for too long')
         try:
             if ticket.decision is None and ticket.error is None:
-                self._settle_all(ticket)
+                self._decide_queue(ticket)
         finally:
             self._registering.release()
         if ticket.error is not None:
@@ -128,7 +130,7 @@ class SubjectSchema:
         Returns the durable version, and whether it is ours; when none was made, the head. The
         subject must have one. What `make` raises passes; raises StoreUnavailable.
         """
-        tools, now = self._tools, stored_time(self._tools.clock())
+        tools, now = self._tools, to_milliseconds(self._tools.clock())
         unknown: list[SchemaVersion] = []
         stalled, last = 0, -1
         while True:
@@ -143,18 +145,18 @@ class SubjectSchema:
             if made is None:
                 return head, False
             stalled, last = (stalled + 1, last) if head.number == last else (0, head.number)
-            if stalled > _PATIENCE:
+            if stalled > _MOST_STALLS:
                 raise _unconfirmed(self._subject, made.number)
             outcome = tools.versions.insert(made)
             if outcome == "ours":
                 self.install(made)
                 return made, True
             if outcome == "unknown":
-                stalled += _PATIENCE // 4
+                stalled += _MOST_STALLS // 4
                 unknown.append(made)
             tools.sleep(tools.jitter() * _JITTER)
 
-    def _settle_all(self, own: Ticket) -> None:
+    def _decide_queue(self, own: Ticket) -> None:
         """Decide on `own` with what waits beside it."""
         tickets = [own]
         try:
@@ -174,7 +176,7 @@ class SubjectSchema:
                 raise
             self._register([own], lambda _: [])
         finally:
-            self._tools.subjects.give_back(self._subject)
+            self._tools.subjects.release(self._subject)
 
     def _arrived(self, tickets: list[Ticket]) -> list[Ticket]:
         """Take those out of the queue that are not among `tickets` and still wait."""
@@ -198,11 +200,11 @@ class SubjectSchema:
                 # An insert whose answer was lost did happen.
                 tickets[0].registered = head
             stalled, last = (stalled + 1, last) if number == last else (0, number)
-            if stalled > _PATIENCE:
+            if stalled > _MOST_STALLS:
                 raise _unconfirmed(self._subject, number + 1)
             now = tools.clock()
             quota = (
-                Quota(subject=tools.subjects.take(self._subject))
+                Quota(subject=tools.subjects.reserve(self._subject))
                 if head is None
                 else quota_of(tools, head, now)
             )
@@ -218,14 +220,14 @@ class SubjectSchema:
                 break
             if outcome == "unknown":
                 # Each of these has waited for a whole timeout already.
-                stalled += _PATIENCE // 4
+                stalled += _MOST_STALLS // 4
                 attempts.append(draft)
             # Whoever lost once loses little: the longer it goes on, the more there are.
             tries += 1
             tools.sleep(tools.jitter() * _JITTER * min(1.0, tries / 10))
         guards = [ticket.decision.guard for ticket in tickets if ticket.decision]
         guard = next((guard for guard in guards if guard not in _OF_THE_EVENT), None)
-        self._verdict = _Verdict(guard, quota, now + TRUST) if guard else None
+        self._guard_found = _GuardFound(guard, quota, now + TRUST) if guard else None
 
     def _decide(
         self, head: SchemaVersion | None, tickets: list[Ticket], quota: Quota, now: datetime
@@ -240,7 +242,7 @@ class SubjectSchema:
                 policy=ticket.policy,
                 guards=self._tools.guards,
                 quota=quota,
-                now=stored_time(now),
+                now=to_milliseconds(now),
             )
             draft = ticket.decision.next or draft
         return draft
@@ -274,8 +276,3 @@ def quota_of(tools: Tools, head: SchemaVersion | None, now: datetime) -> Quota:
         return Quota()
     # What people made meanwhile does not count.
     return Quota(version=tools.versions.brought(head.subject, an_hour_ago, most) < most)
-
-
-def stored_time(now: datetime) -> datetime:
-    """`now` in milliseconds, as BSON keeps it: a version must equal what is read back."""
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

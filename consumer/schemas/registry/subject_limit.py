@@ -1,4 +1,4 @@
-"""Know how many subjects are registered, without asking for each event."""
+"""Bound how many subjects are registered, without asking MongoDB for each event."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRUST = timedelta(seconds=1)
 _SHARE = 32
 
 
-class SubjectList:
+class SubjectLimit:
     """All registered subjects as of a second ago at most, once somebody asked.
 
     Threads of one process never overstep `limit`; several processes may by those subjects that
@@ -29,56 +29,56 @@ class SubjectList:
         self._lock = threading.Lock()
         self._read_at: datetime | None = None
         self._names: set[str] = set()
-        # Places of subjects that are about to be registered here.
-        self._taken: set[str] = set()
-        self._left = 0
+        # Subjects that are about to be registered here, and places that need no further look.
+        self._reserved: set[str] = set()
+        self._unasked = 0
 
-    def keeps_out(self, subject: str) -> bool:
-        """Whether a subject is known to be neither registered nor admissible; asks nobody."""
+    def excludes(self, subject: str) -> bool:
+        """True for a subject known to be neither registered nor admissible; asks nobody."""
         return self._is_fresh() and len(self._names) >= self._limit and subject not in self._names
 
     def has_room(self) -> bool:
-        """Whether another subject may be registered; raises StoreUnavailable."""
+        """True where another subject may be registered; raises StoreUnavailable."""
         with self._lock:
-            self._look()
+            self._read_if_stale()
             return self._has_room()
 
-    def take(self, subject: str) -> bool:
-        """Whether this subject may be registered; its place is kept until `add` or `give_back`.
+    def reserve(self, subject: str) -> bool:
+        """Reserve a place for this subject until `add` or `release`; False where none is left.
 
         Raises StoreUnavailable.
         """
         with self._lock:
-            self._look()
-            if subject not in self._taken:
+            self._read_if_stale()
+            if subject not in self._reserved:
                 if not self._has_room():
                     return False
-                self._taken.add(subject)
-                self._left -= 1
+                self._reserved.add(subject)
+                self._unasked -= 1
             return True
 
-    def give_back(self, subject: str) -> None:
-        """Let others have the place, if it is still kept."""
+    def release(self, subject: str) -> None:
+        """Let others have the place, if it is still reserved."""
         with self._lock:
-            self._taken.discard(subject)
+            self._reserved.discard(subject)
 
     def add(self, subject: str) -> None:
         """Count a subject that was registered here."""
         with self._lock:
-            self._taken.discard(subject)
+            self._reserved.discard(subject)
             self._names.add(subject)
 
     def _has_room(self) -> bool:
-        return len(self._names) + len(self._taken) < self._limit
+        return len(self._names) + len(self._reserved) < self._limit
 
-    def _look(self) -> None:
+    def _read_if_stale(self) -> None:
         """Read the names anew where the last look says too little."""
-        if self._is_fresh() and (self._left > 0 or not self._has_room()):
+        if self._is_fresh() and (self._unasked > 0 or not self._has_room()):
             return
         now = self._clock()
         self._names = set(self._versions.subjects())
         self._read_at = now
-        self._left = max(1, (self._limit - len(self._names)) // _SHARE)
+        self._unasked = max(1, (self._limit - len(self._names)) // _SHARE)
 
     def _is_fresh(self) -> bool:
         return self._read_at is not None and self._clock() < self._read_at + TRUST

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from itertools import islice
 from time import monotonic
-from typing import Any, Literal
+from typing import Literal
 
-from bson import CodecOptions
 from bson.errors import BSONError
 from pymongo import DESCENDING
 from pymongo.collection import Collection
@@ -25,10 +24,9 @@ from pymongo.write_concern import WriteConcern
 
 from consumer.core.deadline import had_a_fair_share
 from consumer.core.errors import StoreError
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
 from consumer.schemas.model import Change, SchemaVersion, change_of, from_document, is_by_hand
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,8 @@ class SchemaSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What one version of a subject changed, and when (UTC)."""
+class VersionChanges:
+    """Changes of one version of a subject, and when it was made (UTC)."""
 
     subject: str
     version: int
@@ -54,8 +52,8 @@ class Step:
 Inserted = Literal["ours", "taken", "unknown"]
 
 _CHUNK = 500
-# What a Step is read from: no fields.
-_STEP = {"changes": 1, "created_at": 1}
+# A VersionChanges is read from these: no fields.
+_CHANGES = {"changes": 1, "created_at": 1}
 # Whoever can write to MongoDB can put any document there: those of ours have this.
 _OURS: Document = {
     "created_at": {"$type": "date"},
@@ -78,10 +76,8 @@ class SchemaVersions:
     """
 
     def __init__(self, collection: Collection[Document], write_timeout: float = 5.0) -> None:
-        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
         self._name = collection.name
         self._versions = collection.with_options(
-            codec_options=codec,
             read_preference=ReadPreference.PRIMARY,
             read_concern=ReadConcern("majority"),
             write_concern=WriteConcern("majority", j=True, wtimeout=int(write_timeout * 1000)),
@@ -100,21 +96,21 @@ class SchemaVersions:
             document = self._versions.find_one({"_id": _id(subject, number)})
         return from_document(document) if document else None
 
-    def steps(self, subject: str, after: int, upto: int) -> Iterator[Step]:
-        """What the versions beyond `after` changed, up to and with `upto`; reads no fields."""
+    def changes_between(self, subject: str, after: int, upto: int) -> Iterator[VersionChanges]:
+        """Changes of the versions beyond `after`, up to and with `upto`; reads no fields."""
         numbers = {"_id": {"$gt": _id(subject, after), "$lte": _id(subject, upto)}}
         with translated(self._name):
-            for document in self._versions.find(numbers, _STEP).sort("_id"):
-                yield _step(document)
+            for document in self._versions.find(numbers, _CHANGES).sort("_id"):
+                yield _changes_of(document)
 
-    def latest(self, limit: int) -> list[Step]:
-        """What the newest versions of all subjects changed, the last one first."""
+    def latest(self, limit: int) -> list[VersionChanges]:
+        """Changes of the newest versions of all subjects, the last one first."""
         with translated(self._name):
-            found = self._versions.find(_OURS, _STEP).sort("created_at", DESCENDING)
-            return list(map(_step, found.limit(limit)))
+            found = self._versions.find(_OURS, _CHANGES).sort("created_at", DESCENDING)
+            return list(map(_changes_of, found.limit(limit)))
 
     def created_at(self, subject: str, number: int) -> datetime | None:
-        """When a version was made (UTC)."""
+        """The time at which a version was made (UTC)."""
         with translated(self._name):
             document = self._versions.find_one({"_id": _id(subject, number)}, {"created_at": 1})
         return document["created_at"] if document else None
@@ -124,8 +120,8 @@ class SchemaVersions:
         those that people made do not count."""
         made = {**_of(subject), "created_at": {"$gt": after}}
         with translated(self._name):
-            newest = self._versions.find(made, _STEP).sort("_id", DESCENDING)
-            by_events = (each for each in map(_step, newest) if not is_by_hand(each.changes))
+            newest = self._versions.find(made, _CHANGES).sort("_id", DESCENDING)
+            by_events = (each for each in map(_changes_of, newest) if not is_by_hand(each.changes))
             return sum(1 for _ in islice(by_events, limit))
 
     def history(self, subject: str) -> Iterator[SchemaVersion]:
@@ -202,8 +198,8 @@ class SchemaVersions:
         return "ours"
 
 
-def _step(document: Document) -> Step:
-    return Step(
+def _changes_of(document: Document) -> VersionChanges:
+    return VersionChanges(
         subject=document["_id"]["subject"],
         version=int(document["_id"]["version"]),
         created_at=document["created_at"],

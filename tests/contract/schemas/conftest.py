@@ -20,5 +20,5 @@ def versions(database: Database[Document]) -> Versions:
 def watched(database: Database[Document], mongod_uri: str) -> Iterator[tuple[Versions, Commands]]:
     """The same collection through a client of its own, with the commands it sends."""
     commands = Commands()
-    with MongoClient[Document](mongod_uri, event_listeners=[commands]) as client:
+    with MongoClient[Document](mongod_uri, event_listeners=[commands], tz_aware=True) as client:
         yield client[database.name]["schema_versions"], commands

@@ -106,10 +106,10 @@ WORKER = textwrap.dedent("""
     from pymongo import MongoClient
     from consumer.schemas.policy import Guards, SchemaPolicy
     from consumer.schemas.registry.registry import SchemaRegistry
-    from tests.registries import event
+    from tests.support.registries import event
 
     uri, database, worker = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    versions = MongoClient(uri)[database]["schema_versions"]
+    versions = MongoClient(uri, tz_aware=True)[database]["schema_versions"]
     registry = SchemaRegistry(versions, SchemaPolicy(guards=Guards(versions_per_hour=100_000)))
     rng = random.Random(worker)
     print("ready", flush=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 from consumer.cli.schema.diff import print_changes, print_steps
 from consumer.schemas.json_types import INTEGER, STRING
 from consumer.schemas.model import Change
-from consumer.schemas.registry.versions import Step
+from consumer.schemas.registry.versions import VersionChanges
 
 CAUSES = ("36e2f04e-7dc7-422e-845d-dd254e48b720", "66531daf-38d9-431f-9861-0c9f2c354a1b")
 CHANGES = (
@@ -20,8 +20,8 @@ CHANGES = (
     Change("field_added", ("customer", "tier"), None, STRING, CAUSES[1]),
 )
 STEPS = [
-    Step("contact.created", 2, datetime(2026, 1, 2, tzinfo=timezone.utc), CHANGES[:2]),
-    Step("contact.created", 3, datetime(2026, 1, 3, tzinfo=timezone.utc), CHANGES[2:]),
+    VersionChanges("contact.created", 2, datetime(2026, 1, 2, tzinfo=timezone.utc), CHANGES[:2]),
+    VersionChanges("contact.created", 3, datetime(2026, 1, 3, tzinfo=timezone.utc), CHANGES[2:]),
 ]
 WORDS = (*CAUSES, "type_widened", "type_conflict", "agent_skills[].level", "integer | string")
 

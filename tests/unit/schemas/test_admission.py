@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.core.paths import to_text
-from consumer.schemas.admission import Candidate, Decision, Quota, cause, decide, told
+from consumer.schemas.admission import Candidate, Decision, Quota, cause, decide, recorded_changes
 from consumer.schemas.check import compile_schema
 from consumer.schemas.model import Change, SchemaVersion, from_document, shape_of
 from consumer.schemas.policy import Contract, Guards, SubjectPolicy
@@ -356,7 +356,7 @@ def test_a_hold_tells_a_bounded_part_of_its_changes() -> None:
     many = [Change("field_added", (f"field {n}",), None, 2, "event-1") for n in range(5000)]
     long = [Change("field_added", ("x" * 1000,), None, 2, "event-1") for _ in range(5000)]
 
-    assert told(many[:7]) == [change.to_document() for change in many[:7]]
-    assert told(many) == [change.to_document() for change in many[:100]]
-    assert 20 < len(told(long)) < 30
-    assert len(bson.encode({"changes": told(long)})) < 32 * 1024
+    assert recorded_changes(many[:7]) == [change.to_document() for change in many[:7]]
+    assert recorded_changes(many) == [change.to_document() for change in many[:100]]
+    assert 20 < len(recorded_changes(long)) < 30
+    assert len(bson.encode({"changes": recorded_changes(long)})) < 32 * 1024
