@@ -1,1 +1,13 @@
-"""What the program is told from outside: settings, logging, shipped assets."""
+"""Read the settings from outside, set up logging, and ship example files and assets.
+
+Public:
+- environment: who runs and supervises this process, and where Windows and pip put things
+- faults: what is wrong with the settings
+- loading: all settings, from every place
+- log_format: values fit for a log line
+- logs: logging, one line an event
+- settings: the table of all settings
+- sources: files with settings and secrets
+- subjects: rules for single event types
+- value_parsers: values as people write them
+"""

@@ -1,11 +1,4 @@
-"""Know who sits at the terminal: the name of the user, and the editor they like.
-
-Read how the service manager that started this process wants to hear from it.
-
-Where Windows keeps the files of services, as the environment of this process says.
-
-Know where this program was installed from, so that advice to install names what is there.
-"""
+"""Read off this process who runs it, who supervises it, and where Windows and pip put things."""
 
 from __future__ import annotations
 
@@ -22,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+NAME = "cxone-consumer"
 _MAX_NAME = 256
 
 
@@ -61,21 +55,21 @@ def _split(text: str, windows: bool) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Supervision:
-    """systemd's socket for news (None: nobody listens), and the longest time in seconds between
-    two signs of life (None: none are asked for)."""
+    """The socket on which systemd listens (None: nobody does), and the longest time in seconds
+    between two signs of life (None: none are asked for)."""
 
     socket: str | None = None
     watchdog: float | None = None
 
 
-def from_process() -> Supervision:
-    """What the environment of this process says."""
-    return read(os.environ, os.getpid())
+def supervision() -> Supervision:
+    """The supervision of this process."""
+    return read_supervision(os.environ, os.getpid())
 
 
-def read(environ: Mapping[str, str], pid: int) -> Supervision:
-    """As sd_notify(3) and sd_watchdog_enabled(3) read it: the watchdog may be meant for another
-    process, whose environment was inherited."""
+def read_supervision(environ: Mapping[str, str], pid: int) -> Supervision:
+    """The supervision as sd_notify(3) and sd_watchdog_enabled(3) read it: the watchdog may be meant
+    for another process, whose environment was inherited."""
     socket = environ.get("NOTIFY_SOCKET") or None
     asked = environ.get("WATCHDOG_USEC", "")
     meant_for = environ.get("WATCHDOG_PID") or str(pid)
@@ -91,19 +85,16 @@ def program_data(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def people(environ: Mapping[str, str] | None = None) -> Path:
-    """Where the profiles of persons are, which no service account may read."""
+    """The folder of the profiles of persons, which no service account may read."""
     values = os.environ if environ is None else environ
     drive = values.get("SYSTEMDRIVE") or "C:"
     return Path(f"{drive}\\Users")
 
 
 def system_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Where the programs of Windows itself are."""
+    """The folder of the programs of Windows itself."""
     values = os.environ if environ is None else environ
     return Path(values.get("SYSTEMROOT") or "C:\\Windows") / "System32"
-
-
-NAME = "cxone-consumer"
 
 
 def requirement(extra: str = "") -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with the settings, all of it in one error."""
+"""Faults of the settings, all of them in one error."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ from config.value_parsers import (
     whole,
 )
 
-# RFC 9110, section 5.6.2.
-# Without the underscore: servers and proxies drop headers with one, for in CGI it is a hyphen too.
+# A token of RFC 9110, section 5.6.2, without the underscore: servers and proxies drop headers with
+# one, for in CGI it is a hyphen too.
 _TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]{1,256}")
 _DATABASE = re.compile(r"[^\s\x00/\\.\"$*<>:|?]{1,63}")
 _POINTER_ESCAPE = re.compile(r"~(?![01])")
@@ -39,7 +39,7 @@ _POINTER_ESCAPE = re.compile(r"~(?![01])")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is allowed, in words, and how a value is shown so that reading it gives it again."""
+    """The allowed values in words, and `show`, whose text is read as the same value again."""
 
     allowed: str
     show: Callable[[Any], str] = str

@@ -1,7 +1,4 @@
-"""Read all settings once, from every place, and report all that is wrong together.
-
-Turn what one layer says into values by setting, with every fault in it.
-"""
+"""Read all settings once, from every place, and report all that is wrong together."""
 
 from __future__ import annotations
 
@@ -22,6 +19,10 @@ from config.subjects import SubjectRules
 __all__ = ["Fault", "Row", "Settings", "SettingsError", "from_process", "load", "rows"]
 
 _DOTENV = Path(".env")
+_FILE = "_FILE"
+_OURS = "CXONE_"
+# Of all programs of a machine, and often set in both cases of letters: the first counts.
+_SHARED = frozenset({"HTTPS_PROXY", "NO_PROXY"})
 
 
 def from_process(
@@ -30,8 +31,8 @@ def from_process(
     config_file: Path | None = None,
     required: Collection[str] = (),
 ) -> Settings:
-    """`load` with the environment of this process and, unless told another, `.env` in the current
-    directory where there is one. Nothing else in the program reads the environment."""
+    """`load` with the environment of this process and, unless `env_file` is given, `.env` in the
+    current directory where there is one. Nothing but this package reads the environment."""
     if env_file is None and _DOTENV.exists() and not _DOTENV.is_dir():
         env_file = _DOTENV
     return load(overrides, os.environ, env_file, config_file, required)
@@ -56,7 +57,7 @@ def load(
     chosen: dict[str, Entry] = {}
 
     def take(layer: Layer, *, strict: bool = False) -> None:
-        values, found = settle(layer, known, strict=strict)
+        values, found = resolve(layer, known, strict=strict)
         faults.extend(found + _wrong_values(values))
         for name, entry in values.items():
             chosen.setdefault(name, entry)
@@ -75,7 +76,7 @@ def load(
     usable = {name: entry.value for name, entry in chosen.items() if name not in broken}
     settings = Settings.model_validate({**usable, "subjects": MappingProxyType(subjects)})
     faults += _missing(settings, [known[name.upper()] for name in required], broken)
-    faults += _together(settings, broken)
+    faults += _contradictions(settings, broken)
     if faults:
         raise SettingsError(faults)
     return settings
@@ -127,7 +128,7 @@ def _missing(settings: Settings, needed: Iterable[Row], broken: Collection[str])
             yield Fault(row.name, "not set", f"required here: set it {how}")
 
 
-def _together(settings: Settings, broken: Collection[str]) -> Iterator[Fault]:
+def _contradictions(settings: Settings, broken: Collection[str]) -> Iterator[Fault]:
     """Settings that are right alone and wrong together."""
     if (
         settings.cxone_signed_content == "timestamp.body"
@@ -145,18 +146,12 @@ def _together(settings: Settings, broken: Collection[str]) -> Iterator[Fault]:
                 yield Fault(name, "config file", problem, "CXONE_DEFAULTS=null or typed")
 
 
-_FILE = "_FILE"
-_OURS = "CXONE_"
-# Of all programs of a machine, and often set in both cases of letters: the first counts.
-_SHARED = frozenset({"HTTPS_PROXY", "NO_PROXY"})
-
-
 def names_of(rows: Sequence[Row]) -> dict[str, Row]:
     """Every name a setting may be given under, in capitals."""
     return {name: row for row in rows for name in row.names}
 
 
-def settle(
+def resolve(
     layer: Layer, known: Mapping[str, Row], *, strict: bool
 ) -> tuple[dict[str, Entry], list[Fault]]:
     """The entries of a layer by field, aliases and files resolved.

@@ -1,7 +1,4 @@
-"""Make any value fit for a log line: bounded, and unable to forge a line or move a terminal.
-
-Write one event as one line: JSON for machines, or text for people.
-"""
+"""Write an event as one log line, JSON or text, of values that are bounded and cannot forge one."""
 
 from __future__ import annotations
 
@@ -21,6 +18,9 @@ _MAX_NESTING = 4
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 )
+# Text that needs no quotes in a line for people.
+_PLAIN = re.compile(r"[^\s\"'=\\]+")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def clean(value: object, nesting: int = _MAX_NESTING) -> object:
@@ -63,10 +63,6 @@ def _as_text(value: object) -> str:
     except Exception:
         # Logging never fails a request, whatever it was handed.
         return f"<{type(value).__name__}>"
-
-
-_PLAIN = re.compile(r"[^\s\"'=\\]+")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def as_json(fields: Mapping[str, object]) -> str:

@@ -110,7 +110,7 @@ def _line(head: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, objec
 
 
 class _Logger:
-    """What structlog's filtering logger calls once an event passed the level."""
+    """The logger behind structlog's filtering one, for events that passed the level."""
 
     __slots__ = ("_name", "_sink")
 

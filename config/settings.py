@@ -33,7 +33,7 @@ def _row(
 
 
 class Settings(BaseModel, frozen=True):
-    """What the program was told, checked. Secrets are SecretStr and masked wherever it is shown.
+    """The settings of the program, checked. Secrets are SecretStr, masked wherever one is shown.
 
     The attribute of a setting is its name in lower case. Sizes are bytes, times are seconds.
     """

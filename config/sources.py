@@ -1,7 +1,4 @@
-"""Read the places settings come from, each as entries that know where they stand.
-
-Read secrets from files: `NAME_FILE` and the credentials directory of systemd.
-"""
+"""Read the places settings and secrets come from, each as entries that know where they stand."""
 
 from __future__ import annotations
 
@@ -21,6 +18,7 @@ from config.faults import Fault
 from config.subjects import SubjectRules
 
 _MAX_FILE_BYTES = 1 << 20
+_MAX_SECRET_BYTES = 64 * 1024
 _POSITION = re.compile(r"\((at [a-z0-9, ]+)\)\Z")
 
 
@@ -36,7 +34,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one place says, and what is wrong with how it says it."""
+    """The entries of one place, and the faults of their writing."""
 
     entries: list[Entry] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -116,13 +114,11 @@ def _parse_toml(text: str) -> dict[str, Any]:
     return document
 
 
-_MAX_BYTES = 64 * 1024
-
-
 def read_secret(path: Path) -> str:
-    """The content without one trailing newline. Raises ValueError with the reason in words."""
+    """The secret in a file, without one trailing newline. Raises ValueError with the reason in
+    words."""
     try:
-        text = read_text(path, _MAX_BYTES)
+        text = read_text(path, _MAX_SECRET_BYTES)
     except FileNotFoundError:
         raise ValueError("no such file") from None
     for newline in ("\r\n", "\n"):

@@ -1,4 +1,4 @@
-"""Read the `[subjects."…"]` tables: what holds for one event type, or with `"*"` for all."""
+"""Read the `[subjects."…"]` tables: rules for one event type, or with `"*"` for all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_NESTING = 32
 
 @dataclass(frozen=True, slots=True)
 class SubjectRules:
-    """What holds for a subject; None where it says nothing.
+    """The rules of a subject; None where it says nothing.
 
     `defaults` maps the text of a path to a JSON value (copy it before it goes into a document),
     `maps` and `objects` are texts of paths pinned as one or the other, `redact` of those whose

@@ -1,11 +1,5 @@
-"""Read numbers, sizes and times as people write them, and show them again so.
-
-Read where things are on the network: what to listen on, whom to ask, whom to trust.
-
-Read several texts out of one setting: as `.env` files write them, or as a list of TOML.
-
-Ask the driver whether it takes a MongoDB URI, and say what is wrong without quoting it.
-"""
+"""Read values as people write them: numbers, sizes, times, addresses, lists, URIs of MongoDB; and
+show them so again."""
 
 from __future__ import annotations
 
@@ -27,6 +21,30 @@ _SIZES = {"GiB": 1 << 30, "GB": 10**9, "MiB": 1 << 20, "MB": 10**6, "KiB": 1 << 
 _DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _NUMBER = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)", re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
+
+SRV = "mongodb+srv://"
+_SCHEMES = ("mongodb://", SRV)
+
+# Texts of the driver and their meaning; the first that matches. Its own text may hold parts of a
+# password that was cut in the wrong place.
+_MEANINGS = (
+    (r"port contains", "the port is no number, or a character of user or password is not encoded"),
+    (r"escaped|not valid username", "a character of user or password is not percent-encoded"),
+    (r"\bport\b|one hostname|empty host|one, and only one|IPv6", "host and port cannot be read"),
+    (r"key=value|separators", "behind the ? must stand OPTION=VALUE&OPTION=VALUE"),
+    (r"not readable|\[X509|\[SSL|PEM", "a certificate file that it names cannot be read"),
+    (r"unknown option", "it has an option that the driver does not know"),
+    (r"duplicate", "an option stands twice"),
+    (
+        r"cannot|can not|conflicting|must not|only allowed|requires|not supported|not been enabled",
+        "options contradict each other",
+    ),
+    (
+        r"must|not a valid|unsupported|invalid",
+        "an option has a value that it cannot have",
+    ),
+)
 
 
 def whole(value: object) -> object:
@@ -88,9 +106,6 @@ def choice(value: object) -> object:
         text = value.strip()
         return int(text) if _WHOLE.fullmatch(text) else text.lower()
     return whole(value)
-
-
-HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
 
 
 def listen(value: str) -> str:
@@ -165,30 +180,6 @@ def paths(value: object) -> tuple[object, ...]:
     raise ValueError
 
 
-SRV = "mongodb+srv://"
-_SCHEMES = ("mongodb://", SRV)
-
-# What the driver says, and what it means; the first that matches. Its own text may hold parts of a
-# password that was cut in the wrong place.
-_MEANINGS = (
-    (r"port contains", "the port is no number, or a character of user or password is not encoded"),
-    (r"escaped|not valid username", "a character of user or password is not percent-encoded"),
-    (r"\bport\b|one hostname|empty host|one, and only one|IPv6", "host and port cannot be read"),
-    (r"key=value|separators", "behind the ? must stand OPTION=VALUE&OPTION=VALUE"),
-    (r"not readable|\[X509|\[SSL|PEM", "a certificate file that it names cannot be read"),
-    (r"unknown option", "it has an option that the driver does not know"),
-    (r"duplicate", "an option stands twice"),
-    (
-        r"cannot|can not|conflicting|must not|only allowed|requires|not supported|not been enabled",
-        "options contradict each other",
-    ),
-    (
-        r"must|not a valid|unsupported|invalid",
-        "an option has a value that it cannot have",
-    ),
-)
-
-
 def mongodb_uri(value: SecretStr | None) -> SecretStr | None:
     """A URI that the driver takes. No name is looked up: one that DNS does not know now, it may
     know later. Raises Wrong."""
@@ -221,8 +212,8 @@ def _meaning(said: str) -> str:
     )
     known = {name.lower() for name in URI_OPTIONS_VALIDATOR_MAP}
     names = [] if "did you mean" in said.lower() else re.findall(r"[A-Za-z]+", said)
-    told = dict.fromkeys(name.lower() for name in names if len(name) > 2 and name.lower() in known)
-    return f"{meaning} ({', '.join(told)})" if told else meaning
+    named = dict.fromkeys(name.lower() for name in names if len(name) > 2 and name.lower() in known)
+    return f"{meaning} ({', '.join(named)})" if named else meaning
 
 
 def _is_address(uri: str) -> bool:

@@ -1,7 +1,4 @@
-"""`demo`: show the whole on this machine, with a MongoDB and a secret of its own.
-
-Show what was told to the sender of the demo, and what was kept of what it sent.
-"""
+"""`demo`: play realistic deliveries with a MongoDB of its own, and show what became of them."""
 
 from __future__ import annotations
 
@@ -25,12 +22,23 @@ from consumer.cli.console import console, error_console, print_json, shown, tabl
 from consumer.cli.serve import stop_on_signals
 from consumer.core.paths import RESERVED, to_key, to_segment, to_text
 from consumer.core.paths import Path as FieldPath
-from consumer.demo.play import Example, Kept, Told, answers, await_stored, kept, play
+from consumer.demo.play import (
+    Answered,
+    Example,
+    Stored,
+    await_stored,
+    count_answers,
+    play,
+    read_stored,
+)
 from consumer.demo.samples.scenario import scenario
 from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 from consumer.runtime.service import Service
 from consumer.runtime.settings_map import shared_secrets, signature_scheme
 from consumer.schemas.json_types import bits
+
+# Of a value in the example.
+_VALUE_CHARACTERS = 50
 
 
 def demo(
@@ -72,13 +80,13 @@ def demo(
         service = Service(settings, mongod.uri)
         stopped = parts.enter_context(_served(service))
         key = shared_secrets(settings)[0].key
-        told = play(scenario(seed, events), service.url, signature_scheme(settings), key)
-        waiting = await_stored(service, _tell_waiting)
-        found = kept(service.shared)
+        answered = play(scenario(seed, events), service.url, signature_scheme(settings), key)
+        waiting = await_stored(service, _report_waiting)
+        found = read_stored(service.shared)
         if as_json:
-            print_json(facts(told, found))
+            print_json(as_document(answered, found))
         else:
-            show(told, found)
+            print_tables(answered, found)
         if waiting:
             error_console().print(
                 f"{waiting:,} deliveries are not in the tables: MongoDB did not take them from the"
@@ -86,26 +94,26 @@ def demo(
             )
         if keep_running:
             _invite(service, directory / "demo.env", secret, mongod.uri)
-            _show_console(service, password)
+            _print_console(service, password)
             stop_on_signals(service.stop)
             # In short waits, for on Windows one without end cannot be interrupted.
             while not stopped.wait(0.5):
                 pass
         elif not as_json:
-            _tell_next()
-    return 0 if all(one.word for one in told) and not waiting else 1
+            _suggest_next()
+    return 0 if all(one.word for one in answered) and not waiting else 1
 
 
 def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def _tell_waiting(count: int) -> None:
+def _report_waiting(count: int) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{count} deliveries wait for MongoDB … \r")
 
 
-def _tell_next() -> None:
+def _suggest_next() -> None:
     """Say what to try next, by the name under which this program was found."""
     called = Path(sys.argv[0])
     on_path = shutil.which("cxone-consumer") is not None or called.stem != "cxone-consumer"
@@ -151,7 +159,7 @@ def _invite(service: Service, env_file: Path, secret: str, uri: str) -> None:
     out.print(f"  curl http://{host}:{port}/readyz\n")
 
 
-def _show_console(service: Service, password: str) -> None:
+def _print_console(service: Service, password: str) -> None:
     host, port = service.server.address
     out = console()
     out.print("In the browser:\n")
@@ -159,19 +167,19 @@ def _show_console(service: Service, password: str) -> None:
     out.print(f"  password: {password}\n")
 
 
-_VALUE_CHARACTERS = 50
-
-
-def show(told: list[Told], found: Kept) -> None:
+def print_tables(answered: list[Answered], found: Stored) -> None:
     out = console()
     out.print(
         table(
             ("answer", "deliveries"),
-            [(f"{status or ''} {word}".strip(), count) for (status, word), count in _ordered(told)],
-            title=f"{len(told)} deliveries sent through HTTP",
+            [
+                (f"{status or ''} {word}".strip(), count)
+                for (status, word), count in _ordered(answered)
+            ],
+            title=f"{len(answered)} deliveries sent through HTTP",
         )
     )
-    special = [one for one in told if one.sample.expect not in ("processed", "duplicate")]
+    special = [one for one in answered if one.sample.expect not in ("processed", "duplicate")]
     out.print(
         table(
             ("delivery", "answer"),
@@ -217,12 +225,12 @@ def show(told: list[Told], found: Kept) -> None:
         )
     )
     if found.example is not None:
-        _show_example(found.example)
-    milliseconds = median(one.seconds for one in told) * 1000
+        _print_example(found.example)
+    milliseconds = median(one.seconds for one in answered) * 1000
     out.print(f"Median time to a durable answer: {milliseconds:.1f} ms over one connection.")
 
 
-def _show_example(example: Example) -> None:
+def _print_example(example: Example) -> None:
     """A stored event field by field: sent, filled since then, or added by the service."""
     rows = []
     for path, value in _leaves(example.document, ()):
@@ -262,16 +270,16 @@ def _types(mask: int | None) -> str | None:
     return None if mask is None else " | ".join(bits(mask)) or "null"
 
 
-def _ordered(told: list[Told]) -> list[tuple[tuple[int | None, str], int]]:
-    return sorted(answers(told).items(), key=lambda item: (-item[1], item[0][1]))
+def _ordered(answered: list[Answered]) -> list[tuple[tuple[int | None, str], int]]:
+    return sorted(count_answers(answered).items(), key=lambda item: (-item[1], item[0][1]))
 
 
-def facts(told: list[Told], found: Kept) -> dict[str, object]:
+def as_document(answered: list[Answered], found: Stored) -> dict[str, object]:
     return {
-        "deliveries": len(told),
+        "deliveries": len(answered),
         "answers": [
             {"status": status, "word": word, "count": count}
-            for (status, word), count in _ordered(told)
+            for (status, word), count in _ordered(answered)
         ],
         "documents": dict(found.documents),
         "dead_letters": [

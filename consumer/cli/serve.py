@@ -49,7 +49,7 @@ def serve(
     )
     logs.configure(settings.log_level, settings.log_format, sys.stderr)
     # Nobody listens unless systemd started this process.
-    systemd = Systemd(environment.from_process(), longest_stop(settings))
+    systemd = Systemd(environment.supervision(), longest_stop(settings))
     watch.run(settings, systemd, _begun, embedded=embedded)
     log.info("stopped")
     if jobs_go_on():

@@ -1,1 +1,8 @@
-"""Show the service at work: believable deliveries, a client that posts them, what came of it."""
+"""Play realistic deliveries against a service, and post signed bodies as CXone does.
+
+Public:
+- client: posts at a pace, from several threads
+- play: a scenario, its answers and what was stored
+- results: replies in few words, counted
+- samples.payloads, samples.mishaps, samples.scenario: the deliveries themselves
+"""

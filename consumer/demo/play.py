@@ -1,4 +1,4 @@
-"""Play a scenario of realistic deliveries against a running service, and read off what it kept."""
+"""Play a scenario of realistic deliveries against a running service, and read what it stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BACKFILL_WITHIN = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Answered:
     """One delivery of the scenario and its answer."""
 
     sample: Sample
@@ -45,8 +45,8 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What MongoDB holds afterwards: documents by type, dead letters, and schema histories."""
+class Stored:
+    """The contents of MongoDB afterwards: documents by type, dead letters, schema histories."""
 
     documents: Mapping[str, int]
     dead_letters: list[dict[str, Any]]
@@ -54,34 +54,36 @@ class Kept:
     example: Example | None
 
     def changes(self) -> Iterator[tuple[str, SchemaVersion, Change]]:
-        """What changed after each subject's first version, oldest first."""
+        """The changes after each subject's first version, oldest first."""
         for subject, versions in self.histories.items():
             for version in versions[1:]:
                 for change in version.changes:
                     yield subject, version, change
 
 
-def play(samples: Iterable[Sample], url: str, scheme: SignatureScheme, key: bytes) -> list[Told]:
+def play(
+    samples: Iterable[Sample], url: str, scheme: SignatureScheme, key: bytes
+) -> list[Answered]:
     """Post the samples in order over one connection, as one CXone tenant would."""
     sender = Sender(url, timeout=10)
-    told = []
+    answered = []
     for sample in samples:
         outgoing = Outgoing(sample.body, partial(_headers, sample.signature, scheme, key))
         result = sender.post(outgoing)
-        told.append(Told(sample, result.status, result.word, result.seconds))
+        answered.append(Answered(sample, result.status, result.word, result.seconds))
     sender.close()
-    return told
+    return answered
 
 
-def await_stored(service: Service, tell: Callable[[int], None]) -> int:
+def await_stored(service: Service, report: Callable[[int], None]) -> int:
     """Wait until MongoDB has all that was answered, however slow it is; how many deliveries do not
-    get there, for a minute went by without progress. `tell` hears how many wait, when that changes.
+    get there, for a minute went by without progress. `report` gets how many wait.
     """
     waiting, since = service.spooled, monotonic()
     refused = service.shared.refusals
     while waiting or not refused.wait_until_empty(0.1):
         if waiting:
-            tell(waiting)
+            report(waiting)
         sleep(0.05)
         before, waiting = waiting, service.spooled
         if waiting != before:
@@ -91,7 +93,7 @@ def await_stored(service: Service, tell: Callable[[int], None]) -> int:
     return waiting
 
 
-def kept(shared: SharedParts) -> Kept:
+def read_stored(shared: SharedParts) -> Stored:
     """Read what became of everything; raises StoreUnavailable."""
     counts = shared.database[EVENTS].aggregate(
         [{"$group": {"_id": "$_meta.subject", "count": {"$sum": 1}}}, {"$sort": {"_id": 1}}]
@@ -100,7 +102,7 @@ def kept(shared: SharedParts) -> Kept:
         subject: list(shared.registry.history(subject))
         for subject in sorted(shared.registry.subjects())
     }
-    return Kept(
+    return Stored(
         documents={row["_id"]: row["count"] for row in counts},
         dead_letters=shared.dead_letters.summary(),
         histories=histories,
@@ -126,9 +128,9 @@ def _example(shared: SharedParts, histories: Mapping[str, list[SchemaVersion]]) 
     return None
 
 
-def answers(told: Iterable[Told]) -> Counter[tuple[int | None, str]]:
-    """How often each answer came."""
-    return Counter((one.status, one.word) for one in told)
+def count_answers(answered: Iterable[Answered]) -> Counter[tuple[int | None, str]]:
+    """Count how often each answer came."""
+    return Counter((one.status, one.word) for one in answered)
 
 
 def _headers(

@@ -1,7 +1,4 @@
-"""Count how posts were answered and how long the answers took.
-
-Read a reply of bounded size, and put replies and network faults into few words.
-"""
+"""Put replies and network faults into few words, and count them and how long they took."""
 
 from __future__ import annotations
 
@@ -25,15 +22,65 @@ from urllib3.exceptions import (
 )
 
 NO_ANSWER = "no answer"
+REFUSED = "connection refused"
+
+# The most special first.
+_FAULTS: tuple[tuple[type[HTTPError], str], ...] = (
+    (NameResolutionError, "the host name is not known"),
+    (NewConnectionError, "the host cannot be reached"),
+    (ConnectTimeoutError, "no connection within {connect:g} s"),
+    (ReadTimeoutError, "nothing came within {read:g} s"),
+    (SSLError, "TLS failed: is it https, and its certificate trusted?"),
+    (ProtocolError, "the connection closed before the answer"),
+)
+
+_MAX_REPLY_BYTES = 64 * 1024
+_MAX_WORD = 60
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\u1fff\u2070-\ud7ff]")
 
 # The words come from a server we do not know: it must not grow our memory.
 _MAX_ANSWERS = 50
 _OTHER = "(other answers)"
 
 
+def read_word(response: BaseHTTPResponse) -> str:
+    """The word that names the reply, its connection ready for the next post.
+
+    Raises urllib3's HTTPError when the reply breaks off or does not come in time.
+    """
+    data = response.read(_MAX_REPLY_BYTES + 1, decode_content=False)
+    if len(data) > _MAX_REPLY_BYTES:
+        # The rest would have to be read before the connection could be used again.
+        response.close()
+    else:
+        response.release_conn()
+    return word_of(data, response.reason or "")
+
+
+def word_of(data: bytes, reason: str) -> str:
+    """`status` or `title` of a JSON reply, else the reason phrase; one short printable line."""
+    try:
+        reply = json.loads(data)
+    except (ValueError, RecursionError):
+        reply = None
+    word = reason
+    if isinstance(reply, dict):
+        words = (reply.get("status"), reply.get("title"))
+        word = next((text for text in words if isinstance(text, str) and text), reason)
+    return _UNPRINTABLE.sub("?", word)[:_MAX_WORD]
+
+
+def fault_text(error: HTTPError, timeout: Timeout) -> str:
+    """Say why there was no answer: the same text for the same cause, so that it can be counted."""
+    if isinstance(error.__cause__, ConnectionRefusedError):
+        return REFUSED
+    text = next((text for kind, text in _FAULTS if isinstance(error, kind)), type(error).__name__)
+    return text.format(connect=timeout.connect_timeout, read=timeout.read_timeout)
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How the post at position `index` (from 0) ended.
+    """The end of the post at position `index` (from 0).
 
     `word` is the status word or title in the reply. Without an answer `status` is None and `error`
     says why. `seconds` run from the first byte sent, or the connecting, to the whole reply.
@@ -52,7 +99,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """How often one answer came; `status` None and `word` with the reason for none."""
+    """One answer and its count; `status` None and `word` with the reason where none came."""
 
     status: int | None
     word: str
@@ -112,7 +159,7 @@ class Tally:
         self._counts[answer] += 1
 
     def summary(self, seconds: float) -> Summary:
-        """What was counted within `seconds`; the most frequent answer first."""
+        """Sum up what was counted within `seconds`; the most frequent answer first."""
         ordered = sorted(self._latencies)
         return Summary(
             posts=self._posts,
@@ -128,7 +175,7 @@ class Tally:
 
 
 def summary(results: Iterable[Result], seconds: float) -> Summary:
-    """The summary of results that are all at hand."""
+    """Sum up results that are all at hand."""
     tally = Tally()
     for result in results:
         tally.add(result)
@@ -140,55 +187,3 @@ def _latency(ordered: list[float]) -> Latency:
         return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
     return Latency(p50=rank(0.5), p95=rank(0.95), p99=rank(0.99), max=ordered[-1])
-
-
-REFUSED = "connection refused"
-
-# The most special first.
-_FAULTS: tuple[tuple[type[HTTPError], str], ...] = (
-    (NameResolutionError, "the host name is not known"),
-    (NewConnectionError, "the host cannot be reached"),
-    (ConnectTimeoutError, "no connection within {connect:g} s"),
-    (ReadTimeoutError, "nothing came within {read:g} s"),
-    (SSLError, "TLS failed: is it https, and its certificate trusted?"),
-    (ProtocolError, "the connection closed before the answer"),
-)
-
-_MAX_REPLY_BYTES = 64 * 1024
-_MAX_WORD = 60
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\u1fff\u2070-\ud7ff]")
-
-
-def read_word(response: BaseHTTPResponse) -> str:
-    """The word that names the reply, its connection ready for the next post.
-
-    Raises urllib3's HTTPError when the reply breaks off or does not come in time.
-    """
-    data = response.read(_MAX_REPLY_BYTES + 1, decode_content=False)
-    if len(data) > _MAX_REPLY_BYTES:
-        # The rest would have to be read before the connection could be used again.
-        response.close()
-    else:
-        response.release_conn()
-    return word_of(data, response.reason or "")
-
-
-def word_of(data: bytes, reason: str) -> str:
-    """`status` or `title` of a JSON reply, else the reason phrase; one short printable line."""
-    try:
-        reply = json.loads(data)
-    except (ValueError, RecursionError):
-        reply = None
-    word = reason
-    if isinstance(reply, dict):
-        told = (reply.get("status"), reply.get("title"))
-        word = next((text for text in told if isinstance(text, str) and text), reason)
-    return _UNPRINTABLE.sub("?", word)[:_MAX_WORD]
-
-
-def fault_text(error: HTTPError, timeout: Timeout) -> str:
-    """Why there was no answer, the same text for the same cause so that it can be counted."""
-    if isinstance(error.__cause__, ConnectionRefusedError):
-        return REFUSED
-    text = next((text for kind, text in _FAULTS if isinstance(error, kind)), type(error).__name__)
-    return text.format(connect=timeout.connect_timeout, read=timeout.read_timeout)

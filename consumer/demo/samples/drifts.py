@@ -1,4 +1,4 @@
-"""How the events change half-way of the stream: one row each, unannounced as with real senders."""
+"""Changes that come half-way of the stream: one row each, unannounced as with real senders."""
 
 from __future__ import annotations
 

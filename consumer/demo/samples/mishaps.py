@@ -1,4 +1,4 @@
-"""Break an event the ways real senders do, each with what a service makes of it."""
+"""Break an event the ways real senders do, each with the answer that it gets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def encode(payload: Payload) -> bytes:
 
 
 def positions(count: int) -> dict[int, str]:
-    """Which mishap happens at which position; in a stream of 20 they are all apart."""
+    """The mishaps of a stream by position; in one of 20 they are all apart."""
     if count < _FEWEST_WITH_MISHAPS:
         return {}
     shares = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.environment import Supervision, read
+from config.environment import Supervision, read_supervision
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ from config.environment import Supervision, read
 def test_the_environment_is_read_as_systemd_writes_it(
     environ: dict[str, str], expected: Supervision
 ) -> None:
-    assert read(environ, pid=7) == expected
+    assert read_supervision(environ, pid=7) == expected
