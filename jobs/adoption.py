@@ -1,4 +1,4 @@
-"""Say how far each schema version has spread, at the cost of the events since the last time."""
+"""Report how far each schema version has spread, at the cost of the events since the last run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from consumer.adoption.figures import SubjectFigures
 from consumer.adoption.report import Heads, report
-from consumer.adoption.rollup import Bounds, Ledger, claim, recount, reopen, roll_up
+from consumer.adoption.rollup import Bounds, Stores, claim, recount, reopen, roll_up
 from consumer.core import metrics_table as names
 from consumer.core.metrics import Metrics
 from consumer.mongodb.retention import retained_from
@@ -36,7 +36,7 @@ class Adoption:
     def __init__(
         self,
         *,
-        book: Ledger,
+        stores: Stores,
         heads: Heads,
         metrics: Metrics,
         retention_days: int,
@@ -45,7 +45,7 @@ class Adoption:
     ) -> None:
         """`ahead`: how far the clock is ahead of MongoDB's."""
         self._ahead = ahead
-        self._book = book
+        self._stores = stores
         self._heads = heads
         self._metrics = metrics
         self._retention_days = retention_days
@@ -53,8 +53,8 @@ class Adoption:
         self.latest: list[SubjectFigures] = []
 
     def __call__(self, run: JobRun) -> dict[str, Any]:
-        """`{"figures": [...]}` with one dict for each SubjectFigures; `{"stopped": True}` when told
-        to end early. Raises Superseded, StoreUnavailable."""
+        """`{"figures": [...]}` with one dict for each SubjectFigures; `{"stopped": True}` if it
+        ended early. Raises Superseded, StoreUnavailable."""
         now = self._clock()
         bounds = Bounds(now, retained_from(now, self._retention_days), self._ahead())
 
@@ -62,22 +62,22 @@ class Adoption:
             run.progress(counted_to=at)
 
         # Whoever deletes counts again; this is for those who were cut off.
-        recount(self._book, bounds, run.stopping, progress, _CUT_OFF)
-        state = claim(self._book, run.fence, now)
-        late = self._book.mark.late()
+        recount(self._stores, bounds, run.stopping, progress, _CUT_OFF)
+        state = claim(self._stores, run.fence, now)
+        late = self._stores.mark.late()
         if late is not None:
-            state = reopen(self._book, state, late[1])
-        state = roll_up(self._book, state, bounds, run.stopping, progress)
+            state = reopen(self._stores, state, late[1])
+        state = roll_up(self._stores, state, bounds, run.stopping, progress)
         if run.stopping():
             return {"stopped": True}
         if late is not None:
-            self._book.mark.take_late(late[0])
-        self.latest = report(self._book, self._heads, bounds).figures
-        show(self._metrics, self.latest)
+            self._stores.mark.clear_late(late[0])
+        self.latest = report(self._stores, self._heads, bounds).figures
+        set_gauges(self._metrics, self.latest)
         return {"counted_to": state.counted, "figures": [asdict(each) for each in self.latest]}
 
 
-def show(metrics: Metrics, figures: list[SubjectFigures]) -> None:
+def set_gauges(metrics: Metrics, figures: list[SubjectFigures]) -> None:
     """Set the six gauges, and those alone: a subject that is no more leaves no value behind."""
     for name, field in GAUGES.items():
         values = ((each.subject, getattr(each, field)) for each in figures)

@@ -1,4 +1,4 @@
-"""Hand what the spool holds to MongoDB as soon as that takes it again."""
+"""Drain the spool into MongoDB as soon as that takes deliveries again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from jobs.scheduling.job import JobRun
 log = structlog.get_logger(__name__)
 
 # Deliveries between two notes of how far it is; what a crash replays once more.
-_LOT = 256
+_BATCH = 256
 # Seconds between two lines about a delivery that cannot be stored, tried at every run.
 _WARN_EVERY = 3600.0
 
@@ -56,7 +56,7 @@ class DrainSpool:
         self._workers = workers
         self._metrics = metrics
         self._clock = clock
-        self._told_damaged = 0
+        self._counted_damaged = 0
         self._warnings = RateLimit(_WARN_EVERY, clock)
 
     def __call__(self, run: JobRun) -> dict[str, Any]:
@@ -82,18 +82,18 @@ class DrainSpool:
             return
         with ThreadPoolExecutor(self._workers, thread_name_prefix="drain") as pool:
             while left > 0 and not run.stopping():
-                lot = self._spool.take(min(_LOT, left))
-                if not lot:
+                batch = self._spool.take(min(_BATCH, left))
+                if not batch:
                     return
-                left -= len(lot)
-                refused = self._forget(lot, list(pool.map(self._settle, lot)), ended)
+                left -= len(batch)
+                refused = self._forget(batch, list(pool.map(self._store_entry, batch)), ended)
                 if refused and not self._try_singly(refused, ended):
                     return
                 self._measure()
                 run.progress(left=self._spool.depth, **ended)
 
-    def _settle(self, entry: Entry) -> str | None:
-        """How the delivery ended; None when MongoDB did not take it."""
+    def _store_entry(self, entry: Entry) -> str | None:
+        """Store the delivery; its outcome, None when MongoDB did not take it."""
         if self._breaker.is_open:
             return None
         try:
@@ -104,7 +104,7 @@ class DrainSpool:
             self._breaker.record_failure(error)
             return None
         except Exception as error:
-            # One that breaks us must not keep those behind it waiting: it is put back and told of.
+            # One that breaks us must not block those behind it: it is put back and logged.
             suppressed = self._warnings.allow(entry.delivery.id)
             if suppressed is not None:
                 log.error(  # noqa: TRY400  (the message may quote the payload)
@@ -118,11 +118,11 @@ class DrainSpool:
 
     def _try_singly(self, entries: Sequence[Entry], ended: Counter[str]) -> bool:
         """Try what MongoDB did not take once more, and put back what it alone does not take, for
-        that must not keep those behind it waiting; False when MongoDB is away."""
+        that must not block those behind it; False when MongoDB is away."""
         for entry in entries:
             if not self._breaker.probe():
                 return False
-            if self._forget([entry], [self._settle(entry)], ended):
+            if self._forget([entry], [self._store_entry(entry)], ended):
                 if not self._breaker.probe():
                     return False
                 self._spool.append(entry.delivery)
@@ -131,16 +131,16 @@ class DrainSpool:
         return True
 
     def _forget(
-        self, lot: Sequence[Entry], outcomes: Sequence[str | None], ended: Counter[str]
+        self, batch: Sequence[Entry], outcomes: Sequence[str | None], ended: Counter[str]
     ) -> list[Entry]:
         """Take what is durable out of the spool; what is not."""
         self._spool.remove(
-            entry for entry, how in zip(lot, outcomes, strict=True) if how is not None
+            entry for entry, how in zip(batch, outcomes, strict=True) if how is not None
         )
         for how in filter(None, outcomes):
             ended[how] += 1
             self._metrics.count(SPOOL_DRAINED, outcome=how)
-        return [entry for entry, how in zip(lot, outcomes, strict=True) if how is None]
+        return [entry for entry, how in zip(batch, outcomes, strict=True) if how is None]
 
     def _measure(self) -> None:
         oldest = self._spool.oldest()
@@ -149,5 +149,5 @@ class DrainSpool:
         self._metrics.set(SPOOL_BYTES, self._spool.size)
         self._metrics.set(SPOOL_OLDEST, max(0.0, age))
         damaged = self._spool.unreadable
-        self._metrics.count(SPOOL_DAMAGED, damaged - self._told_damaged)
-        self._told_damaged = damaged
+        self._metrics.count(SPOOL_DAMAGED, damaged - self._counted_damaged)
+        self._counted_damaged = damaged

@@ -1,6 +1,7 @@
-"""Keep how many events were counted, so that killing or repeating the count changes nothing.
+"""Store the counts of events by hour, and their sums by subject and version.
 
-Keep the sums of what was counted, each hour in them once, however often it is added.
+Each write gives the same result however often it is made: killing or repeating a count changes
+nothing.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class HourCount:
 class AdoptionCounts:
     """The collection `adoption_counts`: by hour, in slices.
 
-    Each write has a deterministic `_id` and gives the same result however often it is made. Counts
-    belong to a generation: a rebuild makes a new one beside the one in use.
+    Each write has a deterministic `_id`. Counts belong to a generation: a rebuild makes a new one
+    beside the one in use.
     """
 
     def __init__(self, db: Database[Document]) -> None:
@@ -85,14 +86,14 @@ class AdoptionCounts:
                 raise
 
     def hours(self, generation: int, start: datetime, end: datetime | None) -> Iterator[HourCount]:
-        """What was counted of the hours from `start` to before `end`, in their order."""
+        """The counts of the hours from `start` to before `end`, in their order."""
         upper: Document = {"g": generation, "hour": MaxKey() if end is None else end}
         span = {"$gte": {"g": generation, "hour": start}, "$lt": upper}
         with translated(ADOPTION_COUNTS), unhurried():
             yield from map(_hour_count, self._counts.find({"_id": span}).sort("_id"))
 
     def of(self, generation: int, subject: str, hours: Iterable[datetime]) -> Iterator[HourCount]:
-        """What was counted of one subject in these hours; an index look-up for each."""
+        """The counts of one subject in these hours; an index look-up for each."""
         keys = ({"g": generation, "hour": hour, "subject": subject} for hour in hours)
         spans = [{"_id": {"$gte": key, "$lt": {**key, "version": MaxKey()}}} for key in keys]
         if spans:

@@ -30,8 +30,8 @@ _BINS: dict[Unit, Document] = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """How many documents share subject, version, exhibited version and the slice or hour that
-    begins `at`."""
+    """The number of documents that share subject, version, exhibited version and the slice or hour
+    that begins `at`."""
 
     at: datetime
     subject: str
@@ -52,7 +52,7 @@ class AdoptionEvents:
         self._events = events.with_options(codec_options=codec)
 
     def first(self, start: datetime = EPOCH) -> datetime | None:
-        """When the first event from `start` on was processed."""
+        """The time at which the first event from `start` on was processed."""
         with translated(self._name), unhurried():
             found = self._events.find_one(
                 {"processed_at": {"$gte": start}},
@@ -89,8 +89,8 @@ class AdoptionEvents:
         return 0, 0
 
     def backlog(self, subject: str, fillable: int, since: datetime) -> int | None:
-        """How many documents from `since` on lack the backfill to `fillable`; None when counting
-        them takes too long, as it may just after a version came."""
+        """Count the documents from `since` on that lack the backfill to `fillable`; None when that
+        takes too long, as it may just after a version came."""
         with translated(self._name), unhurried():
             try:
                 for found in self._events.aggregate(

@@ -32,7 +32,7 @@ class SubjectFigures:
 
 @dataclass(frozen=True, slots=True)
 class SubjectCounts:
-    """What was counted of one subject: documents, those of the latest version, events of the last
+    """The counts of one subject: documents, those of the latest version, events of the last
     hour, those of them that exhibit the latest version, and, where None is not known, documents
     that lack a backfill but for those that lack something on purpose, and these."""
 
@@ -59,9 +59,9 @@ def figures(
         (counts for counts in counted if counts.total > 0),
         key=lambda counts: (-counts.total, counts.subject),
     )
-    shown = counts if busiest is None else counts[:busiest]
-    rest = counts[len(shown) :]
-    return [_figures(each) for each in (*shown, *([_sum(rest)] if rest else []))]
+    single = counts if busiest is None else counts[:busiest]
+    rest = counts[len(single) :]
+    return [_figures(each) for each in (*single, *([_sum(rest)] if rest else []))]
 
 
 def _figures(counts: SubjectCounts) -> SubjectFigures:

@@ -1,4 +1,4 @@
-"""Read what was counted of adoption: documents by version, and what producers sent by hour."""
+"""Read adoption for charts: documents by version, and events that producers sent by hour."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class AdoptionHistory:
         self._looked: tuple[State, float, list[Group] | None] | None = None
 
     def documents(self) -> Counted:
-        """How many documents each subject has of each version."""
+        """The number of documents of each subject and version."""
         state = self._state.current()
         found: defaultdict[str, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         if state is None:
@@ -78,7 +78,7 @@ class AdoptionHistory:
         return Counted(found, state.counted if live is None else None)
 
     def sent(self, subject: str, hours: list[datetime]) -> Sent:
-        """What producers sent of one subject in these hours."""
+        """The events of one subject that producers sent in these hours."""
         state = self._state.current()
         found: defaultdict[datetime, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         if state is None:
@@ -92,7 +92,7 @@ class AdoptionHistory:
         return Sent(found, state.counted if live is None else None)
 
     def _live(self, state: State) -> list[Group] | None:
-        """What came since the last count; None when there is too much of it to look at now."""
+        """The events since the last count; None when there are too many to look at now."""
         with self._looking:
             if self._looked is not None:
                 # What another state left uncounted may be in the counts by now.

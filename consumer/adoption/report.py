@@ -1,6 +1,6 @@
-"""Say how far each schema version has spread, from what is counted and the events since.
+"""Report how far each schema version has spread: the counts and the events since, as of a moment.
 
-Read the counts and the events since as of one moment; writes nothing.
+Nothing is written.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from typing import Protocol
 
 from consumer.adoption.counts import NOTHING
 from consumer.adoption.figures import BUSIEST, SubjectCounts, SubjectFigures, figures
-from consumer.adoption.rollup import Bounds, Ledger
+from consumer.adoption.rollup import Bounds, Stores
 from consumer.adoption.state import State
 from consumer.core.clock import EPOCH, HOUR, hour_of, next_slice
 from consumer.core.errors import StoreUnavailable
 from consumer.schemas.model import SchemaVersion
 
+# Readings of one report, where roll-ups go on meanwhile.
+_ATTEMPTS = 10
+
 
 class Heads(Protocol):
-    """What is asked of the schema registry."""
+    """The methods of the schema registry that a report calls."""
 
     def subjects(self) -> dict[str, int]: ...
     def head(self, subject: str) -> SchemaVersion | None: ...
@@ -40,7 +43,7 @@ class Report:
 
 
 def report(
-    book: Ledger,
+    stores: Stores,
     heads: Heads,
     bounds: Bounds,
     history: timedelta = HOUR,
@@ -50,7 +53,7 @@ def report(
 
     Raises StoreUnavailable.
     """
-    tally = take(book, bounds, history)
+    tally = read_tally(stores, bounds, history)
     # Read after the events, so that no document is stamped with a version that is not known.
     latest = heads.subjects()
     counts = []
@@ -61,11 +64,11 @@ def report(
             head = _head(heads, subject, newest)
             fillable = head.newest_fillable if head else 0
             since = bounds.floor or EPOCH
-            unfilled = book.events.unfilled(subject, fillable, since)
-            backlog = book.events.backlog(subject, fillable, since)
+            unfilled = stores.events.unfilled(subject, fillable, since)
+            backlog = stores.events.backlog(subject, fillable, since)
             # A version that people made adds nothing that a payload could show.
-            shown = head.newest_added if head else newest
-            counts.append(_counts(tally, subject, (newest, shown), unfilled, backlog))
+            visible = head.newest_added if head else newest
+            counts.append(_counts(tally, subject, (newest, visible), unfilled, backlog))
     return Report(
         bounds.now,
         figures(counts, busiest),
@@ -75,7 +78,7 @@ def report(
 
 
 def only(report: Report, subject: str) -> Report:
-    """What the report says of one subject."""
+    """The part of the report about one subject."""
     return Report(
         report.at,
         [each for each in report.figures if each.subject == subject],
@@ -91,7 +94,7 @@ def _counts(
     unfilled: tuple[int, int] | None,
     backlog: int | None,
 ) -> SubjectCounts:
-    latest, shown = newest
+    latest, visible = newest
     known = unfilled is not None and backlog is not None
     on_purpose, of_these_behind = unfilled or (0, 0)
     documents, recent = tally.documents[subject], tally.recent[subject]
@@ -101,7 +104,7 @@ def _counts(
         total=sum(documents.values()),
         adopted=documents.get(latest, 0),
         recent=sum(recent.values()),
-        recent_latest=recent.get(shown, 0),
+        recent_latest=recent.get(visible, 0),
         unfilled=on_purpose if unfilled is not None else None,
         backlog=max(0, (backlog or 0) - of_these_behind) if known else None,
     )
@@ -117,13 +120,10 @@ def _head(heads: Heads, subject: str, number: int) -> SchemaVersion | None:
     return heads.refreshed(subject) if head is None or head.number < number else head
 
 
-_ATTEMPTS = 10
-
-
 @dataclass(slots=True)
 class Tally:
-    """What was counted: documents by subject and version, events of the last hour by subject and
-    exhibited version, and events by hour, subject and exhibited version."""
+    """Counts of one moment: documents by subject and version, events of the last hour by subject
+    and exhibited version, and events by hour, subject and exhibited version."""
 
     documents: defaultdict[str, defaultdict[int, int]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(int))
@@ -136,15 +136,15 @@ class Tally:
     )
 
 
-def take(book: Ledger, bounds: Bounds, history: timedelta) -> Tally:
+def read_tally(stores: Stores, bounds: Bounds, history: timedelta) -> Tally:
     """A tally of one moment: made again when a roll-up went on while it was read.
 
     Hours are given one by one as far back as `history`, an hour at least. Raises StoreUnavailable.
     """
     for _ in range(_ATTEMPTS):
-        before = book.state.current()
-        tally = _tally(book, before, bounds, history)
-        after = book.state.current()
+        before = stores.state.current()
+        tally = _tally(stores, before, bounds, history)
+        after = stores.state.current()
         if before == after or (before and after and _same(before, after)):
             return tally
     raise StoreUnavailable("the counts of adoption kept changing while they were read: try again")
@@ -159,41 +159,41 @@ def _same(before: State, after: State) -> bool:
     )
 
 
-def _tally(book: Ledger, state: State | None, bounds: Bounds, history: timedelta) -> Tally:
+def _tally(stores: Stores, state: State | None, bounds: Bounds, history: timedelta) -> Tally:
     tally = Tally()
     counted, hour_ago = bounds.floor or EPOCH, bounds.now - HOUR
     back = hour_of(bounds.now - max(history, HOUR))
     if state is not None:
         counted = max(counted, state.counted)
-        _add_counts(tally, book, state, bounds, back)
-    older = book.events.count(counted, hour_ago, "hour") if counted < hour_ago else []
-    newer = book.events.count(max(counted, hour_ago), None, "hour")
+        _add_counts(tally, stores, state, bounds, back)
+    older = stores.events.count(counted, hour_ago, "hour") if counted < hour_ago else []
+    newer = stores.events.count(max(counted, hour_ago), None, "hour")
     for group in (*older, *newer):
         tally.documents[group.subject][group.version] += group.count
         if group.at >= back:
             tally.hourly[group.at, group.subject, group.exhibited] += group.count
     if hour_ago < counted:
         # The slice in which the last hour begins counts in part only.
-        newer += book.events.count(hour_ago, min(next_slice(hour_ago), counted), "hour")
+        newer += stores.events.count(hour_ago, min(next_slice(hour_ago), counted), "hour")
     for group in newer:
         tally.recent[group.subject][group.exhibited] += group.count
     return tally
 
 
-def _add_counts(tally: Tally, book: Ledger, state: State, bounds: Bounds, back: datetime) -> None:
+def _add_counts(tally: Tally, stores: Stores, state: State, bounds: Bounds, back: datetime) -> None:
     """Add what is counted; `back`: the first hour that is wanted by itself."""
     floor = bounds.floor or EPOCH
     # Read before the hours: a sum says itself up to which hour it goes.
-    totals = book.totals.all(state.generation)
+    totals = stores.totals.all(state.generation)
     for (subject, version), total in totals.items():
         tally.documents[subject][version] += total.count
-    for hour in book.counts.hours(state.generation, state.since, floor):
+    for hour in stores.counts.hours(state.generation, state.since, floor):
         total = totals.get((hour.subject, hour.version), NOTHING)
         if total.dropped < hour.hour <= total.added:
             tally.documents[hour.subject][hour.version] -= sum(hour.slices.values())
     recent = next_slice(bounds.now - HOUR)
     start = max(min(state.summed, back), floor)
-    for hour in book.counts.hours(state.generation, start, None):
+    for hour in stores.counts.hours(state.generation, start, None):
         slices = {at: count for at, count in hour.slices.items() if at < state.counted}
         count = sum(slices.values())
         if hour.hour > totals.get((hour.subject, hour.version), NOTHING).added:

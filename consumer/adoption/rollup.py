@@ -1,4 +1,4 @@
-"""Count events once they are five minutes old, and sum up the hours that are whole."""
+"""Count events once they are five minutes old, sum up the hours that are whole, and recount."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Progress = Callable[[datetime], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
-    """The events, what was counted of them and summed up, and how far."""
+class Stores:
+    """The collections of adoption: events, counts of them, sums, progress, and marks to recount."""
 
     events: AdoptionEvents
     counts: AdoptionCounts
@@ -38,9 +38,9 @@ class Ledger:
     mark: RecountMark
 
 
-def ledger(db: Database[Document]) -> Ledger:
-    """The ledger of a database."""
-    return Ledger(
+def adoption_stores(db: Database[Document]) -> Stores:
+    """The collections of adoption in a database."""
+    return Stores(
         AdoptionEvents(db[EVENTS]),
         AdoptionCounts(db),
         AdoptionTotals(db),
@@ -64,120 +64,124 @@ class Bounds:
         return slice_of(self.now - self.ahead - LATE)
 
 
-def claim(book: Ledger, fence: int, now: datetime) -> State:
+def claim(stores: Stores, fence: int, now: datetime) -> State:
     """The state to go on from; raises Superseded, StoreUnavailable."""
-    return book.state.claim(fence, _beginning(book, now))
+    return stores.state.claim(fence, _beginning(stores, now))
 
 
 def roll_up(
-    book: Ledger, state: State, bounds: Bounds, stopping: Stopping, progress: Progress
+    stores: Stores, state: State, bounds: Bounds, stopping: Stopping, progress: Progress
 ) -> State:
     """Bring the counts up to date; ends early, without harm, when `stopping`.
 
     Every step writes under deterministic `_id`s and marks itself done last: whoever is killed
     leaves a step that is made again with the same result.
     """
-    state = _expire(book, state, bounds, stopping)
+    state = _expire(stores, state, bounds, stopping)
     was = state.counted
-    state = _count(book, state, bounds, stopping, progress)
-    _count_late(book, state, was, stopping)
-    return _sum(book, state, stopping)
+    state = _count(stores, state, bounds, stopping, progress)
+    _count_late(stores, state, was, stopping)
+    return _sum(stores, state, stopping)
 
 
-def reopen(book: Ledger, state: State, since: datetime) -> State:
+def reopen(stores: Stores, state: State, since: datetime) -> State:
     """Count again what was stamped from a time on, as far as it is not summed up."""
     back = max(slice_of(since), state.summed)
-    return book.state.advance(state, counted=back) if back < state.counted else state
+    return stores.state.advance(state, counted=back) if back < state.counted else state
 
 
-def rebuild(book: Ledger, bounds: Bounds, stopping: Stopping, progress: Progress) -> State | None:
+def rebuild(stores: Stores, bounds: Bounds, stopping: Stopping, progress: Progress) -> State | None:
     """Count every event again beside the counts in use, then use the new ones; None if stopped.
 
     Reports and counts of other processes go on meanwhile. Raises Superseded when another rebuild
     began later.
     """
-    state, in_use = book.state.begin(_beginning(book, bounds.now))
+    state, in_use = stores.state.begin(_beginning(stores, bounds.now))
     # What rebuilds left behind that were cut off.
-    _discard(book, 0, in_use)
-    _discard(book, in_use + 1, state.generation)
-    state = roll_up(book, state, bounds, stopping, progress)
+    _discard(stores, 0, in_use)
+    _discard(stores, in_use + 1, state.generation)
+    state = roll_up(stores, state, bounds, stopping, progress)
     if stopping():
-        _discard(book, state.generation, state.generation + 1)
+        _discard(stores, state.generation, state.generation + 1)
         return None
-    book.state.use(state)
-    _discard(book, 0, state.generation)
+    stores.state.use(state)
+    _discard(stores, 0, state.generation)
     return state
 
 
 def recount(
-    book: Ledger, bounds: Bounds, stopping: Stopping, progress: Progress, settled: timedelta
+    stores: Stores,
+    bounds: Bounds,
+    stopping: Stopping,
+    progress: Progress,
+    min_age: timedelta,
 ) -> bool:
-    """Rebuild the counts if events were deleted, `settled` ago at least; whether that was done.
+    """Rebuild the counts if events were deleted, `min_age` ago at least; True if that was done.
 
     Deletions that go on meanwhile have their own mark, and are counted the next time.
     """
-    token = book.mark.token(settled)
-    if token is None or rebuild(book, bounds, stopping, progress) is None:
+    token = stores.mark.token(min_age)
+    if token is None or rebuild(stores, bounds, stopping, progress) is None:
         return False
-    book.mark.take_away(token)
+    stores.mark.clear(token)
     return True
 
 
-def _discard(book: Ledger, start: int, end: int) -> None:
-    book.state.discard(start, end)
-    book.counts.discard(start, end)
-    book.totals.discard(start, end)
+def _discard(stores: Stores, start: int, end: int) -> None:
+    stores.state.discard(start, end)
+    stores.counts.discard(start, end)
+    stores.totals.discard(start, end)
 
 
-def _beginning(book: Ledger, now: datetime) -> datetime:
-    return hour_of(min(book.events.first() or now, now))
+def _beginning(stores: Stores, now: datetime) -> datetime:
+    return hour_of(min(stores.events.first() or now, now))
 
 
-def _expire(book: Ledger, state: State, bounds: Bounds, stopping: Stopping) -> State:
+def _expire(stores: Stores, state: State, bounds: Bounds, stopping: Stopping) -> State:
     floor = bounds.floor
     if floor is None or floor <= state.since:
         return state
     # Those that are not marked as summed up too: whoever did may have been killed before the mark.
-    hours = book.counts.hours(state.generation, state.since, floor)
+    hours = stores.counts.hours(state.generation, state.since, floor)
     for _, counted in groupby(hours, _day):
         if stopping():
             return state
-        book.totals.drop(state.generation, counted)
+        stores.totals.drop(state.generation, counted)
     # After an absence that long, hours may expire before they were ever counted.
-    state = book.state.advance(
+    state = stores.state.advance(
         state, since=floor, summed=max(floor, state.summed), counted=max(floor, state.counted)
     )
-    book.counts.forget(state.generation, floor)
+    stores.counts.forget(state.generation, floor)
     return state
 
 
 def _count(
-    book: Ledger, state: State, bounds: Bounds, stopping: Stopping, progress: Progress
+    stores: Stores, state: State, bounds: Bounds, stopping: Stopping, progress: Progress
 ) -> State:
     closed = bounds.closed
     while state.counted < closed and not stopping():
         progress(state.counted)
         # Time without events costs nothing.
-        first = book.events.first(state.counted)
+        first = stores.events.first(state.counted)
         if first is None or first >= closed:
-            return book.state.advance(state, counted=closed)
+            return stores.state.advance(state, counted=closed)
         start = slice_of(first)
         end = min(hour_of(start) + _DAY, closed)
-        groups = book.events.count(start, end, "slice")
-        book.counts.write(state.generation, state.fence, groups)
-        state = book.state.advance(state, counted=end)
+        groups = stores.events.count(start, end, "slice")
+        stores.counts.write(state.generation, state.fence, groups)
+        state = stores.state.advance(state, counted=end)
     return state
 
 
-def _count_late(book: Ledger, state: State, was: datetime, stopping: Stopping) -> None:
+def _count_late(stores: Stores, state: State, was: datetime, stopping: Stopping) -> None:
     """Count again the hours that were counted up to `was` as they become an hour old, and before
     they are summed up: whatever came late is in them by then."""
     again = ((hour_of(was) - HOUR, hour_of(state.counted) - HOUR), (state.summed, _whole(state)))
     for start, end in again:
         start, end = max(start, state.summed), min(end, was)  # noqa: PLW2901 - what is left of it
         if start < end and not stopping():
-            groups = book.events.count(start, end, "slice")
-            book.counts.write(state.generation, state.fence, groups)
+            groups = stores.events.count(start, end, "slice")
+            stores.counts.write(state.generation, state.fence, groups)
 
 
 def _whole(state: State) -> datetime:
@@ -185,19 +189,19 @@ def _whole(state: State) -> datetime:
     return hour_of(state.counted) - OPEN
 
 
-def _sum(book: Ledger, state: State, stopping: Stopping) -> State:
+def _sum(stores: Stores, state: State, stopping: Stopping) -> State:
     whole = _whole(state)
     if whole <= state.summed:
         return state
-    hours = book.counts.hours(state.generation, state.summed, whole)
+    hours = stores.counts.hours(state.generation, state.summed, whole)
     for day, counted in groupby(hours, _day):
         if stopping():
             return state
-        book.totals.add(state.generation, counted)
+        stores.totals.add(state.generation, counted)
         done = EPOCH + (day + 1) * _DAY
         if done < whole:
-            state = book.state.advance(state, summed=done)
-    return book.state.advance(state, summed=whole)
+            state = stores.state.advance(state, summed=done)
+    return stores.state.advance(state, summed=whole)
 
 
 def _day(count: HourCount) -> int:

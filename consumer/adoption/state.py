@@ -1,7 +1,4 @@
-"""Keep how far adoption was counted, and which generation of counts is in use.
-
-The marks that something must be counted again: events were deleted, or came late.
-"""
+"""Store how far adoption was counted, the generation of counts in use, and marks to count again."""
 
 from __future__ import annotations
 
@@ -19,14 +16,15 @@ from consumer.mongodb.client import ADOPTION_STATE, Document
 from consumer.mongodb.deadline import soon
 from consumer.mongodb.errors import translated
 
-_CURRENT = "current"
+# `_id`s of the documents that are no generation.
+_CURRENT, _ERASED, _LATE = "current", "erased", "late"
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is done: every event before `counted` (a slice) is in the counts, hours before `summed`
-    are in the totals, hours before `since` have expired and are in neither."""
+    """Progress of the counting: every event before `counted` (a slice) is in the counts, hours
+    before `summed` are in the totals, hours before `since` have expired and are in neither."""
 
     generation: int
     since: datetime
@@ -154,37 +152,36 @@ def _fields(state: State) -> Document:
     }
 
 
-_ERASED = "erased"
-_LATE = "late"
-
-
 class RecountMark:
-    """Two documents of the collection `adoption_state`; every method raises StoreUnavailable."""
+    """Marks that events must be counted again: some were deleted, or came late.
+
+    Two documents of the collection `adoption_state`; every method raises StoreUnavailable.
+    """
 
     def __init__(self, db: Database[Document]) -> None:
         self._states = db[ADOPTION_STATE]
 
-    def put(self) -> None:
-        """Say, before events are deleted, that all must be counted again."""
+    def set(self) -> None:
+        """Mark, before events are deleted, that all must be counted again."""
         mark = {"$set": {"token": uuid4().hex, "at": "$$NOW"}}
         with translated(ADOPTION_STATE), soon(self._states):
             self._states.update_one({"_id": _ERASED}, [mark], upsert=True)
 
-    def token(self, settled: timedelta = timedelta(0)) -> str | None:
+    def token(self, min_age: timedelta = timedelta(0)) -> str | None:
         """The mark of a deletion after which nothing was counted again; None where there is none,
-        or one younger than `settled` by the server's clock: whoever deletes counts then."""
+        or one younger than `min_age` by the server's clock: whoever deletes counts then."""
         age = {"$subtract": ["$$NOW", "$at"]}
-        enough = {"$gte": [age, settled // timedelta(milliseconds=1)]}
+        enough = {"$gte": [age, min_age // timedelta(milliseconds=1)]}
         with translated(ADOPTION_STATE), soon(self._states):
             found = self._states.find_one({"_id": _ERASED, "$expr": enough})
         return found["token"] if found else None
 
-    def take_away(self, token: str) -> None:
-        """Take the mark away, unless more was deleted since it was read."""
-        self._take_away(_ERASED, token)
+    def clear(self, token: str) -> None:
+        """Clear the mark, unless more was deleted since it was read."""
+        self._clear(_ERASED, token)
 
-    def put_late(self, since: datetime) -> None:
-        """Say that events are stored whose stamps are old, none before `since`."""
+    def set_late(self, since: datetime) -> None:
+        """Mark that events are stored whose stamps are old, none before `since`."""
         mark = {"token": uuid4().hex, "since": {"$min": ["$since", since]}}
         with translated(ADOPTION_STATE), soon(self._states):
             self._states.update_one({"_id": _LATE}, [{"$set": mark}], upsert=True)
@@ -195,10 +192,10 @@ class RecountMark:
             found = self._states.find_one({"_id": _LATE})
         return (found["token"], found["since"].replace(tzinfo=timezone.utc)) if found else None
 
-    def take_late(self, token: str) -> None:
-        """Take that mark away, unless more came since it was read."""
-        self._take_away(_LATE, token)
+    def clear_late(self, token: str) -> None:
+        """Clear that mark, unless more came since it was read."""
+        self._clear(_LATE, token)
 
-    def _take_away(self, mark: str, token: str) -> None:
+    def _clear(self, mark: str, token: str) -> None:
         with translated(ADOPTION_STATE), soon(self._states):
             self._states.delete_one({"_id": mark, "token": token})

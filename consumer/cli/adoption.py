@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from consumer.adoption.report import Heads, Report, only, report
-from consumer.adoption.rollup import Bounds, Ledger, ledger, rebuild
+from consumer.adoption.rollup import Bounds, Stores, adoption_stores, rebuild
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import load_settings, open_shared
 from consumer.core.clock import HOUR, hour_of, utc_now
@@ -42,9 +42,9 @@ def adoption(
     """Show how far each schema version has spread, and which versions senders exhibit."""
     if ctx.invoked_subcommand is not None:
         return
-    with _opened(ctx) as (book, heads, days):
+    with _opened(ctx) as (stores, heads, days):
         while True:
-            found = _look(book, heads, _bounds(days), subject)
+            found = _look(stores, heads, _bounds(days), subject)
             if as_json:
                 print_json(as_document(found))
             else:
@@ -60,9 +60,9 @@ def adoption(
 @app.command("rebuild")
 def rebuild_counts(ctx: typer.Context) -> None:
     """Count every event again, as after some were deleted by hand; reports go on meanwhile."""
-    with _opened(ctx) as (book, _, days):
+    with _opened(ctx) as (stores, _, days):
         bounds = _bounds(days)
-        first = book.events.first() or bounds.now
+        first = stores.events.first() or bounds.now
         err = error_console()
         columns = (TextColumn("Counting"), BarColumn(), TextColumn("{task.description}"))
         with Progress(
@@ -78,14 +78,14 @@ def rebuild_counts(ctx: typer.Context) -> None:
                 done = (at - first).total_seconds()
                 bar.update(task, completed=done, description=f"{at:%Y-%m-%d %H:%M}Z")
 
-            rebuild(book, bounds, lambda: False, progress)
+            rebuild(stores, bounds, lambda: False, progress)
         console().print(f"Counted all events up to {bounds.closed:%Y-%m-%d %H:%M}Z again.")
 
 
-def _look(book: Ledger, heads: Heads, bounds: Bounds, subject: str | None) -> Report:
+def _look(stores: Stores, heads: Heads, bounds: Bounds, subject: str | None) -> Report:
     if subject is None:
-        return report(book, heads, bounds, _HISTORY)
-    found = only(report(book, heads, bounds, _HISTORY, busiest=None), subject)
+        return report(stores, heads, bounds, _HISTORY)
+    found = only(report(stores, heads, bounds, _HISTORY, busiest=None), subject)
     if not found.figures:
         raise SetupError(
             f"no document of the subject {subject!r}: `cxone-consumer adoption` shows all"
@@ -99,10 +99,10 @@ def _bounds(days: int) -> Bounds:
 
 
 @contextmanager
-def _opened(ctx: typer.Context) -> Iterator[tuple[Ledger, Heads, int]]:
+def _opened(ctx: typer.Context) -> Iterator[tuple[Stores, Heads, int]]:
     settings = load_settings(ctx)
     with open_shared(settings) as shared:
-        yield ledger(shared.database), shared.registry, settings.cxone_retention_days
+        yield adoption_stores(shared.database), shared.registry, settings.cxone_retention_days
 
 
 _WIDTH = 30

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from config.environment import user_name
 from config.loading import Settings
 from consumer.adoption.counts import Superseded
-from consumer.adoption.rollup import Bounds, ledger, recount
+from consumer.adoption.rollup import Bounds, adoption_stores, recount
 from consumer.adoption.state import RecountMark
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import load_settings, open_shared
@@ -214,7 +214,9 @@ def _count_again(shared: SharedParts, settings: Settings) -> None:
     bounds = Bounds(now, retained_from(now, settings.cxone_retention_days))
     # Another rebuild that began later counts what is left as well.
     with suppress(Superseded):
-        recount(ledger(shared.database), bounds, lambda: False, lambda _: None, timedelta(0))
+        recount(
+            adoption_stores(shared.database), bounds, lambda: False, lambda _: None, timedelta(0)
+        )
 
 
 def _spooled(shared: SharedParts) -> dict[str, int]:

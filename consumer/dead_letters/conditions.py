@@ -37,7 +37,7 @@ WAITS_FOR: dict[str, tuple[str, ...]] = {
 }
 # Requeued though their attempts are used up: what changed was out of their reach.
 REQUEUE_PARKED = frozenset({"constraint_violation", "store_error"})
-# For so long after a change other processes may still work as before it, and keep deliveries that
+# For so long after a change other processes may still work as before it, and refuse deliveries that
 # would pass now.
 _OVERLAP = timedelta(minutes=10)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -93,7 +93,7 @@ class ConditionStore:
         return Conditions(parts, self._registry, self._configured.one_subject, constraints.digest)
 
     def _signature(self) -> str:
-        """An HMAC under a salt of this database: it tells whether the secrets are others, and
+        """An HMAC under a salt of this database: it shows whether the secrets are others, and
         nothing of what they are."""
         with translated(self._seen.name):
             kept = self._upsert(

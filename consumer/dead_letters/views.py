@@ -40,7 +40,7 @@ def cut(text: str, most: int) -> str:
 
 
 def hex_start(position: int | None, shown: int, around: int) -> int:
-    """Where to begin to show so many bytes in hex, for the fault at `position` to be among them."""
+    """The first of so many bytes `shown` in hex, for the fault at `position` to be among them."""
     if position is None or position <= shown - around:
         return 0
     return (position - around) // _ROW * _ROW

@@ -22,7 +22,7 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class EventFields:
-    """Where id and type stand: a key of the top level, or a JSON Pointer (RFC 6901) from `/` on."""
+    """Places of id and type: a key of the top level, or a JSON Pointer (RFC 6901) from `/` on."""
 
     id: str = "id"
     type: str = "type"

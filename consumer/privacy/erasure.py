@@ -68,7 +68,7 @@ def erase(
     total = Found()
     while found and rounds < _ROUNDS:
         letters += erasing.delete_letters(found.dead_letters)
-        for count in erasing.delete_events(found.events, mark.put):
+        for count in erasing.delete_events(found.events, mark.set):
             events += count
             progress(count)
         total.subjects += found.subjects

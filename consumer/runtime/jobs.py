@@ -13,7 +13,7 @@ from typing import Any
 import pymongo
 
 from config.loading import Settings
-from consumer.adoption.rollup import ledger
+from consumer.adoption.rollup import adoption_stores
 from consumer.adoption.state import RecountMark
 from consumer.core.clock import utc_now
 from consumer.core.errors import StoreUnavailable
@@ -184,11 +184,11 @@ def periodic(
         Instances(database[INSTANCES]),
         instance,
         lambda: {"spool": _spool_facts(spool), **own_facts},
-        RecountMark(database).put_late,
+        RecountMark(database).set_late,
         clock,
     )
     adoption = Adoption(
-        book=ledger(database),
+        stores=adoption_stores(database),
         heads=shared.registry,
         metrics=metrics,
         retention_days=settings.cxone_retention_days,

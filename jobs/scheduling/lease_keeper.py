@@ -1,4 +1,4 @@
-"""Keep one lease while a job runs, and know that it is lost before anyone else can have it."""
+"""Renew one lease while a job runs, and know that it is lost before anyone else can have it."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 
 from consumer.adoption.counts import NEVER
-from consumer.adoption.rollup import LATE, ledger
+from consumer.adoption.rollup import LATE, adoption_stores
 from consumer.adoption.state import AdoptionState
 from consumer.core.clock import HOUR, floor, hour_of
 from consumer.mongodb.client import (
@@ -95,14 +95,14 @@ def _events(db: Db, chance: random.Random, count: int, subjects: int, now: datet
 
 def adopt(db: Db, now: datetime) -> None:
     """Counts as the adoption job leaves them, without its promises: here nobody is killed."""
-    book, state = ledger(db), AdoptionState(db)
+    stores, state = adoption_stores(db), AdoptionState(db)
     begin, summed = hour_of(now - DAYS) - HOUR, hour_of(now - LATE)
     state.claim(0, begin)
     totals: Counter[tuple[str, int]] = Counter()
     at = begin
     while at < summed:
         cells: defaultdict[tuple[Any, ...], dict[str, int]] = defaultdict(dict)
-        for group in book.events.count(at, min(at + DAY, summed), "slice"):
+        for group in stores.events.count(at, min(at + DAY, summed), "slice"):
             hour = hour_of(group.at)
             key = (hour, group.subject, group.version, group.exhibited)
             cells[key][f"{group.at.minute:02d}"] = group.count

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from consumer.adoption.report import report
-from consumer.adoption.rollup import Bounds, ledger, rebuild
+from consumer.adoption.rollup import Bounds, adoption_stores, rebuild
 from consumer.mongodb.indexes import create_indexes
 from consumer.mongodb.retention import retained_from
 from tests.support.adoption import (
@@ -81,9 +81,9 @@ def kill_and_compare(db: Db, uri: str, kills: int, seed: int) -> None:
     floor = retained_from(now, 2)
     expected = brute_force(db, now, registry, floor)
     assert [each["subject"] for each in result["figures"]] == [each.subject for each in expected]
-    assert report(ledger(db), registry, Bounds(now, floor)).figures == expected
+    assert report(adoption_stores(db), registry, Bounds(now, floor)).figures == expected
     kept = stored_counts(db)
-    rebuild(ledger(db), Bounds(now, floor), lambda: False, lambda _: None)
+    rebuild(adoption_stores(db), Bounds(now, floor), lambda: False, lambda _: None)
     assert kept == stored_counts(db)
     cut_off = noted(db, "begun") - noted(db, "done") - noted(db, "superseded")
     print(

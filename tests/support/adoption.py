@@ -12,7 +12,7 @@ from typing import Any
 from pymongo.database import Database
 
 from consumer.adoption.figures import SubjectFigures
-from consumer.adoption.rollup import ledger
+from consumer.adoption.rollup import adoption_stores
 from consumer.core.metrics import Metrics
 from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.adoption import Adoption
@@ -85,7 +85,7 @@ def job(
 ) -> Adoption:
     """The job of a process that has just started."""
     return Adoption(
-        book=ledger(db),
+        stores=adoption_stores(db),
         heads=registry or SchemaRegistry(db["schema_versions"]),
         metrics=Metrics(),
         retention_days=retention_days,

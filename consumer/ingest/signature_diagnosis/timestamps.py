@@ -81,7 +81,7 @@ def _stamp(
         if header.lower() != (scheme.timestamp_header or "").lower():
             settings.append(("CXONE_TIMESTAMP_HEADER", header))
     else:
-        # What the claim remarks on the list; this keeps the stamp from counting as configured.
+        # The claim remarks on the list; this one stops the time from counting as configured.
         what = "the timestamp is signed too: it needs a header of its own"
         remarks.append(Remark("unsupported", what))
     remarks.extend(_clock_remarks(header or "the timestamp", text, scheme.tolerance, at))

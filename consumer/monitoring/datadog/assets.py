@@ -23,7 +23,7 @@ class Asset:
 
 
 def folder() -> Path:
-    """Where they are installed."""
+    """The folder in which they are installed."""
     return Path(str(files(config))) / "datadog"
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where to report: the base URL, the API key, the seconds a request may take, and the proxy on
-    the way."""
+    """The account to report to: base URL, API key, the seconds a request may take, and the proxy
+    on the way."""
 
     url: str
     key: str = field(repr=False)

@@ -57,13 +57,13 @@ def version_event(versions: Sequence[SchemaVersion], common: Common) -> VersionE
 
 def _text(versions: Sequence[SchemaVersion]) -> str:
     lines = [line for version in versions for line in _lines(version)]
-    room = _TEXT - 40
+    left = _TEXT - 40
     text: list[str] = []
     for count, line in enumerate(lines):
-        if len(line) + 1 > room:
+        if len(line) + 1 > left:
             return "\n".join([*text, f"and {len(lines) - count} more changes"])
         text.append(line)
-        room -= len(line) + 1
+        left -= len(line) + 1
     return "\n".join(text) or "no changes recorded"
 
 

@@ -12,7 +12,7 @@ import pytest
 from config import loading as configuration
 from consumer.adoption.events import backlog_filter, pipeline, unfilled_pipeline
 from consumer.adoption.report import report
-from consumer.adoption.rollup import Bounds, ledger
+from consumer.adoption.rollup import Bounds, adoption_stores
 from consumer.core.clock import HOUR, hour_of
 from consumer.core.delivery import Delivery
 from consumer.mongodb.indexes import create_indexes
@@ -73,12 +73,12 @@ def test_a_report_reads_the_same_whether_or_not_anything_was_rolled_up(database:
     times = spread(chance, 500, NOW - 50 * HOUR, NOW)
     database["events"].insert_many(documents(chance, times, SUBJECTS))
     bounds, day = Bounds(NOW, None), timedelta(days=1)
-    fresh = report(ledger(database), registry, bounds, day)
+    fresh = report(adoption_stores(database), registry, bounds, day)
 
     job(database, NOW - 70 * MINUTE, registry)(Run())
-    behind = report(ledger(database), registry, bounds, day)
+    behind = report(adoption_stores(database), registry, bounds, day)
     job(database, NOW, registry)(Run())
-    current = report(ledger(database), registry, bounds, day)
+    current = report(adoption_stores(database), registry, bounds, day)
 
     assert fresh == behind == current
     first = hour_of(NOW - day)

@@ -6,7 +6,7 @@ import random
 from datetime import timedelta
 
 from consumer.adoption.report import report
-from consumer.adoption.rollup import Bounds, claim, ledger
+from consumer.adoption.rollup import Bounds, adoption_stores, claim
 from consumer.core.clock import HOUR, hour_of
 from consumer.mongodb.retention import retained_from
 from tests.support.adoption import (
@@ -43,7 +43,7 @@ def test_expired_hours_leave_the_figures_whole_and_once(database: Db) -> None:
     expected = brute_force(database, NOW, registry, floor)
     assert result["figures"] == [vars_of(each) for each in expected]
     assert database["adoption_counts"].count_documents({"_id.hour": {"$lt": floor}}) == 0
-    assert report(ledger(database), registry, Bounds(NOW, floor)).figures == expected
+    assert report(adoption_stores(database), registry, Bounds(NOW, floor)).figures == expected
 
 
 def test_a_report_leaves_out_what_expired_since_the_last_roll_up(database: Db) -> None:
@@ -54,7 +54,7 @@ def test_a_report_leaves_out_what_expired_since_the_last_roll_up(database: Db) -
     job(database, NOW - 2 * HOUR, registry, retention_days=1)(Run())
 
     floor = retained_from(NOW, 1)
-    found = report(ledger(database), registry, Bounds(NOW, floor)).figures
+    found = report(adoption_stores(database), registry, Bounds(NOW, floor)).figures
 
     assert found == brute_force(database, NOW, registry, floor)
 
@@ -85,17 +85,17 @@ def test_a_killed_sum_of_an_hour_that_then_expires_leaves_nothing_in_the_totals(
     old = NOW - 40 * HOUR
     database["events"].insert_many([document(old, "s", 3, 3, 3), document(NOW, "s", 3, 3, 3)])
     job(database, old + MINUTE, registry)(Run(1))
-    book = ledger(database)
-    state = claim(book, 2, NOW)
-    groups = book.events.count(hour_of(old), hour_of(old) + HOUR, "slice")
-    book.counts.write(state.generation, 2, groups)
-    state = book.state.advance(state, counted=hour_of(old) + HOUR)
+    stores = adoption_stores(database)
+    state = claim(stores, 2, NOW)
+    groups = stores.events.count(hour_of(old), hour_of(old) + HOUR, "slice")
+    stores.counts.write(state.generation, 2, groups)
+    state = stores.state.advance(state, counted=hour_of(old) + HOUR)
     # Killed after the hour was added and before that was marked; added again once it has expired.
-    hour = list(book.counts.hours(state.generation, state.since, None))
-    book.totals.add(state.generation, hour)
+    hour = list(stores.counts.hours(state.generation, state.since, None))
+    stores.totals.add(state.generation, hour)
 
     result = job(database, NOW, registry, retention_days=1)(Run(3))
-    book.totals.add(state.generation, hour)
+    stores.totals.add(state.generation, hour)
     again = job(database, NOW, registry, retention_days=1)(Run(4))
 
     assert [each["total"] for each in result["figures"]] == [1]

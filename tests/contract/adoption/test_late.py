@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from consumer.adoption.history import AdoptionHistory
 from consumer.adoption.report import report
-from consumer.adoption.rollup import LATE, OPEN, Bounds, ledger, reopen
+from consumer.adoption.rollup import LATE, OPEN, Bounds, adoption_stores, reopen
 from consumer.adoption.state import RecountMark
 from consumer.core.clock import hour_of, utc_now
 from consumer.monitoring.instances import Instance, Instances, clocks_apart
@@ -55,7 +55,7 @@ def test_events_of_a_process_whose_clock_is_behind_are_counted_at_once(
     beat = Heartbeat(Instances(database["instances"]), HERE, dict, late.append, apart(-behind))
     beat()
     stored(database, NOW - behind)
-    RecountMark(database).put_late(NOW - behind - MINUTE)
+    RecountMark(database).set_late(NOW - behind - MINUTE)
 
     assert len(late) == 1
     beat.finish()
@@ -122,15 +122,15 @@ def test_of_several_slow_processes_the_slowest_counts_and_a_mark_made_meanwhile_
     database: Db,
 ) -> None:
     mark = RecountMark(database)
-    mark.put_late(NOW - HOUR)
-    mark.put_late(NOW - 2 * HOUR)
-    mark.put_late(NOW - MINUTE)
+    mark.set_late(NOW - HOUR)
+    mark.set_late(NOW - 2 * HOUR)
+    mark.set_late(NOW - MINUTE)
     first = mark.late()
     assert first is not None
     assert first[1] == NOW - 2 * HOUR
 
-    mark.put_late(NOW)
-    mark.take_late(first[0])
+    mark.set_late(NOW)
+    mark.clear_late(first[0])
 
     assert mark.late() is not None
 
@@ -176,17 +176,17 @@ def test_what_is_open_again_is_counted_once_before_the_job_counts_it(database: D
     for hours in range(20):
         stored(database, NOW - hours * HOUR, 2)
     assert total(database, NOW) == 40
-    book = ledger(database)
-    state = book.state.current()
+    stores = adoption_stores(database)
+    state = stores.state.current()
     assert state is not None
-    reopen(book, state, NOW - 5 * HOUR)
+    reopen(stores, state, NOW - 5 * HOUR)
     stored(database, NOW - 4 * HOUR)
 
     history = AdoptionHistory(database)
     hour = hour_of(NOW - 4 * HOUR)
     assert sum(history.documents().documents["s"].values()) == 47
     assert sum(history.sent("s", [hour]).hours[hour].values()) == 9
-    figures = report(book, SchemaRegistry(database["schema_versions"]), Bounds(NOW, None)).figures
+    figures = report(stores, SchemaRegistry(database["schema_versions"]), Bounds(NOW, None)).figures
     assert [each.total for each in figures] == [47]
 
 

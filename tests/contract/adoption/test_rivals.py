@@ -9,7 +9,7 @@ import pytest
 
 from consumer.adoption.counts import Superseded
 from consumer.adoption.report import report
-from consumer.adoption.rollup import Bounds, claim, ledger, rebuild, roll_up
+from consumer.adoption.rollup import Bounds, adoption_stores, claim, rebuild, roll_up
 from consumer.core.clock import HOUR
 from tests.support.adoption import (
     NOW,
@@ -41,19 +41,19 @@ def test_a_stale_holder_of_the_lease_cannot_write_past_its_fence(database: Db) -
     database["events"].insert_many(
         documents(chance, spread(chance, 200, NOW - 9 * HOUR, NOW), SUBJECTS)
     )
-    book, bounds = ledger(database), Bounds(NOW, None)
-    stale = claim(book, 1, NOW)
+    stores, bounds = adoption_stores(database), Bounds(NOW, None)
+    stale = claim(stores, 1, NOW)
     # It read the first hours when they held less, then stood still.
-    early = book.events.count(NOW - 9 * HOUR, NOW - 8 * HOUR, "slice")[:1]
+    early = stores.events.count(NOW - 9 * HOUR, NOW - 8 * HOUR, "slice")[:1]
     result = job(database, NOW, registry)(Run(2))
     counted = stored_counts(database)
 
     with pytest.raises(Superseded):
-        book.counts.write(stale.generation, stale.fence, early)
+        stores.counts.write(stale.generation, stale.fence, early)
     with pytest.raises(Superseded):
-        roll_up(book, stale, bounds, never, quietly)
+        roll_up(stores, stale, bounds, never, quietly)
     with pytest.raises(Superseded):
-        claim(book, 1, NOW)
+        claim(stores, 1, NOW)
 
     assert stored_counts(database) == counted
     assert job(database, NOW, registry)(Run(3))["figures"] == result["figures"]
@@ -64,15 +64,15 @@ def test_two_processes_that_sum_the_same_hours_add_them_once(database: Db) -> No
     at = NOW - 3 * HOUR
     database["events"].insert_many([document(at, "s", 3, 3, 3) for _ in range(5)])
     job(database, NOW, registry)(Run(1))
-    book = ledger(database)
-    state = book.state.current()
+    stores = adoption_stores(database)
+    state = stores.state.current()
     assert state is not None
-    hour = list(book.counts.hours(state.generation, state.since, None))
+    hour = list(stores.counts.hours(state.generation, state.since, None))
 
-    book.totals.add(state.generation, hour)
-    book.totals.add(state.generation, hour)
+    stores.totals.add(state.generation, hour)
+    stores.totals.add(state.generation, hour)
 
-    (total,) = book.totals.all(state.generation).values()
+    (total,) = stores.totals.all(state.generation).values()
     assert total.count == 5
 
 
@@ -84,18 +84,18 @@ def test_rebuild_finds_what_came_too_late_and_leaves_one_generation(database: Db
     job(database, NOW, registry)(Run(5))
     events.insert_many(documents(chance, spread(chance, 50, NOW - 30 * HOUR, NOW), SUBJECTS))
     events.delete_many({"processed_at": {"$lt": NOW - 25 * HOUR}})
-    book, bounds = ledger(database), Bounds(NOW, None)
+    stores, bounds = adoption_stores(database), Bounds(NOW, None)
     expected = brute_force(database, NOW, registry)
-    assert report(book, registry, bounds).figures != expected
+    assert report(stores, registry, bounds).figures != expected
     # A rebuild that was cut off changes nothing, and the next one clears up after it.
     cut = Run(stops_at=3)
-    assert rebuild(book, bounds, cut.stopping, quietly) is None
-    assert report(book, registry, bounds).figures != expected
+    assert rebuild(stores, bounds, cut.stopping, quietly) is None
+    assert report(stores, registry, bounds).figures != expected
 
-    state = rebuild(book, bounds, never, quietly)
+    state = rebuild(stores, bounds, never, quietly)
 
     assert state is not None
-    assert report(book, registry, bounds).figures == expected
+    assert report(stores, registry, bounds).figures == expected
     assert database["adoption_counts"].distinct("_id.g") == [state.generation]
     assert database["adoption_totals"].distinct("_id.g") == [state.generation]
     assert database["adoption_state"].count_documents({}) == 2
@@ -104,17 +104,17 @@ def test_rebuild_finds_what_came_too_late_and_leaves_one_generation(database: Db
 
 def test_the_earlier_of_two_rebuilds_is_superseded(database: Db) -> None:
     database["events"].insert_many([document(NOW - n * HOUR, "s", 1, 1, 1) for n in range(9)])
-    book, bounds = ledger(database), Bounds(NOW, None)
+    stores, bounds = adoption_stores(database), Bounds(NOW, None)
     seen: list[datetime] = []
 
     def interfere(at: datetime) -> None:
         if not seen:
             seen.append(at)
-            rebuild(book, bounds, never, quietly)
+            rebuild(stores, bounds, never, quietly)
 
     with pytest.raises(Superseded):
-        rebuild(book, bounds, never, interfere)
+        rebuild(stores, bounds, never, interfere)
 
-    state = book.state.current()
+    state = stores.state.current()
     assert state is not None
     assert state.generation == 2

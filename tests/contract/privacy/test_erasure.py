@@ -15,7 +15,7 @@ import pytest
 from pymongo.database import Database
 
 from consumer.adoption.report import report
-from consumer.adoption.rollup import Bounds, ledger, recount
+from consumer.adoption.rollup import Bounds, adoption_stores, recount
 from consumer.adoption.state import RecountMark
 from consumer.core.clock import utc_now
 from consumer.core.errors import StoreUnavailable
@@ -381,14 +381,16 @@ def test_adoption_figures_equal_a_full_count_after_erasing(database: Db, seed: i
 
     assert erase_all(database, where("owner=a"))[0] > 50
     bounds = Bounds(NOW, None)
-    done = recount(ledger(database), bounds, lambda: False, lambda _: None, timedelta(0))
+    done = recount(adoption_stores(database), bounds, lambda: False, lambda _: None, timedelta(0))
 
     assert done
-    found = report(ledger(database), registry, bounds, timedelta(days=2))
+    found = report(adoption_stores(database), registry, bounds, timedelta(days=2))
     assert found.figures == brute_force(database, NOW, registry)
     stamped = events.count_documents({"schema_version": {"$gt": 0}})
     assert sum(found.hours.values()) == stamped
-    assert not recount(ledger(database), bounds, lambda: False, lambda _: None, timedelta(0))
+    assert not recount(
+        adoption_stores(database), bounds, lambda: False, lambda _: None, timedelta(0)
+    )
 
 
 def test_cut_off_erasing_is_ended_by_another_run_and_counted_by_the_job(

@@ -15,8 +15,7 @@ from consumer.core.clock import HOUR, hour_of, next_slice, slice_of
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import VERSION_PRODUCER_RATE, VERSION_TOTAL
 from consumer.mongodb.retention import retained_from
-from jobs.adoption import GAUGES
-from jobs.adoption import show as set_gauges
+from jobs.adoption import GAUGES, set_gauges
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
 
