@@ -22,7 +22,8 @@ from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 from consumer.mongodb.indexes import create_indexes
 from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.adoption import Adoption
-from tests.support.adoption import NOW, Db, Run, documents, job, registered, spread
+from tests.support.adoption import NOW, Db, documents, job, registered, spread
+from tests.support.jobs import Run
 
 _SUBJECTS = [f"contact.kind_{n}" for n in range(10)]
 _DAYS = timedelta(days=30)

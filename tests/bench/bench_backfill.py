@@ -29,7 +29,8 @@ from jobs.backfill.run import Parts
 from jobs.backfill.store import BackfillStore
 from tests.bench import machine, paced
 from tests.bench.requests import requests
-from tests.support.backfill import LONG_AGO, Run, laid_out
+from tests.support.backfill import LONG_AGO, laid_out
+from tests.support.jobs import Run
 
 Db = Database[dict[str, Any]]
 

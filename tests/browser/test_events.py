@@ -10,7 +10,8 @@ from selenium.webdriver.common.by import By
 
 from tests.browser.conftest import opened
 from tests.browser.console import Console
-from tests.support.backfill import Run, backfill, registry
+from tests.support.backfill import backfill, registry
+from tests.support.jobs import Run
 
 Db = Database[dict[str, Any]]
 

@@ -14,7 +14,8 @@ from pymongo.database import Database
 
 from consumer.adoption.counts import Superseded
 from consumer.mongodb.client import connect, open_database
-from tests.support.adoption import Run, job
+from tests.support.adoption import job
+from tests.support.jobs import Run
 
 Db = Database[dict[str, Any]]
 

@@ -13,7 +13,7 @@ from jobs.backfill.job import Backfill, BackfillRules
 from jobs.backfill.pace import PaceRules
 from jobs.backfill.run import Parts
 from jobs.backfill.store import BackfillStore
-from tests.support.backfill import Run
+from tests.support.jobs import Run
 
 
 def main(uri: str, name: str) -> None:

@@ -17,7 +17,6 @@ from consumer.mongodb.retention import retained_from
 from tests.support.adoption import (
     NOW,
     Db,
-    Run,
     brute_force,
     documents,
     job,
@@ -25,6 +24,7 @@ from tests.support.adoption import (
     spread,
     stored_counts,
 )
+from tests.support.jobs import Run
 from tests.support.places import ROOT
 from tests.support.processes import environment
 

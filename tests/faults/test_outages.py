@@ -18,9 +18,10 @@ from consumer.ingest.signature import SignatureScheme, sign
 from tests.conftest import MongodFactory
 from tests.faults.events import Event, event, verify
 from tests.faults.trouble import Trouble, outlast
+from tests.support.jobs import Run
 from tests.support.replica_set import replica_set
 from tests.support.service import SECRET
-from tests.support.spooling import Run, spooling
+from tests.support.spooling import spooling
 
 
 def killed(mongod_factory: MongodFactory, down: float, times: int) -> tuple[str, Trouble]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -22,22 +21,6 @@ SUBJECTS = ["contact.created", "contact.ended", "a.b $c", "agent.state_changed"]
 NOW = datetime(2026, 3, 10, 12, 34, 56, 789000, tzinfo=timezone.utc)
 
 _numbers = itertools.count()
-
-
-@dataclass(slots=True)
-class Run:
-    """A run that is told to stop at the `stops_at`th time it asks."""
-
-    fence: int = 0
-    stops_at: int | None = None
-    asked: int = 0
-
-    def stopping(self) -> bool:
-        self.asked += 1
-        return self.stops_at is not None and self.asked >= self.stops_at
-
-    def progress(self, **facts: object) -> None:
-        pass
 
 
 def document(at: datetime, subject: str, version: int, exhibited: int, filled: int) -> Any:

@@ -35,24 +35,6 @@ LONG_AGO = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 AT_ONCE = BackfillRules(quiet=0, pace=PaceRules(batch=100, pause=0, throttle=False))
 
 
-class Run:
-    """A run of a job that nobody stops; `facts` is what it reported last."""
-
-    fence = 0
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.facts: Document = {}
-        self.reports = 0
-        self._stop_after = stop_after
-
-    def stopping(self) -> bool:
-        return self._stop_after is not None and self.reports >= self._stop_after
-
-    def progress(self, **facts: object) -> None:
-        self.reports += 1
-        self.facts |= facts
-
-
 def registry(database: Db, policy: SchemaPolicy | None = None) -> SchemaRegistry:
     return SchemaRegistry(database[SCHEMA_VERSIONS], policy, utc_now)
 

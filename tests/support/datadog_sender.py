@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pymongo.database import Database
@@ -20,21 +20,6 @@ from tests.support.datadog_intake import KEY, FakeIntake
 
 Db = Database[dict[str, Any]]
 COMMON = Common(tags=("env:test", "service:cxone-consumer"), host="machine", interval=60)
-
-
-@dataclass
-class Run:
-    """A run of a job that a test can end."""
-
-    fence: int = 1
-    ended: bool = False
-    facts: dict[str, object] = field(default_factory=dict)
-
-    def stopping(self) -> bool:
-        return self.ended
-
-    def progress(self, **facts: object) -> None:
-        self.facts |= facts
 
 
 @dataclass

@@ -27,6 +27,7 @@ from consumer.runtime.shared import SharedParts, build_shared
 from consumer.spool.spool import Spool
 from consumer.spool.survey import directory_in
 from jobs.drain_spool import DrainSpool
+from tests.support.jobs import Run
 from tests.support.service import PATH, SECRET
 
 
@@ -40,21 +41,6 @@ def load(uri: str, database: str, data_dir: Path = Path("data"), **more: str) ->
         **{name.upper(): value for name, value in more.items()},
     }
     return configuration.load(given, {})
-
-
-class Run:
-    """A run of the drain that goes on until `stop` is set."""
-
-    fence = 0
-
-    def __init__(self, stop: threading.Event | None = None) -> None:
-        self.stop = stop or threading.Event()
-
-    def stopping(self) -> bool:
-        return self.stop.is_set()
-
-    def progress(self, **facts: object) -> None:
-        pass
 
 
 class Spooling:
@@ -108,7 +94,7 @@ class Running:
 
     def _keep_draining(self) -> None:
         while not self._stop.wait(0.2):
-            self.parts.drain(Run(self._stop))
+            self.parts.drain(Run(stop=self._stop))
 
     def _app(self) -> Any:
         parts = self.parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pymongo.database import Database
@@ -18,24 +18,8 @@ from consumer.runtime.service_options import configured_conditions
 from consumer.runtime.settings_map import retry_rules
 from consumer.runtime.shared import SharedParts, build_shared
 from jobs.sweep_dead_letters import SweepDeadLetters
+from tests.support.jobs import Run
 from tests.support.service import SECRET
-
-
-@dataclass(slots=True)
-class Run:
-    """A run that nobody stops, or after `stop_after` entries."""
-
-    fence: int = 0
-    stop_after: int | None = None
-    facts: dict[str, object] = field(default_factory=dict)
-
-    def stopping(self) -> bool:
-        tried = self.facts.get("tried", 0)
-        assert isinstance(tried, int)
-        return self.stop_after is not None and tried >= self.stop_after
-
-    def progress(self, **facts: object) -> None:
-        self.facts |= facts
 
 
 @dataclass(frozen=True, slots=True)

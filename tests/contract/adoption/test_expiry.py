@@ -13,7 +13,6 @@ from tests.support.adoption import (
     NOW,
     SUBJECTS,
     Db,
-    Run,
     brute_force,
     document,
     documents,
@@ -22,6 +21,7 @@ from tests.support.adoption import (
     spread,
     vars_of,
 )
+from tests.support.jobs import Run
 
 MINUTE = timedelta(minutes=1)
 

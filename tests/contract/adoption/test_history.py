@@ -13,7 +13,8 @@ from pymongo.database import Database
 from consumer.adoption.history import AdoptionHistory
 from consumer.core.clock import HOUR, hour_of
 from consumer.mongodb.indexes import create_indexes
-from tests.support.adoption import NOW, Run, documents, job, registered, spread
+from tests.support.adoption import NOW, documents, job, registered, spread
+from tests.support.jobs import Run
 
 Db = Database[dict[str, Any]]
 SUBJECTS = ["a", "a.b", "b"]

@@ -17,7 +17,8 @@ from consumer.monitoring.instances import Instance, Instances, clocks_apart
 from consumer.schemas.manual_changes import retire
 from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.heartbeat import Heartbeat
-from tests.support.adoption import NOW, Db, Run, document, job
+from tests.support.adoption import NOW, Db, document, job
+from tests.support.jobs import Run
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 HERE = Instance("here", "box", 1, "1")

@@ -15,7 +15,6 @@ from tests.support.adoption import (
     NOW,
     SUBJECTS,
     Db,
-    Run,
     brute_force,
     document,
     documents,
@@ -25,6 +24,7 @@ from tests.support.adoption import (
     stored_counts,
     vars_of,
 )
+from tests.support.jobs import Run
 
 
 def never() -> bool:

@@ -16,7 +16,8 @@ from consumer.schemas.policy import SchemaPolicy, subject_policy
 from jobs.backfill.job import BackfillRules
 from jobs.backfill.pace import PaceRules
 from jobs.backfill.updates import fill_pipeline
-from tests.support.backfill import AT_ONCE, Run, backfill, payload_part, read, registry, store
+from tests.support.backfill import AT_ONCE, backfill, payload_part, read, registry, store
+from tests.support.jobs import Run
 
 Document = dict[str, Any]
 Db = Database[Document]

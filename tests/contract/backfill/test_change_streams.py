@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from tests.support.backfill import Run, backfill, registry, store
+from tests.support.backfill import backfill, registry, store
+from tests.support.jobs import Run
 from tests.support.places import ROOT
 
 Db = Database[dict[str, Any]]

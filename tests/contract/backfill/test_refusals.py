@@ -16,7 +16,6 @@ from jobs.backfill.failures import AGAIN_AFTER
 from jobs.backfill.job import Backfill, BackfillRules
 from tests.support.backfill import (
     AT_ONCE,
-    Run,
     backfill,
     laid_out,
     payload_part,
@@ -24,6 +23,7 @@ from tests.support.backfill import (
     registry,
     store,
 )
+from tests.support.jobs import Run
 from tests.support.refusing import CASES
 
 Document = dict[str, Any]

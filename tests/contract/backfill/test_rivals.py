@@ -11,7 +11,8 @@ from consumer.mongodb.indexes import BY_STAMP
 from consumer.schemas.defaults import newer_than
 from jobs.backfill.replace import Whole, fill_whole
 from jobs.backfill.store import BackfillStore, upgrade
-from tests.support.backfill import Run, backfill, payload_part, read, registry, store
+from tests.support.backfill import backfill, payload_part, read, registry, store
+from tests.support.jobs import Run
 
 Document = dict[str, Any]
 Db = Database[Document]

@@ -13,7 +13,8 @@ from consumer.mongodb.indexes import BY_STAMP, create_indexes
 from jobs.backfill.job import BackfillRules
 from jobs.backfill.pace import Pace, PaceRules
 from jobs.backfill.store import BackfillStore
-from tests.support.backfill import LONG_AGO, Run, backfill, laid_out, registry, store
+from tests.support.backfill import LONG_AGO, backfill, laid_out, registry, store
+from tests.support.jobs import Run
 
 Document = dict[str, Any]
 Db = Database[Document]

@@ -31,7 +31,8 @@ from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.subject import Make
 from jobs.backfill.store import BackfillStore, upgrade
 from tests.contract.backfill.test_filling import clean, histories, same
-from tests.support.backfill import AT_ONCE, Run, backfill, payload_part, read, registry, store
+from tests.support.backfill import AT_ONCE, backfill, payload_part, read, registry, store
+from tests.support.jobs import Run
 
 Document = dict[str, Any]
 Db = Database[Document]

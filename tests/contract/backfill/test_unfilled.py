@@ -18,7 +18,8 @@ from jobs.backfill.pace import Pace, PaceRules
 from jobs.backfill.unfilled import UnfilledDocuments, fill_unfilled
 from tests.contract.backfill.test_filling import clean, histories, same
 from tests.contract.events.test_refused_fillings import Intake
-from tests.support.backfill import Run, backfill, payload_part, read, registry, store
+from tests.support.backfill import backfill, payload_part, read, registry, store
+from tests.support.jobs import Run
 
 Document = dict[str, Any]
 Db = Database[Document]

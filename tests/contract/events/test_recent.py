@@ -11,7 +11,8 @@ from consumer.events.recent import ORDER, RecentEvents
 from consumer.mongodb.client import EVENTS
 from consumer.mongodb.indexes import create_indexes
 from consumer.schemas.policy import Defaults, Guards, SchemaPolicy, subject_policy
-from tests.support.backfill import Run, backfill, registry, store
+from tests.support.backfill import backfill, registry, store
+from tests.support.jobs import Run
 
 Db = Database[dict[str, Any]]
 

@@ -19,7 +19,8 @@ from consumer.privacy.name_erasure import NameErasing, NamesErased
 from consumer.schemas.check import compile_schema
 from consumer.schemas.policy import Guards, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
-from tests.support.backfill import Run, backfill, payload_part, read, registry, store
+from tests.support.backfill import backfill, payload_part, read, registry, store
+from tests.support.jobs import Run
 from tests.support.registries import stored
 
 Document = dict[str, Any]

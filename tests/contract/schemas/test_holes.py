@@ -23,7 +23,8 @@ from consumer.schemas.registry.document_stamps import (
     DocumentStamps,
 )
 from consumer.schemas.registry.registry import SchemaRegistry
-from tests.support.backfill import Run, backfill, payload_part, read, store
+from tests.support.backfill import backfill, payload_part, read, store
+from tests.support.jobs import Run
 from tests.support.registries import Document, LossyCollection, Versions, stored
 
 Db = Database[Document]

@@ -28,7 +28,8 @@ from consumer.schemas.model import Change, SchemaVersion
 from consumer.spool.spool import Spool
 from consumer.spool.survey import deliveries, directory_in
 from tests.contract.privacy.test_erasure import erasing_of
-from tests.support.backfill import Run, backfill
+from tests.support.backfill import backfill
+from tests.support.jobs import Run
 from tests.support.service import SECRET
 from tests.support.sweeping import Bench, bench
 

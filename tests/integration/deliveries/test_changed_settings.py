@@ -16,8 +16,9 @@ from consumer.core.errors import StoreUnavailable
 from consumer.events.documents import document_id
 from consumer.events.keys import EventKeys
 from consumer.spool.records import decode, encode
+from tests.support.jobs import Run
 from tests.support.service import eventually, running_service
-from tests.support.spooling import Run, Spooling, spooling
+from tests.support.spooling import Spooling, spooling
 from tests.support.sweeping import bench
 
 Db = Database[dict[str, Any]]

@@ -19,9 +19,10 @@ from consumer.mongodb.client import connect, open_database
 from consumer.spool.spool import Spool
 from consumer.spool.survey import directory_in, survey
 from tests.conftest import MongodFactory
+from tests.support.jobs import Run
 from tests.support.processes import run as run_command
 from tests.support.service import SECRET, eventually
-from tests.support.spooling import Run, Running, Sender, Spooling, load, spooling
+from tests.support.spooling import Running, Sender, Spooling, load, spooling
 
 Db = Database[dict[str, Any]]
 # Nothing listens there.

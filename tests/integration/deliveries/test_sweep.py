@@ -12,7 +12,8 @@ import pytest
 from pymongo.database import Database
 
 from consumer.mongodb.indexes import create_indexes
-from tests.support.sweeping import Bench, Run, bench
+from tests.support.jobs import Run
+from tests.support.sweeping import Bench, bench
 
 Db = Database[dict[str, Any]]
 Make = Callable[..., Bench]

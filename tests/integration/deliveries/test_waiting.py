@@ -17,8 +17,9 @@ from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.core.errors import StoreUnavailable
 from consumer.dead_letters.store import DeadLetter, DeadLetters
 from consumer.schemas.registry.registry import SchemaRegistry
+from tests.support.jobs import Run
 from tests.support.service import eventually
-from tests.support.spooling import Run, Spooling, spooling
+from tests.support.spooling import Spooling, spooling
 
 Db = Database[dict[str, Any]]
 

@@ -21,7 +21,8 @@ from consumer.schemas.json_types import INTEGER, STRING
 from consumer.schemas.model import Change, SchemaVersion
 from jobs.announce_versions import AnnounceVersions
 from tests.support.datadog_intake import Says
-from tests.support.datadog_sender import COMMON, Bench, Db, Run
+from tests.support.datadog_sender import COMMON, Bench, Db
+from tests.support.jobs import Run
 
 
 def version(subject: str, number: int, at: datetime, *changes: Change) -> SchemaVersion:
@@ -79,7 +80,7 @@ def test_new_versions_of_a_subject_are_one_event_with_path_types_and_class(
         {"_id": "announced_versions", "told": [], "revision": 1, "fence": 1}
     )
 
-    assert announcing.job()(Run()) == {"events": 1}
+    assert announcing.job()(Run(fence=1)) == {"events": 1}
 
     (event,) = announcing.events
     assert event["title"] == "Schema of contact.created: versions 1 to 2"
@@ -96,7 +97,7 @@ def test_names_below_what_is_masked_are_not_sent(announcing: Announcing) -> None
         {"_id": "announced_versions", "told": [], "revision": 1, "fence": 1}
     )
 
-    announcing.job()(Run())
+    announcing.job()(Run(fence=1))
 
     (event,) = announcing.events
     assert "1: field_added participants." in event["text"]
@@ -126,14 +127,14 @@ def test_two_processes_at_once_tell_each_version_once(announcing: Announcing) ->
 
     def work() -> None:
         with contextlib.suppress(StoreUnavailable):
-            announcing.job(newest)(Run())
+            announcing.job(newest)(Run(fence=1))
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    announcing.job()(Run())
+    announcing.job()(Run(fence=1))
 
     titles = [event["title"] for event in announcing.events]
     assert sorted(titles) == sorted(set(titles))
@@ -154,10 +155,10 @@ def test_holder_of_an_older_fence_tells_nothing(announcing: Announcing) -> None:
 def test_event_that_could_not_be_sent_is_sent_by_a_later_run(announcing: Announcing) -> None:
     announcing.register("contact.created", 1)
     announcing.bench.intake.rule = lambda _: Says(503)
-    assert announcing.job()(Run()) == {"events": 0}
+    assert announcing.job()(Run(fence=1)) == {"events": 0}
     announcing.bench.intake.rule = lambda _: None
 
-    assert announcing.job()(Run()) == {"events": 1}
+    assert announcing.job()(Run(fence=1)) == {"events": 1}
 
 
 def test_versions_from_before_the_first_report_are_no_news(announcing: Announcing) -> None:
@@ -165,7 +166,7 @@ def test_versions_from_before_the_first_report_are_no_news(announcing: Announcin
     announcing.register("new", 1, ago=7200)
     announcing.register("new", 2, ago=60)
 
-    assert announcing.job()(Run()) == {"events": 1}
+    assert announcing.job()(Run(fence=1)) == {"events": 1}
 
     assert announcing.events[0]["title"] == "Schema of new: version 2"
 
@@ -177,7 +178,7 @@ def test_event_is_bounded_however_much_changed(announcing: Announcing) -> None:
     ]
     announcing.register("s" * 256 + "\n\x1b[2J", 1, *many)
 
-    announcing.job()(Run())
+    announcing.job()(Run(fence=1))
 
     (event,) = announcing.events
     assert "more changes" in event["text"]
@@ -187,8 +188,8 @@ def test_watermark_survives_names_that_are_no_keys(announcing: Announcing) -> No
     for name in ("a.b", "$x", "", "a\u0000b"[:1]):
         announcing.register(name, 1)
 
-    assert announcing.job()(Run())["events"] == 4
-    assert announcing.job()(Run())["events"] == 0
+    assert announcing.job()(Run(fence=1))["events"] == 4
+    assert announcing.job()(Run(fence=1))["events"] == 0
 
 
 def test_process_that_dies_between_claim_and_event_never_tells_it_twice(
@@ -206,7 +207,7 @@ def test_process_that_dies_between_claim_and_event_never_tells_it_twice(
     dying.post = kill  # type: ignore[method-assign, assignment]
     job._sink = dying
     with pytest.raises(Killed):
-        job(Run())
+        job(Run(fence=1))
 
     assert announcing.job()(Run(fence=2)) == {"events": 0}
     assert announcing.events == []

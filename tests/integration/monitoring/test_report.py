@@ -18,7 +18,8 @@ from jobs.report_datadog import ReportDatadog
 from jobs.scheduling.job import Job
 from jobs.scheduling.scheduler import Scheduler
 from tests.support.datadog_intake import KEY, FakeIntake, Says
-from tests.support.datadog_sender import COMMON, Bench, Db, Run
+from tests.support.datadog_sender import COMMON, Bench, Db
+from tests.support.jobs import Run
 from tests.support.service import eventually, running_service
 
 
