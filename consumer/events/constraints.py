@@ -1,4 +1,4 @@
-"""Know what may refuse an event, indexes and the validator, and which fields a refusal blames."""
+"""Indexes and validators that may refuse an event, and the fields that a refusal blames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from consumer.core.paths import RESERVED, Path, to_key
 from consumer.mongodb.errors import translated
 from consumer.schemas.model import Field
 
-Document = Mapping[str, Any]
+# An index, a write error or options of the collection, as the server gives them.
+ServerFacts = Mapping[str, Any]
 
 DUPLICATE_KEY = 11000
 VALIDATION = 121
@@ -52,7 +53,7 @@ def both(one: Positions, other: Positions) -> Positions:
 
 
 def is_constraint(code: object) -> bool:
-    """Whether an index or the validator refused one document, by the code of its write error."""
+    """True for the code of a write error by which an index or the validator refused a document."""
     if not isinstance(code, int):
         return False
     return code in _OF_A_CONSTRAINT or (code > _ASSERTIONS and code not in _NO_CONSTRAINT)
@@ -68,14 +69,14 @@ class Blame:
     sure: bool = False
 
     def touches(self, path: Path) -> bool:
-        """Whether what is filled at this path can have caused it."""
+        """True where a filling at this path can have caused it."""
         if self.keys and to_key(path[-1]) in self.keys:
             return True
         text = ".".join(map(to_key, path))
         return self.is_about(path) or any(each.startswith(f"{text}.") for each in self.paths)
 
     def is_about(self, path: Path) -> bool:
-        """Whether one of its paths is this one, or above it."""
+        """True where one of its paths is this one, or above it."""
         text = ".".join(map(to_key, path))
         return any(text == each or text.startswith(f"{each}.") for each in self.paths)
 
@@ -84,8 +85,8 @@ class Blame:
 class Constraints:
     """The indexes that may refuse a document, and the validator with its options."""
 
-    indexes: tuple[Document, ...] = ()
-    options: Document | None = None
+    indexes: tuple[ServerFacts, ...] = ()
+    options: ServerFacts | None = None
 
     @property
     def fingerprint(self) -> tuple[str, ...]:
@@ -102,14 +103,14 @@ class Constraints:
         """The fingerprint in a few characters."""
         return hashlib.sha256(json_util.dumps(self.fingerprint).encode()).hexdigest()[:16]
 
-    def explain(self, refusal: Document) -> bool:
-        """Whether there is one among these that can have refused a document."""
+    def explain(self, refusal: ServerFacts) -> bool:
+        """True where one of these can have refused a document."""
         if refusal.get("code") == VALIDATION:
             return bool((self.options or {}).get("validator"))
         return bool(self._of(refusal))
 
-    def blames(self, refusal: Document) -> tuple[Blame, ...]:
-        """Which fields the server's write error for a document blames, the most likely first."""
+    def blames(self, refusal: ServerFacts) -> tuple[Blame, ...]:
+        """List the fields that the server's write error blames, the most likely first."""
         code = refusal.get("code")
         if code == VALIDATION:
             rules = (self.options or {}).get("validator")
@@ -126,12 +127,12 @@ class Constraints:
             paths = {path for path in paths if _is_named(path, refusal)} or paths
         return (Blame(frozenset(paths), sure=bool(indexes)),)
 
-    def unique(self, refusal: Document) -> Document | None:
+    def unique(self, refusal: ServerFacts) -> ServerFacts | None:
         """The unique index that refused a document, where it was one and is known."""
         found = self._of(refusal) if refusal.get("code") == DUPLICATE_KEY else []
         return found[0] if len(found) == 1 else None
 
-    def culprit(self, refusal: Document) -> str:
+    def culprit(self, refusal: ServerFacts) -> str:
         """Name what refused a document: `the validator`, `the unique index email_1 on email`; never
         in the server's words, which quote values."""
         code = refusal.get("code")
@@ -146,25 +147,25 @@ class Constraints:
         what = f"{kind} {' or '.join(names)}" if names else kind.replace("the", "an", 1)
         return f"{what} on {keys}" if keys else what
 
-    def sentence(self, refusal: Document) -> str:
-        """That a document was refused, by what, and what to do."""
+    def sentence(self, refusal: ServerFacts) -> str:
+        """Sentence that says by what a document was refused, and what to do."""
         return (
             f"{self.culprit(refusal)} of the collection `events` refused the document (code"
             f" {refusal.get('code')}): `cxone-consumer doctor` lists what can refuse events"
         )
 
     def to_leave_out(
-        self, refusal: Document, positions: Collection[int], fields: Sequence[Field]
+        self, refusal: ServerFacts, positions: Collection[int], fields: Sequence[Field]
     ) -> Positions | None:
-        """Which of the filled `positions` in `fields` to do without next: those that are blamed,
-        else all; None where the filling has surely not caused the refusal."""
+        """Choose the filled `positions` in `fields` to do without next: those that are blamed, else
+        all; None where the filling has surely not caused the refusal."""
         blames = self.blames(refusal)
         for blame in blames:
             if some := frozenset(p for p in positions if blame.touches(fields[p].path)):
                 return some
         return None if blames[-1].sure or not positions else EVERYTHING
 
-    def _of(self, refusal: Document) -> list[Document]:
+    def _of(self, refusal: ServerFacts) -> list[ServerFacts]:
         """The indexes that can have refused it."""
         code, name = refusal.get("code"), _index_name(refusal)
         if code == DUPLICATE_KEY:
@@ -195,9 +196,9 @@ def read_constraints(events: MongoCollection[dict[str, Any]]) -> Constraints:
     return Constraints(tuple(filter(can_refuse, indexes)), options)
 
 
-def can_refuse(index: Document) -> bool:
-    """Whether an index can refuse a document: for a value that is there already, for one that it
-    cannot hold, or for two arrays in one document."""
+def can_refuse(index: ServerFacts) -> bool:
+    """True for an index that can refuse a document: for a value that is there already, for one that
+    it cannot hold, or for two arrays in one document."""
     if list(index["key"]) == ["_id"]:
         return False
     # Those on our own fields never hold arrays.
@@ -205,24 +206,24 @@ def can_refuse(index: Document) -> bool:
     return bool(index.get("unique")) or len(theirs) > 1 or bool(_kinds(index) - {"1"})
 
 
-def _kinds(index: Document) -> set[str]:
+def _kinds(index: ServerFacts) -> set[str]:
     return {kind if isinstance(kind, str) else "1" for kind in index["key"].values()}
 
 
-def _paths(index: Document) -> Iterator[str]:
+def _paths(index: ServerFacts) -> Iterator[str]:
     """The fields on which it depends what an index says of a document."""
     yield from (name for name in index["key"] if name not in ("_fts", "_ftsx"))
     yield from (name for name in index.get("weights", ()) if name != "$**")
     yield from _fields(index.get("partialFilterExpression"), "")
 
 
-def _index_name(refusal: Document) -> str:
+def _index_name(refusal: ServerFacts) -> str:
     # The values come behind it.
     before, found, rest = str(refusal.get("errmsg", "")).partition(" index: ")
     return rest.partition(" dup key:")[0] if found and before.startswith("E11000") else ""
 
 
-def _is_named(path: str, refusal: Document) -> bool:
+def _is_named(path: str, refusal: ServerFacts) -> bool:
     # `cannot index parallel arrays [y] [x]`: names without what is above them.
     return any(f"[{name}]" in str(refusal.get("errmsg", "")) for name in path.split("."))
 

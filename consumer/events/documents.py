@@ -1,13 +1,10 @@
-"""Lay out an event as the document that is kept, and encode it as BSON without altering a value."""
+"""Lay out an event as the document that is stored, and encode it without altering a value."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Context, Decimal, Inexact
-from json.encoder import encode_basestring_ascii as _in_ascii
 from typing import Any
 
 import bson
@@ -25,7 +22,7 @@ _MAX_BSON_BYTES = 16 * 1024 * 1024
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What the service knows of an event beside its payload: `_meta`, as
+    """Metadata that the service has of an event: `_meta`, as
     .github/ARCHITECTURE.md#what-is-stored has it.
 
     `filled`: positions in the version's `fields` of what was added; `unfilled`: the version up to
@@ -42,17 +39,6 @@ class Stamp(msgspec.Struct, frozen=True):
     unfilled: int = 0
     untracked: int = 0
     repairs: Sequence[str] = ()
-
-
-def document_id(subject: str, event_id: str | int | float, digest: str | None) -> str:
-    """SHA-256 (hex) over subject, id and body digest; without the digest, the id alone is the key.
-
-    JSON text, because it tells 1 from "1" and does not change between Python versions.
-    """
-    parts = [subject, event_id] if digest is None else [subject, event_id, digest]
-    # What json.dumps makes of a list, without its detours: this runs for every event.
-    text = ", ".join(_in_ascii(part) if type(part) is str else json.dumps(part) for part in parts)
-    return hashlib.sha256(f"[{text}]".encode("ascii")).hexdigest()
 
 
 def storable_id(event_id: str | int | float | None) -> str | int | float | None:

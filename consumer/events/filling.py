@@ -1,6 +1,6 @@
-"""Store events with what they lack, and without that where an index or validator refuses it.
+"""Store events filled with defaults, and without those that an index or validator refuses.
 
-Free the key of a unique index that a document holds only by what was filled in.
+A unique key that a stored document holds only by its filling is freed for an event sent with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.errors import WriteError
@@ -22,7 +21,7 @@ from consumer.core.errors import ConstraintViolation, Unstorable
 from consumer.events.constraints import EVERYTHING, NOTHING, Constraints, Positions, both
 from consumer.events.documents import encode, plain
 from consumer.events.store import EventStore
-from consumer.mongodb.client import SIMPLE
+from consumer.mongodb.client import RAW, SIMPLE, Document
 from consumer.mongodb.errors import translated
 from consumer.schemas.check import CompiledSchema
 from consumer.schemas.defaults import Checked, Filled, fill, take_out
@@ -76,8 +75,8 @@ class FilledEvents:
         *,
         rekeyed: bool = False,
     ) -> bool:
-        """Whether the event was new, as EventStore tells, which explains `rekeyed`; `document` lays
-        out its payload, which is filled in place.
+        """Append an event as EventStore does, which explains `rekeyed`: True where it was new.
+        `document` lays out its payload, which is filled in place.
 
         Raises ConstraintViolation for what is refused as sent, and what EventStore raises.
         """
@@ -161,17 +160,14 @@ class FilledEvents:
         )
 
 
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-
-
 def free_key(
-    events: Collection[dict[str, Any]],
+    events: Collection[Document],
     constraints: Constraints,
     refusal: Mapping[str, Any],
     compiled: Callable[[str], CompiledSchema],
 ) -> bool:
-    """Whether the key for which an event was refused as sent is free now, for the document that
-    held it had not been sent with it: it says in `_meta.unfilled` that it lost its filling.
+    """Free the key for which an event was refused as sent, if the document that holds it was not
+    sent with it: that says in `_meta.unfilled` that it lost its filling. True where it is free.
 
     Raises StoreUnavailable.
     """
@@ -180,7 +176,7 @@ def free_key(
         return False
     wanted = {**values, **index.get("partialFilterExpression", {})}
     with translated(events.name):
-        raw = events.with_options(codec_options=_RAW)
+        raw = events.with_options(codec_options=RAW)
         # By this index alone: others would show documents without the field, which hold nothing.
         found = raw.find_one(wanted, hint=index["name"], collation=SIMPLE)
         if found is None:
@@ -195,11 +191,11 @@ def free_key(
 
 
 def _without(
-    document: dict[str, Any],
+    document: Document,
     constraints: Constraints,
     refusal: Mapping[str, Any],
     compiled: Callable[[str], CompiledSchema],
-) -> dict[str, Any] | None:
+) -> Document | None:
     """The document without its fillings in the fields of the index; None if there are none."""
     meta = document.get("_meta")
     if not isinstance(meta, dict) or not isinstance(meta.get("subject"), str):
@@ -226,9 +222,9 @@ def _payload(document: Mapping[str, Any]) -> bytes:
 
 
 def replaced(
-    events: Collection[dict[str, Any]], found: RawBSONDocument, changed: RawBSONDocument
+    events: Collection[Document], found: RawBSONDocument, changed: RawBSONDocument
 ) -> bool:
-    """Replace a document if it still is what was found; whether it was. Driver errors pass
+    """Replace a document if it still is as it was found: True where it was. Driver errors pass
     through."""
     # A replacement is an update here, for that is not refused for keys with dots or `$`.
     result = events.update_one(
@@ -240,7 +236,7 @@ def replaced(
     return bool(result.matched_count)
 
 
-def _place(found: RawBSONDocument) -> dict[str, Any]:
+def _place(found: RawBSONDocument) -> Document:
     """A filter that finds the document alone, and fast by an index of ours where that of `_id`
     compares otherwise than the command."""
     place = {"_id": found["_id"], "_meta.subject": found["_meta"]["subject"]}

@@ -1,9 +1,15 @@
-"""Derive the `_id` of an event by a formula that the database keeps, whatever is set later."""
+"""Derive the `_id` of an event, by which two deliveries are the same event.
+
+The formula is recorded in the database by the first service, and holds whatever is set later.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import suppress
-from typing import Any, Literal
+from json.encoder import encode_basestring_ascii as _in_ascii
+from typing import Literal
 
 from pymongo import ReturnDocument
 from pymongo.database import Database
@@ -11,8 +17,7 @@ from pymongo.errors import DuplicateKeyError
 
 from consumer.core.delivery import Event
 from consumer.core.errors import StoreUnavailable
-from consumer.events.documents import document_id
-from consumer.mongodb.client import DATABASE_FORMAT, EVENTS
+from consumer.mongodb.client import DATABASE_FORMAT, EVENTS, Document
 from consumer.mongodb.errors import translated
 
 # The one subject under which all types evolve together (`CXONE_SCHEMA_SCOPE=collection`).
@@ -23,6 +28,17 @@ _TRIES = 5
 _FORMULAS = ("type", "collection")
 
 
+def document_id(subject: str, event_id: str | int | float, digest: str | None) -> str:
+    """SHA-256 (hex) over subject, id and body digest; without the digest, the id alone is the key.
+
+    JSON text, because it tells 1 from "1" and does not change between Python versions.
+    """
+    parts = [subject, event_id] if digest is None else [subject, event_id, digest]
+    # What json.dumps makes of a list, without its detours: this runs for every event.
+    text = ", ".join(_in_ascii(part) if type(part) is str else json.dumps(part) for part in parts)
+    return hashlib.sha256(f"[{text}]".encode("ascii")).hexdigest()
+
+
 class EventKeys:
     """Parts of the `_id` of an event: with `dedupe` by content its digest, and its type or, in
     databases begun so, the subject `events`. The first service that starts on a database records
@@ -30,7 +46,7 @@ class EventKeys:
 
     def __init__(
         self,
-        database: Database[dict[str, Any]],
+        database: Database[Document],
         scope: Literal["type", "collection"],
         dedupe: Literal["content", "id"],
         *,
@@ -43,14 +59,14 @@ class EventKeys:
         self._records = records
         self._formula: str | None = None
 
-    def settle(self) -> None:
+    def learn(self) -> None:
         """Learn the formula, and record it where no process has; raises StoreUnavailable."""
         if self._formula is not None:
             return
         with translated(DATABASE_FORMAT):
             found = self._record.find_one(_RECORD)
             if found is None:
-                found = self._recorded() if self._records else {"subject": self._begun()}
+                found = self._record_formula() if self._records else {"subject": self._begun()}
         if found["subject"] not in _FORMULAS:
             raise StoreUnavailable("a newer version of this program decides on the `_id` of events")
         self._formula = found["subject"]
@@ -60,7 +76,7 @@ class EventKeys:
         if self._by_id:
             return document_id(event.type, event.id, None)
         if self._formula is None:
-            self.settle()
+            self.learn()
         subject = event.type if self._formula == "type" else COLLECTION_SUBJECT
         return document_id(subject, event.id, event.digest)
 
@@ -69,7 +85,7 @@ class EventKeys:
         have stored nothing by it."""
         return self.of(event) if self._by_id or self._formula else None
 
-    def _recorded(self) -> dict[str, Any]:
+    def _record_formula(self) -> Document:
         update = {"$setOnInsert": {"subject": self._begun()}}
         for _ in range(_TRIES):
             # Not with find_one: the record of another process may wait for its majority still.

@@ -1,4 +1,4 @@
-"""Say whether a payload holds a value at a path: `customer.email=ann@example.com`."""
+"""Match payloads by a value at a path: `customer.email=ann@example.com`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COUNT = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedValue:
     """A value as a person types it: text, and also the number or boolean that it reads as; text
     alone where it is in double quotes."""
 
@@ -60,7 +60,7 @@ class Condition:
     `by_key`: whoever has the value may have it as a key."""
 
     path: Path
-    wanted: Wanted
+    wanted: WantedValue
     by_key: bool = True
 
     @property
@@ -75,8 +75,8 @@ class Condition:
         return text if self.by_key and (is_data_key(text) or " " in text) else None
 
     def holds(self, payload: Any, *, sure: bool = True) -> bool:
-        """Whether the value stands there, or is a key there, or as a name a key anywhere. Unless it
-        is `sure` that keys were sent, one counts only with something below it."""
+        """True where the value stands there, or is a key there, or as a name a key anywhere. Unless
+        it is `sure` that keys were sent, one counts only with something below it."""
         key, name = self.as_key, self.as_name
         for value in _values(payload, self.path):
             if self.wanted.fits(value) or (key is not None and _has(value, key, sure=sure)):
@@ -84,8 +84,8 @@ class Condition:
         return name is not None and any(_has(each, name, sure=sure) for each in _parts(payload))
 
     def may_hold(self, body: str) -> bool:
-        """Whether a body that cannot be read has the value behind the path's last key, or as a name
-        in front of a colon."""
+        """True for a body that cannot be read and has the value behind the path's last key, or as a
+        name in front of a colon."""
         last = self.path[-1]
         key = r"""["'\w]""" if last == ANY_KEY else _written(to_key(last))
         # No two repetitions may meet: a megabyte of blanks would take minutes.
@@ -101,7 +101,7 @@ def _has(value: Any, key: str, *, sure: bool) -> bool:
 
 
 def _says_something(value: Any) -> bool:
-    """Whether there is more than what stands for nothing."""
+    """True where some part is more than null, false, zero or empty."""
     return any(not isinstance(each, Mapping | list) and bool(each) for each in _parts(value))
 
 
@@ -142,14 +142,14 @@ def read_path(text: str) -> Path:
     return path
 
 
-def read_value(text: str) -> Wanted:
+def read_value(text: str) -> WantedValue:
     if len(text) > 1 and text[0] == text[-1] == '"':
         try:
-            return Wanted(json.loads(text))
+            return WantedValue(json.loads(text))
         except ValueError:
-            return Wanted(text)
+            return WantedValue(text)
     truth = {"true": True, "false": False}.get(text)
-    return Wanted(text, Decimal(text) if _NUMBER.fullmatch(text) else None, truth)
+    return WantedValue(text, Decimal(text) if _NUMBER.fullmatch(text) else None, truth)
 
 
 def _values(root: Any, path: Path) -> Iterator[Any]:

@@ -1,19 +1,13 @@
-"""Read the newest events of a subject as their senders sent them.
-
-Count stored events by subject, for as long as somebody is willing to wait.
-"""
+"""Read the newest events of a subject as they were sent, and count the stored events."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timezone
-from typing import Any
 
 import pymongo
 from bson import CodecOptions, decode
-from bson.raw_bson import RawBSONDocument
 from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
@@ -21,13 +15,12 @@ from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 from consumer.core.paths import RESERVED
 from consumer.events.documents import as_stored
 from consumer.events.take_out import take_out_pipeline
+from consumer.mongodb.client import RAW, Document
 from consumer.mongodb.errors import translated, unavailable
 from consumer.schemas.defaults import unfill
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import Defaults
 from consumer.schemas.provenance import Leaving, filled_in
-
-Document = dict[str, Any]
 
 # The order of an index: filled highest, stamped highest, processed last. Once the backfill is done
 # these are the events that came last.
@@ -40,26 +33,25 @@ ORDER = [
 # Bytes that are read to see what senders send, and documents that come in one message.
 _MOST_BYTES = 4 * 1024 * 1024
 _BATCH = 10
-_CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+_DECODED: CodecOptions[Document] = CodecOptions(tz_aware=True)
 
 
 class RecentEvents:
     """The `events` collection; raises StoreUnavailable."""
 
     def __init__(self, events: Collection[Document]) -> None:
-        self._events = events.with_options(codec_options=_RAW)
+        self._events = events.with_options(codec_options=RAW)
 
     def payloads(self, head: SchemaVersion, defaults: Defaults, limit: int) -> Iterator[Document]:
-        """What was sent in the newest events of the subject, without what ingest or a backfill
-        filled in: at most `limit` of them, and 4 MiB or one."""
+        """Payloads of the newest events of the subject, without fillings of ingest or backfill:
+        at most `limit` of them, and 4 MiB or one."""
         with translated(self._events.name):
             size, wanted = 0, {"_meta.subject": head.subject}
             for raw in self._events.find(wanted, batch_size=_BATCH).sort(ORDER).limit(limit):
                 size += len(raw.raw)
                 if size > max(_MOST_BYTES, len(raw.raw)):
                     return
-                yield as_sent(decode(raw.raw, _CODEC), head, defaults)
+                yield as_sent(decode(raw.raw, _DECODED), head, defaults)
 
 
 def as_sent(document: Document, head: SchemaVersion, defaults: Defaults) -> Document:
@@ -74,14 +66,12 @@ def as_sent(document: Document, head: SchemaVersion, defaults: Defaults) -> Docu
     return payload
 
 
-def documents_by_subject(
-    events: Collection[dict[str, Any]], seconds: float
-) -> dict[str, int] | None:
-    """How many events each subject has; None when counting takes longer than `seconds`.
+def documents_by_subject(events: Collection[Document], seconds: float) -> dict[str, int] | None:
+    """Number of events by subject; None when counting takes longer than `seconds`.
 
     An index that begins with `_meta.subject` is enough for it. Raises StoreUnavailable.
     """
-    pipeline: list[dict[str, Any]] = [
+    pipeline: list[Document] = [
         # Without this the index is not used; every event of ours has a subject.
         {"$match": {"_meta.subject": {"$gte": ""}}},
         {"$group": {"_id": "$_meta.subject", "count": {"$sum": 1}}},
@@ -96,7 +86,7 @@ def documents_by_subject(
 
 
 def filled_documents(
-    events: Collection[dict[str, Any]], subject: str, fields: Sequence[Leaving], seconds: float
+    events: Collection[Document], subject: str, fields: Sequence[Leaving], seconds: float
 ) -> tuple[int, int] | None:
     """Count the documents of a subject that hold something filled in at these fields, and those of
     them in which it will stay; None when counting takes longer, or they are too many fields."""
@@ -114,7 +104,7 @@ def filled_documents(
         raise unavailable(error, events.name) from error
 
 
-def estimated_documents(events: Collection[dict[str, Any]]) -> int:
-    """How many events there are as MongoDB's bookkeeping says; raises StoreUnavailable."""
+def estimated_documents(events: Collection[Document]) -> int:
+    """Number of events by MongoDB's own bookkeeping; raises StoreUnavailable."""
     with translated(events.name):
         return events.estimated_document_count()

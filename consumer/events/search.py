@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from bson import Decimal128
-from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
 
 from consumer.events.documents import plain
 from consumer.events.matching import read_value
-from consumer.mongodb.client import Document
+from consumer.mongodb.client import RAW, Document
 from consumer.mongodb.errors import translated
 
 _AT = "processed_at"
@@ -46,14 +44,11 @@ _ROW: Document = {
 # So many runs of the index are merged by time. A backfill leaves one for each version that events
 # were stamped with, so this is what a subject has after as many versions.
 _MOST_RUNS = 100
-_CODEC: CodecOptions[RawBSONDocument] = CodecOptions(
-    document_class=RawBSONDocument, tz_aware=True, tzinfo=timezone.utc
-)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is looked for. `key` is an event's own id as a person types it; a `version` counts
+class EventFilter:
+    """Events to look for. `key` is an event's own id as a person types it; a `version` counts
     within a `subject`. Processed from `since` up to and with `until`; `skip` passes over so many of
     those at `until` itself, which were shown before."""
 
@@ -66,7 +61,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EventPage:
     """Rows of `_meta`, `schema_version` and `processed_at`, the last processed first. `partial`:
     older versions of the subject were not looked through."""
 
@@ -79,23 +74,23 @@ class EventSearch:
 
     def __init__(self, events: Collection[Document]) -> None:
         self._events = events
-        self._raw = events.with_options(codec_options=_CODEC)
+        self._raw = events.with_options(codec_options=RAW)
 
-    def page(self, wanted: Wanted, limit: int) -> Found:
+    def page(self, wanted: EventFilter, limit: int) -> EventPage:
         """The newest events that are wanted."""
         with translated(self._events.name):
             if wanted.key:
                 query = {"_meta.key": {"$in": read_value(wanted.key).in_bson()}, **_of(wanted)}
-                return Found(self._rows(query, wanted, limit, None))
+                return EventPage(self._rows(query, wanted, limit, None))
             if not wanted.subject:
-                return Found(self._rows(_times(wanted), wanted, limit, None))
+                return EventPage(self._rows(_times(wanted), wanted, limit, None))
             runs = list(self._runs(wanted))
             if not runs:
-                return Found([])
+                return EventPage([])
             # One scan of the index for each run, merged by time, so that nothing is sorted.
             query = {"$or": [{**run, **_times(wanted)} for run in runs[:_MOST_RUNS]]}
             rows = self._rows(query, wanted, limit, _BY_SUBJECT)
-            return Found(rows, partial=len(runs) > _MOST_RUNS)
+            return EventPage(rows, partial=len(runs) > _MOST_RUNS)
 
     def one(self, _id: str) -> Document | None:
         """The document with this `_id`; its numbers are Python's, and nothing in it is decoded to
@@ -105,29 +100,29 @@ class EventSearch:
             return None if found is None else {k: _json(plain(v)) for k, v in found.items()}
 
     def _rows(
-        self, query: Document, wanted: Wanted, limit: int, hint: list[tuple[str, int]] | None
+        self, query: Document, wanted: EventFilter, limit: int, hint: list[tuple[str, int]] | None
     ) -> list[Document]:
         found = self._events.find(query, _ROW, hint=hint).sort(_AT, DESCENDING)
         return list(found.skip(wanted.skip).limit(limit))
 
-    def _runs(self, wanted: Wanted) -> Iterator[Document]:
-        """Where the index has events of the subject: what they were filled to and stamped with, the
-        newest first; each costs the server a step in the index."""
+    def _runs(self, wanted: EventFilter) -> Iterator[Document]:
+        """Runs of the index with events of the subject, by what they were filled to and stamped
+        with, the newest first; each costs the server a step in the index."""
         subject = {"_meta.subject": wanted.subject}
         filled = sorted(self._events.distinct("_meta.backfilled_to", subject), reverse=True)
-        left = _MOST_RUNS + 1
-        for upto in filled[:left]:
+        remaining = _MOST_RUNS + 1
+        for upto in filled[:remaining]:
             run = {**subject, "_meta.backfilled_to": upto}
             stamped = self._events.distinct("schema_version", run)
             for version in sorted(stamped, reverse=True):
                 if wanted.version in (None, version):
                     yield {**run, "schema_version": version}
-                    left -= 1
-                    if not left:
+                    remaining -= 1
+                    if not remaining:
                         return
 
 
-def _of(wanted: Wanted) -> Document:
+def _of(wanted: EventFilter) -> Document:
     found = _times(wanted)
     if wanted.subject:
         found["_meta.subject"] = wanted.subject
@@ -136,7 +131,7 @@ def _of(wanted: Wanted) -> Document:
     return found
 
 
-def _times(wanted: Wanted) -> Document:
+def _times(wanted: EventFilter) -> Document:
     bounds = {"$gte": wanted.since, "$lte": wanted.until}
     given = {name: at for name, at in bounds.items() if at is not None}
     # Whoever can write to MongoDB can put any document there: those of ours have a date.

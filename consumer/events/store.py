@@ -1,4 +1,4 @@
-"""Append events to MongoDB, each once, and tell what a refusal means."""
+"""Append events to MongoDB, each once, in batches that threads share; say what a refusal means."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from consumer.core.errors import (
 )
 from consumer.core.group_commit import IN_FLIGHT, GroupCommit
 from consumer.events.constraints import DUPLICATE_KEY, SIZES, TOO_LARGE, Constraints, is_constraint
+from consumer.mongodb.client import EVENTS, Document
 from consumer.mongodb.errors import translated, unavailable
 
 # Refusals of the whole command for one document in it: nested too deep (15), or no BSON (22).
@@ -35,13 +36,13 @@ _OF_THE_DOCUMENT = frozenset({15, 22}) | SIZES
 
 @dataclass(slots=True)
 class _Insert:
-    """A document on its way, and what came of it: `refusal` is the server's write error for it,
+    """A document on its way, and its outcome: `refusal` is the server's write error for it,
     `failure` what kept its whole command from being carried out, or from being known to be; that
     `ran` for so many seconds."""
 
     document: RawBSONDocument
     size: int
-    settled: bool = False
+    done: bool = False
     refusal: Mapping[str, Any] | None = None
     failure: PyMongoError | None = None
     ran: float = 0.0
@@ -55,7 +56,7 @@ class EventStore:
 
     def __init__(
         self,
-        events: Collection[dict[str, Any]],
+        events: Collection[Document],
         conflicts_matter: bool,
         in_flight: int = IN_FLIGHT,
     ) -> None:
@@ -65,11 +66,11 @@ class EventStore:
 
     @property
     def waiting(self) -> int:
-        """How many appends wait for others to return before they are sent."""
+        """Number of appends that wait for others to return before they are sent."""
         return self._group.waiting
 
     def append(self, document: RawBSONDocument, digest: str, *, rekeyed: bool = False) -> bool:
-        """Whether the document was new; False when it is there already. Durable in either case.
+        """Append a document, durably: True when it was new, False when it is there already.
         `rekeyed`: its `_id` was made under settings that may have been others.
 
         Shares its round trip with the appends of other threads. Raises ConstraintViolation,
@@ -78,8 +79,8 @@ class EventStore:
         """
         insert = _Insert(document, len(document.raw))
         self._group.submit(insert)
-        # This first: whoever writes it may go on after this thread's patience, and says it last.
-        if not insert.settled:
+        # This first: whoever writes it may go on after this thread's deadline, and sets it last.
+        if not insert.done:
             raise StoreUnavailable(
                 "the insert of a batch of events took too long, or broke off: see the log"
             )
@@ -88,18 +89,18 @@ class EventStore:
             insert.failure = None
             self._insert_one(insert)
         if insert.failure is not None:
-            raise unavailable(insert.failure, "events", insert.ran) from insert.failure
+            raise unavailable(insert.failure, EVENTS, insert.ran) from insert.failure
         if insert.refusal is None:
             return True
         if not _is_duplicate(insert.refusal):
-            raise _meaning(insert.refusal)
+            raise _refusal_error(insert.refusal)
         if self._conflicts_matter or rekeyed:
-            self._same_content(document["_id"], digest)
+            self._require_same_content(document["_id"], digest)
         return False
 
     def take_back(self, _id: str) -> None:
         """Delete a document that was appended; raises StoreUnavailable."""
-        with translated("events"):
+        with translated(EVENTS):
             self._events.delete_one({"_id": _id})
 
     def _insert(self, inserts: Sequence[_Insert]) -> None:
@@ -115,7 +116,7 @@ class EventStore:
         except DuplicateKeyError as error:
             refusal = error.details or {}
             if _keys(refusal) and not _is_duplicate(refusal):
-                insert.refusal, insert.settled = refusal, True
+                insert.refusal, insert.done = refusal, True
                 return
             # The driver keeps to itself that no majority confirmed the document that is there: it
             # could still be rolled back. Only a bulk insert tells both.
@@ -129,7 +130,7 @@ class EventStore:
                 insert.refusal = {"code": error.code}  # type: ignore[attr-defined]
             else:
                 insert.failure, insert.ran = error, monotonic() - began
-        insert.settled = True
+        insert.done = True
 
     def _insert_many(self, inserts: Sequence[_Insert]) -> None:
         refusals: Mapping[int, Mapping[str, Any]] = {}
@@ -147,17 +148,17 @@ class EventStore:
         ran = monotonic() - began
         for index, insert in enumerate(inserts):
             insert.refusal, insert.failure, insert.ran = refusals.get(index), failure, ran
-            insert.settled = True
+            insert.done = True
 
-    def _same_content(self, _id: str, digest: str) -> None:
-        with translated("events"):
+    def _require_same_content(self, _id: str, digest: str) -> None:
+        with translated(EVENTS):
             kept = self._events.find_one({"_id": _id}, {"_meta.digest": 1, "_id": 0})
         if kept is not None and kept.get("_meta", {}).get("digest") != digest:
             raise IdConflict("an event of this type and id is stored with other content")
 
 
 def _nothing_was_done(failure: PyMongoError) -> bool:
-    """Whether a whole batch was refused before any of it was inserted."""
+    """True for the refusal of a whole batch before any of it was inserted."""
     return getattr(failure, "code", None) in _OF_THE_DOCUMENT
 
 
@@ -170,8 +171,8 @@ def _keys(refusal: Mapping[str, Any]) -> dict[str, Any]:
     return dict(refusal.get("keyPattern") or {})
 
 
-def _meaning(refusal: Mapping[str, Any]) -> ConsumerError:
-    """What a write error says of its document; never in the server's words, which quote values."""
+def _refusal_error(refusal: Mapping[str, Any]) -> ConsumerError:
+    """The error for a refused document; never in the server's words, which quote values."""
     code = refusal.get("code")
     if code in SIZES:
         return Unstorable("the document is larger than MongoDB takes")

@@ -1,4 +1,4 @@
-"""Compile taking out what was filled in to an update that MongoDB carries out on each document."""
+"""Compile the removal of fillings to an update that MongoDB carries out on each document."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _is_one(values: Sequence[Any]) -> Expression:
 
 
 def _was_filled(each: Leaving, *, sure: bool) -> Expression:
-    """Whether the field was filled in, for sure or as far as can be told."""
+    """Expression for a field that was filled in, for sure or as far as can be told."""
     at_ingest = {"$in": [each.position, _LISTED]}
     if not each.filled_below:
         return at_ingest
@@ -127,7 +127,7 @@ def _holds_filled(fields: Sequence[Leaving], here: str) -> Expression:
 
 
 def _holds(path: Path, here: str) -> Expression:
-    """Whether a value stands at the path below the object `here`."""
+    """Expression for a value that stands at the path below the object `here`."""
     value = {"$getField": {"field": {"$literal": to_key(path[0])}, "input": here}}
     found: Expression = {"$ne": [{"$type": "$$at"}, "missing"]}
     if path[1:]:

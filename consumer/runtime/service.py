@@ -151,7 +151,7 @@ class Service:
         database = self.shared.database
         if not self._prepared:
             # Before what comes stores anything in a database that has no documents yet.
-            self.shared.keys.settle()
+            self.shared.keys.learn()
             stored_format.record(database)
         faults = create_indexes(database)
         if not self._prepared:

@@ -10,7 +10,7 @@ from consumer.console.context import Context
 from consumer.console.event_rows import MARKS, as_json, marked, on_one_line
 from consumer.console.pagination import KeysetPage
 from consumer.console.request import Request
-from consumer.events.search import Wanted
+from consumer.events.search import EventFilter
 from consumer.schemas.policy import Defaults
 
 _PAGE = 50
@@ -20,7 +20,7 @@ _MOST_TEXT = 1000
 def view(context: Context, request: Request) -> dict[str, Any]:
     """A page of events, the last processed first."""
     query, page = request.query, KeysetPage.of(request)
-    wanted = Wanted(
+    wanted = EventFilter(
         key=query.get("id", "").strip()[:_MOST_TEXT],
         subject=query.get("type", "").strip()[:_MOST_TEXT],
         version=query.number("version", 0, most=10**9) or None,

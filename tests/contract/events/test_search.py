@@ -12,7 +12,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener
 
-from consumer.events.search import EventSearch, Wanted
+from consumer.events.search import EventFilter, EventSearch
 from consumer.mongodb.client import EVENTS
 from consumer.mongodb.indexes import create_indexes
 
@@ -42,7 +42,7 @@ def search(database: Db) -> EventSearch:
 
 
 def names(search: EventSearch, limit: int = 10, **wanted: Any) -> list[str]:
-    return [row["_id"] for row in search.page(Wanted(**wanted), limit).rows]
+    return [row["_id"] for row in search.page(EventFilter(**wanted), limit).rows]
 
 
 def test_an_id_is_found_as_text_and_as_the_number_that_it_reads_as(
@@ -92,7 +92,7 @@ def test_a_subject_of_very_many_versions_is_read_in_part_and_that_is_said(
     for version in range(1, 121):
         put(database, str(version), "k", version, version=version, filled=120)
 
-    found = search.page(Wanted(subject="a"), 200)
+    found = search.page(EventFilter(subject="a"), 200)
 
     assert found.partial
     assert [row["_id"] for row in found.rows] == [str(v) for v in range(120, 20, -1)]
@@ -143,15 +143,15 @@ def finds(database: Db, mongod_uri: str) -> Iterator[tuple[EventSearch, Finds]]:
 @pytest.mark.parametrize(
     "wanted",
     [
-        Wanted(),
-        Wanted(since=NOON),
-        Wanted(key="7"),
-        Wanted(subject="a"),
-        Wanted(subject="a", version=2, until=NOON + timedelta(hours=1)),
+        EventFilter(),
+        EventFilter(since=NOON),
+        EventFilter(key="7"),
+        EventFilter(subject="a"),
+        EventFilter(subject="a", version=2, until=NOON + timedelta(hours=1)),
     ],
 )
 def test_every_search_reads_an_index_in_its_order_and_no_more_than_it_shows(
-    finds: tuple[EventSearch, Finds], database: Db, wanted: Wanted
+    finds: tuple[EventSearch, Finds], database: Db, wanted: EventFilter
 ) -> None:
     search, heard = finds
 

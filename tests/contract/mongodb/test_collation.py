@@ -14,7 +14,7 @@ from pymongo.database import Database
 
 from consumer.adoption.events import AdoptionEvents, pipeline
 from consumer.events.recent import documents_by_subject
-from consumer.events.search import EventSearch, Wanted
+from consumer.events.search import EventFilter, EventSearch
 from consumer.mongodb.client import COLLECTIONS, OurDatabase, open_database
 from consumer.mongodb.indexes import BY_STAMP, INDEXES, create_indexes
 from consumer.mongodb.retention import INDEX, Retention, apply_retention
@@ -129,9 +129,9 @@ def test_each_index_of_ours_on_events_is_used(
             one = {"_meta": stamp, "schema_version": 1, "processed_at": at + number * SECOND}
             events.insert_one({"_id": f"{number:064x}", **one})
         listener.sent.clear()
-        EventSearch(db["events"]).page(Wanted(subject="s"), 5)
-        EventSearch(db["events"]).page(Wanted(key="1"), 5)
-        EventSearch(db["events"]).page(Wanted(), 5)
+        EventSearch(db["events"]).page(EventFilter(subject="s"), 5)
+        EventSearch(db["events"]).page(EventFilter(key="1"), 5)
+        EventSearch(db["events"]).page(EventFilter(), 5)
         EventSearch(db["events"]).one("00")
         store = BackfillStore(db["events"])
         span = store.next_span("s", 1, None, 10)

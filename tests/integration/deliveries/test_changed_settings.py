@@ -13,8 +13,7 @@ from pymongo.database import Database
 from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Event, Headers, Verdict
 from consumer.core.errors import StoreUnavailable
-from consumer.events.documents import document_id
-from consumer.events.keys import EventKeys
+from consumer.events.keys import EventKeys, document_id
 from consumer.spool.records import decode, encode
 from tests.support.jobs import Run
 from tests.support.service import eventually, running_service

@@ -9,7 +9,8 @@ from bson.decimal128 import Decimal128
 
 from consumer.core.delivery import Event
 from consumer.core.errors import Unstorable
-from consumer.events.documents import Stamp, document_id, encode, layout, storable_id
+from consumer.events.documents import Stamp, encode, layout, storable_id
+from consumer.events.keys import document_id
 
 AT = datetime(2026, 5, 1, tzinfo=timezone.utc)
 STAMP = Stamp("t", 3, 2, AT, AT)
