@@ -17,8 +17,7 @@ from consumer.console.answers import Busy, Done, Misdirected
 from consumer.console.origin import Origin, Origins
 from consumer.console.session import COOKIE, Session, Sessions, dumped
 from consumer.console.templating import Templates
-from consumer.core.errors import place_of
-from consumer.core.ratelimit import RateLimit
+from consumer.core.ratelimit import FaultLog
 from consumer.mongodb.deadline import within
 from consumer.mongodb.ended_sessions import EndedSessions
 
@@ -52,7 +51,7 @@ HEADERS = {
 class Base:
     """Shared by all resources of the console. `slots` bounds how many threads of the server work on
     pages, so that webhooks always find others; `common` values are for every template; `messages`
-    signs what an action has to say; `fault_lines` bounds those of the log."""
+    signs what an action has to say."""
 
     templates: Templates
     sessions: Sessions
@@ -60,8 +59,8 @@ class Base:
     messages: URLSafeTimedSerializer
     slots: threading.BoundedSemaphore
     ended_sessions: EndedSessions
-    fault_lines: RateLimit
     common: dict[str, Any] = field(default_factory=dict)
+    faults: FaultLog = field(default_factory=lambda: FaultLog(log))
 
     def answer(
         self,
@@ -161,16 +160,6 @@ class Base:
     def _render_problem(self, req: falcon.Request, resp: falcon.Response, error: Exception) -> None:
         problem = answers.known(error)
         if problem is None:
-            # Never its text: it may quote a payload.
-            kind, place = type(error).__name__, place_of(error)
-            suppressed = self.fault_lines.allow(f"{kind} {place}")
-            if suppressed is not None:
-                log.error(
-                    "fault in console",
-                    path=req.path[:_MOST_PATH],
-                    error=kind,
-                    place=place,
-                    suppressed=suppressed,
-                )
+            self.faults.add("fault in console", error, path=req.path[:_MOST_PATH])
             problem = answers.FAULT
         self.render(resp, "problem.html", {"problem": problem}, problem.status)

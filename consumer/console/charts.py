@@ -17,7 +17,7 @@ from markupsafe import Markup
 Kind = Literal["area", "lines"]
 Values = Sequence[float | None]
 
-# Units of the drawing: free beside the plot and below it, and the room of a letter and a label.
+# Units of the drawing: free beside the plot and below it, and the size of a letter and a label.
 _MARGIN = 10
 _BELOW = 26
 _LETTER = 8
@@ -150,14 +150,14 @@ class _Plot:
         return _GUIDE.format(name, self.left, y, self.width - _MARGIN, self.left - 5, y + 4.5, text)
 
     def moments(self, labels: Sequence[str]) -> list[Markup]:
-        """As many labels as have room to stand clear of each other and of the edge."""
-        room = max(_LABEL, 11 * max(map(len, labels), default=0))
-        every = max(1, len(labels) * room // self.width)
+        """As many labels as stand clear of each other and of the edge."""
+        size = max(_LABEL, 11 * max(map(len, labels), default=0))
+        every = max(1, len(labels) * size // self.width)
         shown = range(0, len(labels) - every // 2, every)
         return [_LABELLED.format(self._at(n, 0)[0], self.height - 7, labels[n]) for n in shown]
 
     def area(self, levels: Sequence[Values], number: int) -> list[Markup]:
-        """What is between this level and the one below."""
+        """The area between this level and the one below."""
         below = levels[number - 1] if number else [0.0] * self.count
         edge = [self._at(n, value or 0) for n, value in enumerate(levels[number])]
         back = [self._at(n, value or 0) for n, value in enumerate(below)]
@@ -175,7 +175,7 @@ class _Plot:
         return dots + lines
 
     def strip(self, n: int, text: str) -> Markup:
-        """What is said of a moment, from top to bottom."""
+        """A strip over a moment, from top to bottom, which says its values."""
         return _STRIP.format(self.left + n * self._strip, self._strip, self.height, text)
 
 

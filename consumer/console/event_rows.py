@@ -58,7 +58,8 @@ def marked(
     head: SchemaVersion | None,
     defaults: Defaults,
 ) -> Marked:
-    """The payload of a document as rows; `shown` is the same with masks, whose values are shown."""
+    """The payload of a document as rows; `shown` is the same with masks, and gives
+    the values."""
     walk = _Walk(document, head, defaults)
     payload = {key: value for key, value in document.items() if key not in RESERVED}
     rows = list(islice(walk.rows(payload, shown, (), (), None), _MOST_ROWS + 1))

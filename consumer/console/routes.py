@@ -32,12 +32,8 @@ from consumer.console.screens import (
 from consumer.console.session import Sessions, signer
 from consumer.console.templating import Assets, Templates
 from consumer.console.throttle import Throttle
-from consumer.core.ratelimit import RateLimit
 from consumer.http.app import add_route
 from consumer.http.client_address import Clients, Network
-
-# Seconds between two lines about the same fault.
-_LOG_EVERY = 60.0
 
 # In the order of the navigation.
 SCREENS = (
@@ -121,7 +117,6 @@ def mount(app: falcon.App[Any, Any], context: Context, access: Access) -> None:
         messages=signer(sessions.derived("notes")),
         slots=threading.BoundedSemaphore(access.threads),
         ended_sessions=context.ended_sessions,
-        fault_lines=RateLimit(_LOG_EVERY, context.clock),
         common={
             "screens": [screen for screen in SCREENS if screen.nav],
             "root": ROOT,

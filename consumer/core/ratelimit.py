@@ -5,10 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
+
+from consumer.core.clock import utc_now
+from consumer.core.errors import place_of
 
 _MAX_KEYS = 1000
 # Keys may come from outside: those beyond the bound share one slot.
 _REST = "\0rest"
+# Seconds between two lines about the same fault.
+_FAULT_EVERY = 60.0
 
 
 class RateLimit:
@@ -51,3 +57,18 @@ class RateLimit:
     def _is_recent(self, last: datetime, now: datetime) -> bool:
         # A clock that was set back must not silence anything for the time it lost.
         return 0 <= (now - last).total_seconds() < self._interval
+
+
+class FaultLog:
+    """Log faults of the program, the same one at most once a minute: whoever found it can repeat
+    it. A line has the kind and the place of an error, never its text, which may quote a payload."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._limit = RateLimit(_FAULT_EVERY, utc_now)
+
+    def add(self, event: str, error: Exception, **facts: object) -> None:
+        kind, place = type(error).__name__, place_of(error)
+        suppressed = self._limit.allow(f"{kind} {place}")
+        if suppressed is not None:
+            self._log.error(event, **facts, error=kind, place=place, suppressed=suppressed)

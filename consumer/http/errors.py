@@ -8,25 +8,21 @@ import falcon
 import msgspec
 import structlog
 
-from consumer.core.clock import utc_now
 from consumer.core.errors import (
     ConsumerError,
     MalformedJson,
     Rejected,
     SignatureInvalid,
     SignatureMissing,
-    place_of,
 )
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import UNKNOWN_PATHS
-from consumer.core.ratelimit import RateLimit
+from consumer.core.ratelimit import FaultLog
 
 log = structlog.get_logger(__name__)
 
 # Seconds a sender should wait before it tries again; one, for some give up after few tries.
 RETRY_AFTER = 1
-# Seconds between two lines about the same fault.
-_LOG_EVERY = 60.0
 _MOST_PATH = 200
 
 # The line that the sender reads first; of the others the error's own text says it best.
@@ -48,17 +44,13 @@ def install(app: falcon.App[Any, Any], *, reject_status: int, metrics: Metrics) 
     With `reject_status` 202 a rejected event is answered `dead_lettered`, for senders whose circuit
     breaker counts 4xx."""
     app.set_error_serializer(_as_json)
-    fault_lines = RateLimit(_LOG_EVERY, utc_now)
+    faults = FaultLog(log)
 
     def unexpected(
         req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]
     ) -> None:
-        # Answered as what the sender can act on: try again. It is logged whole.
-        kind, place = type(error).__name__, place_of(error)
-        suppressed = fault_lines.allow(f"{kind} {place}")
-        if suppressed is not None:
-            path = req.path[:_MOST_PATH]
-            log.error("fault in request", path=path, error=kind, place=place, suppressed=suppressed)
+        # Answered as something that the sender can act on: try again.
+        faults.add("fault in request", error, path=req.path[:_MOST_PATH])
         unavailable = falcon.HTTPServiceUnavailable(
             title="Service temporarily unavailable", retry_after=RETRY_AFTER
         )

@@ -134,7 +134,7 @@ def version_rows(documents: Mapping[int, int], sent: Sent, newest: int) -> list[
     for of in sent.hours.values():
         for version, count in of.items():
             came[version] = came.get(version, 0) + count
-    kept, all_sent = max(1, sum(documents.values())), max(1, sum(came.values()))
+    stamped, all_sent = max(1, sum(documents.values())), max(1, sum(came.values()))
     shown = sorted(came, reverse=True)
     colours = dict(zip(shown, _COLOURS, strict=False))
     numbers = {newest, *came, *(version for version, count in documents.items() if count)}
@@ -142,7 +142,7 @@ def version_rows(documents: Mapping[int, int], sent: Sent, newest: int) -> list[
         VersionRow(
             version=version,
             documents=documents.get(version, 0),
-            share=documents.get(version, 0) / kept,
+            share=documents.get(version, 0) / stamped,
             sent=came.get(version, 0),
             sent_share=came.get(version, 0) / all_sent,
             colour=colours.get(version, _OLDER),

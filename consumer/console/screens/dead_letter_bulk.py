@@ -120,8 +120,8 @@ def _wanted(fields: Fields, action: Action, upto: datetime) -> DeadLetterFilter:
 
 
 def _back(fields: Fields) -> str:
-    kept = {name: fields[name] for name in _FIELDS if fields.get(name)}
-    return f"{ROOT}/dead-letters" + (f"?{urlencode(kept)}" if kept else "")
+    query = {name: fields[name] for name in _FIELDS if fields.get(name)}
+    return f"{ROOT}/dead-letters" + (f"?{urlencode(query)}" if query else "")
 
 
 def _summary(run: BulkRun) -> str:

@@ -93,6 +93,6 @@ def _row(context: Context, entry: dict[str, Any]) -> dict[str, Any]:
         "event_id": context.redaction.event_id(entry.get("event_id"), entry.get("event_type")),
         "seen": entry["seen"],
         "last_seen": entry["last_seen"],
-        "says": entry.get("diagnosis") or entry["error_message"],
+        "message": entry.get("diagnosis") or entry["error_message"],
         "next": entry.get("next_retry_at"),
     }

@@ -49,7 +49,7 @@ def view(context: Context, request: Request) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job's last run; `says` is its error, else what it did."""
+    """A job's last run; `message` is its error, else what it did."""
 
     name: str
     series: str
@@ -60,7 +60,7 @@ class JobRow:
     started: datetime
     seconds: float
     next_due: datetime | None
-    says: str
+    message: str
 
 
 def job_rows(overview: Overview) -> list[JobRow]:
@@ -78,7 +78,7 @@ def run_row(run: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": run["outcome"],
         "tone": TONES.get(run["outcome"], "quiet"),
         "instance": run["instance"],
-        "says": run.get("error") or facts_text(facts),
+        "message": run.get("error") or facts_text(facts),
     }
 
 
@@ -103,7 +103,7 @@ def _row(job: JobState) -> JobRow:
         started=job.started,
         seconds=job.seconds,
         next_due=job.next_due,
-        says=job.error or facts_text(job.result if job.result is not None else job.progress),
+        message=job.error or facts_text(job.result if job.result is not None else job.progress),
     )
 
 

@@ -7,14 +7,10 @@ import socket
 from time import monotonic, time
 from typing import Any
 
-import structlog
 from waitress.channel import ClientDisconnected, HTTPChannel
 
-from consumer.core.errors import place_of
 from consumer.http.server.parser import RequestParser
 from consumer.http.server.responses import Refusal, Task
-
-log = structlog.get_logger(__name__)
 
 # Bytes up to which a body is not counted: the number of connections bounds those, and counting
 # would cost every request.
@@ -193,16 +189,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return False
         except Exception as error:
             # Falcon answers whatever our code raises, so half an answer may be on the wire.
-            self._log_fault(error)
+            self.server.faults.add("fault in an answer", error)
             return False
         return True
-
-    def _log_fault(self, error: Exception) -> None:
-        # Whoever found a fault can repeat it.
-        kind, place = type(error).__name__, place_of(error)
-        suppressed = self.server.warnings.allow(f"{kind} {place}")
-        if suppressed is not None:
-            log.error("fault in an answer", error=kind, place=place, suppressed=suppressed)
 
     def _end(self) -> None:
         with self.requests_lock:

@@ -11,7 +11,7 @@ from time import monotonic
 import structlog
 from waitress.server import TcpWSGIServer, ThreadedTaskDispatcher
 
-from consumer.core.ratelimit import RateLimit
+from consumer.core.ratelimit import FaultLog, RateLimit
 from consumer.http.server.channel import Channel
 from consumer.http.server.event_loop import EventLoop
 from consumer.http.server.responses import OVERLOADED
@@ -70,6 +70,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     bodies: MemoryLimit
     answers: MemoryLimit
     loop: EventLoop
+    faults: FaultLog
     warnings: RateLimit
 
     def set_reuse_addr(self) -> None:

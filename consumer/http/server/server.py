@@ -18,7 +18,7 @@ from waitress.server import ThreadedTaskDispatcher
 
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
-from consumer.core.ratelimit import RateLimit
+from consumer.core.ratelimit import FaultLog, RateLimit
 from consumer.http.server.event_loop import EventLoop
 from consumer.http.server.listener import NO_LIMIT, Listener, MemoryLimit
 from consumer.http.server.parser import max_wire_bytes
@@ -96,7 +96,7 @@ class Server:
             ) from error
         bodies = MemoryLimit(options.max_waiting_bytes)
         answers = MemoryLimit(options.max_unsent_bytes)
-        warnings = RateLimit(_WARN_EVERY, utc_now)
+        faults, warnings = FaultLog(log), RateLimit(_WARN_EVERY, utc_now)
         most = _connections_within(options.max_connections, options.threads)
         if most < options.max_connections:
             log.warning(
@@ -112,6 +112,7 @@ class Server:
             listener.bodies = bodies
             listener.answers = answers
             listener.loop = self._loop
+            listener.faults = faults
             listener.warnings = warnings
 
     @property

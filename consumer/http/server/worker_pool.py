@@ -10,11 +10,9 @@ import structlog
 from waitress.channel import HTTPChannel
 from waitress.task import ThreadedTaskDispatcher
 
-from consumer.core.clock import utc_now
-from consumer.core.errors import place_of
 from consumer.core.fibers import Fibers
 from consumer.core.group_commit import MAX_BYTES
-from consumer.core.ratelimit import RateLimit
+from consumer.core.ratelimit import FaultLog
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +25,6 @@ _STUCK = 0.005
 # and the time that each may take to be stored is running.
 _PREPARING = 0.005
 _WAKING = -1
-# Seconds between two lines about the same fault.
-_LOG_EVERY = 60.0
 
 
 class WorkerPool(ThreadedTaskDispatcher):  # type: ignore[misc]
@@ -46,7 +42,7 @@ class WorkerPool(ThreadedTaskDispatcher):  # type: ignore[misc]
         self._taker: int | None = None
         self._asleep = 0
         self._taken_at = 0.0
-        self._fault_lines = RateLimit(_LOG_EVERY, utc_now)
+        self._faults = FaultLog(log)
 
     def add_task(self, task: HTTPChannel) -> None:
         with self.lock:
@@ -71,7 +67,7 @@ class WorkerPool(ThreadedTaskDispatcher):  # type: ignore[misc]
             task = self._take()
             if task is not None:
                 began = began if fibers.aside else self._taken_at
-                fibers.start(partial(_serve, task, self._fault_lines))
+                fibers.start(partial(_serve, task, self._faults))
                 if not _is_enough(fibers, began):
                     continue
             if fibers.aside:
@@ -129,15 +125,12 @@ def _is_enough(fibers: Fibers, began: float) -> bool:
     return fibers.aside >= BATCH or fibers.size >= MAX_BYTES or monotonic() - began > _PREPARING
 
 
-def _serve(task: HTTPChannel, fault_lines: RateLimit) -> None:
+def _serve(task: HTTPChannel, faults: FaultLog) -> None:
     try:
         task.service()
     except Exception as error:
         # The channel answers every fault of the application; this one is the server's own.
-        kind, place = type(error).__name__, place_of(error)
-        suppressed = fault_lines.allow(f"{kind} {place}")
-        if suppressed is not None:
-            log.error("fault in a connection", error=kind, place=place, suppressed=suppressed)  # noqa: TRY400
+        faults.add("fault in a connection", error)
         task.cancel()
 
 

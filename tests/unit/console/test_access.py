@@ -21,8 +21,6 @@ from consumer.console.request import inside
 from consumer.console.session import Sessions, clean_name, signer
 from consumer.console.templating import Assets, Templates
 from consumer.console.throttle import Throttle
-from consumer.core.clock import utc_now
-from consumer.core.ratelimit import RateLimit
 from consumer.http.client_address import Clients
 from consumer.mongodb.ended_sessions import EndedSessions
 from tests.support.places import ROOT
@@ -340,7 +338,6 @@ def test_the_same_fault_is_one_line_of_the_log_however_often_it_comes() -> None:
         messages=signer(b"x"),
         slots=threading.BoundedSemaphore(1),
         ended_sessions=EndedSessions(MongoClient[dict[str, Any]](connect=False)["d"]["c"]),
-        fault_lines=RateLimit(60.0, utc_now),
         common={"screens": [], "root": "/console", "release": "1"},
     )
 

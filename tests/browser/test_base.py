@@ -1,4 +1,4 @@
-"""The frame of the console as a person meets it: login, navigation, and what must not run."""
+"""The base of the console as a person meets it: login, navigation, and what must not run."""
 
 from __future__ import annotations
 
