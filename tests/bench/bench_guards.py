@@ -27,7 +27,7 @@ from consumer.runtime.shared import SharedParts, build_shared
 from tests.bench import machine
 from tests.support import floods
 from tests.support.floods import Payload
-from tests.support.spooling import load
+from tests.support.spool import load
 
 _THREADS = 8
 _SECONDS = 4.0

@@ -39,8 +39,8 @@ from consumer.schemas.registry.registry import SchemaRegistry
 from tests.bench import bench_backfill, machine, paced
 from tests.bench.client import Load
 from tests.bench.requests import requests
-from tests.support.datadog_intake import KEY, intake
-from tests.support.spooling import load as settings_of
+from tests.support.datadog import KEY, intake
+from tests.support.spool import load as settings_of
 
 Db = Database[dict[str, Any]]
 

@@ -22,7 +22,7 @@ from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.runtime.shared import SharedParts, build_shared
 from tests.bench import machine
-from tests.support.spooling import load
+from tests.support.spool import load
 
 _THREADS = 16
 _SECONDS = 4.0

@@ -10,7 +10,7 @@ from bson.int64 import Int64
 from pymongo.database import Database
 
 from consumer.runtime.shared import build_shared
-from tests.support.spooling import load
+from tests.support.spool import load
 
 Event = dict[str, Any]
 Db = Database[dict[str, Any]]

@@ -38,7 +38,7 @@ from consumer.schemas.registry.document_stamps import DocumentStamps
 from consumer.schemas.registry.registry import Admission, SchemaRegistry
 from consumer.schemas.registry.versions import SchemaVersions
 from tests.support.service import SECRET
-from tests.support.spooling import load
+from tests.support.spool import load
 
 Payload = dict[str, Any]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 
 from tests.faults.events import event
-from tests.support.spooling import Sender
+from tests.support.spool import Sender
 
 Address = tuple[str, int]
 

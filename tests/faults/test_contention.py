@@ -12,7 +12,7 @@ import pytest
 from pymongo.database import Database
 
 from tests.faults.process import Process, process
-from tests.support.spooling import Sender
+from tests.support.spool import Sender
 
 _PROCESSES, _CONNECTIONS, _EVENTS = 3, 8, 8
 

@@ -23,7 +23,7 @@ from tests.faults.process import Process, process
 from tests.faults.test_power_loss import delivery
 from tests.support.processes import run as run_command
 from tests.support.service import SECRET, eventually
-from tests.support.spooling import Sender
+from tests.support.spool import Sender
 
 if sys.platform == "linux":
     import resource

@@ -15,7 +15,7 @@ import pytest
 from pymongo.database import Database
 
 from consumer.ingest.signature import SignatureScheme, sign
-from tests.support.raw_http import Address, exchange, status
+from tests.support.senders import Address, exchange, status
 from tests.support.service import PATH, SECRET, Client, eventually, running_service
 
 Db = Database[dict[str, Any]]

@@ -28,7 +28,7 @@ from tests.faults.senders import send_at_rate
 from tests.faults.trouble import Trouble, drained_by, outlast
 from tests.support.replica_set import Node, ReplicaSet, replica_set
 from tests.support.service import eventually
-from tests.support.spooling import Sender
+from tests.support.spool import Sender
 
 
 @pytest.fixture(scope="module")

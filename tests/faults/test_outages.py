@@ -21,7 +21,7 @@ from tests.faults.trouble import Trouble, outlast
 from tests.support.jobs import Run
 from tests.support.replica_set import replica_set
 from tests.support.service import SECRET
-from tests.support.spooling import spooling
+from tests.support.spool import spooling
 
 
 def killed(mongod_factory: MongodFactory, down: float, times: int) -> tuple[str, Trouble]:

@@ -32,7 +32,7 @@ from consumer.schemas.check import compile_schema
 from consumer.schemas.model import from_document
 from tests.support.replica_set import Node, ReplicaSet, replica_set
 from tests.support.service import SECRET, eventually
-from tests.support.spooling import load
+from tests.support.spool import load
 
 Document = dict[str, Any]
 SUBJECT = "contact.created"

@@ -19,7 +19,7 @@ from consumer.schemas.policy import Guards
 from tests.support import floods
 from tests.support.floods import Payload
 from tests.support.service import Client, running_service
-from tests.support.spooling import Sender
+from tests.support.spool import Sender
 from tests.support.stored import documents, same, sent_part
 
 Db = Database[dict[str, Any]]

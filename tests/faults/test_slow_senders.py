@@ -18,9 +18,9 @@ from pymongo.database import Database
 
 from tests.faults.senders import percentile
 from tests.support.processes import Serving, serving
-from tests.support.raw_http import Address
+from tests.support.senders import Address
 from tests.support.service import PATH, SECRET
-from tests.support.spooling import Sender
+from tests.support.spool import Sender
 
 Db = Database[dict[str, Any]]
 HEAD = f"POST {PATH} HTTP/1.1\r\nHost: h\r\n".encode()

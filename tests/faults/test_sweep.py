@@ -15,8 +15,8 @@ from pymongo.database import Database
 
 import consumer
 from consumer.mongodb.indexes import create_indexes
+from tests.support.dead_letters import bench
 from tests.support.processes import environment
-from tests.support.sweeping import bench
 
 Db = Database[dict[str, Any]]
 
@@ -90,7 +90,7 @@ def sweep_and_kill(
 
 def start(uri: str, name: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.sweeper", uri, name], cwd=ROOT, env=environment()
+        [sys.executable, "-m", "tests.faults.sweep_worker", uri, name], cwd=ROOT, env=environment()
     )
 
 

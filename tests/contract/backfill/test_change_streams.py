@@ -1,4 +1,4 @@
-"""Who watches `events` can leave out what the backfill does, as README says."""
+"""A watcher of `events` can leave out what the backfill does, as README says."""
 
 from __future__ import annotations
 

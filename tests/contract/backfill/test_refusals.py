@@ -23,8 +23,8 @@ from tests.support.backfill import (
     registry,
     store,
 )
+from tests.support.constraints import CASES
 from tests.support.jobs import Run
-from tests.support.refusing import CASES
 
 Document = dict[str, Any]
 Db = Database[Document]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pymongo.database import Database
 
-from tests.support.approving import Build, Document, House
+from tests.support.dead_letters import Build, Document, House
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pymongo.database import Database
 from consumer.core.paths import from_text, to_text
 from consumer.dead_letters.search import HeldDeadLetters
 from consumer.mongodb.indexes import create_indexes
-from tests.support.approving import Build, Document, Finds, House, S, statuses, versions
+from tests.support.dead_letters import Build, Document, Finds, House, S, statuses, versions
 
 
 def test_a_plan_shows_the_changes_with_their_causes_and_does_nothing(

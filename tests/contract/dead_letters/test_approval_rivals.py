@@ -9,7 +9,7 @@ from pymongo.database import Database
 
 from consumer.core.errors import SchemaMoved
 from consumer.core.paths import from_text
-from tests.support.approving import Build, Document, House, S, statuses, versions
+from tests.support.dead_letters import Build, Document, House, S, statuses, versions
 
 
 def test_a_moved_head_is_told_and_nothing_is_registered(

@@ -17,7 +17,7 @@ from consumer.dead_letters.search import DeadLetterFilter, DeadLetterSearch
 from consumer.dead_letters.store import OPEN, UNRESOLVED, DeadLetters
 from consumer.mongodb.client import DEAD_LETTERS
 from consumer.mongodb.indexes import create_indexes
-from tests.support.sweeping import Bench, bench
+from tests.support.dead_letters import Bench, bench
 
 Db = Database[dict[str, Any]]
 NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)

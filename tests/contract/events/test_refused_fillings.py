@@ -21,8 +21,8 @@ from consumer.schemas.defaults import Filled, unfill
 from consumer.schemas.policy import SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
 from tests.support.backfill import LONG_AGO, backfill, payload_part, registry
+from tests.support.constraints import CASES, CONTACT, NAMED, ON_EMAIL, WITHOUT_EMAIL, Case
 from tests.support.jobs import Run
-from tests.support.refusing import CASES, CONTACT, NAMED, ON_EMAIL, WITHOUT_EMAIL, Case
 
 Document = dict[str, Any]
 Db = Database[Document]

@@ -18,7 +18,7 @@ from consumer.monitoring.instances import Instances, this_process
 from consumer.monitoring.job_runs import JobRuns, RunRecord
 from jobs.scheduling.job import Job, JobRun, RunResult
 from jobs.scheduling.scheduler import Scheduler
-from tests.support.leasing import LONG_AGO, Db, runner
+from tests.support.jobs import LONG_AGO, Db, runner
 from tests.support.service import eventually
 
 

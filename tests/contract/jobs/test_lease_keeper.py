@@ -1,4 +1,4 @@
-"""Who holds a lease knows that it is lost before another has it."""
+"""A holder of a lease knows that it is lost before another has it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from consumer.mongodb.client import connect, open_database
 from jobs.scheduling.lease_keeper import LeaseKeeper
-from tests.support.leasing import Db, expire, granted, leases
+from tests.support.jobs import Db, expire, granted, leases
 
 
 class Hand:

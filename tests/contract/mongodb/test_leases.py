@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 from consumer.mongodb.client import LEASES
 from consumer.mongodb.leases import Later, Lease
-from tests.support.leasing import Db, expire, granted, leases
+from tests.support.jobs import Db, expire, granted, leases
 
 
 def test_a_held_lease_is_granted_to_nobody_else(database: Db) -> None:

@@ -28,8 +28,8 @@ from consumer.privacy.name_erasure import NameErasing
 from consumer.privacy.person_query import Person
 from consumer.privacy.person_records import Erasing, Found, Reach
 from tests.support.adoption import NOW, brute_force, documents, job, registered, spread
+from tests.support.dead_letters import Bench, bench
 from tests.support.jobs import Run
-from tests.support.sweeping import Bench, bench
 
 Db = Database[dict[str, Any]]
 

@@ -19,8 +19,8 @@ from consumer.mongodb.embedded import binary
 from consumer.mongodb.indexes import create_indexes
 from consumer.privacy.person_records import Erasing
 from tests.contract.privacy.test_erasure import erase_all, where
+from tests.support.dead_letters import Bench, bench
 from tests.support.replica_set import Node
-from tests.support.sweeping import Bench, bench
 
 Db = Database[dict[str, Any]]
 ANN = where("customer.email=ann@example.com")

@@ -21,7 +21,7 @@ from consumer.schemas.policy import Guards, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
 from tests.support.backfill import backfill, payload_part, read, registry, store
 from tests.support.jobs import Run
-from tests.support.registries import stored
+from tests.support.registry import stored
 
 Document = dict[str, Any]
 Db = Database[Document]

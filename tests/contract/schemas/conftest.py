@@ -8,7 +8,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from tests.support.registries import Commands, Document, Versions
+from tests.support.registry import Commands, Document, Versions
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from consumer.schemas.model import is_by_hand
 from consumer.schemas.policy import Guards, SchemaPolicy
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.subject import Make
-from tests.support.registries import Clock, Document, LossyCollection, Versions, event, stored
+from tests.support.registry import Clock, Document, LossyCollection, Versions, event, stored
 
 NO_RATE = SchemaPolicy(guards=Guards(versions_per_hour=100_000))
 SUBJECT = "contact.created"

@@ -12,7 +12,7 @@ from consumer.core.errors import ContractHold, SchemaMoved, StoreUnavailable
 from consumer.schemas.draft import Draft
 from consumer.schemas.policy import Contract, Guards, SchemaPolicy, SubjectPolicy
 from consumer.schemas.registry.registry import SchemaRegistry
-from tests.support.registries import Document, LossyCollection, Versions, faults, stored
+from tests.support.registry import Document, LossyCollection, Versions, faults, stored
 
 
 def holding(subject: str = "s") -> SchemaPolicy:

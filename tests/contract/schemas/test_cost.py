@@ -11,7 +11,7 @@ from pymongo.database import Database
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import SchemaSummary, SchemaVersions
-from tests.support.registries import Clock, Commands, Document, Versions
+from tests.support.registry import Clock, Commands, Document, Versions
 from tests.support.strategies import NOW
 
 

@@ -25,7 +25,7 @@ from consumer.schemas.export import json_schema, mongo_schema, mongo_validator
 from consumer.schemas.policy import Guards, SchemaPolicy
 from tests.support.backfill import backfill
 from tests.support.jobs import Run
-from tests.support.spooling import load
+from tests.support.spool import load
 from tests.support.stored import documents, payload_part
 from tests.support.strategies import keys, learn, payloads
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from consumer.core.paths import to_text
 from consumer.schemas.policy import Guards, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
-from tests.support.registries import Clock, Commands, Versions, stored
+from tests.support.registry import Clock, Commands, Versions, stored
 
 
 def test_versions_of_an_hour_are_bounded_and_the_field_comes_later(versions: Versions) -> None:

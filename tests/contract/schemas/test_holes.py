@@ -25,7 +25,7 @@ from consumer.schemas.registry.document_stamps import (
 from consumer.schemas.registry.registry import SchemaRegistry
 from tests.support.backfill import backfill, payload_part, read, store
 from tests.support.jobs import Run
-from tests.support.registries import Document, LossyCollection, Versions, stored
+from tests.support.registry import Document, LossyCollection, Versions, stored
 
 Db = Database[Document]
 FAST = SchemaPolicy(guards=Guards(versions_per_hour=100_000))

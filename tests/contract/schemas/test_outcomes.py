@@ -13,7 +13,7 @@ from consumer.core.errors import StoreError, StoreUnavailable
 from consumer.schemas.model import Field, SchemaVersion
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import SchemaVersions
-from tests.support.registries import Document, LossyCollection, Versions, faults
+from tests.support.registry import Document, LossyCollection, Versions, faults
 
 
 def test_without_mongodb_a_payload_that_needs_it_is_answered_unavailable(

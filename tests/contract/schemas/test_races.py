@@ -17,7 +17,7 @@ from pymongo.errors import DuplicateKeyError
 
 from consumer.schemas.policy import Guards, SchemaPolicy
 from consumer.schemas.registry.registry import Admission, SchemaRegistry
-from tests.support.registries import Commands, Document, Versions, event, faults, stored
+from tests.support.registry import Commands, Document, Versions, event, faults, stored
 from tests.support.strategies import judge
 
 Admit = Callable[[str, Document], int]
@@ -106,7 +106,7 @@ WORKER = textwrap.dedent("""
     from pymongo import MongoClient
     from consumer.schemas.policy import Guards, SchemaPolicy
     from consumer.schemas.registry.registry import SchemaRegistry
-    from tests.support.registries import event
+    from tests.support.registry import event
 
     uri, database, worker = sys.argv[1], sys.argv[2], int(sys.argv[3])
     versions = MongoClient(uri, tz_aware=True)[database]["schema_versions"]

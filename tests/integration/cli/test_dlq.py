@@ -18,8 +18,8 @@ from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.core.errors import Rejected
 from consumer.mongodb.indexes import create_indexes
+from tests.support.dead_letters import Bench, bench
 from tests.support.service import SECRET
-from tests.support.sweeping import Bench, bench
 
 Db = Database[dict[str, Any]]
 Dlq = Callable[..., "Ended"]

@@ -12,8 +12,8 @@ from pymongo.database import Database
 from consumer.cli import main
 from consumer.mongodb.indexes import create_indexes
 from consumer.monitoring.instances import Instance, Instances
+from tests.support.dead_letters import Bench, bench
 from tests.support.service import SECRET
-from tests.support.sweeping import Bench, bench
 
 Db = Database[dict[str, Any]]
 Command = Callable[..., tuple[int, str, str]]

@@ -29,9 +29,9 @@ from consumer.spool.spool import Spool
 from consumer.spool.survey import deliveries, directory_in
 from tests.contract.privacy.test_erasure import erasing_of
 from tests.support.backfill import backfill
+from tests.support.dead_letters import Bench, bench
 from tests.support.jobs import Run
 from tests.support.service import SECRET
-from tests.support.sweeping import Bench, bench
 
 Db = Database[dict[str, Any]]
 Command = Callable[..., dict[tuple[str, str], tuple[int, int, int]]]

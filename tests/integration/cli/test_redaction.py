@@ -16,9 +16,9 @@ from pymongo.database import Database
 from consumer.cli import main
 from consumer.mongodb.indexes import create_indexes
 from tests.integration.deliveries.test_spool import delivery
+from tests.support.dead_letters import Bench, bench
 from tests.support.service import SECRET
-from tests.support.spooling import spooling
-from tests.support.sweeping import Bench, bench
+from tests.support.spool import spooling
 
 Db = Database[dict[str, Any]]
 Command = Callable[..., tuple[int, str, str]]

@@ -15,10 +15,10 @@ from consumer.core.delivery import Delivery, Event, Headers, Verdict
 from consumer.core.errors import StoreUnavailable
 from consumer.events.keys import EventKeys, document_id
 from consumer.spool.records import decode, encode
+from tests.support.dead_letters import bench
 from tests.support.jobs import Run
 from tests.support.service import eventually, running_service
-from tests.support.spooling import Spooling, spooling
-from tests.support.sweeping import bench
+from tests.support.spool import Spooling, spooling
 
 Db = Database[dict[str, Any]]
 Settings = Mapping[str, str]

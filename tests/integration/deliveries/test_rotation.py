@@ -23,7 +23,7 @@ from consumer.doctor.check import Check
 from consumer.ingest.signature import SignatureScheme, fingerprint, sign
 from consumer.monitoring.secret_use import SecretUse
 from tests.support.processes import run, serving
-from tests.support.raw_http import Address
+from tests.support.senders import Address
 from tests.support.service import PATH, dead_letters, eventually, running_service
 
 Db = Database[dict[str, Any]]

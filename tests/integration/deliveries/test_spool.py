@@ -22,7 +22,7 @@ from tests.conftest import MongodFactory
 from tests.support.jobs import Run
 from tests.support.processes import run as run_command
 from tests.support.service import SECRET, eventually
-from tests.support.spooling import Running, Sender, Spooling, load, spooling
+from tests.support.spool import Running, Sender, Spooling, load, spooling
 
 Db = Database[dict[str, Any]]
 # Nothing listens there.

@@ -12,8 +12,8 @@ import pytest
 from pymongo.database import Database
 
 from consumer.mongodb.indexes import create_indexes
+from tests.support.dead_letters import Bench, bench
 from tests.support.jobs import Run
-from tests.support.sweeping import Bench, bench
 
 Db = Database[dict[str, Any]]
 Make = Callable[..., Bench]

@@ -1,4 +1,4 @@
-"""Who waits in vain for others, or for a document's sake, is spooled alone: that is no outage."""
+"""A delivery that waits in vain, for others or its document's sake, is spooled alone: no outage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from consumer.dead_letters.store import DeadLetter, DeadLetters
 from consumer.schemas.registry.registry import SchemaRegistry
 from tests.support.jobs import Run
 from tests.support.service import eventually
-from tests.support.spooling import Spooling, spooling
+from tests.support.spool import Spooling, spooling
 
 Db = Database[dict[str, Any]]
 

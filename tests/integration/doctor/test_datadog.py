@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from consumer.doctor import datadog
-from tests.support.doctoring import one, target
-from tests.support.http_server import web_server
+from tests.support.doctor import one, target
+from tests.support.senders import web_server
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from config import loading as configuration
 from consumer.cli.doctor import examine, settings_faults, show, understood
 from consumer.doctor import secrets
 from consumer.doctor.check import Check, Row, Target, exit_status, run
-from tests.support.doctoring import settings_of, target
+from tests.support.doctor import settings_of, target
 
 
 def test_wrong_settings_are_one_fault_each_and_the_rest_is_skipped() -> None:

@@ -10,8 +10,8 @@ from filelock import FileLock
 
 from consumer.core.data_dir import LOCK, OWNER
 from consumer.doctor import machine
-from tests.support.doctoring import one, settings_of, target
-from tests.support.http_server import web_server
+from tests.support.doctor import one, settings_of, target
+from tests.support.senders import web_server
 
 
 def test_a_data_directory_that_is_not_there_yet_is_well_and_not_made(tmp_path: Path) -> None:

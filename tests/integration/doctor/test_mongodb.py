@@ -16,7 +16,7 @@ from consumer.cli.doctor import examine
 from consumer.doctor import constraints, mongodb, refusals, rights
 from consumer.doctor.check import Check, Row, Target, run
 from consumer.mongodb.client import connect
-from tests.support.doctoring import one, settings_of, target
+from tests.support.doctor import one, settings_of, target
 from tests.support.service import SECRET, dead_letters, eventually, running_service
 
 

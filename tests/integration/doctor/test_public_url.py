@@ -16,8 +16,8 @@ from consumer.doctor import public_url
 from consumer.doctor.check import Check
 from consumer.doctor.post import Answer, Silence, explain, post
 from consumer.http import probe
-from tests.support.doctoring import settings_of, target
-from tests.support.http_server import web_server
+from tests.support.doctor import settings_of, target
+from tests.support.senders import web_server
 from tests.support.service import SECRET, running_service
 
 Mangle = Callable[[bytes, dict[str, str]], tuple[bytes, dict[str, str]]]

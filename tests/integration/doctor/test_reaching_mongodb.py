@@ -12,7 +12,7 @@ from consumer.cli.doctor import examine
 from consumer.doctor import mongodb
 from consumer.doctor.check import exit_status
 from consumer.mongodb.client import connect
-from tests.support.doctoring import one, settings_of, target
+from tests.support.doctor import one, settings_of, target
 
 UNREACHABLE = [
     ("mongodb://user:pa55word@127.0.0.1:1/", "refused", "127.0.0.1:1"),

@@ -7,7 +7,7 @@ import pytest
 from consumer.doctor import secrets
 from consumer.doctor.check import Check
 from consumer.ingest.signature import Secret
-from tests.support.doctoring import one, target
+from tests.support.doctor import one, target
 
 STRONG = b"Zq3-vX9_kLm2pT7rWc5yBn8"
 

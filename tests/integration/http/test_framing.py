@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from consumer.http.server.server import Server
-from tests.support.raw_http import (
+from tests.support.senders import (
     chunked,
     echo_length,
     exchange,

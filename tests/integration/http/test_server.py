@@ -14,7 +14,7 @@ import pytest
 
 from consumer.core.errors import SetupError
 from consumer.http.server.server import Server, ServerOptions
-from tests.support.raw_http import chunked, echo_length, exchange, one_answer, running
+from tests.support.senders import chunked, echo_length, exchange, one_answer, running
 
 LIMIT = 1000
 

@@ -16,7 +16,7 @@ from pymongo.database import Database
 
 from consumer.http.server.server import Server
 from consumer.ingest.signature import SignatureScheme, sign
-from tests.support.raw_http import Address, exchange, one_answer, receive, running
+from tests.support.senders import Address, exchange, one_answer, receive, running
 from tests.support.service import PATH, SECRET, eventually, running_service
 
 # More than the systems keep of a connection.

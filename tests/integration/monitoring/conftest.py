@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.datadog_intake import FakeIntake, intake
-from tests.support.datadog_sender import Bench, bench_on
+from tests.support.datadog import Bench, FakeIntake, bench_on, intake
 
 
 @pytest.fixture

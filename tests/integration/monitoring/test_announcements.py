@@ -20,8 +20,7 @@ from consumer.privacy.rules import Redaction
 from consumer.schemas.json_types import INTEGER, STRING
 from consumer.schemas.model import Change, SchemaVersion
 from jobs.announce_versions import AnnounceVersions
-from tests.support.datadog_intake import Says
-from tests.support.datadog_sender import COMMON, Bench, Db
+from tests.support.datadog import COMMON, Bench, Db, Says
 from tests.support.jobs import Run
 
 

@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from tests.support.datadog_intake import KEY, Captured, FakeIntake, Says, intake
-from tests.support.datadog_sender import Bench, bench_on
+from tests.support.datadog import KEY, Bench, Captured, FakeIntake, Says, bench_on, intake
 
 
 def test_too_large_is_halved_until_it_fits(bench: Bench) -> None:

@@ -17,8 +17,7 @@ from consumer.monitoring.datadog.sink import open_sink
 from jobs.report_datadog import ReportDatadog
 from jobs.scheduling.job import Job
 from jobs.scheduling.scheduler import Scheduler
-from tests.support.datadog_intake import KEY, FakeIntake, Says
-from tests.support.datadog_sender import COMMON, Bench, Db
+from tests.support.datadog import COMMON, KEY, Bench, Db, FakeIntake, Says
 from tests.support.jobs import Run
 from tests.support.service import eventually, running_service
 

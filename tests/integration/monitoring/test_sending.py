@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from tests.support.datadog_intake import FakeIntake, Says, intake
-from tests.support.datadog_sender import Bench, bench_on, bodies
+from tests.support.datadog import Bench, FakeIntake, Says, bench_on, bodies, intake
 
 
 def test_report_arrives_compressed_with_name_tags_host_second_and_value(bench: Bench) -> None:

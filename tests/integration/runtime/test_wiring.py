@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from tests.support.datadog_intake import KEY, intake
+from tests.support.datadog import KEY, intake
 from tests.support.service import dead_letters, eventually, running_service
 
 Db = Database[dict[str, Any]]

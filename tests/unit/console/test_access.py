@@ -1,4 +1,4 @@
-"""Who gets into the console: sessions, tries, hosts and proxies."""
+"""The way into the console: sessions, tries, hosts and proxies."""
 
 from __future__ import annotations
 

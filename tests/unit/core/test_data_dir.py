@@ -1,4 +1,4 @@
-"""Who owns a data directory."""
+"""A data directory has one owner."""
 
 from __future__ import annotations
 

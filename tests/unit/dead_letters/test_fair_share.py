@@ -1,4 +1,4 @@
-"""Who loses when there is no room for what was refused, and who never does."""
+"""Senders that lose when there is no room for what was refused, and those that never do."""
 
 from __future__ import annotations
 

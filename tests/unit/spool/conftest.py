@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from consumer.spool.spool import Spool
-from tests.support.disks import MIB
+from tests.support.spool import MIB
 
 
 @pytest.fixture

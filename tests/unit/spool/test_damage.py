@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from consumer.spool.frames import HEADER_BYTES, Frame, Gap, frame, walk
 from consumer.spool.spool import Spool
 from consumer.spool.survey import survey
-from tests.support.disks import MARKER, delivery, files_of, ids
+from tests.support.spool import MARKER, delivery, files_of, ids
 
 
 @pytest.mark.parametrize("part", ["header", "payload"])

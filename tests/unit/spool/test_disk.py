@@ -11,8 +11,8 @@ import pytest
 
 from consumer.core.errors import SetupError, StoreUnavailable
 from consumer.spool.spool import Spool
-from tests.support.disks import MIB, FailingDisk, SlowDisk, delivery, files_of, ids
 from tests.support.service import eventually
+from tests.support.spool import MIB, FailingDisk, SlowDisk, delivery, files_of, ids
 
 
 def test_concurrent_deliveries_share_a_sync(reopened: Callable[..., Spool]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from consumer.core.delivery import Delivery, Headers
 from consumer.spool.spool import Spool
 from consumer.spool.survey import deliveries, survey
-from tests.support.disks import NOW, delivery, files_of, ids
+from tests.support.spool import NOW, delivery, files_of, ids
 
 
 def test_what_is_taken_out_is_what_was_put_in(reopened: Callable[..., Spool]) -> None:

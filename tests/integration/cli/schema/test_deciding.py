@@ -10,7 +10,7 @@ from pymongo.database import Database
 from consumer.core.clock import utc_now
 from consumer.doctor import schemas
 from tests.integration.console.test_console import visiting
-from tests.support.doctoring import settings_of, target
+from tests.support.doctor import settings_of, target
 from tests.support.schema_shell import Document, Shell, event, post
 from tests.support.service import Client, eventually, running_service
 

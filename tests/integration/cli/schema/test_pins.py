@@ -13,7 +13,7 @@ from config import loading as configuration
 from consumer.cli.main import run
 from consumer.doctor.schemas import pinned
 from consumer.mongodb.client import connect
-from tests.support.doctoring import target
+from tests.support.doctor import target
 from tests.support.schema_shell import Shell, event, post
 from tests.support.service import Client, eventually, running_service
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiver import Receiver, receiving
+from tests.support.senders import Receiver, receiving
 from tests.support.service import SECRET
 
 

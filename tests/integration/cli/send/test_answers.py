@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from tests.support.receiver import Receiver, counts, ran, sent
+from tests.support.senders import Receiver, counts, ran, sent
 from tests.support.service import SECRET
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from consumer.demo.client import Outgoing, Sender
 from tests.support.places import ROOT
-from tests.support.receiver import Receiver, Reply, sent
+from tests.support.senders import Receiver, Reply, sent
 from tests.support.service import eventually
 
 

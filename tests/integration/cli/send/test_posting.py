@@ -11,7 +11,7 @@ import typer
 from consumer.ingest.signature import SignatureScheme
 from consumer.ingest.signature import sign as signed_headers
 from tests.support.places import PAYLOADS
-from tests.support.receiver import NOW, SCHEME, Receiver, counts, is_signed, ran, sent
+from tests.support.senders import NOW, SCHEME, Receiver, counts, is_signed, ran, sent
 from tests.support.service import SECRET
 
 

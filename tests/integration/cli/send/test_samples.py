@@ -10,7 +10,7 @@ from consumer.demo.client import Outgoing, Sender, Sign
 from consumer.demo.samples.scenario import scenario
 from consumer.ingest.signature import sign as signed_headers
 from tests.support.places import PAYLOADS
-from tests.support.receiver import NOW, SCHEME
+from tests.support.senders import NOW, SCHEME
 from tests.support.service import SECRET, dead_letters, eventually, running_service
 
 

@@ -11,7 +11,7 @@ import typer
 
 from consumer.core.delivery import Delivery, Headers
 from consumer.ingest.signature import SignatureScheme
-from tests.support.receiver import NOW, is_signed, ran
+from tests.support.senders import NOW, is_signed, ran
 
 
 @pytest.mark.parametrize(

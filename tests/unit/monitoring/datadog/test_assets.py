@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from consumer.cli.datadog import app
 from consumer.cli.main import run as run_command
 from consumer.monitoring.datadog.assets import assets, folder
-from tests.support.datadog_names import readings_of_every_row
+from tests.support.datadog import readings_of_every_row
 
 DOCUMENTS = {asset.name: json.loads(asset.text) for asset in assets()}
 # space aggregation, metric, scope, groups, and whether it is a count

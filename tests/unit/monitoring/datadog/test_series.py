@@ -12,7 +12,7 @@ from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import TABLE, Metric
 from consumer.monitoring.datadog.points import MetricDeltas, Reading
 from consumer.monitoring.outcomes import percentile
-from tests.support.datadog_names import readings_of_every_row
+from tests.support.datadog import readings_of_every_row
 
 ROWS = (
     Metric("a.count", "counter", "event", "x", ("outcome",)),

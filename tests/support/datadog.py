@@ -1,4 +1,6 @@
-"""A Datadog intake on this machine that answers as it is told, and checks what it gets."""
+"""A Datadog intake on this machine that checks what it gets, a sender on it with a time of its own,
+and the readings that reach it.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from pymongo.database import Database
+
+from consumer.core.clock import utc_now
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import TABLE, Kind
+from consumer.monitoring.datadog.buffer import Buffer
+from consumer.monitoring.datadog.intake import Account, Intake
+from consumer.monitoring.datadog.points import Common, MetricDeltas, Reading, freeze
+from consumer.monitoring.datadog.retry import Timing
+from consumer.monitoring.datadog.sender import Sender
+
+Db = Database[dict[str, Any]]
+COMMON = Common(tags=("env:test", "service:cxone-consumer"), host="machine", interval=60)
 
 KEY = "0123456789abcdef0123456789abcdef"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,199}")
@@ -201,3 +217,82 @@ def intake() -> Iterator[FakeIntake]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@dataclass
+class Time:
+    """A monotonic clock that sleeping moves; `slept` is every wait in whole."""
+
+    at: float = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.at += seconds
+
+
+@dataclass
+class Bench:
+    """A sender on a fake intake, with its parts."""
+
+    intake: FakeIntake
+    sender: Sender
+    metrics: Metrics
+    time: Time
+
+    def keep(self, *names: str, second: int | None = None, value: float = 1.0) -> None:
+        at = int(time.time()) if second is None else second
+        readings = [Reading(name, "gauge", value) for name in names]
+        self.sender.add(freeze(readings, COMMON, at)[0])
+
+    def flush(self, seconds: float = 48.0, stopping: Callable[[], bool] = lambda: False) -> int:
+        return self.sender.flush(stopping, seconds).sent
+
+    def counted(self, name: str) -> dict[str, float]:
+        return {
+            next(iter(value.tags.values()), ""): value.value
+            for value in self.metrics.snapshot()
+            if value.metric.name == f"cxone.dataaction.datadog.{name}"
+        }
+
+    @property
+    def arrived(self) -> set[str]:
+        return {name for name, _, _ in self.intake.accepted}
+
+
+class bench_on:  # noqa: N801
+    """The parts as the runtime wires them, with a time of their own."""
+
+    def __init__(self, fake: FakeIntake, timeout: float = 5.0, buffer: int = 1000) -> None:
+        ticks, metrics = Time(), Metrics()
+        self._channel = Intake(Account(fake.url, KEY, timeout), utc_now)
+        timing = Timing(now=ticks.now, sleep=ticks.sleep, jitter=lambda: 1.0)
+        sender = Sender(
+            channel=self._channel,
+            buffer=Buffer(buffer),
+            metrics=metrics,
+            clock=utc_now,
+            timing=timing,
+        )
+        self._bench = Bench(fake, sender, metrics, ticks)
+
+    def __enter__(self) -> Bench:
+        return self._bench
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+
+def bodies(fake: FakeIntake) -> list[Any]:
+    return [captured.body for captured in fake.requests]
+
+
+def readings_of_every_row() -> list[Reading]:
+    """Readings of a process that has a value for each metric, under one set of tags."""
+    metrics = Metrics()
+    tell: dict[Kind, Callable[..., None]]
+    tell = {"counter": metrics.count, "gauge": metrics.set, "histogram": metrics.observe}
+    for row in TABLE:
+        tell[row.kind](row.name, 1, **dict.fromkeys(row.tags, "any"))
+    return MetricDeltas().readings(metrics.snapshot(), metrics.take_gauges_set())

@@ -1,4 +1,4 @@
-"""Whom doctor examines, for tests that call its examinations one by one."""
+"""A target for the examinations of doctor, for tests that call them one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that does nothing but sweep: `python -m tests.support.sweeper URI DATABASE`."""
+"""A process that does nothing but sweep: `python -m tests.faults.sweep_worker URI DATABASE`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pymongo import MongoClient
 
 from config import logs
-from tests.support.sweeping import bench
+from tests.support.dead_letters import bench
 
 
 def main(uri: str, name: str) -> None:
