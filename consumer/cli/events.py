@@ -31,10 +31,17 @@ from consumer.mongodb.client import AUDIT, INSTANCES
 from consumer.mongodb.retention import retained_from
 from consumer.monitoring.audit import Audit
 from consumer.monitoring.instances import BEAT_EVERY, SILENT_AFTER, Instances
-from consumer.privacy.erasure import Erased, Names, Place, erase, places, spooled
-from consumer.privacy.name_erasure import NameErasing
+from consumer.privacy.erasure import (
+    ErasureResult,
+    PersonNames,
+    ReportRow,
+    erase,
+    record_rows,
+    spool_rows,
+)
+from consumer.privacy.name_erasure import NameErasure
 from consumer.privacy.person_query import KeyPlace, Person
-from consumer.privacy.person_records import Erasing, Found, Reach
+from consumer.privacy.person_records import FoundRecords, PersonRecords, SearchScope
 
 if TYPE_CHECKING:
     from consumer.runtime.shared import SharedParts
@@ -93,19 +100,19 @@ def erase_events(
     """
     settings = load_settings(ctx)
     person = _person(settings, ids or [], where or [], event_type)
-    reach = Reach(deep=deep, also_unknown=also_unknown)
+    scope = SearchScope(deep=deep, also_unknown=also_unknown)
     with open_shared(settings) as shared:
         names = _names(shared, settings, person)
-        erasing = Erasing(
+        records = PersonRecords(
             shared.database,
             shared.parser.type_of,
             by_subject=settings.cxone_schema_scope == "type",
             as_sent=names.as_sent,
         )
-        found = _look(erasing, person, reach, names.places())
-        beside = partial(spooled, settings.cxone_data_dir, erasing, person, reach)
+        found = _look(records, person, scope, names.key_places())
+        beside = partial(spool_rows, settings.cxone_data_dir, records, person, scope)
         named, waiting = names.find(found.keys), list(beside(remove=False))
-        rows = [*places(found, None), *names.told(named), *waiting]
+        rows = [*record_rows(found, None), *names.untouched_rows(named), *waiting]
         erased = None
         if not dry_run and (found or named or any(each.theirs for each in waiting)):
             if not yes:
@@ -117,12 +124,12 @@ def erase_events(
             # What would be filled in or come back goes first, the search for what is left last.
             rows = [*beside(remove=True), *names.erase(found.keys)]
             erased = _erase(
-                shared, erasing, found, partial(_search, erasing, person, reach, names, utc_now())
+                shared, records, found, partial(_search, records, person, scope, names, utc_now())
             )
             if later := erased.all.keys - found.keys:
                 rows += names.erase(later)
             _count_again(shared, settings)
-            rows = [*places(found, erased), *rows]
+            rows = [*record_rows(found, erased), *rows]
         elsewhere = _spooled(shared)
     tell(found, erased, rows, elsewhere, as_json=as_json, deep=deep)
     return 0
@@ -148,13 +155,13 @@ def _field(name: str) -> str:
     return name if name.startswith("/") else "/" + name.replace("~", "~0").replace("/", "~1")
 
 
-def _names(shared: SharedParts, settings: Settings, person: Person) -> Names:
+def _names(shared: SharedParts, settings: Settings, person: Person) -> PersonNames:
     only = person.event_type
     if only is not None and settings.cxone_schema_scope != "type":
         # The one schema is that of the other types too.
         only = ""
     database = shared.database
-    return Names(NameErasing(database, shared.registry), shared.registry, person, only,
+    return PersonNames(NameErasure(database, shared.registry), shared.registry, person, only,
                  lambda: _settle(Instances(database[INSTANCES])))  # fmt: skip
 
 
@@ -164,7 +171,9 @@ def _settle(instances: Instances) -> None:
         time.sleep(BEAT_EVERY + 1)
 
 
-def _write_down(shared: SharedParts, person: Person, found: Found, rows: Sequence[Place]) -> None:
+def _write_down(
+    shared: SharedParts, person: Person, found: FoundRecords, rows: Sequence[ReportRow]
+) -> None:
     """Before the deed, and without the values: those are what must be gone."""
     Audit(shared.database[AUDIT]).record(
         user_name(),
@@ -181,32 +190,41 @@ def _write_down(shared: SharedParts, person: Person, found: Found, rows: Sequenc
     )
 
 
-def _look(erasing: Erasing, person: Person, reach: Reach, places: Collection[KeyPlace]) -> Found:
+def _look(
+    records: PersonRecords, person: Person, scope: SearchScope, places: Collection[KeyPlace]
+) -> FoundRecords:
     err = error_console()
     columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    shown = reach.deep and err.is_terminal
-    if reach.deep:
-        err.print(f"Reading about {erasing.count():,} events")
+    shown = scope.deep and err.is_terminal
+    if scope.deep:
+        err.print(f"Reading about {records.count():,} events")
     with Progress(*columns, console=err, disable=not shown, transient=True) as bar:
-        task = bar.add_task("", total=erasing.count() if shown else None)
-        return erasing.find(person, reach, places, lambda: bar.advance(task))
+        task = bar.add_task("", total=records.count() if shown else None)
+        return records.find(person, scope, places, lambda: bar.advance(task))
 
 
 def _search(
-    erasing: Erasing, person: Person, reach: Reach, names: Names, started: datetime
-) -> Found:
-    return erasing.find(person, replace(reach, until=started), names.places())
+    records: PersonRecords,
+    person: Person,
+    scope: SearchScope,
+    names: PersonNames,
+    started: datetime,
+) -> FoundRecords:
+    return records.find(person, replace(scope, until=started), names.key_places())
 
 
 def _erase(
-    shared: SharedParts, erasing: Erasing, found: Found, look: Callable[[], Found]
-) -> Erased:
+    shared: SharedParts,
+    records: PersonRecords,
+    found: FoundRecords,
+    look: Callable[[], FoundRecords],
+) -> ErasureResult:
     err = error_console()
     columns = (TextColumn("Erasing"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
         task = bar.add_task("", total=len(found.events))
         mark = RecountMark(shared.database)
-        return erase(erasing, mark, found, look, lambda count: bar.advance(task, count))
+        return erase(records, mark, found, look, lambda count: bar.advance(task, count))
 
 
 def _count_again(shared: SharedParts, settings: Settings) -> None:
@@ -230,9 +248,9 @@ def _spooled(shared: SharedParts) -> dict[str, int]:
 
 
 def tell(
-    found: Found,
-    erased: Erased | None,
-    rows: Sequence[Place],
+    found: FoundRecords,
+    erased: ErasureResult | None,
+    rows: Sequence[ReportRow],
     spooled: dict[str, int],
     *,
     as_json: bool,
@@ -244,7 +262,7 @@ def tell(
     rows = [
         *rows,
         *(
-            Place(
+            ReportRow(
                 f"spool on {host}",
                 "deliveries",
                 depth,
@@ -300,7 +318,7 @@ def tell(
         )
 
 
-def places_table(rows: Sequence[Place], title: str = "") -> Group:
+def places_table(rows: Sequence[ReportRow], title: str = "") -> Group:
     """One row for each place and kind."""
     return table(
         ("place", "what", "found", "removed", "stays", ""),

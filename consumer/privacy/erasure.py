@@ -1,4 +1,4 @@
-"""Erase what is kept of one person, so that a crash leaves nothing that a second run cannot end."""
+"""Erase all records of one person, so that a crash leaves nothing that a second run cannot end."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from consumer.core.data_dir import DataDirectory
 from consumer.core.errors import SetupError
 from consumer.events.recent import as_sent
 from consumer.mongodb.client import Document
-from consumer.privacy.name_erasure import NameErasing, NamesFound
+from consumer.privacy.name_erasure import FoundNames, NameErasure
 from consumer.privacy.person_query import KeyPlace, Person, key_places, meta_of, payload_of
-from consumer.privacy.person_records import Erasing, Found, Reach, Stays
+from consumer.privacy.person_records import FoundRecords, PersonRecords, SearchScope, Untouched
 from consumer.schemas.check import CompiledSchema
 from consumer.schemas.provenance import without_erased
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.spool.erase import erase_deliveries, erase_set_aside
 from consumer.spool.survey import deliveries, directory_in
 
-Look = Callable[[], Found]
+Search = Callable[[], FoundRecords]
 Progress = Callable[[int], None]
 
-# So often is looked again; what comes faster than it is deleted is told.
+# Searches after the first; what comes faster than it is deleted is reported.
 _ROUNDS = 10
 _AGAIN = "run this again"
 _SPOOL = "spool of this machine"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A row of what is told: what of `kind` was found in a place, removed, and stays, and why;
+class ReportRow:
+    """A row of the report: counts of a `kind` found in a place, removed, and left there, and why;
     `theirs`: it is known to be the person's."""
 
     place: str
@@ -45,30 +45,34 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
-    """Counts of what is gone, and what the last look found. `all` is what all looks found."""
+class ErasureResult:
+    """Counts of deleted records, and the findings of the last search (`left`) and of `all`."""
 
     events: int
     dead_letters: int
-    all: Found
-    left: Found
+    all: FoundRecords
+    left: FoundRecords
 
 
 def erase(
-    erasing: Erasing, mark: RecountMark, found: Found, look: Look, progress: Progress
-) -> Erased:
-    """Delete what was found, and what another look finds after that, until there is nothing more;
-    in so many rounds at most.
+    records: PersonRecords,
+    mark: RecountMark,
+    found: FoundRecords,
+    search: Search,
+    progress: Progress,
+) -> ErasureResult:
+    """Delete what was found, then what another search finds, until there is nothing more; in a
+    bounded number of rounds.
 
     Dead letters go first, so that none becomes an event again. Before events are deleted it is
-    noted that adoption must be counted again. `progress` is told how many more events are gone.
+    noted that adoption must be counted again. `progress` gets the number of each batch of events.
     Raises StoreUnavailable; another call goes on from there.
     """
-    events = letters = rounds = 0
-    total = Found()
+    events = dead_letters = rounds = 0
+    total = FoundRecords()
     while found and rounds < _ROUNDS:
-        letters += erasing.delete_letters(found.dead_letters)
-        for count in erasing.delete_events(found.events, mark.set):
+        dead_letters += records.delete_dead_letters(found.dead_letters)
+        for count in records.delete_events(found.events, mark.set):
             events += count
             progress(count)
         total.subjects += found.subjects
@@ -76,62 +80,62 @@ def erase(
         total.by_text += found.by_text
         total.keys |= found.keys
         rounds += not found.more
-        found = look()
-    return Erased(events, letters, total, found)
+        found = search()
+    return ErasureResult(events, dead_letters, total, found)
 
 
-def places(found: Found, erased: Erased | None) -> Iterator[Place]:
-    """List what to tell of events and dead letters: before the deed, or after it."""
-    all_, left = (erased.all, erased.left) if erased else (Found(), found)
-    yield from _counted("events", all_.subjects, left.subjects)
+def record_rows(found: FoundRecords, erased: ErasureResult | None) -> Iterator[ReportRow]:
+    """Rows of the report on events and dead letters: before the deed, or after it."""
+    all_, left = (erased.all, erased.left) if erased else (FoundRecords(), found)
+    yield from _counted_rows("events", all_.subjects, left.subjects)
     if left.filled:
         kind, why = "where it is filled in", "perhaps: nothing stands below it" if erased else ""
-        yield Place("events", kind, left.filled, 0, left.filled, why, theirs=False)
-    yield from _counted("dead letters", all_.reasons, left.reasons)
-    yield from _staying(left.untyped, "of no known type", "--also-unknown takes them too")
-    yield from _staying(left.unread, "not to be read", "look at them with `dlq show`")
+        yield ReportRow("events", kind, left.filled, 0, left.filled, why, theirs=False)
+    yield from _counted_rows("dead letters", all_.reasons, left.reasons)
+    yield from _untouched_rows(left.untyped, "of no known type", "--also-unknown takes them too")
+    yield from _untouched_rows(left.unread, "not to be read", "look at them with `dlq show`")
     if left.later:
         kind = "came after the start"
-        yield Place("events and dead letters", kind, left.later, 0, left.later, _AGAIN)
+        yield ReportRow("events and dead letters", kind, left.later, 0, left.later, _AGAIN)
 
 
-def _counted(place: str, removed: Counter[str], left: Counter[str]) -> Iterator[Place]:
+def _counted_rows(place: str, removed: Counter[str], left: Counter[str]) -> Iterator[ReportRow]:
     for kind, count in (removed + left).most_common():
         why = _AGAIN if removed and left[kind] else ""
-        yield Place(place, kind, count, removed[kind], left[kind], why)
+        yield ReportRow(place, kind, count, removed[kind], left[kind], why)
 
 
-def _staying(stays: Stays, kind: str, why: str) -> Iterator[Place]:
+def _untouched_rows(stays: Untouched, kind: str, why: str) -> Iterator[ReportRow]:
     if stays.count:
         named = ", ".join(stays.ids) + (", …" if stays.count > len(stays.ids) else "")
-        yield Place("dead letters", kind, stays.count, 0, stays.count, f"{why}: {named}", False)
+        yield ReportRow("dead letters", kind, stays.count, 0, stays.count, f"{why}: {named}", False)
 
 
-class Names:
+class PersonNames:
     """A person's names in the schemas, with what was filled in under them, and their events as
     causes of changes. Methods raise StoreUnavailable.
 
-    `only`: the one subject that may be touched. `settle` waits until other processes know a
-    version."""
+    `only`: the one subject that may be touched. `await_others` waits until other processes
+    know a version."""
 
     def __init__(
         self,
-        names: NameErasing,
+        names: NameErasure,
         registry: SchemaRegistry,
         person: Person,
         only: str | None,
-        settle: Callable[[], None],
+        await_others: Callable[[], None],
     ) -> None:
         self._names = names
         self._registry = registry
         self._person = person
-        self._settle = settle
+        self._await_others = await_others
         subjects = registry.subjects() if person.conditions else {}
         self._subjects = [each for each in subjects if only in (None, each)]
         self._at_first: dict[str, CompiledSchema] = {}
 
-    def places(self) -> set[KeyPlace]:
-        """Where events may have a name of theirs as a key."""
+    def key_places(self) -> set[KeyPlace]:
+        """Places where events may have a name of theirs as a key."""
         found: set[KeyPlace] = set()
         for subject in self._subjects if self._person.keys else ():
             head = self._registry.refreshed(subject)
@@ -154,8 +158,8 @@ class Names:
             self._at_first[subject] = self._registry.compiled(subject)
         return self._at_first[subject]
 
-    def find(self, keys: Iterable[tuple[str, str]]) -> dict[str, NamesFound]:
-        """Find what the versions of each subject say of the person; `keys` are subject and id of
+    def find(self, keys: Iterable[tuple[str, str]]) -> dict[str, FoundNames]:
+        """Find the versions of each subject that name the person; `keys` are subject and id of
         events that are, or were, theirs."""
         causes = _by_subject(keys)
         wanted = {*causes, *(self._subjects if self._person.names else ())}
@@ -167,31 +171,31 @@ class Names:
         }
         return {subject: each for subject, each in found.items() if each}
 
-    def erase(self, keys: Iterable[tuple[str, str]]) -> Iterator[Place]:
-        """Erase what `find` finds, and say what became of it."""
+    def erase(self, keys: Iterable[tuple[str, str]]) -> Iterator[ReportRow]:
+        """Erase what `find` finds; rows of the report on it."""
         causes = _by_subject(keys)
         for subject, found in self.find(keys).items():
             is_cause = causes.get(subject, set()).__contains__
             try:
                 done = self._names.erase(
-                    subject, self._person.names.__contains__, is_cause, self._settle
+                    subject, self._person.names.__contains__, is_cause, self._await_others
                 )
             except SetupError as error:
-                yield from self.told({subject: found}, why=str(error))
+                yield from self.untouched_rows({subject: found}, why=str(error))
                 continue
             stays = found.versions - min(found.versions, done.rewritten)
             why = f"version {done.version} is without the name" if done.version else ""
             removed = found.versions - stays
-            yield Place("schema versions", subject, found.versions, removed, stays, why)
+            yield ReportRow("schema versions", subject, found.versions, removed, stays, why)
             if count := done.documents + done.left:
                 why = "their values are no longer those filled in" if done.left else ""
                 place, kind = "events", f"{subject}, filled in under the name"
-                yield Place(place, kind, count, done.documents, done.left, why)
+                yield ReportRow(place, kind, count, done.documents, done.left, why)
 
-    def told(self, found: dict[str, NamesFound], why: str = "") -> Iterator[Place]:
-        """The same where nothing was done."""
+    def untouched_rows(self, found: dict[str, FoundNames], why: str = "") -> Iterator[ReportRow]:
+        """Rows of the report where nothing was done."""
         for subject, each in found.items():
-            yield Place("schema versions", subject, each.versions, 0, each.versions, why)
+            yield ReportRow("schema versions", subject, each.versions, 0, each.versions, why)
 
 
 def _by_subject(keys: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
@@ -201,11 +205,11 @@ def _by_subject(keys: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
     return causes
 
 
-def spooled(
-    data_dir: Path, erasing: Erasing, person: Person, reach: Reach, *, remove: bool
-) -> Iterator[Place]:
-    """Find what the spool of this machine holds of a person, removed where `remove` says so and no
-    service has it open; and what damage was set aside from it."""
+def spool_rows(
+    data_dir: Path, records: PersonRecords, person: Person, scope: SearchScope, *, remove: bool
+) -> Iterator[ReportRow]:
+    """Rows of the report on the spool of this machine and the damage set aside from it; removed
+    where `remove` says so and no service has it open."""
     directory = directory_in(data_dir)
     if not directory.is_dir():
         return
@@ -213,7 +217,7 @@ def spooled(
 
     def fits(body: bytes) -> bool:
         nonlocal untyped
-        how = erasing.body(body, person, reach)
+        how = records.match_body(body, person, scope)
         untyped += how == "untyped"
         return how in ("read", "text")
 
@@ -233,22 +237,22 @@ def spooled(
                 in_use = f"stays until drained, {_AGAIN}"
                 why = in_use if "in use" in str(error) else str(error)
         if found:
-            yield Place(_SPOOL, "deliveries", found, removed, found - removed, why)
+            yield ReportRow(_SPOOL, "deliveries", found, removed, found - removed, why)
         if unknown:
             why = "--also-unknown takes them too"
-            yield Place(_SPOOL, "of no known type", unknown, 0, unknown, why, theirs=False)
+            yield ReportRow(_SPOOL, "of no known type", unknown, 0, unknown, why, theirs=False)
         untyped = 0
         theirs, others = erase_set_aside(directory, damage_fits, remove=remove)
         others -= untyped
     except SetupError as error:
-        yield Place(_SPOOL, "not to be read", 0, 0, 0, str(error), theirs=False)
+        yield ReportRow(_SPOOL, "not to be read", 0, 0, 0, str(error), theirs=False)
         return
     if theirs:
         gone = theirs if remove else 0
-        yield Place(_SPOOL, "damaged, set aside", theirs, gone, theirs - gone)
+        yield ReportRow(_SPOOL, "damaged, set aside", theirs, gone, theirs - gone)
     if untyped:
         why = "--also-unknown takes them too"
-        yield Place(_SPOOL, "damaged, of no known type", untyped, 0, untyped, why, theirs=False)
+        yield ReportRow(_SPOOL, "damaged, of no known type", untyped, 0, untyped, why, theirs=False)
     if others:
         why = "not found there, as far as damage can be read"
-        yield Place(_SPOOL, "damaged, of others", others, 0, others, why, theirs=False)
+        yield ReportRow(_SPOOL, "damaged, of others", others, 0, others, why, theirs=False)

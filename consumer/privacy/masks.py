@@ -1,11 +1,9 @@
-"""A body of which some bytes are hidden.
+"""Mask a body: find the bytes that are to be hidden, though it may not be JSON.
 
-Find which bytes of a body are to be hidden, though it may not be JSON.
-
-Lenient where JSON's parts are certain all the same (raw control characters in text, odd numbers).
-Where they are not, no value can be told to be harmless: a quote too many makes keys of values, a
-brace too many moves them elsewhere. Then every value in front of the fault is hidden, and behind it
-everything but JSON's own punctuation.
+The scan is lenient where JSON's parts are certain all the same (raw control characters in text, odd
+numbers). Where they are not, no value is known to be harmless: a quote too many makes keys of
+values, a brace too many moves them elsewhere. Then every value in front of the fault is hidden, and
+behind it everything but JSON's own punctuation.
 """
 
 from __future__ import annotations
@@ -52,7 +50,7 @@ class MaskedBody:
         return b"".join([*parts, self.raw[at:]])
 
     def hidden(self, start: int, end: int) -> list[bool]:
-        """Of each byte in the range whether it is hidden."""
+        """For each byte in the range, True where it is hidden."""
         flags = [False] * max(0, min(end, len(self.raw)) - start)
         # A megabyte has half a million of them, and is shown in rows of 16 bytes.
         first = bisect_right(self.spans, start, key=_end)
@@ -64,13 +62,13 @@ class MaskedBody:
         return flags
 
     def hides(self, start: int, end: int) -> bool:
-        """Whether one mask covers the whole range."""
+        """True where one mask covers the whole range."""
         first = bisect_right(self.spans, start, key=_end)
         return any(s.start <= start and end <= s.end for s in self.spans[first : first + 1])
 
     @property
     def certain(self) -> int:
-        """How many bytes could be read."""
+        """Number of bytes that could be read."""
         return len(self.raw) if self.fault is None else self.fault
 
 

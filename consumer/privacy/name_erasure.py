@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
 
 from pymongo.collection import Collection
 
 from consumer.events.documents import as_stored
 from consumer.events.take_out import MOST, TakeOut, take_out_pipeline
 from consumer.mongodb import stored_format
-from consumer.mongodb.client import EVENTS, SCHEMA_VERSIONS, SIMPLE, OurDatabase
+from consumer.mongodb.client import EVENTS, SCHEMA_VERSIONS, SIMPLE, Document, OurDatabase
 from consumer.mongodb.deadline import soon, unhurried
 from consumer.mongodb.errors import translated
 from consumer.schemas.manual_changes import erase_names, without_names
@@ -22,7 +21,6 @@ from consumer.schemas.provenance import Leaving, leaving_of
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import SchemaVersions
 
-Document = dict[str, Any]
 # Says of a key, or of the id of an event that caused a change, whether it is to go.
 Fits = Callable[[str], bool]
 
@@ -32,7 +30,7 @@ _BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class NamesFound:
+class FoundNames:
     """By position, the fields as they were called; how many changes name one of them or were caused
     by one of the events; and the versions that say so."""
 
@@ -45,7 +43,7 @@ class NamesFound:
 
 
 @dataclass(frozen=True, slots=True)
-class NamesErased:
+class NameErasureResult:
     """The version from which the names are gone (None: no field held one), how many documents lost
     what was filled in under them, in how many something stays, and how many versions were
     rewritten."""
@@ -56,7 +54,7 @@ class NamesErased:
     rewritten: int
 
 
-class NameErasing:
+class NameErasure:
     """The schema and the documents of subjects. Each method raises StoreUnavailable, and may be
     called again where it was cut off."""
 
@@ -65,7 +63,7 @@ class NameErasing:
         self._registry = registry
         self._versions = SchemaVersions(db[SCHEMA_VERSIONS])
 
-    def find(self, subject: str, is_name: Fits, is_cause: Fits) -> NamesFound:
+    def find(self, subject: str, is_name: Fits, is_cause: Fits) -> FoundNames:
         """Find what versions of a subject say of these names, and of changes that these events
         caused; reads all of them."""
         fields: dict[int, Field] = {}
@@ -84,17 +82,17 @@ class NameErasing:
             fields |= named
             changes += caused
             versions += bool(named or caused)
-        return NamesFound(fields, changes, versions)
+        return FoundNames(fields, changes, versions)
 
     def erase(
-        self, subject: str, is_name: Fits, is_cause: Fits, settle: Callable[[], None]
-    ) -> NamesErased:
+        self, subject: str, is_name: Fits, is_cause: Fits, await_others: Callable[[], None]
+    ) -> NameErasureResult:
         """Take out what `find` finds, in an order that a crash does not harm.
 
-        First a version without the names, on which every writer must build; then, once `settle`
-        has waited until other processes know it, what was filled in under them; last the older
-        versions, which alone still say what to look for. Raises SetupError while a process lives
-        that does not know such versions.
+        First a version without the names, on which every writer must build; then, once
+        `await_others` has waited until other processes know it, what was filled in under them; last
+        the older versions, which alone still say what to look for. Raises SetupError while a
+        process lives that does not know such versions.
         """
         found = self.find(subject, is_name, is_cause)
         made = documents = left = 0
@@ -104,14 +102,14 @@ class NameErasing:
                 subject, lambda head, now: erase_names(head, is_name, now)
             )
             if ours:
-                settle()
+                await_others()
             made = max(head.fields[position].erased or 0 for position in found.fields)
             defaults = self._registry.compiled(subject).defaults
             documents, left = _take_out(self._db[EVENTS], head, found.fields, defaults)
         rewritten = self._versions.rewrite(
             subject, lambda version: _rewriting(version, is_name, is_cause, made)
         )
-        return NamesErased(made or None, documents, left, rewritten)
+        return NameErasureResult(made or None, documents, left, rewritten)
 
 
 def _rewriting(version: SchemaVersion, is_name: Fits, is_cause: Fits, number: int) -> Document:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from consumer.core.paths import ANY_KEY, ITEM, from_text, is_key, to_key
 
-# What is still to come of each path that may yet be met; the empty path is met here.
+# The rest of each path that may yet be met; the empty one is met here.
 Paths = frozenset[tuple[str, ...]]
 
 ANY_DEPTH = "**"
@@ -26,12 +26,12 @@ def read_paths(texts: Iterable[str]) -> Paths:
 
 
 def met(paths: Paths) -> bool:
-    """Whether the value here is hidden as a whole."""
+    """True where the value here is hidden as a whole."""
     return () in paths
 
 
 def below(paths: Paths, key: str) -> Paths:
-    """What is still to come below a key."""
+    """Rest of the paths below a key."""
     found, plain = set(), key.casefold()
     for path in paths:
         rest = path
@@ -44,7 +44,7 @@ def below(paths: Paths, key: str) -> Paths:
 
 
 def inside(paths: Paths, index: int) -> Paths:
-    """What is still to come in an item of a list: a JSON Pointer may count it."""
+    """Rest of the paths in an item of a list: a JSON Pointer may count it."""
     return paths | {path[1:] for path in paths if path and path[0] == str(index)}
 
 

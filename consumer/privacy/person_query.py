@@ -39,8 +39,8 @@ class Person:
         return frozenset(filter(None, (each.as_name for each in self.conditions)))
 
     def fits(self, payload: Any, *, sure: bool = True) -> bool:
-        """Whether a payload is one of them, whatever its type; unless `sure`, what stands for
-        nothing below a key of theirs may have been filled in."""
+        """True for a payload of theirs, whatever its type; unless `sure`, what stands for nothing
+        below a key of theirs may have been filled in."""
         if self.ids:
             return any(each.holds(payload, sure=sure) for each in self.ids)
         return all(each.holds(payload, sure=sure) for each in self.conditions)
@@ -48,8 +48,8 @@ class Person:
     def is_in(
         self, content: BodyContent, is_event: Callable[[Document], bool], *, sure: bool = True
     ) -> bool:
-        """Whether what was read of a body, or of a payload, is one of them. An id counts in what
-        stands in strings only where that `is_event` by itself, for other things have ids too."""
+        """True for the content of a body, or of a payload, of theirs. An id counts in what stands
+        in strings only where that `is_event` by itself, for other things have ids too."""
         if self.ids:
             events = [each for each in content.inner if isinstance(each, dict) and is_event(each)]
             return any(self.fits(each) for each in (*content.documents, *events))
@@ -72,8 +72,8 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class KeyPlace:
-    """Where documents of a subject may have a person's name as a key: in the object at `path`, a
-    path of literal keys; in the document itself where that is empty."""
+    """Place where documents of a subject may have a person's name as a key: the object at `path`,
+    a path of literal keys; the document itself where that is empty."""
 
     subject: str
     path: Path = ()

@@ -1,4 +1,4 @@
-"""Find and delete what is kept of one person, in events and in dead letters."""
+"""Find and delete the records of one person: events and dead letters."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 
 from consumer.core.body_reader import read_body, read_document
 from consumer.events.documents import plain
 from consumer.events.keys import COLLECTION_SUBJECT
-from consumer.mongodb.client import DEAD_LETTERS, EVENTS, Document
+from consumer.mongodb.client import DEAD_LETTERS, EVENTS, RAW, Document
 from consumer.mongodb.deadline import soon, unhurried
 from consumer.mongodb.errors import translated
 from consumer.mongodb.leases import CLAIM, UNCLAIMED
@@ -25,22 +23,21 @@ from consumer.privacy.person_query import KeyPlace, Person, meta_of, payload_of,
 
 # What one search remembers; another one finds the rest.
 MOST = 100_000
-# So many dead letters that stay are named.
+# So many dead letters that are left alone are named.
 NAMED = 20
 _BATCH = 500
 # Between two looks at dead letters that are being tried. A claim that nobody ends is over after
 # CLAIM; an attempt that goes on all the same takes its event back.
 _LOOK_EVERY = 0.25
-_PATIENCE = CLAIM.total_seconds() + 15.0
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument, tz_aware=True)
-_LETTER_FIELDS = (
+_CLAIM_WAIT = CLAIM.total_seconds() + 15.0
+_DEAD_LETTER_FIELDS = (
     *("original_payload", "edited_payload", "event_id", "event_type", "reason", "timestamp"),
     *("document_id", "resolved_by"),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class SearchScope:
     """Extent of a search. `deep`: every event is read, for what stands in strings no query sees;
     `also_unknown`: of one type, and dead letters whose type nobody knows. What was received after
     `until` is counted, not found."""
@@ -51,8 +48,8 @@ class Reach:
 
 
 @dataclass(slots=True)
-class Stays:
-    """Dead letters that stay: how many, and the first of them by `_id`."""
+class Untouched:
+    """Dead letters that are left alone: their count, and the first of them by `_id`."""
 
     count: int = 0
     ids: list[str] = field(default_factory=list)
@@ -64,8 +61,8 @@ class Stays:
 
 
 @dataclass(slots=True)
-class Found:
-    """What was found: `_id`s, and how many events of each subject and dead letters of each reason.
+class FoundRecords:
+    """Findings of a search: `_id`s, and counts of events by subject and of dead letters by reason.
 
     `by_text` of the dead letters could be searched as text only. `unread`: those that do not fit as
     far as they can be read, which is not wholly; `untyped`: those that fit and may be of another
@@ -79,8 +76,8 @@ class Found:
     subjects: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     by_text: int = 0
-    unread: Stays = field(default_factory=Stays)
-    untyped: Stays = field(default_factory=Stays)
+    unread: Untouched = field(default_factory=Untouched)
+    untyped: Untouched = field(default_factory=Untouched)
     filled: int = 0
     keys: set[tuple[str, str]] = field(default_factory=set)
     later: int = 0
@@ -92,7 +89,7 @@ class Found:
         return bool(self.events or self.dead_letters)
 
 
-class Erasing:
+class PersonRecords:
     """The collections `events` and `dead_letter_queue`; methods raise StoreUnavailable.
 
     `type_of` reads the type of a payload, None where it has none; `by_subject`: the subject of an
@@ -109,7 +106,7 @@ class Erasing:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._events = db[EVENTS]
-        self._letters = db[DEAD_LETTERS]
+        self._dead_letters = db[DEAD_LETTERS]
         self._type_of = type_of
         self._by_subject = by_subject
         self._as_sent = as_sent
@@ -123,29 +120,29 @@ class Erasing:
     def find(
         self,
         person: Person,
-        reach: Reach = Reach(),
+        scope: SearchScope = SearchScope(),
         places: Collection[KeyPlace] = (),
         on_read: Callable[[], object] = lambda: None,
-    ) -> Found:
+    ) -> FoundRecords:
         """Everything of a person, or the first of very much. `places` are those where events may
         have the person's name as a key; `on_read` is called for each event that is read."""
-        found = Found()
+        found = FoundRecords()
         started = time.monotonic()
-        wanted = query(person, by_subject=self._by_subject, deep=reach.deep, places=places)
+        wanted = query(person, by_subject=self._by_subject, deep=scope.deep, places=places)
         with translated(EVENTS), unhurried():
-            self._find_events(wanted, person, reach, found, on_read)
+            self._find_events(wanted, person, scope, found, on_read)
         found.seconds = time.monotonic() - started
         with translated(DEAD_LETTERS), unhurried():
-            became = self._find_letters(person, reach, found)
+            became = self._find_dead_letters(person, scope, found)
         with translated(EVENTS), unhurried():
             # What only a deep search would find: a dead letter leads to it.
             for batch in _batches(list(became - set(found.events))):
                 for document in self._documents({"_id": {"$in": list(batch)}}):
-                    if self._fits(document, replace(reach, deep=True), person):
+                    if self._fits(document, replace(scope, deep=True), person):
                         self._add_event(document, found)
         return found
 
-    def delete_letters(self, ids: Sequence[Any]) -> int:
+    def delete_dead_letters(self, ids: Sequence[Any]) -> int:
         """Delete dead letters, and count those that were still there. One that is being tried is
         waited for: its attempt would go on, and make an event of it."""
         gone = 0
@@ -153,10 +150,10 @@ class Erasing:
             waited = 0.0
             wanted = {"_id": {"$in": list(batch)}}
             while True:
-                tried = {} if waited > _PATIENCE else {"$expr": UNCLAIMED}
-                gone += _delete(self._letters, {**wanted, **tried})
-                with translated(DEAD_LETTERS), soon(self._letters):
-                    if not tried or self._letters.find_one(wanted, {"_id": 1}) is None:
+                tried = {} if waited > _CLAIM_WAIT else {"$expr": UNCLAIMED}
+                gone += _delete(self._dead_letters, {**wanted, **tried})
+                with translated(DEAD_LETTERS), soon(self._dead_letters):
+                    if not tried or self._dead_letters.find_one(wanted, {"_id": 1}) is None:
                         break
                 self._sleep(_LOOK_EVERY)
                 waited += _LOOK_EVERY
@@ -172,25 +169,25 @@ class Erasing:
         self,
         wanted: Document,
         person: Person,
-        reach: Reach,
-        found: Found,
+        scope: SearchScope,
+        found: FoundRecords,
         on_read: Callable[[], object],
     ) -> None:
         for document in self._documents(wanted):
             found.read += 1
             on_read()
-            fits = self._fits(document, reach, person)
+            fits = self._fits(document, scope, person)
             found.filled += fits is None
             if not fits:
                 continue
-            if _is_later(meta_of(document).get("received_at"), reach):
+            if _is_later(meta_of(document).get("received_at"), scope):
                 found.later += 1
                 continue
             self._add_event(document, found)
             if found.more:
                 break
 
-    def _add_event(self, document: Document, found: Found) -> None:
+    def _add_event(self, document: Document, found: FoundRecords) -> None:
         meta = meta_of(document)
         found.events.append(document["_id"])
         found.subjects[str(meta.get("subject"))] += 1
@@ -199,47 +196,49 @@ class Erasing:
 
     def _documents(self, wanted: Document) -> Iterator[Document]:
         # Without DBRef decoding: {"$ref", "$id"} are keys of a payload here.
-        raw = self._events.with_options(codec_options=_RAW)
+        raw = self._events.with_options(codec_options=RAW)
         for each in raw.find(wanted):
             yield plain(each)
 
-    def _fits(self, document: Document, reach: Reach, person: Person) -> bool | None:
-        """Whether an event is one of the person's; None where only what was, or may have been,
-        filled in says so."""
+    def _fits(self, document: Document, scope: SearchScope, person: Person) -> bool | None:
+        """True for an event of the person's; None where only what was, or may have been, filled in
+        says so."""
         meta = meta_of(document)
         payload = payload_of(document)
         if person.event_type not in (None, self._type_of(payload)):
             return False
         if any(each.wanted.fits(meta.get("key")) for each in person.ids):
             return True
-        if not self._holds(payload, reach, person, sure=True):
+        if not self._holds(payload, scope, person, sure=True):
             return False
         sure = not meta.get("untracked")
-        return self._holds(self._as_sent(document), reach, person, sure=sure) or None
+        return self._holds(self._as_sent(document), scope, person, sure=sure) or None
 
-    def _holds(self, payload: Document, reach: Reach, person: Person, *, sure: bool) -> bool:
-        if reach.deep:
+    def _holds(self, payload: Document, scope: SearchScope, person: Person, *, sure: bool) -> bool:
+        if scope.deep:
             return person.is_in(read_document(payload), self._is_event, sure=sure)
         return not person.ids and person.fits(payload, sure=sure)
 
-    def _find_letters(self, person: Person, reach: Reach, found: Found) -> set[Any]:
+    def _find_dead_letters(
+        self, person: Person, scope: SearchScope, found: FoundRecords
+    ) -> set[Any]:
         """Dead letters of the person or about their events; the `_id`s of what they became."""
         became, events = set(), set(found.events)
-        projection = dict.fromkeys(_LETTER_FIELDS, 1)
-        for entry in self._letters.find(self._of_type(person), projection, batch_size=50):
+        projection = dict.fromkeys(_DEAD_LETTER_FIELDS, 1)
+        for entry in self._dead_letters.find(self._of_type(person), projection, batch_size=50):
             about = entry.get("document_id") in events or entry.get("resolved_by") in events
-            fits, read, type_ = self._letter(entry, person)
+            fits, read, type_ = self._match_dead_letter(entry, person)
             if person.event_type is not None and not about:
                 if type_ not in (None, person.event_type):
                     continue
-                if fits and type_ is None and not reach.also_unknown:
+                if fits and type_ is None and not scope.also_unknown:
                     found.untyped.add(entry["_id"])
                     continue
             if not fits and not about:
                 if not read:
                     found.unread.add(entry["_id"])
                 continue
-            if _is_later(entry.get("timestamp"), reach):
+            if _is_later(entry.get("timestamp"), scope):
                 found.later += 1
                 continue
             if entry.get("resolved_by") is not None:
@@ -262,20 +261,20 @@ class Erasing:
         # Where all types are one subject, the entries of a backfill have its name for a type.
         return {"$or": [{"event_type": {"$in": types}}, {"document_id": {"$exists": True}}]}
 
-    def body(self, body: bytes, person: Person, reach: Reach) -> str | None:
-        """Find how a body fits that is kept elsewhere: `read`, by its `text`, `untyped` where it
-        may be of another type, or not (None)."""
-        fits, _, type_ = self._letter({"original_payload": body}, person)
+    def match_body(self, body: bytes, person: Person, scope: SearchScope) -> str | None:
+        """Match a body from elsewhere: `read`, by its `text`, `untyped` where it may be of another
+        type, or not at all (None)."""
+        fits, _, type_ = self._match_dead_letter({"original_payload": body}, person)
         if person.event_type is not None and fits:
-            if type_ is None and not reach.also_unknown:
+            if type_ is None and not scope.also_unknown:
                 return "untyped"
             if type_ not in (None, person.event_type):
                 return None
         return fits or None
 
-    def _letter(self, entry: Document, person: Person) -> tuple[str, bool, str | None]:
-        """Find how a dead letter fits (`read`, by its `text` alone, or not: empty), whether all of
-        it could be read, and its type."""
+    def _match_dead_letter(self, entry: Document, person: Person) -> tuple[str, bool, str | None]:
+        """Match a dead letter: `read`, by its `text` alone, or not (empty); True beside it where
+        all of it could be read; and its type."""
         known = any(each.wanted.fits(entry.get("event_id")) for each in person.ids)
         fits, whole, type_ = "read" if known else "", True, entry.get("event_type")
         for name in ("original_payload", "edited_payload"):
@@ -296,8 +295,8 @@ class Erasing:
         return self._type_of(payload) is not None
 
 
-def _is_later(at: Any, reach: Reach) -> bool:
-    return reach.until is not None and isinstance(at, datetime) and at > reach.until
+def _is_later(at: Any, scope: SearchScope) -> bool:
+    return scope.until is not None and isinstance(at, datetime) and at > scope.until
 
 
 def _delete(collection: MongoCollection[Document], wanted: Document) -> int:

@@ -1,7 +1,4 @@
-"""What is hidden of which subject, in a body as received and in a payload that was read.
-
-Mask what schemas and their changes tell of the events that caused them.
-"""
+"""Redaction rules: the paths hidden of each subject, in bodies, payloads, documents and schemas."""
 
 from __future__ import annotations
 
@@ -124,7 +121,7 @@ def masked(changes: Iterable[Change], masks: Redaction, subject: str | None) -> 
 
 
 def with_masked_changes(version: SchemaVersion, masks: Redaction) -> SchemaVersion:
-    """The version as it may be told to others."""
+    """The version with its changes masked."""
     return replace(version, changes=masked(version.changes, masks, version.subject))
 
 

@@ -23,10 +23,10 @@ from consumer.events.matching import Condition, read_condition, read_path, read_
 from consumer.ingest.parsing import EventFields, EventParser
 from consumer.mongodb.indexes import create_indexes
 from consumer.privacy import person_records as erasing_module
-from consumer.privacy.erasure import Names, erase
-from consumer.privacy.name_erasure import NameErasing
+from consumer.privacy.erasure import PersonNames, erase
+from consumer.privacy.name_erasure import NameErasure
 from consumer.privacy.person_query import Person
-from consumer.privacy.person_records import Erasing, Found, Reach
+from consumer.privacy.person_records import FoundRecords, PersonRecords, SearchScope
 from tests.support.adoption import NOW, brute_force, documents, job, registered, spread
 from tests.support.dead_letters import Bench, bench
 from tests.support.jobs import Run
@@ -38,14 +38,14 @@ HOUR = timedelta(hours=1)
 ANN = "ann@example.com"
 
 
-def names_of(here: Bench, person: Person) -> Names:
+def names_of(here: Bench, person: Person) -> PersonNames:
     registry = here.shared.registry
-    erasing = NameErasing(here.shared.database, registry)
-    return Names(erasing, registry, person, None, lambda: None)
+    records = NameErasure(here.shared.database, registry)
+    return PersonNames(records, registry, person, None, lambda: None)
 
 
-def erasing_of(db: Db) -> Erasing:
-    return Erasing(db, EventParser(EventFields(), 100).type_of, by_subject=True)
+def records_of(db: Db) -> PersonRecords:
+    return PersonRecords(db, EventParser(EventFields(), 100).type_of, by_subject=True)
 
 
 def where(*texts: str, event_type: str | None = None) -> Person:
@@ -57,11 +57,11 @@ def by_id(*ids: str) -> Person:
 
 
 def erase_all(db: Db, person: Person, **how: Any) -> tuple[int, int]:
-    reach = Reach(**how)
-    erasing = erasing_of(db)
-    found = erasing.find(person, reach)
-    look = lambda: erasing.find(person, reach)  # noqa: E731
-    done = erase(erasing, RecountMark(db), found, look, lambda count: None)
+    scope = SearchScope(**how)
+    records = records_of(db)
+    found = records.find(person, scope)
+    look = lambda: records.find(person, scope)  # noqa: E731
+    done = erase(records, RecountMark(db), found, look, lambda count: None)
     return done.events, done.dead_letters
 
 
@@ -165,7 +165,7 @@ def test_dead_letters_are_read_repaired_or_searched_as_text(here: Bench, databas
         here.receive(body)
     person = where("customer.email=ann@example.com")
 
-    found = erasing_of(database).find(person)
+    found = records_of(database).find(person)
     done = erase_all(database, person)
 
     assert (len(found.dead_letters), found.by_text) == (3, 1)
@@ -268,7 +268,7 @@ def test_what_cannot_be_read_is_listed_and_stays(here: Bench, database: Db) -> N
         here.receive(body)
     here.receive(b'{"type":"t","customer":{"email":"bo@example.com"}}')
 
-    found = erasing_of(database).find(where("customer.email=ann@example.com"))
+    found = records_of(database).find(where("customer.email=ann@example.com"))
 
     unread = [each["_id"] for each in here.letters()[:3]]
     assert (found.dead_letters, found.unread.count) == ([], 3)
@@ -294,7 +294,7 @@ def test_strings_of_events_are_looked_into_where_every_event_is_read(
     person = where("customer.email=ann@example.com", event_type="t")
 
     assert erase_all(database, person) == (0, 0)
-    found = erasing_of(database).find(person, Reach(deep=True))
+    found = records_of(database).find(person, SearchScope(deep=True))
     assert erase_all(database, person, deep=True) == (1, 0)
     assert left(database) == ["2", "3"]
     assert found.read == 2
@@ -308,7 +308,7 @@ def test_letters_of_no_known_type_stay_unless_they_are_asked_for(here: Bench, da
     assert here.shared.refusals.wait_until_empty(30)
     person = where("customer.email=ann@example.com", event_type="t")
 
-    found = erasing_of(database).find(person)
+    found = records_of(database).find(person)
     assert (len(found.dead_letters), found.untyped.count) == (2, 1)
     assert erase_all(database, person) == (0, 2)
     assert erase_all(database, person, also_unknown=True) == (0, 1)
@@ -345,13 +345,13 @@ def test_the_query_misses_none_that_reading_every_document_finds(
         condition = read_condition(f"{path}={chance.choice(['7', ANN, 'x', 'true'])}")
         person = Person(conditions=(condition,))
         names = names_of(here, person)
-        erasing = Erasing(
+        records = PersonRecords(
             database,
             EventParser(EventFields(), 100).type_of,
             by_subject=True,
             as_sent=names.as_sent,
         )
-        found = erasing.find(person, places=names.places())
+        found = records.find(person, places=names.key_places())
 
         keys = set(database["events"].distinct("_meta.key", {"_id": {"$in": found.events}}))
         # Of a key that a guard kept out of the schema nobody knows whether it was sent.
@@ -405,13 +405,13 @@ def test_cut_off_erasing_is_ended_by_another_run_and_counted_by_the_job(
     database["events"].insert_many(documents(chance, times, SUBJECTS))
     job(database, NOW, registry)(Run())
     monkeypatch.setattr(erasing_module, "_BATCH", 50)
-    person, erasing = where("owner=a"), erasing_of(database)
+    person, records = where("owner=a"), records_of(database)
 
     def cut_off(count: int) -> None:
         raise StoreUnavailable("cut off")
 
     with pytest.raises(StoreUnavailable):
-        erase(erasing, RecountMark(database), erasing.find(person), Found, cut_off)
+        erase(records, RecountMark(database), records.find(person), FoundRecords, cut_off)
     assert database["events"].count_documents({"owner": "a"}) == 250
 
     # Too fresh: whoever deletes counts.
@@ -434,7 +434,7 @@ def test_more_than_one_search_remembers_is_erased_all_the_same(
         here.receive(b'{"id":"%d","type":"t","owner":"a"}' % number)
     monkeypatch.setattr(erasing_module, "MOST", 3)
 
-    found = erasing_of(database).find(where("owner=a"))
+    found = records_of(database).find(where("owner=a"))
 
     assert (len(found.events), found.more) == (3, True)
     assert erase_all(database, where("owner=a")) == (7, 0)
@@ -448,18 +448,18 @@ def test_what_is_no_condition_is_said(text: str) -> None:
 
 def test_what_was_received_after_the_start_is_told_and_stays(here: Bench, database: Db) -> None:
     here.receive(b'{"id":"1","type":"t","owner":"a"}')
-    person, erasing = where("owner=a"), erasing_of(database)
-    found, started = erasing.find(person), utc_now()
+    person, records = where("owner=a"), records_of(database)
+    found, started = records.find(person), utc_now()
 
     def meanwhile(count: int) -> None:
         here.receive(b'{"id":"2","type":"t","owner":"a"}')
         here.receive(b'{"type":"t","owner":"a"}')
 
     done = erase(
-        erasing,
+        records,
         RecountMark(database),
         found,
-        lambda: erasing.find(person, Reach(until=started)),
+        lambda: records.find(person, SearchScope(until=started)),
         meanwhile,
     )
 
@@ -477,9 +477,9 @@ def test_documents_of_others_in_our_collections_end_no_search(here: Bench, datab
     )
     person = where("owner=a")
     names = names_of(here, person)
-    erasing = Erasing(database, lambda _: None, by_subject=True, as_sent=names.as_sent)
+    records = PersonRecords(database, lambda _: None, by_subject=True, as_sent=names.as_sent)
 
-    found = erasing.find(person, Reach(until=NOW), names.places())
+    found = records.find(person, SearchScope(until=NOW), names.key_places())
 
     assert len(found.events) == 5
     assert found.dead_letters == []

@@ -17,7 +17,7 @@ from consumer.dead_letters.store import OPEN
 from consumer.ingest.ingest import Ingest, Processed
 from consumer.mongodb.embedded import binary
 from consumer.mongodb.indexes import create_indexes
-from consumer.privacy.person_records import Erasing
+from consumer.privacy.person_records import PersonRecords
 from tests.contract.privacy.test_erasure import erase_all, where
 from tests.support.dead_letters import Bench, bench
 from tests.support.replica_set import Node
@@ -108,13 +108,13 @@ def test_erasing_waits_for_an_attempt_and_erases_what_became_of_it(here: Bench) 
     trying.start()
     assert inserted.wait(60)
     gone: list[tuple[int, int]] = []
-    erasing = threading.Thread(target=lambda: gone.append(erase_all(here.database, ANN)))
-    erasing.start()
+    records = threading.Thread(target=lambda: gone.append(erase_all(here.database, ANN)))
+    records.start()
     time.sleep(1)
     waited = len(here.letters())
     go_on.set()
     trying.join(60)
-    erasing.join(60)
+    records.join(60)
 
     assert (waited, gone) == (1, [(1, 1)])
     assert here.letters() == []
@@ -127,7 +127,9 @@ def test_a_claim_that_nobody_ends_is_not_waited_for_for_ever(here: Bench) -> Non
     far = {"$set": {"claim.until": utc_now().replace(year=2999)}}
     here.database["dead_letter_queue"].update_one({}, far)
     slept: list[float] = []
-    erasing = Erasing(here.database, lambda payload: None, by_subject=True, sleep=slept.append)
+    records = PersonRecords(
+        here.database, lambda payload: None, by_subject=True, sleep=slept.append
+    )
 
-    assert erasing.delete_letters([entry["_id"]]) == 1
+    assert records.delete_dead_letters([entry["_id"]]) == 1
     assert 60 < sum(slept) < 120

@@ -15,7 +15,7 @@ from consumer.core.errors import SetupError
 from consumer.core.paths import ERASED, to_text
 from consumer.events.recent import as_sent
 from consumer.mongodb.client import OurDatabase, open_database
-from consumer.privacy.name_erasure import NameErasing, NamesErased
+from consumer.privacy.name_erasure import NameErasure, NameErasureResult
 from consumer.schemas.check import compile_schema
 from consumer.schemas.policy import Guards, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
@@ -42,8 +42,8 @@ def nobody(_: str) -> bool:
     return False
 
 
-def erased(ours: OurDatabase, schemas: SchemaRegistry, is_cause: Any = nobody) -> NamesErased:
-    return NameErasing(ours, schemas).erase("s", is_name, is_cause, lambda: None)
+def erased(ours: OurDatabase, schemas: SchemaRegistry, is_cause: Any = nobody) -> NameErasureResult:
+    return NameErasure(ours, schemas).erase("s", is_name, is_cause, lambda: None)
 
 
 def people(database: Db, schemas: SchemaRegistry) -> None:
@@ -64,7 +64,7 @@ def test_a_name_is_gone_from_every_version_and_from_documents_that_only_were_fil
     assert NAME in before["e3"]["p"]
     settled: list[int] = []
 
-    told = NameErasing(ours, schemas).erase("s", is_name, nobody, lambda: settled.append(1))
+    told = NameErasure(ours, schemas).erase("s", is_name, nobody, lambda: settled.append(1))
 
     assert (told.version, told.documents, told.left, told.rewritten) == (4, 2, 0, 2)
     assert settled == [1]
@@ -92,10 +92,10 @@ def test_a_second_run_finds_nothing_and_makes_no_version(database: Db, ours: Our
     schemas = registry(database)
     people(database, schemas)
     erased(ours, schemas)
-    erasing = NameErasing(ours, schemas)
+    records = NameErasure(ours, schemas)
 
-    assert not erasing.find("s", is_name, nobody)
-    assert erased(ours, schemas) == NamesErased(None, 0, 0, 0)
+    assert not records.find("s", is_name, nobody)
+    assert erased(ours, schemas) == NameErasureResult(None, 0, 0, 0)
     assert len(stored(database["schema_versions"], "s")) == 4
 
 
@@ -112,7 +112,7 @@ def test_what_was_cut_off_after_the_new_version_is_ended_by_another_run(
         raise Cut
 
     with pytest.raises(Cut):
-        NameErasing(ours, schemas).erase("s", is_name, nobody, cut)
+        NameErasure(ours, schemas).erase("s", is_name, nobody, cut)
     assert NAME in read(database)["e1"]["p"]
 
     told = erased(ours, registry(database))
@@ -128,9 +128,9 @@ def test_only_ids_of_events_go_where_no_field_holds_the_name(
     schemas = registry(database)
     people(database, schemas)
 
-    told = NameErasing(ours, schemas).erase("s", nobody, lambda cause: cause == "e3", pytest.fail)
+    told = NameErasure(ours, schemas).erase("s", nobody, lambda cause: cause == "e3", pytest.fail)
 
-    assert told == NamesErased(None, 0, 0, 1)
+    assert told == NameErasureResult(None, 0, 0, 1)
     history = stored(database["schema_versions"], "s")
     assert len(history) == 3
     assert {c.caused_by for version in history for c in version.changes} == {"e1", "e2", ""}
@@ -191,7 +191,7 @@ def test_more_names_than_one_command_takes_leave_all(database: Db, ours: OurData
     backfill(database, schemas)(Run())
     assert len(read(database)["e1"]["p"]) == 251
 
-    told = NameErasing(ours, schemas).erase(
+    told = NameErasure(ours, schemas).erase(
         "s", lambda key: key.startswith(NAME), nobody, lambda: None
     )
 
@@ -239,15 +239,15 @@ def test_eight_threads_that_register_at_the_same_time_neither_bring_it_back_nor_
         events = [{"p": {f"n{worker}_{turn}": turn}} for turn in range(10)]
         return [(schemas.admit("s", each).version, each) for each in events]
 
-    def erase() -> NamesErased:
+    def erase() -> NameErasureResult:
         schemas = registry(database)
         begin.wait()
         return erased(ours, schemas)
 
     with ThreadPoolExecutor(9) as pool:
-        erasing = pool.submit(erase)
+        records = pool.submit(erase)
         admitted = [pair for pairs in pool.map(work, range(8)) for pair in pairs]
-    told = erasing.result()
+    told = records.result()
 
     history = stored(database["schema_versions"], "s")
     assert [version.number for version in history] == list(range(1, len(history) + 1))

@@ -22,12 +22,12 @@ from consumer.core.data_dir import DataDirectory
 from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.mongodb.indexes import create_indexes
 from consumer.privacy.erasure import erase
-from consumer.privacy.person_records import Found
+from consumer.privacy.person_records import FoundRecords
 from consumer.schemas.json_types import OBJECT
 from consumer.schemas.model import Change, SchemaVersion
 from consumer.spool.spool import Spool
 from consumer.spool.survey import deliveries, directory_in
-from tests.contract.privacy.test_erasure import erasing_of
+from tests.contract.privacy.test_erasure import records_of
 from tests.support.backfill import backfill
 from tests.support.dead_letters import Bench, bench
 from tests.support.jobs import Run
@@ -370,13 +370,13 @@ def test_spooled_deliveries_of_no_known_type_stay_unless_they_are_asked_for(
 def test_what_comes_faster_than_it_is_deleted_is_told_after_ten_rounds(
     here: Bench, database: Db
 ) -> None:
-    erasing, looks = erasing_of(database), []
+    records, looks = records_of(database), []
 
-    def look() -> Found:
+    def look() -> FoundRecords:
         looks.append(1)
-        return Found(events=["x"], subjects=Counter(t=1))
+        return FoundRecords(events=["x"], subjects=Counter(t=1))
 
-    done = erase(erasing, RecountMark(database), look(), look, lambda count: None)
+    done = erase(records, RecountMark(database), look(), look, lambda count: None)
 
     assert (len(looks), done.left.events) == (11, ["x"])
 
