@@ -40,12 +40,12 @@ def test_difference_lets_no_control_sequence_through() -> None:
 
 def test_difference_of_large_bodies_is_short_and_quick() -> None:
     old = b"[" + b"1," * 500_000 + b"1]"
-    started = time.perf_counter()
+    started = time.thread_time()
 
     lines = difference(old, old.replace(b"1", b"2"))
 
     assert len(lines) < 250
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5
 
 
 @pytest.mark.parametrize(

@@ -131,8 +131,8 @@ def test_a_repair_recorded_by_name_gives_the_same_body_again(value: Any) -> None
     ids=lambda body: repr(body[:4]),
 )
 def test_no_body_takes_long(row: Any, body: bytes) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
 
     row.apply(body)
 
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
