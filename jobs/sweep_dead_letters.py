@@ -15,7 +15,8 @@ from consumer.core.metrics_table import DEAD_LETTERS, DEAD_LETTERS_OLDEST, RETRI
 from consumer.dead_letters.conditions import REQUEUE_PARKED, WAITS_FOR, ConditionStore
 from consumer.dead_letters.replay import Replay
 from consumer.dead_letters.requeue import Requeue
-from consumer.dead_letters.store import OPEN, UNRESOLVED, DeadLetters
+from consumer.dead_letters.retry import OPEN, UNRESOLVED
+from consumer.dead_letters.store import DeadLetters
 from jobs.scheduling.job import JobRun
 
 log = structlog.get_logger(__name__)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
-from bson import CodecOptions, MaxKey
+from bson import MaxKey
 from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -55,8 +55,7 @@ class AdoptionCounts:
     """
 
     def __init__(self, db: Database[Document]) -> None:
-        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
-        self._counts = db[ADOPTION_COUNTS].with_options(codec_options=codec)
+        self._counts = db[ADOPTION_COUNTS]
 
     def write(self, generation: int, fence: int, groups: Iterable[Group]) -> None:
         """Set the counts of whole slices; raises Superseded when a later fence has written one."""
@@ -157,8 +156,7 @@ class AdoptionTotals:
     `adoption_counts`. Each sum says itself which hours are in it."""
 
     def __init__(self, db: Database[Document]) -> None:
-        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
-        self._totals = db[ADOPTION_TOTALS].with_options(codec_options=codec)
+        self._totals = db[ADOPTION_TOTALS]
 
     def all(self, generation: int) -> dict[Key, Total]:
         """The sums by subject and version."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Literal
 
-from bson import CodecOptions
 from pymongo.collection import Collection
 from pymongo.errors import ExecutionTimeout
 
@@ -47,9 +46,8 @@ class AdoptionEvents:
     """
 
     def __init__(self, events: Collection[Document]) -> None:
-        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
         self._name = events.name
-        self._events = events.with_options(codec_options=codec)
+        self._events = events
 
     def first(self, start: datetime = EPOCH) -> datetime | None:
         """The time at which the first event from `start` on was processed."""

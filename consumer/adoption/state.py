@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from uuid import uuid4
 
-from bson import CodecOptions
 from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -37,8 +36,7 @@ class AdoptionState:
     """The collection `adoption_state`; every method raises StoreUnavailable."""
 
     def __init__(self, db: Database[Document]) -> None:
-        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
-        self._states = db[ADOPTION_STATE].with_options(codec_options=codec)
+        self._states = db[ADOPTION_STATE]
 
     def current(self) -> State | None:
         """The state of the generation in use; None before the first count."""
@@ -190,7 +188,7 @@ class RecountMark:
         """The mark of late events, and from when on they are stamped."""
         with translated(ADOPTION_STATE), soon(self._states):
             found = self._states.find_one({"_id": _LATE})
-        return (found["token"], found["since"].replace(tzinfo=timezone.utc)) if found else None
+        return (found["token"], found["since"]) if found else None
 
     def clear_late(self, token: str) -> None:
         """Clear that mark, unless more came since it was read."""

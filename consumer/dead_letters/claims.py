@@ -17,11 +17,10 @@ from pymongo import ASCENDING, ReturnDocument
 from pymongo.collection import Collection as MongoCollection
 
 from consumer.core.clock import EPOCH
-from consumer.dead_letters.retry import DISCARDED, RESOLVED, NextState
+from consumer.dead_letters.retry import DISCARDED, ENDED, RESOLVED, NextState
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
 from consumer.mongodb.leases import CLAIM, UNCLAIMED
-
-Entry = dict[str, Any]
 
 _HISTORY_KEPT = 50
 # Others may put documents here that look like ours: each of ours has had these from the first.
@@ -51,14 +50,14 @@ class Blocked:
 class Claims:
     """Claims on the entries of `dead_letter_queue`; raises StoreUnavailable."""
 
-    def __init__(self, entries: MongoCollection[Entry], retention: timedelta) -> None:
+    def __init__(self, entries: MongoCollection[Document], retention: timedelta) -> None:
         """`retention`: how long resolved and discarded entries are kept."""
         self._entries = entries
         self._retention = retention
 
     def due(self, limit: int, without_reasons: Collection[str] = ()) -> list[str]:
         """Ids of entries that are due by the server's clock, the longest due first."""
-        wanted: Entry = {"next_retry_at": {"$gt": EPOCH}, "$expr": _IS_DUE, **WELL_FORMED}
+        wanted: Document = {"next_retry_at": {"$gt": EPOCH}, "$expr": _IS_DUE, **WELL_FORMED}
         if without_reasons:
             wanted["blocked_by"] = {"$nin": sorted(without_reasons)}
         with self._translated():
@@ -67,10 +66,10 @@ class Claims:
 
     def claim(
         self, _id: str, by: str, statuses: Sequence[str], *, only_due: bool = False
-    ) -> Entry | None:
+    ) -> Document | None:
         """The entry, ours for CLAIM; None when it is not (any more) to be had."""
         conditions = [UNCLAIMED, _IS_DUE] if only_due else [UNCLAIMED]
-        wanted: Entry = {
+        wanted: Document = {
             "_id": _id,
             "status": {"$in": list(statuses)},
             "$expr": {"$and": conditions},
@@ -91,15 +90,15 @@ class Claims:
             )
 
     def resolve(
-        self, entry: Entry, event: str | None, attempt: Mapping[str, Any], at: datetime
+        self, entry: Document, event: str | None, attempt: Mapping[str, Any], at: datetime
     ) -> bool:
         """End a claimed entry by the event with `_id` `event`; False when the claim was lost."""
         changed = {**self._ended_fields(RESOLVED, at), "resolved_by": event}
         return self._record(entry, changed, attempt, _OF_DISCARDED)
 
-    def put_back(self, entry: Entry, blocked: Blocked, attempt: Mapping[str, Any]) -> bool:
+    def put_back(self, entry: Document, blocked: Blocked, attempt: Mapping[str, Any]) -> bool:
         """Let a claimed entry wait on; False when the claim was lost."""
-        changed: Entry = {
+        changed: Document = {
             "status": blocked.state.status,
             "next_retry_at": blocked.state.at,
             "error_message": blocked.error_message,
@@ -118,7 +117,7 @@ class Claims:
         with self._translated():
             return self._entries.find_one({"_id": _id}, {"_id": 1}) is None
 
-    def release(self, entry: Entry) -> None:
+    def release(self, entry: Document) -> None:
         """Give a claimed entry back as it was."""
         with self._translated():
             self._entries.update_one(_still_claimed(entry), {"$unset": {"claim": ""}})
@@ -136,7 +135,7 @@ class Claims:
             done = self._entries.update_one(
                 {
                     "_id": _id,
-                    "status": {"$nin": [RESOLVED, DISCARDED]},
+                    "status": {"$nin": ENDED},
                     "$expr": UNCLAIMED,
                 },
                 {
@@ -150,11 +149,11 @@ class Claims:
     def drop(self, _id: str) -> bool:
         """Delete an entry that waits, to make room; False when it is being tried just now, has
         ended, or is gone."""
-        wanted = {"_id": _id, "status": {"$nin": [RESOLVED, DISCARDED]}, "$expr": UNCLAIMED}
+        wanted = {"_id": _id, "status": {"$nin": ENDED}, "$expr": UNCLAIMED}
         with self._translated():
             return self._entries.delete_one(wanted).deleted_count == 1
 
-    def _ended_fields(self, status: str, at: datetime) -> Entry:
+    def _ended_fields(self, status: str, at: datetime) -> Document:
         # Only ended entries have `expires_at`: the TTL index drops nothing else.
         return {
             "status": status,
@@ -164,7 +163,7 @@ class Claims:
         }
 
     def _record(
-        self, entry: Entry, changed: Entry, attempt: Mapping[str, Any], gone: Sequence[str]
+        self, entry: Document, changed: Document, attempt: Mapping[str, Any], gone: Sequence[str]
     ) -> bool:
         with self._translated():
             done = self._entries.update_one(
@@ -184,10 +183,10 @@ class Claims:
             yield
 
 
-def _still_claimed(entry: Entry) -> Entry:
+def _still_claimed(entry: Document) -> Document:
     return {"_id": entry["_id"], "claim.token": entry["claim"]["token"]}
 
 
-def push_attempt(attempt: Mapping[str, Any]) -> Entry:
+def push_attempt(attempt: Mapping[str, Any]) -> Document:
     """The `$push` of an attempt to the bounded history of an entry."""
     return {"history": {"$each": [dict(attempt)], "$slice": -_HISTORY_KEPT}}

@@ -16,8 +16,9 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from consumer.core.clock import EPOCH
 from consumer.events.constraints import read_constraints
-from consumer.mongodb.client import EVENTS, RETRY_CONDITIONS
+from consumer.mongodb.client import EVENTS, RETRY_CONDITIONS, Document
 from consumer.mongodb.errors import translated
 from consumer.schemas.registry.registry import SchemaRegistry
 
@@ -40,7 +41,6 @@ REQUEUE_PARKED = frozenset({"constraint_violation", "store_error"})
 # For so long after a change other processes may still work as before it, and refuse deliveries that
 # would pass now.
 _OVERLAP = timedelta(minutes=10)
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ class ConditionStore:
 
     def __init__(
         self,
-        database: Database[dict[str, Any]],
+        database: Database[Document],
         registry: SchemaRegistry,
         configured: ConfiguredConditions,
     ) -> None:
-        self._seen: Collection[dict[str, Any]] = database[RETRY_CONDITIONS]
+        self._seen: Collection[Document] = database[RETRY_CONDITIONS]
         self._events = database[EVENTS]
         self._registry = registry
         self._configured = configured
@@ -119,7 +119,7 @@ class ConditionStore:
         with translated(self._seen.name):
             return _utc(self._upsert(part, [{"$set": update}])["since"])
 
-    def _upsert(self, part: str, update: list[dict[str, Any]]) -> dict[str, Any]:
+    def _upsert(self, part: str, update: list[Document]) -> dict[str, Any]:
         for last in (False, True):
             try:
                 found = self._seen.find_one_and_update(
@@ -160,11 +160,11 @@ class Conditions:
         if subject is None:
             # What the type is was not known when it came: any schema may be the one.
             return ConditionSet(
-                _digest(json.dumps(sorted(self.registry.subjects().items()))), _LONG_AGO
+                _digest(json.dumps(sorted(self.registry.subjects().items()))), EPOCH
             )
         head = self.registry.refreshed(subject)
         if head is None:
-            return ConditionSet("0", _LONG_AGO)
+            return ConditionSet("0", EPOCH)
         return ConditionSet(str(head.number), _utc(head.created_at))
 
 

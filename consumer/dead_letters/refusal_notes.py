@@ -10,15 +10,14 @@ from collections import Counter
 from collections.abc import Collection as Some
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
-
-Document = dict[str, Any]
 
 # Senders are few; without trusted proxies in the settings, or behind none, they might be many.
 MOST_PEERS = 10_000

@@ -26,8 +26,8 @@ from consumer.core.errors import (
 from consumer.core.json_repairs import repair, repair_by_name
 from consumer.dead_letters.claims import Blocked
 from consumer.dead_letters.requeue import MIGRATION_FAILED
-from consumer.dead_letters.retry import DISCARDED, PARKED, NextState, RetryRules, state_after
-from consumer.dead_letters.store import OPEN, DeadLetters, verdict_document
+from consumer.dead_letters.retry import DISCARDED, OPEN, PARKED, NextState, RetryRules, state_after
+from consumer.dead_letters.store import DeadLetters, verdict_document
 from consumer.ingest.ingest import Ingest, Processed
 
 log = structlog.get_logger(__name__)

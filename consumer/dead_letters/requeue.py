@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from pymongo.collection import Collection as MongoCollection
 
 from consumer.dead_letters.retry import HELD, PARKED
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
-
-Entry = dict[str, Any]
 
 MIGRATION_FAILED = "migration_failed"
 
@@ -33,12 +31,12 @@ class WaitingGroup:
 class Requeue:
     """Makes entries of `dead_letter_queue` due by what they wait for; raises StoreUnavailable."""
 
-    def __init__(self, entries: MongoCollection[Entry]) -> None:
+    def __init__(self, entries: MongoCollection[Document]) -> None:
         self._entries = entries
 
     def groups(self, reasons: Collection[str], statuses: Sequence[str]) -> list[WaitingGroup]:
         """The groups there are; reads an index alone."""
-        pipeline: list[Entry] = [
+        pipeline: list[Document] = [
             {
                 "$match": {
                     "blocked_by": {"$in": sorted(reasons)},
@@ -77,12 +75,12 @@ class Requeue:
         number."""
         return self._set(_of(group, statuses), {"tried_with": conditions})
 
-    def _set(self, wanted: Entry, changed: Entry) -> int:
+    def _set(self, wanted: Document, changed: Document) -> int:
         with translated(self._entries.name):
             return self._entries.update_many(wanted, [{"$set": changed}]).modified_count
 
 
-def _of(group: WaitingGroup, statuses: Sequence[str]) -> Entry:
+def _of(group: WaitingGroup, statuses: Sequence[str]) -> Document:
     return {
         "blocked_by": group.blocked_by,
         "status": {"$in": list(statuses)},

@@ -1,4 +1,4 @@
-"""Decide the next state of a dead letter after an attempt that failed."""
+"""Define the statuses of a dead letter, and the next one after an attempt that failed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ HELD = "held"
 PARKED = "parked"
 RESOLVED = "resolved"
 DISCARDED = "discarded"
+# The sweep may try those that are open, a person those that are unresolved.
+OPEN = (PENDING_INSPECTION, PENDING_RETRY, HELD)
+UNRESOLVED = (*OPEN, PARKED)
+ENDED = (DISCARDED, RESOLVED)
 
 # The first status of an entry: whether waiting alone, a person or another setting can help.
 FIRST_STATUS: Mapping[str, str] = {

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
@@ -14,9 +13,8 @@ from pymongo.collection import Collection
 from consumer.core.errors import ContractHold
 from consumer.dead_letters.retry import HELD
 from consumer.events.search import shortened
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
-
-Entry = dict[str, Any]
 
 _BY_REASON = [
     ("reason", ASCENDING),
@@ -27,7 +25,7 @@ _BY_REASON = [
 # What a list shows. Ids and types come from outside, and may be nearly as long as a body.
 _PLAIN = ("reason", "status", "seen", "last_seen", "next_retry_at")
 _SHORTENED = ("event_id", "event_type", "error_message", "diagnosis")
-_ROW: Entry = {
+_ROW: Document = {
     **dict.fromkeys(_PLAIN, 1),
     **{name: shortened(f"${name}") for name in _SHORTENED},
 }
@@ -50,8 +48,8 @@ class DeadLetterFilter:
     until: datetime | None = None
     first_until: datetime | None = None
 
-    def query(self) -> Entry:
-        found: Entry = {}
+    def query(self) -> Document:
+        found: Document = {}
         if self.reason:
             found["reason"] = self.reason
         if self.statuses:
@@ -69,12 +67,12 @@ class DeadLetterFilter:
 class DeadLetterSearch:
     """Searches of the collection `dead_letter_queue`; raises StoreUnavailable."""
 
-    def __init__(self, entries: Collection[Entry]) -> None:
+    def __init__(self, entries: Collection[Document]) -> None:
         self._entries = entries
 
     def page(
         self, wanted: DeadLetterFilter, groups: Iterable[tuple[str, str]], limit: int, skip: int = 0
-    ) -> list[Entry]:
+    ) -> list[Document]:
         """Entries without their bodies, the last seen first. `groups` are the reasons and statuses
         that there are: one scan of the index for each, merged by time, so that nothing is sorted.
         """
@@ -90,7 +88,7 @@ class DeadLetterSearch:
             found = self._entries.find(query, _ROW, hint=_BY_REASON)
             return list(found.sort("last_seen", DESCENDING).skip(skip).limit(limit))
 
-    def one(self, _id: str) -> Entry | None:
+    def one(self, _id: str) -> Document | None:
         """A whole entry."""
         with translated(self._entries.name):
             return self._entries.find_one({"_id": _id})
@@ -99,7 +97,7 @@ class DeadLetterSearch:
         """Reason, status and count of the entries that match, the most first."""
         # An index serves a grouping only where there is a condition or an order on it.
         query = {"reason": {"$gte": ""}, **wanted.query()}
-        pipeline: list[Entry] = [
+        pipeline: list[Document] = [
             {"$match": query},
             {
                 "$group": {
@@ -131,12 +129,12 @@ class HeldDeadLetters:
     grows with what is held, and an entry that is resolved meanwhile is passed over.
     """
 
-    def __init__(self, entries: Collection[Entry]) -> None:
+    def __init__(self, entries: Collection[Document]) -> None:
         self._entries = entries
 
-    def of(self, event_type: str | None) -> Iterator[Entry]:
+    def of(self, event_type: str | None) -> Iterator[Document]:
         """The entries held of an event type, and of types not known; None: of all."""
-        wanted: Entry = dict(_WAITING)
+        wanted: Document = dict(_WAITING)
         if event_type is not None:
             wanted["event_type"] = {"$in": [event_type, None]}
         with translated(self._entries.name):
@@ -145,18 +143,18 @@ class HeldDeadLetters:
         ids = [entry["_id"] for entry in sorted(found, key=lambda e: (e["timestamp"], e["_id"]))]
         yield from self.read(ids)
 
-    def read(self, ids: Sequence[str]) -> Iterator[Entry]:
+    def read(self, ids: Sequence[str]) -> Iterator[Document]:
         """Those of these entries that are held still, in this order."""
         left = iter(ids)
         while chunk := list(islice(left, _CHUNK)):
             with translated(self._entries.name):
                 found = self._entries.find({"_id": {"$in": chunk}, **_WAITING})
-                entries: Mapping[str, Entry] = {entry["_id"]: entry for entry in found}
+                entries: Mapping[str, Document] = {entry["_id"]: entry for entry in found}
             yield from (entries[_id] for _id in chunk if _id in entries)
 
     def counts(self) -> dict[str | None, int]:
         """The number of entries held, by event type; reads an index alone."""
-        pipeline: list[Entry] = [
+        pipeline: list[Document] = [
             {"$match": _WAITING},
             {"$group": {"_id": "$event_type", "count": {"$sum": 1}}},
         ]

@@ -24,26 +24,19 @@ from consumer.dead_letters.claims import ENDED_FIELDS, WELL_FORMED, Claims, push
 from consumer.dead_letters.retry import (
     DISCARDED,
     DUE_AT_FIRST,
+    ENDED,
     FIRST_STATUS,
-    HELD,
-    PARKED,
     PENDING_INSPECTION,
-    PENDING_RETRY,
-    RESOLVED,
+    UNRESOLVED,
 )
 from consumer.events.documents import storable_id
 from consumer.events.search import shortened
-from consumer.mongodb.client import EVENTS
+from consumer.mongodb.client import EVENTS, Document
 from consumer.mongodb.errors import translated
 
-Entry = dict[str, Any]
 # The effect of another copy.
 Counted = Literal["counted", "reopened"]
 
-# What the sweep may try, and what a person may.
-OPEN = (PENDING_INSPECTION, PENDING_RETRY, HELD)
-UNRESOLVED = (*OPEN, PARKED)
-ENDED = (DISCARDED, RESOLVED)
 # How many distinct signatures of one body are kept with it.
 SIGNATURES = 20
 # These may be as long as a body.
@@ -80,7 +73,7 @@ class DeadLetters:
     """The `dead_letter_queue` collection under `w=majority, j=true`; raises StoreUnavailable."""
 
     def __init__(
-        self, entries: Collection[dict[str, Any]], retention: timedelta = timedelta(days=30)
+        self, entries: Collection[Document], retention: timedelta = timedelta(days=30)
     ) -> None:
         """`retention`: how long resolved and discarded entries are kept; others stay."""
         self._entries = entries
@@ -149,18 +142,18 @@ class DeadLetters:
     def open_entries(self, reasons: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The entries of these reasons that have not ended: `_id`, `peer`, `timestamp`, and `size`
         of the body in bytes."""
-        pipeline: list[dict[str, Any]] = [
+        pipeline: list[Document] = [
             {"$match": {"reason": {"$in": list(reasons)}, "status": {"$in": list(UNRESOLVED)}}},
             {"$project": {"peer": 1, "timestamp": 1, "size": {"$binarySize": "$original_payload"}}},
         ]
         with translated("dead_letter_queue"):
             yield from self._entries.aggregate(pipeline)
 
-    def rows(self, filters: Mapping[str, Any], limit: int) -> list[Entry]:
+    def rows(self, filters: Mapping[str, Any], limit: int) -> list[Document]:
         """Entries that match, the last seen first, for a list: without what is large,
         with the `bytes` of their bodies, and texts from outside cut."""
         left_out = ["original_payload", "edited_payload", "headers", "history", "changes"]
-        pipeline: list[dict[str, Any]] = [
+        pipeline: list[Document] = [
             {"$match": {**_WELL_FORMED, **filters}},
             {
                 "$set": {
@@ -178,7 +171,7 @@ class DeadLetters:
 
     def depths(self) -> list[tuple[str, str, int, datetime]]:
         """Reason, status, count and time of the oldest, for each; reads an index alone."""
-        pipeline: list[dict[str, Any]] = [
+        pipeline: list[Document] = [
             # An index serves a grouping only where there is a condition or an order on it.
             {"$match": {**HAS_REASON, "status": {"$gte": ""}, "timestamp": {"$gt": EPOCH}}},
             {
@@ -205,15 +198,15 @@ class DeadLetters:
         found.sort(key=lambda entry: (entry["timestamp"], entry["_id"]))
         return [(entry["_id"], entry["reason"]) for entry in found]
 
-    def by_prefix(self, prefix: str) -> list[Entry]:
+    def by_prefix(self, prefix: str) -> list[Document]:
         """Up to two entries whose `_id` begins with `prefix` (hex): two mean it is ambiguous."""
         with translated("dead_letter_queue"):
             bounds = {"$gte": prefix, "$lt": prefix + "g"}
             return list(self._entries.find({"_id": bounds, **_WELL_FORMED}).limit(2))
 
-    def summary(self, filters: Mapping[str, Any] | None = None) -> list[Entry]:
+    def summary(self, filters: Mapping[str, Any] | None = None) -> list[Document]:
         """Per reason and status: `count`, `seen`, `oldest` and `newest`; the most first."""
-        pipeline: list[dict[str, Any]] = [
+        pipeline: list[Document] = [
             {"$match": {**_WELL_FORMED, **(filters or {})}},
             {
                 "$group": {
@@ -242,7 +235,7 @@ class Copies:
     became events; `retention`: how long an entry that has ended is kept."""
 
     def __init__(
-        self, entries: Collection[Entry], events: Collection[Entry], retention: timedelta
+        self, entries: Collection[Document], events: Collection[Document], retention: timedelta
     ) -> None:
         self._entries = entries
         self._events = events
@@ -253,7 +246,7 @@ class Copies:
         wanted = {"_id": _id, "status": {"$nin": ENDED}}
         return self._entries.update_one(wanted, count_update(at, changed)).matched_count == 1
 
-    def of_ended(self, _id: str, at: datetime, changed: Entry, reason: str) -> Counted | None:
+    def of_ended(self, _id: str, at: datetime, changed: Document, reason: str) -> Counted | None:
         """Count a copy of an entry that has ended, and open that again unless its event is stored
         or it was discarded with its copies; None when there is none, or it changed meanwhile."""
         wanted = {"_id": _id, "status": {"$in": ENDED}}
@@ -272,20 +265,20 @@ class Copies:
             update["$push"] = push_attempt({"at": at, "by": "another copy", "result": "reopened"})
         return ended if self._entries.update_one(as_seen, update).matched_count else None
 
-    def _stays_ended(self, entry: Entry) -> bool:
+    def _stays_ended(self, entry: Document) -> bool:
         if entry["status"] == DISCARDED:
             return bool(entry.get("and_copies"))
         event = entry.get("resolved_by")
         return event is not None and self._events.find_one({"_id": event}, {"_id": 1}) is not None
 
 
-def count_update(at: datetime, changed: Mapping[str, Any] | None = None) -> Entry:
+def count_update(at: datetime, changed: Mapping[str, Any] | None = None) -> Document:
     """The update that counts one more copy, which came `at`."""
-    update: Entry = {"$max": {"last_seen": at}, "$inc": {"seen": 1}}
+    update: Document = {"$max": {"last_seen": at}, "$inc": {"seen": 1}}
     return {**update, "$set": dict(changed)} if changed else update
 
 
-def waiting_fields(reason: str, at: datetime) -> Entry:
+def waiting_fields(reason: str, at: datetime) -> Document:
     """The fields of an entry that begins to wait for `reason`, now that it came `at`."""
     return {
         "status": FIRST_STATUS.get(reason, PENDING_INSPECTION),

@@ -8,7 +8,7 @@ from typing import Any
 
 from consumer.core.errors import SignatureInvalid, SignatureMissing
 from consumer.dead_letters.refusal_notes import RefusalNotes
-from consumer.dead_letters.store import OPEN
+from consumer.dead_letters.retry import OPEN
 from consumer.doctor.check import Check, Target
 from consumer.mongodb.client import DEAD_LETTERS, REFUSALS
 

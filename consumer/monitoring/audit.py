@@ -9,13 +9,14 @@ from typing import Any
 from pymongo import DESCENDING
 from pymongo.collection import Collection
 
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
 
 
 class Audit:
     """The collection `audit`; an action is written before it is done, so that none goes unseen."""
 
-    def __init__(self, actions: Collection[dict[str, Any]]) -> None:
+    def __init__(self, actions: Collection[Document]) -> None:
         self._actions = actions
 
     def record(self, who: str, what: str, at: datetime, details: Mapping[str, Any]) -> None:
@@ -25,7 +26,7 @@ class Audit:
             # No detail can take the place of who, what and when.
             self._actions.insert_one({**details, "who": who, "what": what, "at": at})
 
-    def actions(self, limit: int, skip: int = 0) -> list[dict[str, Any]]:
+    def actions(self, limit: int, skip: int = 0) -> list[Document]:
         """Actions, the last one first: `who`, `what`, `at` and what else was recorded."""
         with translated(self._actions.name):
             found = self._actions.find({"at": {"$type": "date"}}).sort("at", DESCENDING)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
-from bson import CodecOptions
 from pymongo import ReplaceOne
 from pymongo.database import Database
 from pymongo.read_concern import ReadConcern
@@ -38,11 +37,9 @@ class IngestHistory:
     """
 
     def __init__(self, db: Database[Document]) -> None:
-        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=timezone.utc)
         # A picture, not a promise: it need not wait for a majority.
         self._periods = {
             grain: db[name].with_options(
-                codec_options=codec,
                 write_concern=WriteConcern(w=1),
                 read_concern=ReadConcern("local"),
             )

@@ -17,10 +17,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from consumer.core.clock import utc_now
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
 from consumer.mongodb.stored_format import FORMAT
-
-Document = dict[str, Any]
 
 # Seconds between two heartbeats, and after how many a process counts as silent.
 BEAT_EVERY = 10.0

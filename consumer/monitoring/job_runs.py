@@ -13,9 +13,9 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
 
-Document = dict[str, Any]
 # `lost`: the lease went to another process, or MongoDB did not renew it. `unfinished`: its process
 # was killed, or MongoDB was away when it ended.
 RunOutcome = Literal["running", "succeeded", "failed", "stopped", "lost", "unfinished"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pymongo import MongoClient
 from pymongo.database import Database
 
 from consumer.core.errors import StoreUnavailable
-from consumer.mongodb.client import EVENTS, INSTANCES, JOB_RUNS, LEASES
+from consumer.mongodb.client import EVENTS, INSTANCES, JOB_RUNS, LEASES, Document
 from consumer.mongodb.collection_faults import all_faults
 from consumer.mongodb.errors import translated
 from consumer.mongodb.health import read_hello
@@ -21,8 +21,6 @@ from consumer.monitoring.job_runs import JobRuns
 
 if TYPE_CHECKING:
     from consumer.schemas.registry.registry import SchemaRegistry
-
-Document = dict[str, Any]
 
 # Reason, status, how many, and since when the oldest.
 Depth = tuple[str, str, int, datetime]

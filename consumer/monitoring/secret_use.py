@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

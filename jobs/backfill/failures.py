@@ -13,8 +13,8 @@ from bson.binary import Binary
 from pymongo import UpdateOne
 from pymongo.collection import Collection as MongoCollection
 
-from consumer.dead_letters.retry import PENDING_INSPECTION, RESOLVED
-from consumer.dead_letters.store import UNRESOLVED, entry_id
+from consumer.dead_letters.retry import PENDING_INSPECTION, RESOLVED, UNRESOLVED
+from consumer.dead_letters.store import entry_id
 from consumer.mongodb.errors import translated
 from jobs.backfill.replace import CHANGED, Refusal
 

@@ -28,7 +28,7 @@ from consumer.cli.dlq.entries import (
 from consumer.cli.reveal import Reveal
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
-from consumer.dead_letters.store import UNRESOLVED
+from consumer.dead_letters.retry import UNRESOLVED
 from consumer.dead_letters.views import masked_body
 from consumer.privacy.masks import MaskedBody
 from consumer.privacy.rules import Redaction

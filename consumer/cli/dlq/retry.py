@@ -25,7 +25,7 @@ from consumer.cli.dlq.entries import (
 )
 from consumer.core.errors import SetupError
 from consumer.dead_letters.replay import Replayed
-from consumer.dead_letters.store import UNRESOLVED
+from consumer.dead_letters.retry import UNRESOLVED
 
 # More rows than a person reads are counted instead.
 _MAX_ROWS = 100

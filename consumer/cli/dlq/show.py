@@ -13,7 +13,7 @@ from consumer.cli.dlq.entries import AsJson, Entry, EntryId, brief, desk, one
 from consumer.cli.reveal import Reveal, mask_note
 from consumer.core.text import safe
 from consumer.dead_letters.diagnosis import Diagnosis
-from consumer.dead_letters.store import UNRESOLVED
+from consumer.dead_letters.retry import UNRESOLVED
 from consumer.dead_letters.views import (
     change_text,
     cut,

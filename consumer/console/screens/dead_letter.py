@@ -15,8 +15,7 @@ from consumer.dead_letters.diagnosis import Diagnosis
 from consumer.dead_letters.editing import difference
 from consumer.dead_letters.replay import Correction, Replayed
 from consumer.dead_letters.requeue import MIGRATION_FAILED
-from consumer.dead_letters.retry import DISCARDED
-from consumer.dead_letters.store import UNRESOLVED
+from consumer.dead_letters.retry import DISCARDED, UNRESOLVED
 from consumer.dead_letters.views import (
     change_text,
     cut,

@@ -20,9 +20,8 @@ from consumer.console.screens.dead_letters import dead_letter_filter
 from consumer.console.wording import REASONS, STATUSES
 from consumer.core.clock import utc_now
 from consumer.dead_letters.bulk import Action, BulkRun, BulkRunner
-from consumer.dead_letters.retry import DISCARDED
+from consumer.dead_letters.retry import DISCARDED, UNRESOLVED
 from consumer.dead_letters.search import DeadLetterFilter
-from consumer.dead_letters.store import UNRESOLVED
 
 _MOST_BECAUSE = 1000
 _NAMED = 1000

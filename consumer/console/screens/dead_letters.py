@@ -11,9 +11,8 @@ from consumer.console.context import Context
 from consumer.console.pagination import KeysetPage
 from consumer.console.request import Fields, Request
 from consumer.console.wording import REASONS, STATUSES
-from consumer.dead_letters.retry import DISCARDED, RESOLVED
+from consumer.dead_letters.retry import DISCARDED, RESOLVED, UNRESOLVED
 from consumer.dead_letters.search import DeadLetterFilter
-from consumer.dead_letters.store import UNRESOLVED
 
 ANY = "any"
 _PAGE = 30

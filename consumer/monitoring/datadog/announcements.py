@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from consumer.core.errors import StoreUnavailable
+from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
 from consumer.schemas.model import SchemaVersion, from_document
-
-Document = dict[str, Any]
 
 _ID = "announced_versions"
 # Versions read of one subject at a time: more come with the next report.

@@ -10,8 +10,8 @@ from pymongo.database import Database
 
 from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.dead_letters.claims import Blocked
-from consumer.dead_letters.retry import NextState
-from consumer.dead_letters.store import OPEN, UNRESOLVED, DeadLetter, DeadLetters
+from consumer.dead_letters.retry import OPEN, UNRESOLVED, NextState
+from consumer.dead_letters.store import DeadLetter, DeadLetters
 from consumer.mongodb.indexes import create_indexes
 from consumer.mongodb.retention import _redate
 

@@ -13,8 +13,9 @@ from pymongo.monitoring import CommandListener
 
 from consumer.core.clock import utc_now
 from consumer.dead_letters.bulk import BulkRun, BulkRunner
+from consumer.dead_letters.retry import OPEN, UNRESOLVED
 from consumer.dead_letters.search import DeadLetterFilter, DeadLetterSearch
-from consumer.dead_letters.store import OPEN, UNRESOLVED, DeadLetters
+from consumer.dead_letters.store import DeadLetters
 from consumer.mongodb.client import DEAD_LETTERS
 from consumer.mongodb.indexes import create_indexes
 from tests.support.dead_letters import Bench, bench

@@ -13,8 +13,8 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.dead_letters.claims import Blocked, Claims
 from consumer.dead_letters.requeue import Requeue, WaitingGroup
-from consumer.dead_letters.retry import NextState
-from consumer.dead_letters.store import OPEN, DeadLetter, DeadLetters
+from consumer.dead_letters.retry import OPEN, NextState
+from consumer.dead_letters.store import DeadLetter, DeadLetters
 from consumer.mongodb.indexes import create_indexes
 
 Db = Database[dict[str, Any]]

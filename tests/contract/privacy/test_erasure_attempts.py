@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from consumer.core.clock import utc_now
 from consumer.dead_letters.replay import Replay, safe_repair
-from consumer.dead_letters.store import OPEN
+from consumer.dead_letters.retry import OPEN
 from consumer.ingest.ingest import Ingest, Processed
 from consumer.mongodb.embedded import binary
 from consumer.mongodb.indexes import create_indexes
