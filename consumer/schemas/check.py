@@ -1,7 +1,4 @@
-"""Check a payload against a schema version in one walk.
-
-Count what a schema version does not know of a payload; the careful twin of the hot walk.
-"""
+"""Check a payload against a schema version in one fast walk; a second one counts the unknown."""
 
 from __future__ import annotations
 
@@ -19,6 +16,29 @@ from consumer.schemas.policy import Defaults, Pins
 
 # Up to so many values of one path are looked at one by one.
 _FEW = 16
+
+
+# An object of the payload that lacks known keys, with the node that knows them.
+Gap = tuple[dict[str, Any], ObjectNode]
+
+
+class Check(msgspec.Struct):
+    """Findings of one walk. `exhibited` is the highest `since` among the paths and types sent.
+
+    `unknown` counts the values whose path or type is not registered, `opaque` the containers below
+    the tracked depth, `data_keys` the keys that are never registered, for they name people: each
+    counts as one with all it holds. `gaps` refer into the payload.
+    """
+
+    exhibited: int = 0
+    unknown: int = 0
+    opaque: int = 0
+    data_keys: int = 0
+    gaps: list[Gap] = msgspec.field(default_factory=list)
+
+    @property
+    def untracked(self) -> int:
+        return self.unknown + self.opaque + self.data_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,29 +169,6 @@ def _very_many(values: Collection[Any], many: Many, newest: int, found: Check) -
                 if type(child) is list:
                     newest = _many(child, many.arrays.items, newest, found)
     return newest
-
-
-# An object of the payload that lacks known keys, with the node that knows them.
-Gap = tuple[dict[str, Any], ObjectNode]
-
-
-class Check(msgspec.Struct):
-    """What one walk found. `exhibited` is the highest `since` among the paths and types sent.
-
-    `unknown` counts the values whose path or type is not registered, `opaque` the containers below
-    the tracked depth, `data_keys` the keys that are never registered, for they name people: each
-    counts as one with all it holds. `gaps` refer into the payload.
-    """
-
-    exhibited: int = 0
-    unknown: int = 0
-    opaque: int = 0
-    data_keys: int = 0
-    gaps: list[Gap] = msgspec.field(default_factory=list)
-
-    @property
-    def untracked(self) -> int:
-        return self.unknown + self.opaque + self.data_keys
 
 
 def count(value: dict[str, Any], node: ObjectNode, found: Check) -> None:

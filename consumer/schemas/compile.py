@@ -15,15 +15,15 @@ from consumer.schemas.model import Field as KnownField
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import Defaults, Pins
 
-# What a value of each Python type exhibits: the version that first knew this. For containers that
-# are to be read CONTAINER is added, so that one comparison tells them from known scalars.
+# By Python type the version that first knew it, which a value exhibits. For containers that are to
+# be read CONTAINER is added, so that one comparison tells them from known scalars.
 Types = dict[type, int]
 CONTAINER = 1 << 40
 
 
 @dataclass(slots=True)
 class Filling:
-    """What goes where a known key is absent; `position` is that in the version's fields."""
+    """The default for a known key that is absent; `position` is that in the version's fields."""
 
     key: str
     position: int
@@ -98,7 +98,7 @@ def build(
 class _Builder:
     """Makes the nodes of branches.
 
-    What is equal in them is one object: where hundreds of subjects take turns, a walk is as fast
+    Equal parts of them are one object: where hundreds of subjects take turns, a walk is as fast
     as the processor's caches find its pieces.
     """
 

@@ -1,6 +1,5 @@
-"""Fill the gaps of a checked payload, and take out again what was filled.
-
-Reduce a compiled schema to what it fills beyond a version that a document already has.
+"""Fill the gaps of a checked payload with defaults, take them out again, and reduce a compiled
+schema to those that a document still lacks.
 """
 
 from __future__ import annotations
@@ -116,7 +115,7 @@ def _fill_down(
 
 
 def newer_than(schema: CompiledSchema, number: int) -> CompiledSchema:
-    """The schema that fills only paths which came after version `number`.
+    """The schema that fills only paths added after version `number`.
 
     On a document filled up to `number` it fills what the whole schema would. On one that lacks
     more, such as a field a person removed, it leaves alone what it could not tell from what was
@@ -150,14 +149,14 @@ def filled_positions(node: ObjectNode) -> Iterator[int]:
 
 
 def fillings(node: ObjectNode) -> int:
-    """How many defaults the node can fill, at and below it."""
+    """Number of defaults that the node can fill, at and below it."""
     if node.any_key is not None:
         return 0
     return len(node.fillings) + sum(map(fillings, node.objects.values()))
 
 
 def holds_back(node: ObjectNode) -> bool:
-    """Whether a document may lack something on purpose, at or below the node."""
+    """True where a document may lack something on purpose, at or below the node."""
     if node.any_key is not None:
         return False
     return bool(node.beyond) or any(map(holds_back, node.objects.values()))

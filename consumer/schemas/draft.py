@@ -14,7 +14,7 @@ from consumer.schemas.policy import Contract, Guards, SubjectPolicy
 
 @dataclass(slots=True)
 class Draft:
-    """What payloads would make of `head`; `version` is the head itself while nothing is new.
+    """A version that payloads would make of `head`; it is the head itself while nothing is new.
 
     `closed` is the guard that keeps the whole subject out, if one does.
     """
@@ -35,16 +35,16 @@ class Draft:
 
     @property
     def is_new(self) -> bool:
-        """Whether there is anything to register."""
+        """True where there is anything to register."""
         return self.version is not self.head
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What the drafted version would add to the head."""
+        """Changes that the drafted version would add to the head."""
         return self.version.changes if self.version is not None and self.is_new else ()
 
     def judge(self, payload: dict[str, Any], caused_by: object = "") -> Decision:
-        """What the contract and the guards would say to a payload now; nothing is drafted."""
+        """Decide on a payload under the contract and the guards as they are; nothing is drafted."""
         return self._decide(payload, caused_by, self.policy)
 
     def deliver(self, payload: dict[str, Any], caused_by: object = "") -> Decision:
@@ -81,5 +81,5 @@ class Draft:
 
 
 def covers(version: SchemaVersion | None, other: SchemaVersion) -> bool:
-    """Whether `version` knows every path and type that `other` does."""
+    """True for a `version` that knows every path and type that `other` does."""
     return version is not None and not changes(shape_of(version), shape_of(other))

@@ -1,7 +1,4 @@
-"""Name what changes between two shapes, or two versions.
-
-Make the next version of a subject from its head and what was found.
-"""
+"""Name the changes between two shapes or versions, and make the next version of a subject."""
 
 from __future__ import annotations
 
@@ -17,8 +14,8 @@ from consumer.schemas.shape import Shape, fold, join, map_path, through_maps, wa
 
 
 def diff(older: SchemaVersion | None, newer: SchemaVersion) -> list[Change]:
-    """What `newer` knows beyond `older`, of one subject: one change for each path. None stands for
-    before version 1. What people decided comes first."""
+    """Changes from `older` to `newer` of one subject, one for each path, those that people decided
+    first. None stands for before version 1."""
     if older is None:
         return changes(shape_of(None), shape_of(newer))
     maps = {field.path[:-1] for field in older.live if field.path[-1] == ANY_KEY}

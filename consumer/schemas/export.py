@@ -16,7 +16,8 @@ from consumer.schemas.model import SchemaVersion, shape_of
 from consumer.schemas.policy import Defaults
 from consumer.schemas.shape import Shape, join, walk
 
-Document = dict[str, Any]
+# A JSON Schema or a part of one.
+JsonSchema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -37,11 +38,11 @@ _MONGO_DEPTH = 32
 class MongoSchema:
     """A `$jsonSchema` and the paths it cannot speak of; what lies below those is left out too."""
 
-    schema: Document
+    schema: JsonSchema
     left_out: tuple[Path, ...]
 
 
-def json_schema(version: SchemaVersion, defaults: Defaults | None = None) -> Document:
+def json_schema(version: SchemaVersion, defaults: Defaults | None = None) -> JsonSchema:
     """JSON Schema, draft 2020-12, that every stored payload of this and older versions satisfies.
 
     Nothing is required and further fields are allowed, for old and new senders live together; every
@@ -49,7 +50,7 @@ def json_schema(version: SchemaVersion, defaults: Defaults | None = None) -> Doc
     """
     shape = _with_defaults(version, defaults or Defaults())
 
-    def types(mask: int) -> Document:
+    def types(mask: int) -> JsonSchema:
         return {"type": [*bits(mask), "null"]}
 
     return {
@@ -78,7 +79,7 @@ def mongo_schema(version: SchemaVersion, defaults: Defaults | None = None) -> Mo
         left_out.append(path)
         return False
 
-    def types(mask: int) -> Document:
+    def types(mask: int) -> JsonSchema:
         names = [name for known in bits(mask) for name in _BSON_TYPES[known]]
         return {"bsonType": [*dict.fromkeys(names), "null"]}
 
@@ -103,11 +104,11 @@ def mongo_validator(version: SchemaVersion, defaults: Defaults | None = None) ->
 
 
 def _below(
-    shape: Shape, path: Path, types: Callable[[int], Document], speaks_of: Callable[[Path], bool]
-) -> Document:
+    shape: Shape, path: Path, types: Callable[[int], JsonSchema], speaks_of: Callable[[Path], bool]
+) -> JsonSchema:
     """The keywords about what is inside an object or array."""
-    keywords: Document = {}
-    properties: Document = {}
+    keywords: JsonSchema = {}
+    properties: JsonSchema = {}
     for segment, child in shape.children.items():
         here = (*path, segment)
         if not speaks_of(here):

@@ -1,4 +1,4 @@
-"""Say what fills each field of a version, and which fields are beyond the bound on filling."""
+"""The default of each field of a version, and the bound on filling."""
 
 from __future__ import annotations
 

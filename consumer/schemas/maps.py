@@ -155,18 +155,18 @@ _WORD_PAIRS = (
 
 
 def is_data_key(key: str) -> bool:
-    """Whether one key looks like data: it matches a row, strong or weak."""
+    """True for a key that looks like data: it matches a row, strong or weak."""
     return _enough_of(_row(key[:_LOOKED_AT])) > 0
 
 
 def is_personal(key: str) -> bool:
-    """Whether a key is an e-mail address or a phone number."""
+    """True for a key that is an e-mail address or a phone number."""
     return _PERSONAL.fullmatch(key[:_LOOKED_AT]) is not None
 
 
 def names_one(key: str) -> bool:
-    """Whether a key says by itself whom or what it stands for: it matches a strong row. Addresses
-    of pages are left out, for claims and vocabularies are named by them."""
+    """True for a key that says by itself whom or what it stands for: it matches a strong row.
+    Addresses of pages are left out, for claims and vocabularies are named by them."""
     return _enough_of(row := _row(key[:_LOOKED_AT])) == 1 and row != _URL
 
 
@@ -179,9 +179,9 @@ def is_map(
     pins: Pins,
     many: int,
 ) -> bool:
-    """Whether the object at `path` with keys (as segments) that are known and some that are sent
-    just now is a map; `profiles` of them all are made only when they are needed, for keys may come
-    by the ten thousand.
+    """Tell a map from a record, by the path of an object and its keys (as segments), the known ones
+    and those sent just now; `profiles` of them all are made only when they are needed, for keys may
+    come by the ten thousand.
 
     The root never is, for it holds the envelope; a pin decides before all rules. Otherwise all keys
     are data, or a new one makes more than `many` homogeneous children, of which less than half are
@@ -198,13 +198,13 @@ def is_map(
 
 
 def is_due(path: Path, keys: Collection[str], pins: Pins) -> bool:
-    """Whether the object at `path` that is known by these keys should be a map: an earlier program
-    took them for names."""
+    """True where the object at `path` that is known by these keys should be a map: an earlier
+    program took them for names."""
     return bool(path) and path not in pins.objects and are_ids(keys)
 
 
 def are_ids(keys: Collection[str]) -> bool:
-    """Whether every key is data, and together they are enough: one of a strong row, two of weak."""
+    """True where every key is data, and they are enough: one of a strong row, two of weak."""
     weight = 0.0
     lengths: set[int] = set()
     alike: list[int] = []
@@ -256,8 +256,9 @@ def _wordly(key: str) -> float:
 
 
 def are_homogeneous(children: Collection[Profile]) -> bool:
-    """Whether the children all have one and the same type (null aside, integers being numbers too),
-    and as objects share their fields: on average each has at least half of all that any has."""
+    """True where the children all have one and the same type (null aside, integers being numbers
+    too), and as objects share their fields: on average each has at least half of all that any has.
+    """
     types = 0
     for mask, _ in children:
         types = join_masks(types, mask)

@@ -1,4 +1,4 @@
-"""Schema versions: immutable, numbered, and how they stand in MongoDB."""
+"""Schema versions: immutable, numbered, and as documents of MongoDB."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ class Field:
 
     @property
     def is_filled(self) -> bool:
-        """Whether documents that lack the field are given it."""
+        """True for a field that documents which lack it are given."""
         return self.absorbed is None and self.retired is None and is_fillable(self.path)
 
     def to_document(self) -> dict[str, Any]:
         """The entry of `fields`; marks that say nothing are left out."""
         marks = (self.absorbed, self.retired, self.pinned, self.refilled, self.erased)
-        told = {name: mark for name, mark in zip(_MARKS, marks, strict=True) if mark is not None}
+        marked = {name: mark for name, mark in zip(_MARKS, marks, strict=True) if mark is not None}
         known = {"path": list(self.path), "since": self.since, "types": dict(self.types)}
-        return {**self.extra, **known, **told}
+        return {**self.extra, **known, **marked}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def from_document(document: Mapping[str, Any]) -> SchemaVersion:
 
 
 def is_by_hand(changes: Iterable[Change]) -> bool:
-    """Whether people made a version with these changes: no event brought anything."""
+    """True for the changes of a version that people made: no event brought anything."""
     return all(change.kind in BY_HAND for change in changes)
 
 

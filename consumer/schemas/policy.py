@@ -1,4 +1,4 @@
-"""What a user may decide about schemas: contracts, pins, defaults and guards."""
+"""Decisions of a user about schemas: contracts, pins, defaults and guards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from consumer.core.paths import Path, from_text
 from consumer.schemas.json_types import ARRAY, BOOLEAN, INTEGER, NUMBER, OBJECT, STRING
 
 Choice = Literal["evolve", "hold"]
-# What is filled of a schema at most, where nobody says otherwise.
+# Bounds on the filling of a schema, where nobody says otherwise.
 MAX_BYTES = 65_536
 MAX_FIELDS = 1000
 
@@ -36,7 +36,7 @@ class Guards:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What happens to a delivery that would add a field, or a type to a field that has one.
+    """Rule for a delivery that would add a field, or a type to a field that has one.
 
     Version 1 is always admitted and widening always evolves.
     """
@@ -68,7 +68,7 @@ class Pins:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What is filled where a known field is absent: an explicit value, else null, or with `typed`
+    """Values for known fields that are absent: an explicit one, else null, or with `typed`
     the empty value of the type where exactly one is known; `nothing` at all where nobody wants it.
 
     The fields of a schema that are filled take `max_bytes` in a document at most, and are
@@ -101,7 +101,7 @@ _TYPED: dict[int, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class SubjectPolicy:
-    """What holds for one subject."""
+    """The rules of one subject."""
 
     contract: Contract = Contract()
     pins: Pins = Pins()

@@ -11,7 +11,7 @@ from consumer.schemas.model import SchemaVersion
 
 
 def presence(version: SchemaVersion, payloads: Iterable[dict[str, Any]]) -> Counter[Path]:
-    """For each live path in how many of the payloads it stands, once or more; null counts too.
+    """Count for each live path the payloads in which it stands, once or more; null counts too.
 
     Payloads are as sent: take out what was filled before.
     """

@@ -1,4 +1,4 @@
-"""Tell what was sent of a stored document from what was filled in, and take out what is retired."""
+"""Tell the sent fields of a stored document from the filled ones, and take out retired fillings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from consumer.core.paths import ERASED, Path, is_fillable, to_key, to_segment
 from consumer.schemas import json_types
 from consumer.schemas.model import Field, SchemaVersion
 from consumer.schemas.policy import Defaults
-
-Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,9 @@ class Leaving:
     unsure_below: int
 
 
-def filled_in(document: Document, head: SchemaVersion, defaults: Defaults) -> Iterator[int]:
+def filled_in(
+    document: Mapping[str, Any], head: SchemaVersion, defaults: Defaults
+) -> Iterator[int]:
     """The positions of all that was filled in, at ingest or by a backfill
     (.github/ARCHITECTURE.md#schema-rules).
 
@@ -60,7 +60,7 @@ def filled_in(document: Document, head: SchemaVersion, defaults: Defaults) -> It
 
 def without_erased(
     payload: dict[str, Any],
-    document: Document,
+    document: Mapping[str, Any],
     head: SchemaVersion,
     is_name: Callable[[str], bool],
 ) -> dict[str, Any]:
@@ -146,13 +146,13 @@ def leaving_of(
 
 def remove_fillings(document: dict[str, Any], fields: Sequence[Leaving]) -> int:
     """Take the fillings of these fields, the deepest first, out of a document in place, and their
-    positions out of `_meta.filled`; how many stay, for their values are others or nobody can tell.
-    """
+    positions out of `_meta.filled`; the number of those that stay, for their values are others or
+    nobody can tell."""
     meta, version = document["_meta"], document.get("schema_version")
     stamped = version if isinstance(version, int) and not isinstance(version, bool) else -1
     filled = meta.get("filled")
     listed = filled if isinstance(filled, list) else []
-    left = 0
+    staying = 0
     gone: set[int] = set()
     for field in fields:
         holder = value_at(document, field.path[:-1])
@@ -167,12 +167,12 @@ def remove_fillings(document: dict[str, Any], fields: Sequence[Leaving]) -> int:
             del holder[key]
             gone.add(field.position)
         elif at_ingest or later:
-            left += 1
+            staying += 1
     if listed:
         meta["filled"] = [position for position in listed if position not in gone]
         if not meta["filled"]:
             del meta["filled"]
-    return left
+    return staying
 
 
 def value_at(document: Any, path: Path) -> Any:

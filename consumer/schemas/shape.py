@@ -77,7 +77,7 @@ def walk(shape: Shape, prefix: Path = ()) -> Iterator[tuple[Path, Shape]]:
 
 
 def map_path(path: Path, shape: Shape) -> Path:
-    """Where `path` lies in `shape`: keys become `*` where the shape has a map."""
+    """The path as it lies in `shape`: keys become `*` where the shape has a map."""
     mapped = []
     node: Shape | None = shape
     for segment in path:
