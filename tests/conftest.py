@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -28,12 +29,20 @@ MongodFactory = Callable[..., EmbeddedMongo]
 def mongod() -> Iterator[EmbeddedMongo]:
     """The session's own mongod. Tests fail where none can be had: skipping would hide them."""
     # Killed rather than stopped at the end: its files are deleted anyway.
-    with tempfile.TemporaryDirectory(prefix="cxone-mongod-") as directory:
+    with tempfile.TemporaryDirectory(prefix="cxone-mongod-", dir=_in_memory()) as directory:
         server = EmbeddedMongo(Path(directory), cache_gb=0.25).start()
         try:
             yield server
         finally:
             server.stop(grace=0)
+
+
+def _in_memory() -> str | None:
+    """A file system in memory, where there is one with room. Each test makes the indexes of a new
+    database, and on a disk waits a second for the journal to be synced."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 << 30
+    return str(memory) if roomy else None
 
 
 @pytest.fixture(scope="session")
