@@ -25,9 +25,9 @@ _WARN_EVERY = 3600.0
 class Heartbeat:
     """The job of every process that lists it in `status`.
 
-    `facts` are storable as BSON; `spool` in it is displayed: {depth, bytes, oldest, fault}. `late`
-    is called with the time from which on events may be stamped that come late, for this clock is
-    behind MongoDB's. `ahead` is how far it is ahead of it.
+    `facts` are storable as BSON; `spool` in it is displayed: {depth, bytes, oldest, fault}.
+    `mark_late` is called with the time from which on events may be stamped that come late, for
+    this clock is behind MongoDB's. `ahead` is how far it is ahead of it.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class Heartbeat:
         instances: Instances,
         instance: Instance,
         facts: Callable[[], Mapping[str, Any]] = dict,
-        late: Callable[[datetime], object] = lambda _: None,
+        mark_late: Callable[[datetime], object] = lambda _: None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._instances = instances
         self._instance = instance
         self._facts = facts
-        self._late = late
+        self._mark_late = mark_late
         self._clock = clock
         self._warnings = RateLimit(_WARN_EVERY, clock)
         self._behind = False
@@ -57,11 +57,11 @@ class Heartbeat:
             log.warning(f"the clock is {way} MongoDB's: set both by NTP", seconds=abs(seconds))
         self._behind = apart < -_SLOW
         if self._behind:
-            self._late(self._clock() - _SINCE)
+            self._mark_late(self._clock() - _SINCE)
 
     def finish(self) -> None:
         """Leave the list when the process ends as it should; raises StoreUnavailable."""
         if self._behind:
             # What it stored since the last heartbeat.
-            self._late(self._clock() - _SINCE)
+            self._mark_late(self._clock() - _SINCE)
         self._instances.leave(self._instance)

@@ -135,7 +135,7 @@ def _minute(offset: timedelta) -> str:
 
 
 # Subject and version.
-Key = tuple[str, int]
+SubjectVersion = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class AdoptionTotals:
     def __init__(self, db: Database[Document]) -> None:
         self._totals = db[ADOPTION_TOTALS]
 
-    def all(self, generation: int) -> dict[Key, Total]:
+    def all(self, generation: int) -> dict[SubjectVersion, Total]:
         """The sums by subject and version."""
         with translated(ADOPTION_TOTALS), unhurried():
             return {

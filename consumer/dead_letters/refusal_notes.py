@@ -7,8 +7,7 @@ matter: their secret may have changed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection as Some
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -34,7 +33,7 @@ class RefusalNotes:
     def __init__(self, collection: Collection[Document]) -> None:
         self._collection = collection
 
-    def add_peers(self, peers: Some[str]) -> None:
+    def add_peers(self, peers: Sequence[str]) -> None:
         """Record that these peers delivered something verified just now; new ones only while
         there are fewer than MOST_PEERS."""
         if not peers:

@@ -111,7 +111,7 @@ class RefusalQueue:
             if not self._stopping and self._make_space(size, known=known):
                 _id = str(next(self._numbers))
                 # The environ behind the headers ends with the request: copy those worth keeping.
-                kept = Delivery(
+                copy = Delivery(
                     delivery.id,
                     delivery.body,
                     Headers(delivery.headers),
@@ -119,7 +119,7 @@ class RefusalQueue:
                     peer=delivery.peer,
                 )
                 # A new error: the one on its way up holds the frames of the whole request.
-                self._waiting[known][_id] = (kept, type(error)(str(error)))
+                self._waiting[known][_id] = (copy, type(error)(str(error)))
                 self._quota.add(_id, delivery.peer, 0, size, known=known)
                 self._changed.notify_all()
                 return

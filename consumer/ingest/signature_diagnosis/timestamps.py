@@ -11,7 +11,7 @@ from consumer.ingest.signature import SignatureScheme, unix_time
 from consumer.ingest.signature_diagnosis.claims import canonical, ordered
 from consumer.ingest.signature_diagnosis.findings import Remark
 
-_MAX_STAMPS = 3
+_MAX_TIMES = 3
 _TIME_NAME = re.compile(r"timestamp|date|time|(?:^|-)ts$", re.IGNORECASE)
 _IN_LIST = re.compile(r"(?:^|[,;\s])t(?:s|imestamp)?=([0-9]{9,17})(?:[,;\s]|$)")
 
@@ -41,19 +41,19 @@ def signed_times(
     headers: Mapping[str, str], scheme: SignatureScheme, received_at: datetime
 ) -> list[SignedTime]:
     """The configured one first, then the rest by form, the commonest first."""
-    wants_stamp = scheme.content == "timestamp.body"
-    settings = (("CXONE_SIGNED_CONTENT", "body"),) if wants_stamp else ()
+    is_timed = scheme.content == "timestamp.body"
+    settings = (("CXONE_SIGNED_CONTENT", "body"),) if is_timed else ()
     body_alone = SignedTime(settings=settings)
-    values = list(_values(headers, scheme))[:_MAX_STAMPS]
-    stamped = [
-        _stamp(header, text, form, scheme, received_at)
+    values = list(_values(headers, scheme))[:_MAX_TIMES]
+    signed = [
+        _signed_time(header, text, form, scheme, received_at)
         for form in _FORMS
         for header, text in values
     ]
-    # The configured header, where it is there, comes first of the values, and so does its stamp.
-    if wants_stamp and values and values[0][0].lower() == (scheme.timestamp_header or "").lower():
-        return [stamped[0], body_alone, *stamped[1:]]
-    return [body_alone, *stamped]
+    # The configured header, where it is there, comes first of the values, and so does its time.
+    if is_timed and values and values[0][0].lower() == (scheme.timestamp_header or "").lower():
+        return [signed[0], body_alone, *signed[1:]]
+    return [body_alone, *signed]
 
 
 def _values(headers: Mapping[str, str], scheme: SignatureScheme) -> Iterator[tuple[str, str]]:
@@ -66,7 +66,7 @@ def _values(headers: Mapping[str, str], scheme: SignatureScheme) -> Iterator[tup
             yield "", found.group(1)
 
 
-def _stamp(
+def _signed_time(
     header: str, text: str, form: tuple[str, str, str], scheme: SignatureScheme, at: datetime
 ) -> SignedTime:
     before, after, words = form
