@@ -1,7 +1,4 @@
-"""`adoption`: how far each schema version has spread, and to count it anew.
-
-Draw a report of adoption: a table of figures, bars by version, and the last hours.
-"""
+"""`adoption`: draw how far each schema version has spread, or count it anew."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from consumer.adoption.report import Heads, Report, only, report
 from consumer.adoption.rollup import Bounds, Stores, adoption_stores, rebuild
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.cli.context import load_settings, open_shared
+from consumer.cli.context import AsJson, load_settings, open_shared
 from consumer.core.clock import HOUR, hour_of, utc_now
 from consumer.core.errors import SetupError
 from consumer.mongodb.retention import retained_from
@@ -27,6 +24,14 @@ from consumer.mongodb.retention import retained_from
 app = typer.Typer(invoke_without_command=True)
 
 _HISTORY = timedelta(hours=24)
+_WIDTH = 30
+_HOURS = 24
+# So many subjects are drawn beside the table; one is drawn whole when it is asked for.
+_DRAWN = 5
+_VERSIONS = 8
+# From little to much; the first is for none.
+_UNICODE = " ▁▂▃▄▅▆▇█"
+_ASCII = " .:-=+*#@"
 
 
 @app.callback()
@@ -37,21 +42,21 @@ def adoption(
     every: Annotated[
         float, typer.Option(min=1, max=3600, help="Seconds between two looks of --watch.")
     ] = 5.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show how far each schema version has spread, and which versions senders exhibit."""
     if ctx.invoked_subcommand is not None:
         return
     with _opened(ctx) as (stores, heads, days):
         while True:
-            found = _look(stores, heads, _bounds(days), subject)
+            found = _read_report(stores, heads, _bounds(days), subject)
             if as_json:
                 print_json(as_document(found))
             else:
                 out = console()
                 if watch and out.is_terminal:
                     out.clear()
-                show(out, found, whole=subject is not None)
+                print_report(out, found, whole=subject is not None)
             if not watch:
                 return
             time.sleep(every)
@@ -82,7 +87,7 @@ def rebuild_counts(ctx: typer.Context) -> None:
         console().print(f"Counted all events up to {bounds.closed:%Y-%m-%d %H:%M}Z again.")
 
 
-def _look(stores: Stores, heads: Heads, bounds: Bounds, subject: str | None) -> Report:
+def _read_report(stores: Stores, heads: Heads, bounds: Bounds, subject: str | None) -> Report:
     if subject is None:
         return report(stores, heads, bounds, _HISTORY)
     found = only(report(stores, heads, bounds, _HISTORY, busiest=None), subject)
@@ -105,17 +110,7 @@ def _opened(ctx: typer.Context) -> Iterator[tuple[Stores, Heads, int]]:
         yield adoption_stores(shared.database), shared.registry, settings.cxone_retention_days
 
 
-_WIDTH = 30
-_HOURS = 24
-# So many subjects are drawn beside the table; one is drawn whole when it is asked for.
-_DRAWN = 5
-_VERSIONS = 8
-# From little to much; the first is for none.
-_UNICODE = " ▁▂▃▄▅▆▇█"
-_ASCII = " .:-=+*#@"
-
-
-def show(out: Console, report: Report, *, whole: bool) -> None:
+def print_report(out: Console, report: Report, *, whole: bool) -> None:
     """Print a report; `whole`: every version of every subject in it."""
     if not report.figures:
         out.print("No documents are counted yet.")

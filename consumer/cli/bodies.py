@@ -66,7 +66,7 @@ def split(data: bytes, name: str) -> Iterator[bytes]:
 
 
 def _begins_with_lines(data: bytes) -> bool:
-    """Whether the first line is JSON by itself and something follows it."""
+    """True when the first line is JSON by itself and something follows it."""
     lines = data.removeprefix(codecs.BOM_UTF8).lstrip().split(b"\n", 1)
     if len(lines) == 1 or not lines[1].strip():
         return False
@@ -85,22 +85,22 @@ def _check(body: bytes, name: str) -> None:
         )
 
 
-def _read(name: str, room: int) -> bytes:
-    """All bytes, if they are at most `room`."""
+def _read(name: str, limit: int) -> bytes:
+    """All bytes, if they are at most `limit`."""
     try:
         if name == STDIN:
-            return _bounded(sys.stdin.buffer, name, room)
+            return _bounded(sys.stdin.buffer, name, limit)
         with Path(name).open("rb") as file:
-            return _bounded(file, name, room)
+            return _bounded(file, name, limit)
     except OSError as error:
         # On Windows a directory answers "Permission denied".
         reason = "it is a directory" if Path(name).is_dir() else error.strerror or str(error)
         raise typer.BadParameter(f"{name}: cannot be read: {reason}") from error
 
 
-def _bounded(stream: BinaryIO, name: str, room: int) -> bytes:
-    data = stream.read(room + 1)
-    if len(data) > room:
+def _bounded(stream: BinaryIO, name: str, limit: int) -> bytes:
+    data = stream.read(limit + 1)
+    if len(data) > limit:
         raise typer.BadParameter(
             f"{name}: at most {MAX_TOTAL // MIB} MiB are sent at a time: send it in parts"
         )

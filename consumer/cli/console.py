@@ -1,4 +1,4 @@
-"""Write what commands have to say: tables for people, JSON for programs, on any stream."""
+"""Write the output of commands: tables for people, JSON for programs, on any stream."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from consumer.core.text import safe
 # A pipe or a file has no width; rich would fold at 80 columns what grep should find on one line.
 _REDIRECTED_WIDTH = 1000
 # Characters of a cell: a value from outside can be as long as a delivery, and tables have many.
-_MOST_VALUE = 1000
+_MAX_CELL = 1000
 
 
 def console() -> Console:
-    """Standard output: what the command was asked for."""
+    """Standard output: the result that the command was asked for."""
     return _console(sys.stdout)
 
 
@@ -50,7 +50,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_VALUE else f"{text[:_MOST_VALUE]}\u2026"
+    return text if len(text) <= _MAX_CELL else f"{text[:_MAX_CELL]}\u2026"
 
 
 def shown(value: object) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from consumer.runtime.shared import SharedParts
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the options before the command say of where settings come from."""
+    """The files with settings that the options before the command name."""
 
     config_file: Path | None = None
     env_file: Path | None = None

@@ -1,4 +1,4 @@
-"""`datadog`: what there is to import there."""
+"""`datadog`: show or write the dashboard and monitors to import there."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ import typer
 from config import loading as configuration
 from config import logs
 from consumer.cli.console import console, error_console, print_json, shown, table
+from consumer.cli.context import AsJson
 from consumer.cli.serve import stop_on_signals
 from consumer.core.paths import RESERVED, to_key, to_segment, to_text
 from consumer.core.paths import Path as FieldPath
@@ -50,7 +51,7 @@ def demo(
     keep_running: Annotated[
         bool, typer.Option("--keep-running", help="Leave the service up until Ctrl-C.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Start MongoDB and the service, send realistic events, and show what became of them.
 

@@ -11,7 +11,7 @@ from pymongo import MongoClient
 
 from config.loading import Settings, SettingsError
 from consumer.cli.console import console, print_json, table
-from consumer.cli.context import load_settings
+from consumer.cli.context import AsJson, load_settings
 from consumer.cli.init import webhook_url
 from consumer.core.clock import utc_now
 from consumer.core.errors import ConsumerError, SetupError
@@ -34,7 +34,7 @@ def doctor(
             metavar="URL",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check settings, MongoDB, this machine, Datadog and, with --url, the way from outside."""
     address = webhook_url(url) if url else None

@@ -1,7 +1,4 @@
-"""`events erase`: remove a person from what is stored, and say what was removed and what not.
-
-Tell what `events erase` found, what it erased, and what it could not look into.
-"""
+"""`events erase`: remove a person from all that is stored, and report what went and what stays."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from consumer.adoption.counts import Superseded
 from consumer.adoption.rollup import Bounds, adoption_stores, recount
 from consumer.adoption.state import RecountMark
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.cli.context import load_settings, open_shared
+from consumer.cli.context import AsJson, load_settings, open_shared
 from consumer.core.clock import utc_now
 from consumer.core.paths import to_text
 from consumer.events.matching import Condition, read_condition, read_path, read_value
@@ -78,7 +75,7 @@ def erase_events(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Delete what is kept of a person for good, and count adoption again.
 
@@ -109,7 +106,7 @@ def erase_events(
             by_subject=settings.cxone_schema_scope == "type",
             as_sent=names.as_sent,
         )
-        found = _look(records, person, scope, names.key_places())
+        found = _find(records, person, scope, names.key_places())
         beside = partial(spool_rows, settings.cxone_data_dir, records, person, scope)
         named, waiting = names.find(found.keys), list(beside(remove=False))
         rows = [*record_rows(found, None), *names.untouched_rows(named), *waiting]
@@ -120,18 +117,21 @@ def erase_events(
                 if not typer.confirm("Erase them for good?", default=False, err=True):
                     error_console().print("Nothing was erased.")
                     return 1
-            _write_down(shared, person, found, rows)
+            _audit(shared, person, found, rows)
             # What would be filled in or come back goes first, the search for what is left last.
             rows = [*beside(remove=True), *names.erase(found.keys)]
             erased = _erase(
-                shared, records, found, partial(_search, records, person, scope, names, utc_now())
+                shared,
+                records,
+                found,
+                partial(_find_again, records, person, scope, names, utc_now()),
             )
             if later := erased.all.keys - found.keys:
                 rows += names.erase(later)
             _count_again(shared, settings)
             rows = [*record_rows(found, erased), *rows]
         elsewhere = _spooled(shared)
-    tell(found, erased, rows, elsewhere, as_json=as_json, deep=deep)
+    print_report(found, erased, rows, elsewhere, as_json=as_json, deep=deep)
     return 0
 
 
@@ -162,16 +162,16 @@ def _names(shared: SharedParts, settings: Settings, person: Person) -> PersonNam
         only = ""
     database = shared.database
     return PersonNames(NameErasure(database, shared.registry), shared.registry, person, only,
-                 lambda: _settle(Instances(database[INSTANCES])))  # fmt: skip
+                 lambda: _await_other_processes(Instances(database[INSTANCES])))  # fmt: skip
 
 
-def _settle(instances: Instances) -> None:
+def _await_other_processes(instances: Instances) -> None:
     """Wait until the processes that run know the newest versions."""
     if any(row["silent"] < SILENT_AFTER for row in instances.all()):
         time.sleep(BEAT_EVERY + 1)
 
 
-def _write_down(
+def _audit(
     shared: SharedParts, person: Person, found: FoundRecords, rows: Sequence[ReportRow]
 ) -> None:
     """Before the deed, and without the values: those are what must be gone."""
@@ -190,7 +190,7 @@ def _write_down(
     )
 
 
-def _look(
+def _find(
     records: PersonRecords, person: Person, scope: SearchScope, places: Collection[KeyPlace]
 ) -> FoundRecords:
     err = error_console()
@@ -203,7 +203,7 @@ def _look(
         return records.find(person, scope, places, lambda: bar.advance(task))
 
 
-def _search(
+def _find_again(
     records: PersonRecords,
     person: Person,
     scope: SearchScope,
@@ -238,7 +238,7 @@ def _count_again(shared: SharedParts, settings: Settings) -> None:
 
 
 def _spooled(shared: SharedParts) -> dict[str, int]:
-    """What waits on each host that told so: it can be searched there alone."""
+    """The number of deliveries that wait on each host: they can be searched there alone."""
     found: dict[str, int] = {}
     for row in Instances(shared.database[INSTANCES]).all():
         depth = ((row.get("facts") or {}).get("spool") or {}).get("depth") or 0
@@ -247,7 +247,7 @@ def _spooled(shared: SharedParts) -> dict[str, int]:
     return found
 
 
-def tell(
+def print_report(
     found: FoundRecords,
     erased: ErasureResult | None,
     rows: Sequence[ReportRow],
@@ -256,8 +256,8 @@ def tell(
     as_json: bool,
     deep: bool,
 ) -> None:
-    """Tell what became of each place; `erased` is None where nothing was to be. `spooled` is what
-    waits on machines that told so."""
+    """Print the end of each place; `erased` is None where nothing was to be. `spooled` counts what
+    waits on other machines."""
     last = erased.left if erased else found
     rows = [
         *rows,

@@ -1,7 +1,4 @@
-"""`init`: write a settings file with a new secret and say what to enter at CXone.
-
-What people are to do once there are settings: enter them at CXone, and start.
-"""
+"""`init`: write a settings file with a new secret, and say what to enter at CXone and do next."""
 
 from __future__ import annotations
 
@@ -15,7 +12,14 @@ import typer
 from dotenv import dotenv_values
 
 from consumer.cli.context import Sources
-from consumer.cli.settings_text import CONFIG, PREVIOUS, SECRET, Shared, fresh_secret, settings_text
+from consumer.cli.settings_text import (
+    CONFIG,
+    PREVIOUS,
+    SECRET,
+    SharedSecrets,
+    fresh_secret,
+    settings_text,
+)
 from consumer.core.errors import SetupError
 from consumer.http.webhook import ROUTE
 from consumer.ingest.signature import SignatureScheme
@@ -57,12 +61,14 @@ def init(
     sources = ctx.find_object(Sources) or Sources()
     path = file or sources.env_file or Path(".env")
     url = webhook_url(public_url)
-    shared = write(path, force=force, new_secret=new_secret, config=sources.config_file)
-    typer.echo(f"Wrote {path}.\n\n{for_cxone(shared, url, path if not show else None)}")
+    signing = write(path, force=force, new_secret=new_secret, config=sources.config_file)
+    typer.echo(f"Wrote {path}.\n\n{for_cxone(signing, url, path if not show else None)}")
     typer.echo(next_steps(path, url))
 
 
-def write(path: Path, *, force: bool, new_secret: bool, config: Path | None = None) -> Shared:
+def write(
+    path: Path, *, force: bool, new_secret: bool, config: Path | None = None
+) -> SharedSecrets:
     """Write the settings file whole or not at all, readable by its owner alone. It names the TOML
     file `config`, or the one that the file before it named, so that every command has the same.
 
@@ -80,17 +86,17 @@ def write(path: Path, *, force: bool, new_secret: bool, config: Path | None = No
         fresh = fresh_secret(found.current)
         secret_rotation.rotate(found, fresh.current)
         return fresh
-    shared = _shared(path, old or {})
+    signing = _secrets(path, old or {})
     named = (old or {}).get(CONFIG)
     config = config.absolute() if config is not None else Path(named) if named else None
-    text = settings_text(shared, config)
+    text = settings_text(signing, config)
     try:
         replace(File(path, text), backup=old is not None)
     except OSError as error:
         raise SetupError(
             f"cannot write {path} ({error.strerror}): check the directory and its permissions"
         ) from error
-    return shared
+    return signing
 
 
 def _existing(path: Path) -> Mapping[str, str | None] | None:
@@ -108,14 +114,14 @@ def _existing(path: Path) -> Mapping[str, str | None] | None:
     return dotenv_values(stream=io.StringIO(decoded), interpolate=False)
 
 
-def _shared(path: Path, old: Mapping[str, str | None]) -> Shared:
+def _secrets(path: Path, old: Mapping[str, str | None]) -> SharedSecrets:
     current = old.get(SECRET) or old.get("SHARED_SECRET")
     if current is None and f"{SECRET}_FILE" in old:
         raise SetupError(
             f"{path} reads its secret from {SECRET}_FILE: edit it by hand, or use --new-secret"
         )
     if current is not None:
-        return Shared(current, old.get(PREVIOUS), fresh=False)
+        return SharedSecrets(current, old.get(PREVIOUS), fresh=False)
     return fresh_secret()
 
 
@@ -129,11 +135,11 @@ def webhook_url(public_url: str | None) -> str:
     return public_url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}{ROUTE}"
 
 
-def for_cxone(shared: Shared, url: str, hidden_in: Path | None) -> str:
-    """What to enter at CXone; the secret itself unless it stays `hidden_in` a file."""
-    secret = shared.current if hidden_in is None else f"(see {SECRET} in {hidden_in})"
+def for_cxone(signing: SharedSecrets, url: str, hidden_in: Path | None) -> str:
+    """The text to enter at CXone; the secret itself unless it stays `hidden_in` a file."""
+    secret = signing.current if hidden_in is None else f"(see {SECRET} in {hidden_in})"
     scheme = SignatureScheme()
-    kept = "" if shared.fresh else "  (unchanged)"
+    kept = "" if signing.fresh else "  (unchanged)"
     return f"""Enter at CXone, in the Data Action:
 
   URL           {url}
@@ -145,7 +151,7 @@ def for_cxone(shared: Shared, url: str, hidden_in: Path | None) -> str:
 
 
 def next_steps(path: Path, url: str) -> str:
-    """What to do now."""
+    """The commands to go on with."""
     option = "" if path == Path(".env") else f" --env-file {path}"
     check = url if "YOUR-HOST" not in url else "https://YOUR-HOST"
     return f"""Next:

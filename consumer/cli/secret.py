@@ -55,7 +55,7 @@ def rotate(
         _check_silent(settings, found.previous)
     fresh = fresh_secret().current
     secret_rotation.rotate(found, fresh)
-    _tell(found, fresh if show else None)
+    _print_next_steps(found, fresh if show else None)
 
 
 def _check_in_force(found: Rotation, settings: Settings) -> None:
@@ -91,7 +91,7 @@ def _check_silent(settings: Settings, previous: str) -> None:
         )
 
 
-def _tell(found: Rotation, fresh: str | None) -> None:
+def _print_next_steps(found: Rotation, fresh: str | None) -> None:
     out = console()
     out.print(
         f"New secret in {found.places.get(CURRENT, found.path)}; the one so far is still valid."

@@ -1,7 +1,4 @@
-"""`send`: post signed bodies like CXone does, and show how they were answered.
-
-Give an event another id, so that a repeat of it counts as a new event.
-"""
+"""`send`: post signed bodies like CXone does, with other ids if asked, and count the answers."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from config.loading import Settings
 from consumer.cli.bodies import read_bodies
 from consumer.cli.console import error_console
-from consumer.cli.context import load_settings
+from consumer.cli.context import AsJson, load_settings
 from consumer.cli.send_report import Report
 from consumer.cli.sign import SECRET, signer
 from consumer.core.clock import utc_now
@@ -29,6 +26,8 @@ from consumer.demo.results import Result, Tally
 from consumer.http.webhook import ROUTE
 
 _UNANSWERED_LIMIT = 10
+# Above, programs that read numbers as doubles would see two ids as one.
+_EXACT = 2**53 - 1
 
 
 def send(
@@ -61,7 +60,7 @@ def send(
     bad_signature: Annotated[
         bool, typer.Option("--bad-signature", help="Sign with a wrong secret, to see it refused.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Post FILEs byte for byte, signed with CXONE_SHARED_SECRET, and count the answers.
 
@@ -85,7 +84,7 @@ def send(
     report = Report(
         tally.summary(perf_counter() - started), target, len(bodies) * repeat, interrupted
     )
-    report.show(as_json=as_json)
+    report.print(as_json=as_json)
     return report.exit_status
 
 
@@ -131,7 +130,7 @@ def _outgoing(
 
 
 def _collect(sending: Sending, tally: Tally, total: int) -> bool:
-    """Count results until all came, nobody answers, or Ctrl-C; whether it was Ctrl-C."""
+    """Count results until all came, nobody answers, or Ctrl-C; True when it was Ctrl-C."""
     err = error_console()
     columns = (
         TextColumn("{task.description}"),
@@ -158,10 +157,6 @@ def _collect(sending: Sending, tally: Tally, total: int) -> bool:
             for result in sending:
                 count(result)
     return interrupted
-
-
-# Above, programs that read numbers as doubles would see two ids as one.
-_EXACT = 2**53 - 1
 
 
 def with_fresh_id(body: bytes, field: str, new_id: Callable[[], UUID]) -> bytes | None:

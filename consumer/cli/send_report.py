@@ -1,4 +1,4 @@
-"""Show how a run of posts was answered, and what to do about what was not."""
+"""Print the answers to a run of posts, and hints about those that failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from consumer.http.webhook import ROUTE
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of `intended` posts to `url`, as far as they were made."""
+    """The end of `intended` posts to `url`, as far as they were made."""
 
     summary: Summary
     url: str
@@ -26,8 +26,8 @@ class Report:
             return 130
         return 0 if self.summary.accepted == self.intended else 1
 
-    def show(self, *, as_json: bool) -> None:
-        """The figures on standard output, the hints on standard error."""
+    def print(self, *, as_json: bool) -> None:
+        """Write the figures to standard output, the hints to standard error."""
         if as_json:
             print_json(self._document())
         else:
@@ -36,7 +36,7 @@ class Report:
             error_console().print(hint, soft_wrap=True)
 
     def hints(self) -> Iterator[str]:
-        """What to do next, one line each; none when all went well."""
+        """Hints for what to do next, one line each; none when all went well."""
         summary = self.summary
         if self.interrupted:
             yield (

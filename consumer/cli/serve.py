@@ -1,4 +1,4 @@
-"""`serve`: run the service in the foreground until it is told to stop."""
+"""`serve`: run the service in the foreground until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def serve(
     log.info("stopped")
     if jobs_go_on():
         # Everything is answered and durable. Python would wait for these threads, and they wait
-        # for MongoDB: up to a minute, in which a service manager loses its patience.
+        # for MongoDB: up to a minute, in which a service manager gives up.
         sys.stderr.flush()
         os._exit(0)
 
 
 def jobs_go_on() -> bool:
-    """Whether threads of jobs are left that could not be stopped in time.
+    """True when threads of jobs are left that could not be stopped in time.
 
     Those of a pool that was begun in a daemon thread, as the scheduler's is, are daemons by name
     alone: Python waits for them too.

@@ -1,7 +1,4 @@
-"""The text of a new settings file, around the secrets it holds.
-
-Which settings a service is installed with.
-"""
+"""Write the text of a new settings file, and find the settings to install a service with."""
 
 from __future__ import annotations
 
@@ -64,30 +61,30 @@ _TEMPLATE = """\
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """The secrets a file holds; `fresh` tells that CXone does not know the current one yet."""
+class SharedSecrets:
+    """The secrets a file holds; `fresh`: CXone does not know the current one yet."""
 
     current: str
     previous: str | None
     fresh: bool
 
 
-def fresh_secret(previous: str | None = None) -> Shared:
+def fresh_secret(previous: str | None = None) -> SharedSecrets:
     """A new secret; `previous` is the one that CXone signs with until it learns the new one."""
-    return Shared(secrets.token_urlsafe(32), previous, fresh=True)
+    return SharedSecrets(secrets.token_urlsafe(32), previous, fresh=True)
 
 
-def settings_text(shared: Shared, config: Path | None = None) -> str:
+def settings_text(signing: SharedSecrets, config: Path | None = None) -> str:
     """The text of the file, which names the TOML file `config`; raises SetupError for a secret or
     path that no line of it can hold."""
-    lines = [f"{SECRET}={_quoted(shared.current)}"]
-    if shared.previous:
+    lines = [f"{SECRET}={_quoted(signing.current)}"]
+    if signing.previous:
         lines.append("# Remove it when CXone signs with the new one.")
-        lines.append(f"{PREVIOUS}={_quoted(shared.previous)}")
+        lines.append(f"{PREVIOUS}={_quoted(signing.previous)}")
     named = f"#{CONFIG}=cxone.toml" if config is None else f"{CONFIG}={_quoted(str(config))}"
     text = _TEMPLATE.replace("{config}", named).replace("{secrets}", "\n".join(lines))
     written = dotenv_values(stream=io.StringIO(text), interpolate=False)
-    if written.get(SECRET) != shared.current or written.get(PREVIOUS) != shared.previous:
+    if written.get(SECRET) != signing.current or written.get(PREVIOUS) != signing.previous:
         raise SetupError("the old secret cannot be written as it is: use --new-secret")
     if config is not None and written.get(CONFIG) != str(config):
         raise SetupError(f"{config} cannot be named in the file: choose a plainer path")

@@ -11,7 +11,7 @@ import typer
 from config.loading import Settings
 from consumer.cli.bodies import read_body
 from consumer.cli.console import print_json
-from consumer.cli.context import load_settings
+from consumer.cli.context import AsJson, load_settings
 from consumer.core.clock import utc_now
 from consumer.ingest.signature import sign as signed_headers
 from consumer.runtime.settings_map import shared_secrets, signature_scheme
@@ -22,7 +22,7 @@ SECRET = "CXONE_SHARED_SECRET"  # noqa: S105  (the name of the setting)
 def sign(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(help="The file whose bytes to sign; - is standard input.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Print the signature headers for the exact bytes of FILE.
 
@@ -41,7 +41,7 @@ def sign(
 def signer(
     settings: Settings, clock: Callable[[], datetime], key: bytes | None = None
 ) -> Callable[[bytes], Mapping[str, str]]:
-    """What signs a body as the settings say, with the current secret unless given another `key`."""
+    """Make a function that signs as the settings say, with the current secret or a given `key`."""
     scheme = signature_scheme(settings)
     signing_key = shared_secrets(settings)[0].key if key is None else key
     return lambda body: signed_headers(scheme, signing_key, body, clock())

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 from config.environment import user_name
 from config.loading import Settings
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.cli.context import load_settings, open_shared
+from consumer.cli.context import AsJson, load_settings, open_shared
 from consumer.cli.reveal import Reveal, masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.data_dir import DataDirectory
@@ -33,8 +33,6 @@ from jobs.drain_spool import DrainSpool
 app = typer.Typer(no_args_is_help=True)
 
 log = structlog.get_logger(__name__)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 @app.command()
@@ -77,7 +75,7 @@ def export(
     directory = directory_in(settings.cxone_data_dir)
     masks = _masks(settings)
     if reveal and masks:
-        _write_down(settings)
+        _audit(settings)
         masks = Redaction()
     count = hidden = 0
     try:
@@ -103,7 +101,7 @@ def export(
 
 
 def _masks(settings: Settings) -> Redaction:
-    """Find what to hide; where MongoDB is away nobody tells what the service hides besides."""
+    """The masks; where MongoDB is away, those of these settings without those of the service."""
     try:
         with open_shared(settings) as shared:
             return masks_beside(settings, shared)
@@ -111,8 +109,8 @@ def _masks(settings: Settings) -> Redaction:
         return redaction(settings)
 
 
-def _write_down(settings: Settings) -> None:
-    """Say in the audit that somebody copied what is masked, and in the log where it is away."""
+def _audit(settings: Settings) -> None:
+    """Record in the audit that somebody copied what is masked, or in the log where it is away."""
     who = user_name()
     try:
         with open_shared(settings) as shared:
@@ -146,7 +144,7 @@ def drain(ctx: typer.Context, as_json: AsJson = False) -> int:
                 metrics=shared.metrics,
                 clock=utc_now,
             )
-            result = job(_Shown())
+            result = job(_TerminalRun())
     if as_json:
         print_json(result)
     else:
@@ -168,7 +166,7 @@ def _owned(data_dir: Path) -> Iterator[None]:
         directory.release()
 
 
-class _Shown:
+class _TerminalRun:
     """The run of a job at the command line: it ends when it is done, or by Ctrl-C."""
 
     fence = 0

@@ -1,7 +1,4 @@
-"""`status`: how the service is doing, in all its processes.
-
-Facts known on this machine while MongoDB says nothing: the process, and its spool.
-"""
+"""`status`: the state of the service in all its processes, or of this machine without MongoDB."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ import typer
 
 from config.loading import Settings
 from consumer.cli.console import console, print_json
-from consumer.cli.context import load_settings, open_shared
+from consumer.cli.context import AsJson, load_settings, open_shared
 from consumer.cli.status_view import Section, screen, sections, spool_words
 from consumer.core.clock import utc_now
 from consumer.core.data_dir import owner_of
@@ -25,11 +22,14 @@ from consumer.spool.survey import directory_in, survey
 
 # Columns and lines where there is no terminal to ask.
 _PAPER = (100, 40)
+# Seconds and bytes for an answer to /readyz; whatever else listens there may say more.
+_TIMEOUT = 2.0
+_MOST_BYTES = 64 * 1024
 
 
 def status(
     ctx: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
     uri: Annotated[
         bool,
         typer.Option(
@@ -50,21 +50,21 @@ def status(
             )
             contradictions = shared.registry.contradictions()
     except StoreUnavailable as error:
-        found = here(settings)
+        found = local_facts(settings)
         if as_json:
             print_json({"at": utc_now(), "mongodb": None, "error": str(error), "here": found})
         else:
-            _show(sections_here(found))
+            _print_sections(local_sections(found))
         raise
     if as_json:
-        told = [{"finding": each.finding, "remedy": each.remedy} for each in contradictions]
-        print_json({**as_plain(overview), "contradictions": told})
+        listed = [{"finding": each.finding, "remedy": each.remedy} for each in contradictions]
+        print_json({**as_plain(overview), "contradictions": listed})
         return
     remedies = [f"{each.finding}: `{each.remedy}`" for each in contradictions]
-    _show([*sections(overview, remedies)])
+    _print_sections([*sections(overview, remedies)])
 
 
-def _show(parts: Iterable[Section]) -> None:
+def _print_sections(parts: Iterable[Section]) -> None:
     out = console()
     width, height = out.size if out.is_terminal else _PAPER
     # A line is left for the prompt.
@@ -98,14 +98,9 @@ def as_plain(overview: Overview) -> dict[str, Any]:
     }
 
 
-_TIMEOUT = 2.0
-# Of an answer to /readyz; whatever else listens there may say more.
-_MOST_BYTES = 64 * 1024
-
-
-def here(settings: Settings) -> dict[str, Any]:
-    """The owner of the data directory, what its service says at /readyz, and the spool; None for
-    what cannot be known."""
+def local_facts(settings: Settings) -> dict[str, Any]:
+    """Facts without MongoDB: the owner of the data directory, the answer of its service at /readyz,
+    and the spool; None for what cannot be known."""
     return {
         "data_dir": str(settings.cxone_data_dir.resolve()),
         "owner": owner_of(settings.cxone_data_dir),
@@ -114,8 +109,8 @@ def here(settings: Settings) -> dict[str, Any]:
     }
 
 
-def sections_here(found: dict[str, Any]) -> Iterator[Section]:
-    """The same for people."""
+def local_sections(found: dict[str, Any]) -> Iterator[Section]:
+    """Lay the facts out for people."""
     yield Section("MongoDB does not tell; what this machine knows:")
     user = found["owner"] or "nobody"
     yield Section(f"The data directory {found['data_dir']} is used by {user}.")
@@ -150,8 +145,8 @@ def _ready(listen: str) -> dict[str, Any] | None:
             reply = pool.request(
                 "GET", f"http://{local}:{port}/readyz", redirect=False, preload_content=False
             )
-            told = json.loads(reply.read(_MOST_BYTES))
+            answer = json.loads(reply.read(_MOST_BYTES))
             reply.close()
     except (urllib3.exceptions.HTTPError, ValueError):
         return None
-    return told if isinstance(told, dict) and "status" in told else None
+    return answer if isinstance(answer, dict) and "status" in answer else None

@@ -12,7 +12,7 @@ from consumer.core.text import duration, safe
 from consumer.monitoring.overview import JobState, Overview, Process
 
 _WELL = "succeeded"
-# So many of the things that are amiss are told whole.
+# So many of the things that are amiss are written whole.
 _WHOLE = 3
 
 
@@ -68,8 +68,8 @@ def sections(overview: Overview, remedies: Sequence[str] = ()) -> Iterator[Secti
     yield _processes(overview.instances)
     yield _jobs(overview)
     yield _dead_letters(overview)
-    told = (f"last success {shown(overview.datadog.last_success)}", *overview.datadog.states)
-    yield Section(f"Datadog: {'; '.join(told)}")
+    datadog = (f"last success {shown(overview.datadog.last_success)}", *overview.datadog.states)
+    yield Section(f"Datadog: {'; '.join(datadog)}")
     yield _subjects(overview.subjects)
 
 
@@ -121,8 +121,8 @@ def _job(job: JobState, overview: Overview) -> str:
         text = f"{job.job} running for {age}{where}"
     else:
         text = f"{job.job} {job.outcome} {age} ago in {duration(job.seconds)}"
-    told = job.error or facts_in_words(job.progress if job.result is None else job.result)
-    return f"{text}: {told}" if told else text
+    facts = job.error or facts_in_words(job.progress if job.result is None else job.result)
+    return f"{text}: {facts}" if facts else text
 
 
 def facts_in_words(facts: Mapping[str, Any]) -> str:

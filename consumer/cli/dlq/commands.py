@@ -7,16 +7,16 @@ from typing import Annotated
 import typer
 
 from consumer.cli.console import console, print_json, table
+from consumer.cli.context import AsJson
 from consumer.cli.dlq import end, repair, retry, show
 from consumer.cli.dlq.entries import (
-    AsJson,
     EventType,
     OlderThan,
     Reason,
     Status,
     brief,
-    desk,
     filters,
+    opened,
 )
 
 app = typer.Typer(no_args_is_help=True)
@@ -35,10 +35,10 @@ def list_entries(
 ) -> None:
     """Show how many there are by reason, and the last seen ones."""
     chosen = filters(reason, event_type, status, older_than)
-    with desk(ctx) as at:
-        groups = at.shared.dead_letters.summary(chosen)
-        entries = at.shared.dead_letters.rows(chosen, limit)
-        masks = at.masks("dlq list", [], reveal=False)
+    with opened(ctx) as context:
+        groups = context.shared.dead_letters.summary(chosen)
+        entries = context.shared.dead_letters.rows(chosen, limit)
+        masks = context.masks("dlq list", [], reveal=False)
     if as_json:
         print_json({"groups": groups, "entries": [brief(entry, masks) for entry in entries]})
         return

@@ -14,16 +14,16 @@ import typer
 
 from consumer.cli.bodies import STDIN
 from consumer.cli.console import console, error_console, print_json
+from consumer.cli.context import AsJson
 from consumer.cli.dlq.entries import (
-    AsJson,
-    Desk,
+    Context,
     EventType,
     OlderThan,
     Reason,
     Status,
-    desk,
     filters,
     one,
+    opened,
 )
 from consumer.cli.reveal import Reveal
 from consumer.core.clock import utc_now
@@ -57,10 +57,10 @@ def discard(
     if not because.strip():
         raise typer.BadParameter("--because must say why")
     because = because[:_MAX_BECAUSE]
-    with desk(ctx) as at:
-        ids = list(dict.fromkeys(one(at.shared, entry_id)["_id"] for entry_id in entry_ids))
-        at.record("dlq discard", ids, because=because, and_copies=and_copies)
-        claims, by = at.shared.dead_letters.claims, f"{at.who} (dlq discard)"
+    with opened(ctx) as context:
+        ids = list(dict.fromkeys(one(context.shared, entry_id)["_id"] for entry_id in entry_ids))
+        context.record("dlq discard", ids, because=because, and_copies=and_copies)
+        claims, by = context.shared.dead_letters.claims, f"{context.who} (dlq discard)"
         done = {
             _id: claims.discard(_id, by, because, utc_now(), and_copies=and_copies) for _id in ids
         }
@@ -104,10 +104,10 @@ def export(
     left_out: list[str] = []
     hidden: list[str] = []
     count = 0
-    with desk(ctx) as at, _opened(file) as out:
-        ids = [_id for _id, _ in at.shared.dead_letters.ids(chosen)]
-        masks = at.masks("dlq export", ids, reveal=reveal)
-        for _id, masked in _bodies(at, ids, masks):
+    with opened(ctx) as context, _opened(file) as out:
+        ids = [_id for _id, _ in context.shared.dead_letters.ids(chosen)]
+        masks = context.masks("dlq export", ids, reveal=reveal)
+        for _id, masked in _bodies(context, ids, masks):
             body = masked.shown
             if masked.spans:
                 hidden.append(_id)
@@ -133,7 +133,7 @@ def export(
 
 
 def stands_alone(body: bytes) -> bool:
-    """Whether a body as a line of its own is read back byte for byte by `send`."""
+    """True for a body that `send` reads back byte for byte from a line of its own."""
     return (
         b"\n" not in body
         and not body.endswith(b"\r")
@@ -152,11 +152,13 @@ def on_one_line(body: bytes) -> bytes | None:
     return line if stands_alone(line) else None
 
 
-def _bodies(at: Desk, ids: Sequence[str], masks: Redaction) -> Iterator[tuple[str, MaskedBody]]:
+def _bodies(
+    context: Context, ids: Sequence[str], masks: Redaction
+) -> Iterator[tuple[str, MaskedBody]]:
     """One at a time: together they may be large."""
     for _id in ids:
         try:
-            entry = one(at.shared, _id)
+            entry = one(context.shared, _id)
         except SetupError:
             continue
         # Entries about failed migrations have none.

@@ -31,7 +31,6 @@ EntryId = Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that 
 EntryIds = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, or how they begin.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Reason = Annotated[str | None, typer.Option(help="Only entries of this reason.")]
 EventType = Annotated[str | None, typer.Option("--type", help="Only events of this type.")]
 Status = Annotated[str | None, typer.Option(help="Only entries with this status.")]
@@ -43,8 +42,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What a command on dead letters works with."""
+class Context:
+    """The parts of a command on dead letters, and the person who gave it."""
 
     settings: Settings
     shared: SharedParts
@@ -57,8 +56,8 @@ class Desk:
         return Inspector(self.shared.parser, self.shared.registry, one_subject(self.settings))
 
     def masks(self, what: str, entries: Sequence[str], *, reveal: bool) -> Redaction:
-        """What to hide of these entries: nothing for a person who said `--reveal`, which is
-        written down first."""
+        """The masks for these entries: none for a person who said `--reveal`, which the audit
+        records first."""
         if reveal and self.hidden:
             self.record(f"{what} --reveal", entries)
             return Redaction()
@@ -71,12 +70,12 @@ class Desk:
 
 
 @contextmanager
-def desk(ctx: typer.Context) -> Iterator[Desk]:
-    """The desk on the configured MongoDB, closed at the end."""
+def opened(ctx: typer.Context) -> Iterator[Context]:
+    """The context on the configured MongoDB, closed at the end."""
     settings = load_settings(ctx)
     with open_shared(settings) as shared:
         audit = Audit(shared.database[AUDIT])
-        yield Desk(settings, shared, audit, user_name(), masks_beside(settings, shared))
+        yield Context(settings, shared, audit, user_name(), masks_beside(settings, shared))
 
 
 def filters(
@@ -131,5 +130,5 @@ def brief(entry: Mapping[str, Any], masks: Redaction) -> Entry:
 
 
 def confirmed(question: str, *, yes: bool) -> bool:
-    """Whether the person agrees; `yes` was said on the command line."""
+    """Ask the person to agree, unless `yes` was said on the command line."""
     return yes or typer.confirm(question, default=False, err=True)

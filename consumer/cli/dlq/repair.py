@@ -11,7 +11,8 @@ import typer
 
 from config.environment import editor_command
 from consumer.cli.console import console, error_console, print_json
-from consumer.cli.dlq.entries import AsJson, Desk, Entry, EntryId, confirmed, desk, one
+from consumer.cli.context import AsJson
+from consumer.cli.dlq.entries import Context, Entry, EntryId, confirmed, one, opened
 from consumer.cli.reveal import Reveal, mask_note
 from consumer.core.errors import SetupError
 from consumer.core.json_repairs import TABLE, repair
@@ -37,12 +38,12 @@ def repair_entry(
 
     Exit status: 0 resolved, 1 it stays.
     """
-    with desk(ctx) as at:
-        entry = one(at.shared, entry_id)
-        masks = at.masks("dlq repair", [entry["_id"]], reveal=reveal)
+    with opened(ctx) as context:
+        entry = one(context.shared, entry_id)
+        masks = context.masks("dlq repair", [entry["_id"]], reveal=reveal)
         body = bytes(entry["original_payload"])
         found = repair(body, safe_only=False)
-        problem = at.inspector.problem(found.body) if found else "no repair applies to it"
+        problem = context.inspector.problem(found.body) if found else "no repair applies to it"
         if found is None or problem:
             raise SetupError(
                 f"dead letter {entry['_id']} cannot be repaired ({problem}):"
@@ -52,7 +53,7 @@ def repair_entry(
             if row.name in found.names:
                 error_console().print(f"{row.name}: {row.help}")
         correction = Correction(found.body, found.names)
-        return _apply(at, entry, correction, "repair", masks, yes=yes, as_json=as_json)
+        return _apply(context, entry, correction, "repair", masks, yes=yes, as_json=as_json)
 
 
 def edit(
@@ -69,9 +70,9 @@ def edit(
 
     Exit status: 0 resolved, 1 it stays or nothing was changed.
     """
-    with desk(ctx) as at:
-        entry = one(at.shared, entry_id)
-        masks = at.masks("dlq edit", [entry["_id"]], reveal=reveal)
+    with opened(ctx) as context:
+        entry = one(context.shared, entry_id)
+        masks = context.masks("dlq edit", [entry["_id"]], reveal=reveal)
         earlier = entry.get("edited_payload")
         body = bytes(entry["original_payload"])
         start = bytes(earlier) if earlier is not None else body
@@ -84,15 +85,15 @@ def edit(
         if edited == body:
             error_console().print("Nothing was changed.")
             return 1
-        problem = at.inspector.problem(edited)
+        problem = context.inspector.problem(edited)
         if problem:
             raise SetupError(f"the edited body is no event ({problem}): the entry is as it was")
         correction = Correction(edited, (EDITED,), edited=True)
-        return _apply(at, entry, correction, "edit", masks, yes=yes, as_json=as_json)
+        return _apply(context, entry, correction, "edit", masks, yes=yes, as_json=as_json)
 
 
 def _apply(
-    at: Desk,
+    context: Context,
     entry: Entry,
     correction: Correction,
     what: str,
@@ -111,13 +112,13 @@ def _apply(
     if not confirmed("Retry it with this body?", yes=yes):
         error_console().print("The entry is as it was.")
         return 1
-    at.record(f"dlq {what}", [entry["_id"]], repairs=list(correction.repairs))
-    done = at.shared.replay.entry(entry, f"{at.who} (dlq {what})", correction)
-    _show(entry["_id"], done, correction, as_json)
+    context.record(f"dlq {what}", [entry["_id"]], repairs=list(correction.repairs))
+    done = context.shared.replay.entry(entry, f"{context.who} (dlq {what})", correction)
+    _print_result(entry["_id"], done, correction, as_json)
     return 0 if done.resolved else 1
 
 
-def _show(_id: str, done: Replayed, correction: Correction, as_json: bool) -> None:
+def _print_result(_id: str, done: Replayed, correction: Correction, as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -134,7 +135,7 @@ def _show(_id: str, done: Replayed, correction: Correction, as_json: bool) -> No
 
 
 def _edited(body: bytes, _id: str) -> bytes:
-    """What a person leaves of a copy in their editor; the copy is gone afterwards."""
+    """Let a person edit a copy of the body; the copy is gone afterwards."""
     command = editor_command()
     # A directory only its owner can read, for payloads are nobody else's business.
     with tempfile.TemporaryDirectory(prefix="cxone-dlq-") as folder:

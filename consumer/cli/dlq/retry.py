@@ -10,18 +10,18 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from consumer.cli.console import console, error_console, print_json, table
+from consumer.cli.context import AsJson
 from consumer.cli.dlq.entries import (
-    AsJson,
-    Desk,
+    Context,
     Entry,
     EntryIds,
     EventType,
     OlderThan,
     Reason,
     Status,
-    desk,
     filters,
     one,
+    opened,
 )
 from consumer.core.errors import SetupError
 from consumer.dead_letters.replay import Replayed
@@ -55,34 +55,34 @@ def retry(
     chosen = filters(reason, event_type, status, older_than)
     if not entry_ids and not chosen and not everything:
         raise typer.BadParameter("give ids, --all, or a filter like --reason REASON")
-    with desk(ctx) as at:
-        found = _found(at, entry_ids or [], chosen)
+    with opened(ctx) as context:
+        found = _found(context, entry_ids or [], chosen)
         if dry_run:
-            _show_choice(found, as_json=as_json)
+            _print_choice(found, as_json=as_json)
             return 0
         if found:
-            at.record("dlq retry", [_id for _id, _ in found])
-        results, interrupted = _replay(at, found)
-    _show(results, len(found), as_json=as_json)
+            context.record("dlq retry", [_id for _id, _ in found])
+        results, interrupted = _replay(context, found)
+    _print_results(results, len(found), as_json=as_json)
     if interrupted:
         error_console().print("Interrupted: the same command goes on with the rest.")
         return 130
     return 0 if all(done.resolved for _, _, done in results) else 1
 
 
-def _found(at: Desk, entry_ids: Sequence[str], chosen: Entry) -> list[tuple[str, str]]:
+def _found(context: Context, entry_ids: Sequence[str], chosen: Entry) -> list[tuple[str, str]]:
     """Ids and reasons of what is to be tried, the oldest first."""
     if entry_ids:
-        entries = [one(at.shared, entry_id) for entry_id in entry_ids]
+        entries = [one(context.shared, entry_id) for entry_id in entry_ids]
         return list({entry["_id"]: entry["reason"] for entry in entries}.items())
     if "status" not in chosen:
         chosen = {**chosen, "status": {"$in": list(UNRESOLVED)}}
-    return at.shared.dead_letters.ids(chosen)
+    return context.shared.dead_letters.ids(chosen)
 
 
-def _replay(at: Desk, found: Sequence[tuple[str, str]]) -> tuple[list[_Result], bool]:
+def _replay(context: Context, found: Sequence[tuple[str, str]]) -> tuple[list[_Result], bool]:
     """Results in order, and whether Ctrl-C ended it early; an entry is finished or untouched."""
-    replay = at.shared.replay
+    replay = context.shared.replay
     results: list[_Result] = []
     err = error_console()
     columns = (
@@ -97,18 +97,18 @@ def _replay(at: Desk, found: Sequence[tuple[str, str]]) -> tuple[list[_Result], 
         try:
             for _id, reason in found:
                 try:
-                    entry = one(at.shared, _id)
+                    entry = one(context.shared, _id)
                 except SetupError:
                     # It expired meanwhile.
                     continue
-                results.append((_id, reason, replay.entry(entry, f"{at.who} (dlq retry)")))
+                results.append((_id, reason, replay.entry(entry, f"{context.who} (dlq retry)")))
                 progress.advance(task)
         except KeyboardInterrupt:
             return results, True
     return results, False
 
 
-def _show_choice(found: Sequence[tuple[str, str]], *, as_json: bool) -> None:
+def _print_choice(found: Sequence[tuple[str, str]], *, as_json: bool) -> None:
     if as_json:
         print_json([{"id": _id, "reason": reason} for _id, reason in found])
         return
@@ -117,7 +117,7 @@ def _show_choice(found: Sequence[tuple[str, str]], *, as_json: bool) -> None:
     console().print(table(("reason", "entries"), counts.most_common(), title=title))
 
 
-def _show(results: Sequence[_Result], total: int, *, as_json: bool) -> None:
+def _print_results(results: Sequence[_Result], total: int, *, as_json: bool) -> None:
     if as_json:
         print_json(
             [

@@ -9,7 +9,8 @@ from typing import Any
 import typer
 
 from consumer.cli.console import console, print_json, shown, table
-from consumer.cli.dlq.entries import AsJson, Entry, EntryId, brief, desk, one
+from consumer.cli.context import AsJson
+from consumer.cli.dlq.entries import Entry, EntryId, brief, one, opened
 from consumer.cli.reveal import Reveal, mask_note
 from consumer.core.text import safe
 from consumer.dead_letters.diagnosis import Diagnosis
@@ -28,7 +29,7 @@ from consumer.privacy.rules import Redaction, masked_documents
 
 _SHOWN_BYTES = 4096
 _HEX_BYTES = 512
-# What names from outside may make of a line, and of the list of changes.
+# Bounds of a line, and of the list of changes, that names from outside make long.
 _SHOWN_LINE = 1000
 _SHOWN_CHANGES = 100
 # Bytes shown around the place where a malformed body breaks.
@@ -39,10 +40,10 @@ def show(
     ctx: typer.Context, entry_id: EntryId, reveal: Reveal = False, as_json: AsJson = False
 ) -> None:
     """Show one entry: why it is here, what was tried, what would help, and its bytes."""
-    with desk(ctx) as at:
-        entry = one(at.shared, entry_id)
-        found = at.inspector.diagnose(entry)
-        masks = at.masks("dlq show", [entry["_id"]], reveal=reveal)
+    with opened(ctx) as context:
+        entry = one(context.shared, entry_id)
+        found = context.inspector.diagnose(entry)
+        masks = context.masks("dlq show", [entry["_id"]], reveal=reveal)
     body = masked_body(entry, masks)
     facts = brief(entry, masks)
     if as_json:
@@ -95,7 +96,7 @@ def _changes(changes: Iterable[Entry], entry: Entry, masks: Redaction) -> list[E
 
 
 def _advice(found: Diagnosis, entry_id: str) -> str:
-    """What reading the body now says, and what to do next."""
+    """Say how the body reads now, and the next step."""
     following = {
         "retry": "`dlq retry`",
         "repair": f"`cxone-consumer dlq repair {entry_id}`",

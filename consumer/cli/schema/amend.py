@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from consumer.cli.console import console, print_json
+from consumer.cli.context import AsJson
 from consumer.cli.schema.diff import document, print_changes
-from consumer.cli.schema.shared import AsJson, Parts, Subject, head_of, opened
+from consumer.cli.schema.shared import Context, Subject, head_of, opened
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.core.paths import ANY_KEY, Path, from_text, to_text
@@ -49,29 +50,29 @@ def retire(
     sent. `schema show` says of the field that it is retired. Run it again to see what is left.
     """
     place = _path(path)
-    with opened(ctx) as parts:
-        told = _decide(parts, subject, place, manual_changes.retire, dry_run)
+    with opened(ctx) as context:
+        done = _amend(context, subject, place, manual_changes.retire, dry_run)
         retired = {
             position: field
-            for position, field in enumerate(told.after.fields)
+            for position, field in enumerate(done.after.fields)
             if field.path[: len(place)] == place and field.retired is not None
         }
-        defaults = parts.policy.of(subject).defaults
-        leaving = leaving_of(retired, told.after, defaults, told.after.number)
-        events = parts.shared.database[EVENTS]
+        defaults = context.policy.of(subject).defaults
+        leaving = leaving_of(retired, done.after, defaults, done.after.number)
+        events = context.shared.database[EVENTS]
         filled = filled_documents(events, subject, leaving, _COUNT_SECONDS) if leaving else (0, 0)
-    names = [to_text(parts.hidden.path(field.path, subject)) for field in retired.values()]
+    names = [to_text(context.hidden.path(field.path, subject)) for field in retired.values()]
     facts = {
         "fields": names,
         "documents": None if filled is None else filled[0] - filled[1],
         "left": None if filled is None else filled[1],
     }
     if as_json:
-        print_json({**told.document(), **facts})
+        print_json({**done.document(), **facts})
         return
-    told.show()
+    done.print()
     out = console()
-    _list(f"{'Would be retired' if dry_run else 'Retired'}", names)
+    _print_names(f"{'Would be retired' if dry_run else 'Retired'}", names)
     if filled is None:
         out.print(f"How many documents hold a filling takes more than {_COUNT_SECONDS:.0f} s.")
         return
@@ -95,18 +96,18 @@ def unmap(
     The fields that the map took over are back, and filled in older documents; keys that came only
     since then are back with the next event that sends them.
     """
-    with opened(ctx) as parts:
-        told = _decide(parts, subject, _object(_path(path)), manual_changes.unmap, dry_run)
+    with opened(ctx) as context:
+        done = _amend(context, subject, _object(_path(path)), manual_changes.unmap, dry_run)
     back = [
-        to_text(parts.hidden.path(now.path, subject))
-        for was, now in zip(told.before.fields, told.after.fields, strict=False)
+        to_text(context.hidden.path(now.path, subject))
+        for was, now in zip(done.before.fields, done.after.fields, strict=False)
         if was.absorbed is not None and now.absorbed is None
     ]
     if as_json:
-        print_json({**told.document(), "fields": back})
+        print_json({**done.document(), "fields": back})
         return
-    told.show()
-    _list("Would be back" if dry_run else "Back", back)
+    done.print()
+    _print_names("Would be back" if dry_run else "Back", back)
 
 
 def renumber(
@@ -118,15 +119,15 @@ def renumber(
     that is left, so that no number is ever used for something else; new fields are registered again
     from then on.
     """
-    with opened(ctx) as parts:
-        registry = parts.shared.registry
+    with opened(ctx) as context:
+        registry = context.shared.registry
         hole = registry.hole(subject)
         if hole is None:
-            head_of(parts.shared, subject)
+            head_of(context.shared, subject)
         made = None
         if hole is not None and not dry_run:
-            stored_format.require(parts.shared.database, _FORMAT)
-            parts.record("schema renumber", subject=subject, version=hole.head, seen=hole.seen)
+            stored_format.require(context.shared.database, _FORMAT)
+            context.record("schema renumber", subject=subject, version=hole.head, seen=hole.seen)
             made = registry.renumber(subject)
     if as_json:
         known = {"head": hole.head, "seen": hole.seen} if hole else {"head": None, "seen": None}
@@ -140,9 +141,9 @@ def renumber(
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """The newest version without and with what was decided; `applied`: it is registered by now,
-    `new`: by this command. The same version twice: it was so already."""
+class _Amendment:
+    """The newest version before and after a change; `applied`: it is registered by now, `new`: by
+    this command. The same version twice: it was so already."""
 
     before: SchemaVersion
     after: SchemaVersion
@@ -171,7 +172,7 @@ class _Told:
             "new": self.new,
         }
 
-    def show(self) -> None:
+    def print(self) -> None:
         subject = self.after.subject
         if not self.changes:
             console().print(safe(f"{subject}: {self.place} is so already."))
@@ -182,24 +183,24 @@ class _Told:
             console().print("Nothing was changed: leave out --dry-run to do it.")
 
 
-def _decide(parts: Parts, subject: str, path: Path, decide: Decide, dry_run: bool) -> _Told:
-    """Register what is decided, or say what it would be."""
-    head = head_of(parts.shared, subject)
-    _require(head, path, parts.hidden)
+def _amend(context: Context, subject: str, path: Path, decide: Decide, dry_run: bool) -> _Amendment:
+    """Register the change, or only make it, with `dry_run`."""
+    head = head_of(context.shared, subject)
+    _check_known(head, path, context.hidden)
     made = decide(head, path, utc_now())
     if made is None:
-        return _Told(head, head, path, parts.hidden, applied=True, new=False)
+        return _Amendment(head, head, path, context.hidden, applied=True, new=False)
     if dry_run:
-        return _Told(head, made, path, parts.hidden, applied=False, new=False)
-    shown = to_text(parts.hidden.path(path, subject))
+        return _Amendment(head, made, path, context.hidden, applied=False, new=False)
+    shown = to_text(context.hidden.path(path, subject))
     what = "retire" if decide is manual_changes.retire else "unmap"
-    stored_format.require(parts.shared.database, _FORMAT)
-    parts.record(f"schema {what}", subject=subject, version=head.number, path=shown)
-    after, new = parts.shared.registry.change(subject, lambda head, now: decide(head, path, now))
-    return _Told(head, after, path, parts.hidden, applied=True, new=new)
+    stored_format.require(context.shared.database, _FORMAT)
+    context.record(f"schema {what}", subject=subject, version=head.number, path=shown)
+    after, new = context.shared.registry.change(subject, lambda head, now: decide(head, path, now))
+    return _Amendment(head, after, path, context.hidden, applied=True, new=new)
 
 
-def _require(head: SchemaVersion, path: Path, masks: Redaction) -> None:
+def _check_known(head: SchemaVersion, path: Path, masks: Redaction) -> None:
     """Raise SetupError with names that are near for a path that is not known."""
     if any(field.path == path for field in head.live):
         return
@@ -209,7 +210,7 @@ def _require(head: SchemaVersion, path: Path, masks: Redaction) -> None:
     raise SetupError(f'schema "{head.subject}" has no field "{to_text(path)}"{hint}')
 
 
-def _list(what: str, names: list[str]) -> None:
+def _print_names(what: str, names: list[str]) -> None:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     if names:
         console().print(safe(f"{what}: {', '.join(names[:_SHOWN])}{more}."), soft_wrap=True)

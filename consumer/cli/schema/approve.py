@@ -12,8 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from config.environment import user_name
 from consumer.cli.console import console, error_console, print_json, table
+from consumer.cli.context import AsJson
 from consumer.cli.schema.diff import document, print_changes
-from consumer.cli.schema.shared import AsJson, Subject, Yes, confirmed, head_of, opened
+from consumer.cli.schema.shared import Subject, Yes, confirmed, head_of, opened
 from consumer.core.paths import Path, from_text, to_text
 from consumer.core.text import safe
 from consumer.dead_letters.approval import Approval, ApprovalPlan
@@ -42,23 +43,23 @@ def approve(
     Exit status: 0 all of it is done, 1 something was not.
     """
     paths = _paths(path or [])
-    with opened(ctx) as parts:
-        head_of(parts.shared, subject)
-        approval = parts.approval()
+    with opened(ctx) as context:
+        head_of(context.shared, subject)
+        approval = context.approval()
         plan = approval.plan(subject, paths)
-        changes = masked(plan.draft.changes, parts.hidden, subject)
+        changes = masked(plan.draft.changes, context.hidden, subject)
         if not as_json:
-            _show(plan, changes, parts.hidden)
+            _print_plan(plan, changes, context.hidden)
         wanted = not plan.is_empty and confirmed("Register and replay?", yes)
         if wanted:
-            parts.record("schema approve", **_deed(plan, changes, parts.hidden))
+            context.record("schema approve", **_audit_details(plan, changes, context.hidden))
         done, results = _carry_out(approval, plan) if wanted else (None, [])
     stays = [result for result in results if not result["resolved"]]
     if as_json:
-        told = {"applied": wanted, "registered": done, "results": results}
-        print_json({**_document(plan, changes, parts.hidden), **told})
+        outcome = {"applied": wanted, "registered": done, "results": results}
+        print_json({**_document(plan, changes, context.hidden), **outcome})
     elif wanted:
-        _tell(plan, done, results)
+        _print_results(plan, done, results)
     elif not plan.is_empty:
         console().print("Nothing was changed: add --yes to do it.")
     return 0 if (wanted or plan.is_empty) and not stays else 1
@@ -71,7 +72,9 @@ def _paths(texts: list[str]) -> list[Path]:
         raise typer.BadParameter(str(error), param_hint="--path") from error
 
 
-def _deed(plan: ApprovalPlan, changes: Sequence[Change], masks: Redaction) -> dict[str, object]:
+def _audit_details(
+    plan: ApprovalPlan, changes: Sequence[Change], masks: Redaction
+) -> dict[str, object]:
     changed = [to_text(change.path) for change in changes]
     return {
         "subject": plan.draft.subject,
@@ -84,7 +87,7 @@ def _deed(plan: ApprovalPlan, changes: Sequence[Change], masks: Redaction) -> di
 
 
 def _carry_out(approval: Approval, plan: ApprovalPlan) -> tuple[int | None, list[dict[str, Any]]]:
-    """The version that knows it all now, and how each entry ended."""
+    """Register and replay: the version that knows it all now, and the end of each entry."""
     err = error_console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     version = approval.register(plan)
@@ -117,7 +120,7 @@ def _stays(plan: ApprovalPlan, masks: Redaction) -> list[tuple[str, str]]:
     return [(stay.entry_id, stay.text(shown)) for stay in plan.stays]
 
 
-def _show(plan: ApprovalPlan, changes: Sequence[Change], masks: Redaction) -> None:
+def _print_plan(plan: ApprovalPlan, changes: Sequence[Change], masks: Redaction) -> None:
     out = console()
     subject = plan.draft.subject
     if plan.draft.is_new:
@@ -140,7 +143,7 @@ def _show(plan: ApprovalPlan, changes: Sequence[Change], masks: Redaction) -> No
         out.print(table(("held path", "deliveries"), waits, title="What can be approved"))
 
 
-def _tell(plan: ApprovalPlan, version: int | None, results: list[dict[str, Any]]) -> None:
+def _print_results(plan: ApprovalPlan, version: int | None, results: list[dict[str, Any]]) -> None:
     out = console()
     if plan.draft.is_new:
         out.print(safe(f"{plan.draft.subject} is at version {version} now."))

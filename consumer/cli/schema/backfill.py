@@ -11,7 +11,8 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from consumer.cli.console import console, error_console, print_json, shown, table
-from consumer.cli.schema.shared import AsJson, Parts, head_of, opened
+from consumer.cli.context import AsJson
+from consumer.cli.schema.shared import Context, head_of, opened
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.core.ratelimit import RateLimit
@@ -56,32 +57,32 @@ def backfill(
     Exit status: 0 nothing is left behind, 1 documents were refused or remain.
     """
     subject = type_ or subject
-    with opened(ctx) as parts:
+    with opened(ctx) as context:
         if subject is not None:
-            head_of(parts.shared, subject)
+            head_of(context.shared, subject)
         if unfilled:
-            return _unfilled(parts, subject, dry_run=dry_run, fast=no_throttle, as_json=as_json)
-        job = _job(parts, no_throttle)
+            return _unfilled(context, subject, dry_run=dry_run, fast=no_throttle, as_json=as_json)
+        job = _job(context, no_throttle)
         found = job.behind(subject)
         if not as_json:
-            _show(found)
+            _print_behind(found)
         result = None
         if found and not dry_run:
-            parts.record("schema backfill", subject=subject, documents=_documents(found))
+            context.record("schema backfill", subject=subject, documents=_documents(found))
             result = _carry_out(job, found)
     if as_json:
         print_json({"behind": [asdict(work) for work in found], "result": result})
     elif result is not None:
-        _tell(result)
+        _print_result(result)
     return 1 if result is not None and result["remaining"] else 0
 
 
-def _job(parts: Parts, no_throttle: bool) -> Backfill:
-    shared = parts.shared
+def _job(context: Context, no_throttle: bool) -> Backfill:
+    shared = context.shared
     shared.to_write()
     # The service made them when it began; this may be before that.
     create_indexes(shared.database)
-    configured = backfill_rules(parts.settings)
+    configured = backfill_rules(context.settings)
     # A person who asks for it does not mean to wait for quiet.
     rules = BackfillRules(
         quiet=0, pace=replace(configured.pace, throttle=not no_throttle), retry_refused=True
@@ -95,12 +96,12 @@ def _job(parts: Parts, no_throttle: bool) -> Backfill:
 
 
 def _unfilled(
-    parts: Parts, subject: str | None, *, dry_run: bool, fast: bool, as_json: bool
+    context: Context, subject: str | None, *, dry_run: bool, fast: bool, as_json: bool
 ) -> int:
-    """The documents that lack something on purpose."""
-    if parts.settings.cxone_defaults == "none":
+    """Fill the documents that lack something on purpose."""
+    if context.settings.cxone_defaults == "none":
         raise SetupError("CXONE_DEFAULTS=none fills nothing: set it to null or typed first")
-    shared = parts.shared
+    shared = context.shared
     shared.to_write()
     create_indexes(shared.database)
     documents = UnfilledDocuments(shared.database[EVENTS])
@@ -112,8 +113,8 @@ def _unfilled(
     result = None
     if found and not dry_run:
         total = sum(found.values())
-        parts.record("schema backfill --unfilled", subject=subject, documents=total)
-        rules = replace(backfill_rules(parts.settings).pace, throttle=not fast)
+        context.record("schema backfill --unfilled", subject=subject, documents=total)
+        rules = replace(backfill_rules(context.settings).pace, throttle=not fast)
         with _bar(total) as run:
             result = fill_unfilled(documents, shared.registry, found, Pace(rules), run)
     if as_json:
@@ -131,7 +132,7 @@ def _documents(found: Sequence[Behind]) -> int:
     return sum(work.documents for work in found)
 
 
-def _show(found: Sequence[Behind]) -> None:
+def _print_behind(found: Sequence[Behind]) -> None:
     if not found:
         console().print("No document is behind.")
         return
@@ -151,7 +152,7 @@ def _carry_out(job: Backfill, found: list[Behind]) -> dict[str, Any]:
         return job.fill(found, run)
 
 
-class _Shown:
+class _TerminalRun:
     """The run of a job as a bar on the terminal; nobody stops it but Ctrl-C."""
 
     fence = 0
@@ -189,7 +190,7 @@ def _line(facts: Mapping[str, object]) -> str:
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[_Shown]:
+def _bar(total: int) -> Iterator[_TerminalRun]:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -200,10 +201,10 @@ def _bar(total: int) -> Iterator[_Shown]:
     )
     err = error_console()
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
-        yield _Shown(progress, total)
+        yield _TerminalRun(progress, total)
 
 
-def _tell(result: dict[str, Any]) -> None:
+def _print_result(result: dict[str, Any]) -> None:
     out = console()
     out.print(f"Filled {result['documents']:,} documents in {result['seconds']:,.1f} s.")
     if result["left"]:

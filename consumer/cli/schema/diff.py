@@ -1,7 +1,4 @@
-"""`schema diff`: what changed between two versions, which event caused it, and when.
-
-Show changes of schemas: as rows for people, as documents for programs.
-"""
+"""`schema diff`: changes between two versions, as rows for people and documents for programs."""
 
 from __future__ import annotations
 
@@ -17,7 +14,8 @@ from rich.measure import Measurement
 from rich.text import Text
 
 from consumer.cli.console import console, print_json, shown, table
-from consumer.cli.schema.shared import AsJson, Subject, head_of, no_version, opened
+from consumer.cli.context import AsJson
+from consumer.cli.schema.shared import Subject, head_of, no_version, opened
 from consumer.core.paths import to_text
 from consumer.core.text import safe
 from consumer.privacy.rules import masked
@@ -26,6 +24,8 @@ from consumer.schemas.json_types import bits
 from consumer.schemas.model import Change
 from consumer.schemas.registry.versions import VersionChanges
 
+_COLUMNS = ("class", "path", "was", "is")
+_UNBOUNDED = 100_000
 _VERSIONS = re.compile(r"(\d{1,9})?\.\.(\d{1,9})?|(\d{1,9})")
 
 
@@ -44,17 +44,17 @@ def diff(
 
     0 stands for before version 1; A.. goes up to the newest, N alone is N-1..N.
     """
-    with opened(ctx) as parts:
-        head = head_of(parts.shared, subject)
+    with opened(ctx) as context:
+        head = head_of(context.shared, subject)
         older, newer = between(versions, head.number)
-        after = parts.shared.registry.version(subject, newer)
-        before = parts.shared.registry.version(subject, older) if older else None
+        after = context.shared.registry.version(subject, newer)
+        before = context.shared.registry.version(subject, older) if older else None
         if after is None or (older and before is None):
             raise no_version(head, newer if after is None else older)
-        masks = parts.hidden
+        masks = context.hidden
         steps = [
             replace(step, changes=masked(step.changes, masks, subject))
-            for step in parts.shared.registry.changes_between(subject, older, newer)
+            for step in context.shared.registry.changes_between(subject, older, newer)
         ]
     changes = masked(compare(before, after), masks, subject)
     if as_json:
@@ -90,10 +90,6 @@ def between(text: str | None, newest: int) -> tuple[int, int]:
     return older, newer
 
 
-_COLUMNS = ("class", "path", "was", "is")
-_UNBOUNDED = 100_000
-
-
 def types_text(mask: int) -> str:
     """`integer | string`; `null` where only null was seen so far."""
     return " | ".join(bits(mask)) or "null"
@@ -116,7 +112,7 @@ def print_changes(out: Console, changes: Sequence[Change], title: str = "") -> N
 
 
 def print_steps(out: Console, steps: Sequence[VersionChanges], title: str) -> None:
-    """One table of what each version changed, why and when; where that is too wide, one for each
+    """One table of changes with version, cause and time; where that is too wide, one for each
     version and cause."""
     rows = [
         (step.version, *_row(change), change.caused_by or None, step.created_at)
@@ -160,6 +156,6 @@ def _print_by_cause(out: Console, changes: Iterable[Change]) -> None:
 
 
 def _fits(out: Console, rendered: RenderableType) -> bool:
-    """Whether nothing of it has to be folded."""
+    """True when nothing of it has to be folded."""
     unbounded = out.options.update(width=_UNBOUNDED)
     return Measurement.get(out, unbounded, rendered).maximum <= out.width

@@ -1,4 +1,4 @@
-"""`schema export`: a version for other programs."""
+"""`schema export`: write a version for other programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from consumer.schemas.export import json_schema, mongo_validator
 
 
 class Format(str, Enum):
-    """What `export` writes."""
+    """The formats of `export`."""
 
     JSONSCHEMA = "jsonschema"
     MONGODB = "mongodb"
@@ -45,11 +45,11 @@ def export(
     The validator checks the documents of this subject alone, so that it can stand on a collection
     that holds others too.
     """
-    with opened(ctx) as parts:
-        whole = version_of(parts.shared, subject, number)
-        version = without_hidden(whole, parts.hidden)
+    with opened(ctx) as context:
+        whole = version_of(context.shared, subject, number)
+        version = without_hidden(whole, context.hidden)
         hidden = len(whole.live) - len(version.live)
-    defaults = parts.policy.of(subject).defaults
+    defaults = context.policy.of(subject).defaults
     left_out: list[str] = []
     if form is Format.MONGODB:
         validator = mongo_validator(version, defaults)

@@ -1,4 +1,4 @@
-"""What the commands of `schema` share: the opened parts, and a subject and version by name."""
+"""Open the context of a `schema` command, and find a subject and version by name."""
 
 from __future__ import annotations
 
@@ -30,25 +30,24 @@ if TYPE_CHECKING:
 
 _NAMED = 3
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Subject = Annotated[str, typer.Argument(help="An event type; `schema list` shows them.")]
 Number = Annotated[int | None, typer.Option("--version", min=1, help="Else the newest.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The shared parts, and what the settings say of events and schemas."""
+class Context:
+    """The parts of a command on schemas, and the settings of events and schemas."""
 
     settings: Settings
     shared: SharedParts
     policy: SchemaPolicy
-    letters: HeldDeadLetters
+    held: HeldDeadLetters
     one_subject: str | None
     hidden: Redaction
 
     def approval(self) -> Approval:
-        held = HeldEvents(self.letters, self.shared.parser, self.one_subject)
+        held = HeldEvents(self.held, self.shared.parser, self.one_subject)
         return Approval(self.shared.registry, held, self.shared.replay)
 
     def record(self, what: str, **details: object) -> None:
@@ -57,11 +56,18 @@ class Parts:
 
 
 @contextmanager
-def opened(ctx: typer.Context) -> Iterator[Parts]:
-    """The parts on the configured MongoDB, closed at the end."""
+def opened(ctx: typer.Context) -> Iterator[Context]:
+    """The context on the configured MongoDB, closed at the end."""
     settings = load_settings(ctx)
     with open_shared(settings) as shared:
-        yield _parts(shared, settings)
+        yield Context(
+            settings=settings,
+            shared=shared,
+            policy=schema_policy(settings),
+            held=HeldDeadLetters(shared.database[DEAD_LETTERS]),
+            one_subject=one_subject(settings),
+            hidden=masks_beside(settings, shared),
+        )
 
 
 def head_of(shared: SharedParts, subject: str) -> SchemaVersion:
@@ -94,19 +100,8 @@ def no_version(head: SchemaVersion, number: int) -> SetupError:
 
 
 def confirmed(question: str, yes: bool) -> bool:
-    """Whether to go on: told before, or asked; False where nobody can answer."""
+    """Ask whether to go on, unless `yes` was said; False where nobody can answer."""
     if yes:
         return True
     stdin = typer.get_text_stream("stdin")
     return stdin.isatty() and typer.confirm(question, err=True)
-
-
-def _parts(shared: SharedParts, settings: Settings) -> Parts:
-    return Parts(
-        settings=settings,
-        shared=shared,
-        policy=schema_policy(settings),
-        letters=HeldDeadLetters(shared.database[DEAD_LETTERS]),
-        one_subject=one_subject(settings),
-        hidden=masks_beside(settings, shared),
-    )

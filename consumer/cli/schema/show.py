@@ -1,9 +1,4 @@
-"""`schema list`: every subject in one line.
-
-`schema show`: one version with all that the settings say of it.
-
-Draw a schema version: a tree of its fields with types, origin and what fills them.
-"""
+"""`schema list` and `schema show`: the subjects, and a version as a tree of its fields."""
 
 from __future__ import annotations
 
@@ -16,7 +11,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from consumer.cli.console import console, print_json, table
-from consumer.cli.schema.shared import AsJson, Number, Parts, Subject, opened, version_of
+from consumer.cli.context import AsJson
+from consumer.cli.schema.shared import Context, Number, Subject, opened, version_of
 from consumer.core.paths import ANY_KEY, Path, to_text
 from consumer.core.text import safe
 from consumer.events.recent import documents_by_subject, estimated_documents
@@ -28,18 +24,21 @@ from consumer.schemas.policy import Defaults
 
 # Counting events is a look aside: it must not keep anybody waiting.
 _COUNT_SECONDS = 10.0
+# Known, but not filled: see CXONE_FILL_MAX_BYTES and CXONE_FILL_MAX_FIELDS.
+BEYOND = "beyond the bound"
+_SHOWN_CHARACTERS = 60
 
 
 def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show every subject with its version, fields, documents, held deliveries and last change."""
-    with opened(ctx) as parts:
-        summaries = parts.shared.registry.summaries()
-        events = parts.shared.database[EVENTS]
+    with opened(ctx) as context:
+        summaries = context.shared.registry.summaries()
+        events = context.shared.database[EVENTS]
         documents = documents_by_subject(events, _COUNT_SECONDS)
         estimated = estimated_documents(events)
-        held = parts.letters.counts()
-    if parts.one_subject is not None:
-        held = {parts.one_subject: sum(held.values())}
+        held = context.held.counts()
+    if context.one_subject is not None:
+        held = {context.one_subject: sum(held.values())}
     rows = [
         {
             "subject": each.subject,
@@ -71,12 +70,12 @@ def show(
     ctx: typer.Context, subject: Subject, number: Number = None, as_json: AsJson = False
 ) -> None:
     """Show the fields of a version: types, since when, and what fills them."""
-    with opened(ctx) as parts:
-        version = version_of(parts.shared, subject, number)
-    facts = _facts(parts, version)
-    defaults = parts.policy.of(subject).defaults
+    with opened(ctx) as context:
+        version = version_of(context.shared, subject, number)
+    facts = _facts(context, version)
+    defaults = context.policy.of(subject).defaults
     if as_json:
-        print_json({**facts, "fields": field_documents(version, defaults, parts.hidden)})
+        print_json({**facts, "fields": field_documents(version, defaults, context.hidden)})
         return
     out = console()
     guards = facts["guards"]
@@ -94,18 +93,18 @@ def show(
         ("versions an hour", f"at most {guards['versions_per_hour']}"),
     ]
     out.print(table(("", ""), [row for row in rows if row[1] is not None]))
-    out.print(tree(version, defaults, parts.hidden))
+    out.print(tree(version, defaults, context.hidden))
 
 
-def _facts(parts: Parts, version: SchemaVersion) -> dict[str, Any]:
-    policy = parts.policy.of(version.subject)
+def _facts(context: Context, version: SchemaVersion) -> dict[str, Any]:
+    policy = context.policy.of(version.subject)
     return {
         "subject": version.subject,
         "version": version.number,
         "created_at": version.created_at,
         "newest_fillable": version.newest_fillable,
         "maps": [
-            to_text(parts.hidden.path(field.path, version.subject))
+            to_text(context.hidden.path(field.path, version.subject))
             for field in version.live
             if field.path[-1] == ANY_KEY
         ],
@@ -115,7 +114,7 @@ def _facts(parts: Parts, version: SchemaVersion) -> dict[str, Any]:
         "defaults_without_field": list(map(to_text, unmatched(version, policy.defaults))),
         "pinned_maps": sorted(map(to_text, policy.pins.maps)),
         "pinned_objects": sorted(map(to_text, policy.pins.objects)),
-        "guards": asdict(parts.policy.guards),
+        "guards": asdict(context.policy.guards),
     }
 
 
@@ -125,11 +124,6 @@ def _kind(defaults: Defaults) -> str:
 
 def _beyond(version: SchemaVersion, defaults: Defaults) -> int:
     return sum(fill.beyond for fill in fills(version, defaults).values())
-
-
-# Known, but not filled: see CXONE_FILL_MAX_BYTES and CXONE_FILL_MAX_FIELDS.
-BEYOND = "beyond the bound"
-_SHOWN_CHARACTERS = 60
 
 
 def tree(version: SchemaVersion, defaults: Defaults, masks: Redaction) -> Tree:

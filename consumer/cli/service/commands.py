@@ -8,15 +8,13 @@ from typing import Annotated
 
 import typer
 
-from consumer.cli.context import Sources
+from consumer.cli.context import AsJson, Sources
 from consumer.core.errors import SetupError
 
 if sys.platform == "win32":
-    from consumer.cli.service import windows as placing
-    from consumer.cli.service import windows as running
+    from consumer.cli.service import windows as manager
 else:
-    from consumer.cli.service import linux as placing
-    from consumer.cli.service import linux as running
+    from consumer.cli.service import linux as manager
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -45,7 +43,7 @@ def install(
         Path | None,
         typer.Option(
             help="The settings file of the service, written where there is none; unless told,"
-            f" {placing.SETTINGS}.",
+            f" {manager.SETTINGS}.",
             metavar="PATH",
         ),
     ] = None,
@@ -63,33 +61,33 @@ def install(
     the command; where there is neither, new ones with a new secret.
     """
     sources = ctx.find_object(Sources) or Sources()
-    placing.install(sources, user=user, settings=env_file, embedded=embedded, dry_run=dry_run)
+    manager.install(sources, user=user, settings=env_file, embedded=embedded, dry_run=dry_run)
 
 
 @app.command()
 def uninstall() -> None:
     """Stop and remove the service; its settings and data stay."""
-    placing.uninstall()
+    manager.uninstall()
 
 
 @app.command()
 def start() -> None:
     """Start the service and wait until it takes deliveries."""
-    running.start()
+    manager.start()
 
 
 @app.command()
 def stop() -> None:
     """Stop the service; everything accepted is answered first."""
-    running.stop()
+    manager.stop()
 
 
 @app.command()
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show whether the service runs; the exit status is 1 when it does not."""
-    raise typer.Exit(running.status(as_json))
+    raise typer.Exit(manager.status(as_json))
 
 
 @app.command()
@@ -100,4 +98,4 @@ def logs(
     ] = False,
 ) -> None:
     """Show what the service logged last."""
-    raise typer.Exit(running.logs(lines, follow))
+    raise typer.Exit(manager.logs(lines, follow))

@@ -1,7 +1,4 @@
-"""`service start`, `stop`, `status` and `logs` under systemd.
-
-`service install` and `uninstall` under systemd.
-"""
+"""`service` under systemd: install, run, look at and remove it."""
 
 from __future__ import annotations
 
@@ -25,6 +22,124 @@ from consumer.os_service.linux import Plan, Request
 
 if sys.platform == "win32":
     raise ImportError("for Windows there is consumer.cli.service.windows")
+
+SETTINGS = str(Layout().settings)
+
+
+def install(
+    sources: Sources,
+    *,
+    user: str | None,
+    settings: Path | None,
+    embedded: bool,
+    dry_run: bool,
+    layout: Layout | None = None,
+) -> None:
+    """Write, enable and start; raises SetupError, and SettingsError for what is set wrong."""
+    layout = layout or Layout()
+    if settings is not None:
+        layout = dataclasses.replace(layout, settings=settings.absolute())
+    if not dry_run:
+        _may_write("install", layout)
+        linux.check_user(user)
+        linux.check_systemd(layout)
+    source, text = settings_to_install(sources, layout.settings)
+    planned = linux.plan(Request(source, text, sources.config_file, user, embedded), layout)
+    if dry_run:
+        # Whole as it is printed, this is a unit file: the rest is in comments.
+        sys.stdout.write(planned.unit.text + "\n" + "".join(_dry_run_lines(planned)))
+        return
+    _put_in_place(planned, layout, source)
+
+
+def _dry_run_lines(planned: Plan) -> Iterator[str]:
+    yield from (f"# {line}\n" for line in ("Nothing was changed. Installing would write", ""))
+    for file in planned.files:
+        shown = ", not shown" if file.secret else ""
+        yield f"# {file.path} (mode {file.mode:04o}, {files.change_of(file)}{shown})\n"
+    for file in planned.files[1:]:
+        if not file.secret:
+            yield f"#\n# {file.path}:\n"
+            yield from (f"#   {line}\n" for line in file.text.splitlines())
+    yield f"#\n# and then: systemctl daemon-reload; systemctl enable --now {systemctl.UNIT}\n"
+    yield from (f"# Note: {safe(note)}\n" for note in planned.notes)
+    if planned.missing:
+        yield f"# Not set yet: {', '.join(planned.missing)}\n"
+
+
+def _put_in_place(planned: Plan, layout: Layout, source: Path | None) -> None:
+    out = console()
+    rows = [(file.path, f"{file.mode:04o}", files.change_of(file)) for file in planned.files]
+    changes = [line for file in planned.files for line in files.difference(file)]
+    is_update = rows[0][2] != "new"
+    changed = linux.put(planned)
+    out.print(table(("file", "mode", "what"), rows, title=f"Service {NAME}"))
+    if is_update:
+        out.print("\n".join(map(safe, changes)) or "Nothing changed.", soft_wrap=True)
+    for note in planned.notes:
+        out.print(f"Note: {safe(note)}", soft_wrap=True)
+    if source is None:
+        out.print(
+            f"There was no settings file, so a new secret was made. Enter it at CXone:"
+            f" {layout.credentials / 'CXONE_SHARED_SECRET'}",
+            soft_wrap=True,
+        )
+    missing = f"Settings are missing: {', '.join(planned.missing)}. Add them to {layout.settings}"
+    if not layout.systemd_runs:
+        out.print(_by_hand(planned, layout), soft_wrap=True)
+        if planned.missing:
+            out.print(f"{missing} first.", soft_wrap=True)
+    elif planned.missing:
+        raise SetupError(
+            f"installed, but not started. {missing} and run `{NAME} service install` again;"
+            " --embedded runs a MongoDB of its own"
+        )
+    else:
+        out.print(_ready_line(linux.bring_up(changed=changed)), soft_wrap=True)
+
+
+def _ready_line(restarted: bool) -> str:
+    if restarted:
+        return f"Started, and ready: {systemctl.state().text}"
+    return "It runs already, with these files."
+
+
+def _by_hand(planned: Plan, layout: Layout) -> str:
+    command = next(
+        line for line in planned.unit.text.splitlines() if line.startswith("ExecStart=")
+    ).removeprefix("ExecStart=")
+    program, _, arguments = command.partition(" -m consumer ")
+    # By hand the settings file is read by the program itself, secrets and all.
+    return (
+        "systemd does not run here (a container?), so nothing was enabled or started. On a machine"
+        f" where it does: systemctl daemon-reload && systemctl enable --now {systemctl.UNIT}\n"
+        f"To start it by hand:\n"
+        f"  {program} -m consumer --env-file {layout.settings}"
+        f" {arguments.rpartition('config.toml ')[2]}"
+    )
+
+
+def uninstall(layout: Layout | None = None) -> None:
+    layout = layout or Layout()
+    _may_write("uninstall", layout)
+    if not linux.remove(layout):
+        raise not_installed(layout)
+    console().print(
+        f"Removed {layout.unit}. What stays:\n"
+        f"  settings and secrets   {layout.settings.parent}\n"
+        f"  data                   {layout.state}\n"
+        "Delete them by hand when nothing in them is needed any more: deliveries that MongoDB"
+        " could not take yet may wait there.",
+        soft_wrap=True,
+    )
+
+
+def _may_write(what: str, layout: Layout) -> None:
+    if os.geteuid() and not os.access(layout.unit.parent, os.W_OK):
+        raise SetupError(
+            f"only root may {what} a service: use sudo and the full path"
+            f" ({Path(sys.executable).with_name(NAME)}); `service install --dry-run` needs none"
+        )
 
 
 def start(layout: Layout | None = None) -> None:
@@ -91,125 +206,3 @@ def not_installed(layout: Layout) -> SetupError:
 def _needs_systemd(layout: Layout, instead: str) -> None:
     if not layout.systemd_runs:
         raise SetupError(f"systemd does not run here (a container?): {instead}")
-
-
-if sys.platform == "win32":
-    raise ImportError("for Windows there is consumer.cli.service.windows")
-
-SETTINGS = str(Layout().settings)
-
-
-def install(
-    sources: Sources,
-    *,
-    user: str | None,
-    settings: Path | None,
-    embedded: bool,
-    dry_run: bool,
-    layout: Layout | None = None,
-) -> None:
-    """Write, enable and start; raises SetupError, and SettingsError for what is set wrong."""
-    layout = layout or Layout()
-    if settings is not None:
-        layout = dataclasses.replace(layout, settings=settings.absolute())
-    if not dry_run:
-        _may_write("install", layout)
-        linux.check_user(user)
-        linux.check_systemd(layout)
-    source, text = settings_to_install(sources, layout.settings)
-    planned = linux.plan(Request(source, text, sources.config_file, user, embedded), layout)
-    if dry_run:
-        # Whole as it is printed, this is a unit file: the rest is in comments.
-        sys.stdout.write(planned.unit.text + "\n" + "".join(_dry(planned)))
-        return
-    _put(planned, layout, source)
-
-
-def _dry(planned: Plan) -> Iterator[str]:
-    yield from (f"# {line}\n" for line in ("Nothing was changed. Installing would write", ""))
-    for file in planned.files:
-        shown = ", not shown" if file.secret else ""
-        yield f"# {file.path} (mode {file.mode:04o}, {files.change_of(file)}{shown})\n"
-    for file in planned.files[1:]:
-        if not file.secret:
-            yield f"#\n# {file.path}:\n"
-            yield from (f"#   {line}\n" for line in file.text.splitlines())
-    yield f"#\n# and then: systemctl daemon-reload; systemctl enable --now {systemctl.UNIT}\n"
-    yield from (f"# Note: {safe(note)}\n" for note in planned.notes)
-    if planned.missing:
-        yield f"# Not set yet: {', '.join(planned.missing)}\n"
-
-
-def _put(planned: Plan, layout: Layout, source: Path | None) -> None:
-    out = console()
-    rows = [(file.path, f"{file.mode:04o}", files.change_of(file)) for file in planned.files]
-    changes = [line for file in planned.files for line in files.difference(file)]
-    is_update = rows[0][2] != "new"
-    changed = linux.put(planned)
-    out.print(table(("file", "mode", "what"), rows, title=f"Service {NAME}"))
-    if is_update:
-        out.print("\n".join(map(safe, changes)) or "Nothing changed.", soft_wrap=True)
-    for note in planned.notes:
-        out.print(f"Note: {safe(note)}", soft_wrap=True)
-    if source is None:
-        out.print(
-            f"There was no settings file, so a new secret was made. Enter it at CXone:"
-            f" {layout.credentials / 'CXONE_SHARED_SECRET'}",
-            soft_wrap=True,
-        )
-    missing = f"Settings are missing: {', '.join(planned.missing)}. Add them to {layout.settings}"
-    if not layout.systemd_runs:
-        out.print(_by_hand(planned, layout), soft_wrap=True)
-        if planned.missing:
-            out.print(f"{missing} first.", soft_wrap=True)
-    elif planned.missing:
-        raise SetupError(
-            f"installed, but not started. {missing} and run `{NAME} service install` again;"
-            " --embedded runs a MongoDB of its own"
-        )
-    else:
-        out.print(_running(linux.bring_up(changed=changed)), soft_wrap=True)
-
-
-def _running(restarted: bool) -> str:
-    if restarted:
-        return f"Started, and ready: {systemctl.state().text}"
-    return "It runs already, with these files."
-
-
-def _by_hand(planned: Plan, layout: Layout) -> str:
-    command = next(
-        line for line in planned.unit.text.splitlines() if line.startswith("ExecStart=")
-    ).removeprefix("ExecStart=")
-    program, _, arguments = command.partition(" -m consumer ")
-    # By hand the settings file is read by the program itself, secrets and all.
-    return (
-        "systemd does not run here (a container?), so nothing was enabled or started. On a machine"
-        f" where it does: systemctl daemon-reload && systemctl enable --now {systemctl.UNIT}\n"
-        f"To start it by hand:\n"
-        f"  {program} -m consumer --env-file {layout.settings}"
-        f" {arguments.rpartition('config.toml ')[2]}"
-    )
-
-
-def uninstall(layout: Layout | None = None) -> None:
-    layout = layout or Layout()
-    _may_write("uninstall", layout)
-    if not linux.remove(layout):
-        raise not_installed(layout)
-    console().print(
-        f"Removed {layout.unit}. What stays:\n"
-        f"  settings and secrets   {layout.settings.parent}\n"
-        f"  data                   {layout.state}\n"
-        "Delete them by hand when nothing in them is needed any more: deliveries that MongoDB"
-        " could not take yet may wait there.",
-        soft_wrap=True,
-    )
-
-
-def _may_write(what: str, layout: Layout) -> None:
-    if os.geteuid() and not os.access(layout.unit.parent, os.W_OK):
-        raise SetupError(
-            f"only root may {what} a service: use sudo and the full path"
-            f" ({Path(sys.executable).with_name(NAME)}); `service install --dry-run` needs none"
-        )

@@ -1,7 +1,4 @@
-"""`service start`, `stop`, `status` and `logs` under the service control manager of Windows.
-
-`service install` and `uninstall` under the service control manager of Windows.
-"""
+"""`service` under the service control manager of Windows: install, run, look at and remove it."""
 
 from __future__ import annotations
 
@@ -30,8 +27,94 @@ from consumer.runtime.settings_map import longest_stop, needed
 if TYPE_CHECKING:
     from types import ModuleType
 
+SETTINGS = f"%ProgramData%\\{NAME}\\settings.env"
+# Accounts that Windows itself knows have no password, and neither have managed ones.
+_NO_PASSWORD = ("NT SERVICE\\", "NT AUTHORITY\\")
 # Seconds beside the longest start of the service itself.
-ROOM = 30.0
+_MARGIN = 30.0
+
+
+def install(
+    sources: Sources,
+    *,
+    user: str | None,
+    settings: Path | None,
+    embedded: bool,
+    dry_run: bool,
+) -> None:
+    """Write, register and start; raises SetupError, and SettingsError for what is set wrong."""
+    layout = windows_layout()
+    place = (settings or layout.settings).absolute()
+    source, text = settings_to_install(sources, place)
+    read = configuration.load({}, {}, source, sources.config_file)
+    fitted = fit(text, source or place, None, layout.data, sources.config_file)
+    written = File(place, fitted.text)
+    arguments = command_line(place, embedded=embedded)
+    account = user or WINDOWS_ACCOUNT
+    out = console()
+    rows = [
+        (str(place), files.change_of(written)),
+        (f'"{sys.executable}" {arguments}', "the command"),
+        (account, "the account"),
+        (str(layout.root), "files and log, closed to all others"),
+    ]
+    out.print(table((f"service {NAME}", "what"), rows))
+    for note in (*fitted.notes, *_about_code(user)):
+        out.print(f"Note: {safe(note)}", soft_wrap=True)
+    if dry_run:
+        out.print("Nothing was changed.")
+        return
+    scm, rights = pywin32()
+    rights.make_folder(layout.root, "read")
+    rights.make_folder(layout.data, "modify")
+    rights.make_folder(layout.logs, "modify")
+    files.write([written])
+    rights.close(place, "read")
+    scm.install(sys.executable, arguments, longest_stop(read), account, _password(account))
+    missing = [
+        name
+        for name in needed(embedded=embedded)
+        if getattr(read, name.lower()) is None and not (source is None and "SECRET" in name)
+    ]
+    if missing:
+        raise SetupError(
+            f"installed, but not started, because these settings are missing: {', '.join(missing)}."
+            f" Add them to {place} and run `{NAME} service install` again; --embedded runs a"
+            " MongoDB of its own"
+        )
+    scm.stop(longest_stop(read) + _MARGIN)
+    start_with(scm)
+
+
+def _about_code(user: str | None) -> list[str]:
+    hidden = files.within(files.of_this_program(), [people()])
+    if not hidden or user is not None:
+        return []
+    return [
+        f"the program itself is in the profile of a person ({', '.join(map(str, hidden))}), where"
+        " the account of the service may not read it. Install Python for all users, make the"
+        f" environment elsewhere (py -m venv C:\\{NAME}) and install from there, or name your own"
+        " account with --user"
+    ]
+
+
+def _password(account: str) -> str | None:
+    if account.upper().startswith(_NO_PASSWORD) or account.endswith("$"):
+        return None
+    return str(typer.prompt(f"Password of {account}", hide_input=True))
+
+
+def uninstall() -> None:
+    layout = windows_layout()
+    scm = installed()
+    scm.stop(time_to_stop(layout))
+    scm.remove()
+    console().print(
+        f"Removed the service. What stays: settings, data and log in {layout.root}. Delete them by"
+        " hand when nothing in them is needed any more: deliveries that MongoDB could not take yet"
+        " may wait there.",
+        soft_wrap=True,
+    )
 
 
 def start() -> None:
@@ -41,7 +124,7 @@ def start() -> None:
 def start_with(scm: ModuleType) -> None:
     from consumer.os_service.windows_service import LONGEST_START  # noqa: PLC0415 - needs pywin32
 
-    scm.start(LONGEST_START + ROOM)
+    scm.start(LONGEST_START + _MARGIN)
     console().print("Started, and ready.")
 
 
@@ -53,7 +136,7 @@ def stop() -> None:
 def time_to_stop(layout: WindowsLayout) -> float:
     """By the settings of the service, where they are in the usual place."""
     source = layout.settings if layout.settings.is_file() else None
-    return longest_stop(configuration.load({}, {}, source)) + ROOM
+    return longest_stop(configuration.load({}, {}, source)) + _MARGIN
 
 
 def status(as_json: bool) -> int:
@@ -106,91 +189,3 @@ def pywin32() -> tuple[ModuleType, ModuleType]:
             f' {sys.executable} -m pip install "{requirement("windows")}"'
         ) from error
     return windows_scm, windows_acl
-
-
-SETTINGS = f"%ProgramData%\\{NAME}\\settings.env"
-# Accounts that Windows itself knows have no password, and neither have managed ones.
-_NO_PASSWORD = ("NT SERVICE\\", "NT AUTHORITY\\")
-
-
-def install(
-    sources: Sources,
-    *,
-    user: str | None,
-    settings: Path | None,
-    embedded: bool,
-    dry_run: bool,
-) -> None:
-    """Write, register and start; raises SetupError, and SettingsError for what is set wrong."""
-    layout = windows_layout()
-    place = (settings or layout.settings).absolute()
-    source, text = settings_to_install(sources, place)
-    read = configuration.load({}, {}, source, sources.config_file)
-    fitted = fit(text, source or place, None, layout.data, sources.config_file)
-    written = File(place, fitted.text)
-    arguments = command_line(place, embedded=embedded)
-    account = user or WINDOWS_ACCOUNT
-    out = console()
-    rows = [
-        (str(place), files.change_of(written)),
-        (f'"{sys.executable}" {arguments}', "the command"),
-        (account, "the account"),
-        (str(layout.root), "files and log, closed to all others"),
-    ]
-    out.print(table((f"service {NAME}", "what"), rows))
-    for note in (*fitted.notes, *_about_code(user)):
-        out.print(f"Note: {safe(note)}", soft_wrap=True)
-    if dry_run:
-        out.print("Nothing was changed.")
-        return
-    scm, rights = pywin32()
-    rights.make_folder(layout.root, "read")
-    rights.make_folder(layout.data, "modify")
-    rights.make_folder(layout.logs, "modify")
-    files.write([written])
-    rights.close(place, "read")
-    scm.install(sys.executable, arguments, longest_stop(read), account, _password(account))
-    missing = [
-        name
-        for name in needed(embedded=embedded)
-        if getattr(read, name.lower()) is None and not (source is None and "SECRET" in name)
-    ]
-    if missing:
-        raise SetupError(
-            f"installed, but not started, because these settings are missing: {', '.join(missing)}."
-            f" Add them to {place} and run `{NAME} service install` again; --embedded runs a"
-            " MongoDB of its own"
-        )
-    scm.stop(longest_stop(read) + ROOM)
-    start_with(scm)
-
-
-def _about_code(user: str | None) -> list[str]:
-    hidden = files.within(files.of_this_program(), [people()])
-    if not hidden or user is not None:
-        return []
-    return [
-        f"the program itself is in the profile of a person ({', '.join(map(str, hidden))}), where"
-        " the account of the service may not read it. Install Python for all users, make the"
-        f" environment elsewhere (py -m venv C:\\{NAME}) and install from there, or name your own"
-        " account with --user"
-    ]
-
-
-def _password(account: str) -> str | None:
-    if account.upper().startswith(_NO_PASSWORD) or account.endswith("$"):
-        return None
-    return str(typer.prompt(f"Password of {account}", hide_input=True))
-
-
-def uninstall() -> None:
-    layout = windows_layout()
-    scm = installed()
-    scm.stop(time_to_stop(layout))
-    scm.remove()
-    console().print(
-        f"Removed the service. What stays: settings, data and log in {layout.root}. Delete them by"
-        " hand when nothing in them is needed any more: deliveries that MongoDB could not take yet"
-        " may wait there.",
-        soft_wrap=True,
-    )

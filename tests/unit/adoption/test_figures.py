@@ -10,7 +10,7 @@ from rich.console import Console
 
 from consumer.adoption.figures import SubjectCounts, SubjectFigures, figures
 from consumer.adoption.report import Report
-from consumer.cli.adoption import bar, show, sparkline
+from consumer.cli.adoption import bar, print_report, sparkline
 from consumer.core.clock import HOUR, hour_of, next_slice, slice_of
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import VERSION_PRODUCER_RATE, VERSION_TOTAL
@@ -123,7 +123,7 @@ def test_gauges_show_the_last_report_and_nothing_of_the_one_before() -> None:
 def drawn(report: Report, encoding: str, *, whole: bool = False) -> str:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
-    show(Console(file=stream, width=200, markup=False), report, whole=whole)
+    print_report(Console(file=stream, width=200, markup=False), report, whole=whole)
     stream.flush()
     return raw.getvalue().decode(encoding)
 

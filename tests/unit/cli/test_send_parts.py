@@ -234,7 +234,7 @@ def test_a_report_says_how_to_go_on(report: Report, exit_status: int, hints: lis
 
 
 def test_a_report_for_programs_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
-    _report([Result(0, 200, "processed", 0.1)], 1).show(as_json=True)
+    _report([Result(0, 200, "processed", 0.1)], 1).print(as_json=True)
 
     assert json.loads(capsys.readouterr().out) == {
         "url": "http://h/",
