@@ -1,4 +1,12 @@
-"""Keep verified deliveries on the local disk while MongoDB cannot take them.
+"""A durable local queue: verified deliveries stay on the disk while MongoDB cannot take them.
+
+Public:
+    spool      Spool: many threads put in, one drain takes out
+    reader     Entry: a delivery in the spool
+    survey     look at a spool that another process owns
+    records    a delivery as a JSON object for people
+    erase      take one person's deliveries out
+    files      the few operations on files, where a disk can be simulated
 
 Segments of our own, that only grow at their end, rather than SQLite (WAL, synchronous=FULL, with
 its transactions shared as we share our syncs; tests/bench/bench_spool.py), for deliveries of 1 KB:
@@ -11,22 +19,4 @@ its transactions shared as we share our syncs; tests/bench/bench_spool.py), for 
   gave back another body than it was given: it has no checksums.
 - With a file layer this small the promise is tested against a disk that forgets whatever was not
   synced (tests/faults/test_power_loss.py).
-
-`writer` puts in, `reader` takes out, and `segments` is what both share.
 """
-
-from consumer.spool.erase import erase_deliveries, erase_set_aside
-from consumer.spool.reader import Entry
-from consumer.spool.spool import Spool
-from consumer.spool.survey import Survey, deliveries, directory_in, survey
-
-__all__ = [
-    "Entry",
-    "Spool",
-    "Survey",
-    "deliveries",
-    "directory_in",
-    "erase_deliveries",
-    "erase_set_aside",
-    "survey",
-]

@@ -1,4 +1,4 @@
-"""Have one thread wait for the disk, so that nobody else waits for one that does not answer."""
+"""Write to the disk in one thread, so that nobody else waits for a disk that does not answer."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ class _Task(Generic[Item]):
         self.error: BaseException | None = None
 
 
-class Hand(Generic[Item]):
+class DiskThread(Generic[Item]):
     """Calls `work` in a thread of its own, made at the first call, for one caller at a time.
 
-    A caller waits `patience` seconds. Until that work ends after all, others are refused at once.
+    A caller waits `timeout` seconds. Until that work ends after all, others are refused at once.
     """
 
-    def __init__(self, work: Callable[[Sequence[Item]], None], patience: float) -> None:
+    def __init__(self, work: Callable[[Sequence[Item]], None], timeout: float) -> None:
         self._work = work
-        self._patience = patience
+        self._timeout = timeout
         self._tasks: SimpleQueue[_Task[Item] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._since: float | None = None
 
     @property
-    def late(self) -> float | None:
+    def overdue(self) -> float | None:
         """Seconds for which the work under way has taken longer than anybody waits for; None where
         none has."""
         since = self._since
         took = 0.0 if since is None else monotonic() - since
-        return took if took > self._patience else None
+        return took if took > self._timeout else None
 
-    def do(self, items: Sequence[Item]) -> bool:
-        """Whether the work was done in time; raises what it raised. What was not in time may still
-        be done, and what was refused is not."""
+    def run(self, items: Sequence[Item]) -> bool:
+        """Do the work: True when it was done in time; raises what it raised. Work that was late may
+        still be done, work that was refused is not."""
         if self._since is not None:
             return False
         if self._thread is None:
             # A disk that never answers must not keep the process from ending.
-            self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+            self._thread = threading.Thread(target=self._work_off, name="spool", daemon=True)
             self._thread.start()
         task = _Task(items)
         self._since = monotonic()
         self._tasks.put(task)
-        if not task.ended.wait(self._patience):
+        if not task.ended.wait(self._timeout):
             return False
         if task.error is not None:
             raise task.error
@@ -65,7 +65,7 @@ class Hand(Generic[Item]):
             self._tasks.put(None)
             self._thread = None
 
-    def _run(self) -> None:
+    def _work_off(self) -> None:
         while (task := self._tasks.get()) is not None:
             try:
                 self._work(task.items)

@@ -1,4 +1,4 @@
-"""The few things a spool does with files: the layer at which a disk can be simulated."""
+"""The few operations of a spool on files: the layer at which a disk can be simulated."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Files:
         path.unlink(missing_ok=True)
 
     def takes_writes(self, directory: Path) -> bool:
-        """Whether a small file can be made durable in it just now."""
+        """True where a small file can be made durable in it just now."""
         probe = directory / "probe"
         try:
             self.remove(probe)

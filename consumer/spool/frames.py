@@ -1,4 +1,4 @@
-"""Frame records so that each can be told from damage, and found again behind damage."""
+"""Frame records, so that each is told from damage, and found again behind damage."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def header(marker: bytes, data: bytes, at: int) -> tuple[int, int, int] | None:
 
 
 def leading(marker: bytes, data: bytes) -> tuple[int, int]:
-    """How many records stand one behind the other from the begin of `data` on, by their headers
-    alone, and where the last one ends."""
+    """Count the records that stand one behind the other from the begin of `data` on, by their
+    headers alone; beside it where the last one ends."""
     count = at = 0
     while (known := header(marker, data, at)) is not None:
         end = at + HEADER_BYTES + known[0]
@@ -104,8 +104,8 @@ def walk(marker: bytes, data: bytes, base: int, *, whole: bool) -> Iterator[Fram
 
 
 def _gap(data: bytes, base: int, at: int, end: int | None) -> Gap:
-    """What has no header. At the end of a segment, a scrap or zeros are what a crash leaves of a
-    write that was never synced."""
+    """Bytes without a header. At the end of a segment a crash leaves a scrap or zeros of a write
+    that was never synced."""
     if end is not None:
         return Gap(base + at, base + end, unfinished=False)
     rest = data[at:]

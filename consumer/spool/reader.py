@@ -1,7 +1,4 @@
-"""Take deliveries out of a spool, oldest first; what is damaged is set aside on the way.
-
-Set damaged bytes of a spool aside, so that a person can look at what is left of them.
-"""
+"""Take deliveries out of a spool, oldest first; set damaged bytes aside for a person to look at."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from consumer.spool.segments import Chain, Segment, cursor_path, parts, save_cur
 
 log = structlog.get_logger(__name__)
 
-# What `take` returns holds at most that many bytes, beside one record.
+# Bytes that `take` returns at most, beside one record.
 _BATCH_BYTES = 8 * 1024 * 1024
 
 
@@ -35,7 +32,7 @@ class Entry:
 
 
 class Reader:
-    """The way out, for one thread at a time. `retire` tells the writer that a segment goes."""
+    """The way out, for one thread at a time. `retire` has the writer close a segment that goes."""
 
     def __init__(self, chain: Chain, retire: Callable[[Segment], None]) -> None:
         self._chain = chain
@@ -71,8 +68,8 @@ class Reader:
             return
         touched: list[Segment] = []
         for entry in entries:
-            entry.segment.settle(entry.offset, entry.end)
-            self._settled(entry.segment)
+            entry.segment.pass_over(entry.offset, entry.end)
+            self._count_out(entry.segment)
             if entry.segment not in touched:
                 touched.append(entry.segment)
         for segment in touched:
@@ -85,11 +82,11 @@ class Reader:
 
     def close(self) -> None:
         """Change nothing on the disk from now on, whatever a drain that goes on does."""
-        with self._chain.changing_soon():
+        with self._chain.changing_in_time():
             self._closed = True
 
     def _entries(self) -> Iterator[Entry]:
-        """What can be read of all segments, oldest first; raises OSError."""
+        """Readable records of all segments, oldest first; raises OSError."""
         for segment in self._chain.segments():
             for part in parts(self._chain.files, segment):
                 entry = self._entry(segment, part)
@@ -104,11 +101,11 @@ class Reader:
         try:
             return Entry(decode(part.payload), segment, part.offset, part.end)
         except UnknownRecord:
-            self._settled(segment)
+            self._count_out(segment)
             self._set_aside(segment, part.offset, part.end, unfinished=False)
             return None
 
-    def _settled(self, segment: Segment) -> None:
+    def _count_out(self, segment: Segment) -> None:
         with self._chain.changing:
             segment.depth -= 1
 
@@ -119,10 +116,10 @@ class Reader:
             kept = set_aside(self._chain.files, segment.path, offset, end)
             self.unreadable += 1
             log.error("a damaged record of the spool was set aside", file=str(kept))
-        segment.settle(offset, end)
+        segment.pass_over(offset, end)
 
     def _forget_if_drained(self, segment: Segment) -> bool:
-        """Delete a segment once nothing in it waits; whether nothing does."""
+        """Delete a segment once nothing in it waits: True where nothing does."""
         with self._chain.changing:
             if self._closed or not segment.drained:
                 return False
@@ -161,7 +158,7 @@ def set_aside(files: Files, segment: Path, offset: int, end: int) -> Path:
 
 
 def set_aside_count(files: Files, spool: Path) -> int:
-    """How many damaged records lie aside."""
+    """Number of damaged records that lie aside."""
     try:
         return len(files.names(spool / DIRECTORY))
     except FileNotFoundError:

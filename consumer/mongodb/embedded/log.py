@@ -40,8 +40,8 @@ def faults(log: Path, output: Path, since: int) -> str:
     mongod logs one JSON object a line: `s` is E or F for what went wrong.
     """
     lines = [*_lines(output, 0), *_lines(log, since)]
-    told = [_read(line) for line in lines]
-    grave = [text for severity, text in told if severity in {"E", "F", ""}]
+    entries = [_read(line) for line in lines]
+    grave = [text for severity, text in entries if severity in {"E", "F", ""}]
     return "; ".join(grave[-_LINES:]) or "it wrote no error"
 
 

@@ -50,7 +50,7 @@ def become(parent: int, command: list[str]) -> int:
 def run(command: list[str]) -> int:
     """Run `command` under the lifeline; its exit code, or 128 + signal."""
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603
-    _obey(child.send_signal)
+    _follow_lifeline(child.send_signal)
     code = child.wait()
     return code if code >= 0 else 128 - code
 
@@ -58,30 +58,30 @@ def run(command: list[str]) -> int:
 def watch(pid: int) -> int:
     """Mind process `pid`, which is not our child, so that its exit code stays unknown: 0."""
     try:
-        stranger = _Stranger(pid)
-        _obey(stranger.send)
-        while stranger.alive():
+        process = _ForeignProcess(pid)
+        _follow_lifeline(process.send)
+        while process.alive():
             time.sleep(0.05)
     except ProcessLookupError:
         pass
     return 0
 
 
-def _obey(send: Callable[[int], None]) -> None:
+def _follow_lifeline(send: Callable[[int], None]) -> None:
     """Send SIGTERM for each byte on the lifeline, SIGKILL when it breaks."""
-    # Whoever stops all processes of a service stops mongod too; the keeper ends after it.
+    # Whoever stops all processes of a service stops mongod too; this script ends after it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-    def hold() -> None:
+    def obey() -> None:
         with contextlib.suppress(ProcessLookupError):
             while os.read(0, 1):
                 send(signal.SIGTERM)
             send(signal.SIGKILL)
 
-    threading.Thread(target=hold, daemon=True).start()
+    threading.Thread(target=obey, daemon=True).start()
 
 
-class _Stranger:
+class _ForeignProcess:
     """A process that is not our child; by handle where the system has one, since a number can
     come to mean another process. Every method may raise ProcessLookupError."""
 

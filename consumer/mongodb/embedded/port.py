@@ -1,6 +1,5 @@
-"""Choose the loopback port of the embedded mongod, the same one as last time where possible.
-
-Find the embedded MongoDB of a service that runs on this machine.
+"""Choose the loopback port of the embedded mongod, the last one where possible; find the mongod of
+a service that runs on this machine by it.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ _LOWEST, _HIGHEST = 20_000, 32_000
 
 # In the data directory: the port last used there.
 FILE = "mongodb.port"
+# Seconds for an answer; on a busy machine a good one may take a while.
+_TIMEOUT = 4.0
 
 
 def choose(previous: int | None) -> int:
@@ -37,7 +38,7 @@ def choose(previous: int | None) -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether mongod could listen there now."""
+    """True for a port on which mongod could listen now."""
     with socket.socket() as probe:
         if sys.platform != "win32":
             # As mongod does, or ports closed a moment ago count as taken. On Windows the same
@@ -63,10 +64,6 @@ def remember(file: Path, port: int) -> None:
     file.write_text(str(port), encoding="ascii")
 
 
-# Seconds; on a busy machine a good one may take a while.
-_PATIENCE = 4.0
-
-
 def running_uri(data_dir: Path) -> str | None:
     """The URI of the mongod that serves the files in `data_dir`, with user and password, or None
     where none does. Raises StoreUnavailable where what listens there does not answer, and
@@ -79,7 +76,7 @@ def running_uri(data_dir: Path) -> str | None:
     secret = key.recall(directory)
     # Something else may listen there by now: it is known by what it says of itself.
     try:
-        with replica_set.direct(at, secret, _PATIENCE) as client:
+        with replica_set.direct(at, secret, _TIMEOUT) as client:
             _, dbpath = replica_set.identify(client)
     except OperationFailure:
         return None

@@ -12,14 +12,14 @@ from typing import IO
 if sys.platform == "win32":
     from consumer.mongodb.embedded import windows_job
 
-_KEEPER = Path(__file__).with_name("parent_watch.py")
+_PARENT_WATCH = Path(__file__).with_name("parent_watch.py")
 
 
 class Child:
     """A mongod that ends when this process does.
 
-    `process` is mongod itself, or the keeper that minds it and ends with it (`lifeline` is then
-    the end of the pipe we hold). On Windows `job` is the handle of the job object it runs in.
+    `process` is mongod itself, or the parent watch that minds it and ends with it (`lifeline` is
+    then the end of the pipe we hold). On Windows `job` is the handle of the job object it runs in.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Child:
                 self._lifeline.write(b"T")
 
     def wait(self, timeout: float) -> bool:
-        """Whether it ended within `timeout` seconds."""
+        """Wait at most `timeout` seconds; True where it ended."""
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -58,7 +58,7 @@ class Child:
         if self._lifeline is None:
             self._process.kill()
         else:
-            self._lifeline.close()  # the keeper kills mongod; killing the keeper would not
+            self._lifeline.close()  # the parent watch kills mongod; killing the watch would not
         self._process.wait()
         self._close()
 
@@ -96,28 +96,28 @@ def spawn(command: list[str], *, directory: Path, output: Path) -> Child:
             process.wait()
             raise
     if sys.platform == "linux":
-        return Child(_keeper(["exec", str(os.getpid()), *command], directory, output), None)
-    return _minded(["run", *command], directory, output)
+        return Child(_watch(["exec", str(os.getpid()), *command], directory, output), None)
+    return _watched(["run", *command], directory, output)
 
 
 def adopt(pid: int, *, directory: Path, output: Path) -> Child:
     """Bind a mongod that already runs to our life. POSIX only: on Windows none outlives us."""
-    return _minded(["watch", str(pid)], directory, output)
+    return _watched(["watch", str(pid)], directory, output)
 
 
-def _minded(arguments: list[str], directory: Path, output: Path) -> Child:
-    process = _keeper(arguments, directory, output, lifeline=True)
+def _watched(arguments: list[str], directory: Path, output: Path) -> Child:
+    process = _watch(arguments, directory, output, lifeline=True)
     return Child(process, process.stdin)
 
 
-def _keeper(
+def _watch(
     arguments: list[str], directory: Path, output: Path, *, lifeline: bool = False
 ) -> subprocess.Popen[bytes]:
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(output.open("wb"))
         return subprocess.Popen(  # noqa: S603
             # -I -S: nothing of the user's environment or site-packages, and a fast start.
-            [sys.executable, "-I", "-S", str(_KEEPER), *arguments],
+            [sys.executable, "-I", "-S", str(_PARENT_WATCH), *arguments],
             stdin=subprocess.PIPE if lifeline else subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,

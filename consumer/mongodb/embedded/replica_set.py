@@ -38,7 +38,7 @@ def uri(port: int, key: str | None) -> str:
 
 
 def listens(port: int) -> bool:
-    """Whether something accepts connections there; asked before a client, whose own search for a
+    """True for a port that accepts connections; asked before a client, whose own search for a
     server would look only twice a second."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -49,23 +49,23 @@ def listens(port: int) -> bool:
 
 @contextlib.contextmanager
 def direct(
-    port: int, key: str | None = None, patience: float = 1
+    port: int, key: str | None = None, timeout: float = 1
 ) -> Iterator[MongoClient[dict[str, Any]]]:
     """A client of this one server, whatever it thinks its replica set is, logged in as a member of
-    the set where there is a `key`: only who holds it too can answer. It waits `patience` seconds
+    the set where there is a `key`: only who holds it too can answer. It waits `timeout` seconds
     for the server to show itself."""
-    with _client(port, {**_MEMBER, "password": key} if key else {}, patience) as client:
+    with _client(port, {**_MEMBER, "password": key} if key else {}, timeout) as client:
         yield client
 
 
-def _client(port: int, login: dict[str, Any], patience: float = 1) -> MongoClient[dict[str, Any]]:
+def _client(port: int, login: dict[str, Any], timeout: float = 1) -> MongoClient[dict[str, Any]]:
     return MongoClient(
         "127.0.0.1",
         port,
         directConnection=True,
         appname="cxone-consumer-embedded",
-        serverSelectionTimeoutMS=int(patience * 1000),
-        connectTimeoutMS=int(patience * 1000),
+        serverSelectionTimeoutMS=int(timeout * 1000),
+        connectTimeoutMS=int(timeout * 1000),
         socketTimeoutMS=5000,
         **login,
     )

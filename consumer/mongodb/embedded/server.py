@@ -32,7 +32,7 @@ class Server:
         self.pid = 0
 
     def uri(self) -> str:
-        """Where clients find it, with user and password."""
+        """The URI for clients, with user and password."""
         return replica_set.uri(self.port, key.recall(self.directory))
 
     def last_port(self) -> int | None:
@@ -140,7 +140,7 @@ class Server:
         return replica_set.direct(self.port, key.recall(self.directory))
 
     def faults(self) -> str:
-        """What the mongod started last says went wrong."""
+        """Errors that the mongod started last says of itself."""
         return log.faults(self.log, self._output, self._log_began)
 
 

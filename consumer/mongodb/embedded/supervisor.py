@@ -1,7 +1,4 @@
-"""Keep one mongod running and writable for as long as this program needs it.
-
-Bring one mongod up until it can be written to.
-"""
+"""Bring one mongod up until it can be written to, and keep it so for as long as it is needed."""
 
 from __future__ import annotations
 
@@ -61,7 +58,7 @@ class EmbeddedMongo:
 
     @property
     def uri(self) -> str:
-        """Where clients find it, with user and password; known once started."""
+        """The URI for clients, with user and password; known once started."""
         return self._server.uri()
 
     @property
@@ -157,7 +154,7 @@ class EmbeddedMongo:
         return running
 
     def _await_end(self, running: process.Child) -> int | None:
-        """The exit code once mongod ended; None when told to stop while it runs."""
+        """The exit code once mongod ended; None when asked to stop while it runs."""
         tidied = time.monotonic()
         while (code := running.exit_code()) is None and not self._stopping.wait(_LOOK):
             if time.monotonic() - tidied > _HOUSEKEEPING:

@@ -1,4 +1,4 @@
-"""The keeper ends what it keeps when its lifeline breaks (the way of macOS, and of adoption)."""
+"""The parent watch ends its mongod when its lifeline breaks (on macOS, and for an adopted one)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from consumer.mongodb import embedded
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows uses a job object")
 
-KEEPER = str(Path(embedded.__file__).with_name("parent_watch.py"))
+PARENT_WATCH = str(Path(embedded.__file__).with_name("parent_watch.py"))
 SIGTERM, SIGKILL = 15, 9  # by number: Windows does not name them all
 SLEEP = [sys.executable, "-I", "-S", "-c", "import time; print(1, flush=True); time.sleep(10)"]
 
 
-def keep(*arguments: str) -> subprocess.Popen[bytes]:
+def watched(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", KEEPER, *arguments],
+        [sys.executable, "-I", "-S", PARENT_WATCH, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
@@ -28,75 +28,75 @@ def keep(*arguments: str) -> subprocess.Popen[bytes]:
 
 
 def test_run_kills_its_child_when_the_lifeline_closes() -> None:
-    with keep("run", *SLEEP) as keeper:
-        assert keeper.stdin is not None
-        assert keeper.stdout is not None
-        keeper.stdout.readline()
-        keeper.stdin.close()
-        assert keeper.wait(5) == 128 + SIGKILL
+    with watched("run", *SLEEP) as script:
+        assert script.stdin is not None
+        assert script.stdout is not None
+        script.stdout.readline()
+        script.stdin.close()
+        assert script.wait(5) == 128 + SIGKILL
         # The child held the other end of this pipe: nothing to read means that it is gone too.
-        assert keeper.stdout.read() == b""
+        assert script.stdout.read() == b""
 
 
 def test_run_passes_a_polite_stop_on() -> None:
-    with keep("run", *SLEEP) as keeper:
-        assert keeper.stdout is not None
-        assert keeper.stdin is not None
-        keeper.stdout.readline()
-        keeper.stdin.write(b"T")
-        assert keeper.wait(5) == 128 + SIGTERM
+    with watched("run", *SLEEP) as script:
+        assert script.stdout is not None
+        assert script.stdin is not None
+        script.stdout.readline()
+        script.stdin.write(b"T")
+        assert script.wait(5) == 128 + SIGTERM
 
 
 def test_run_ends_with_its_childs_exit_code() -> None:
-    with keep("run", sys.executable, "-c", "raise SystemExit(48)") as keeper:
-        assert keeper.wait(5) == 48
+    with watched("run", sys.executable, "-c", "raise SystemExit(48)") as script:
+        assert script.wait(5) == 48
 
 
 def test_watch_kills_a_stranger_when_the_lifeline_closes() -> None:
     with (
         subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL) as stranger,
-        keep("watch", str(stranger.pid)) as keeper,
+        watched("watch", str(stranger.pid)) as script,
     ):
-        assert keeper.stdin is not None
-        keeper.stdin.close()
+        assert script.stdin is not None
+        script.stdin.close()
         assert stranger.wait(5) == -SIGKILL
-        assert keeper.wait(5) == 0
+        assert script.wait(5) == 0
 
 
 def test_watch_passes_a_polite_stop_on_however_early_it_comes() -> None:
     with (
         subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL) as stranger,
-        keep("watch", str(stranger.pid)) as keeper,
+        watched("watch", str(stranger.pid)) as script,
     ):
-        assert keeper.stdin is not None
-        keeper.stdin.write(b"T")
+        assert script.stdin is not None
+        script.stdin.write(b"T")
         assert stranger.wait(5) == -SIGTERM
-        assert keeper.wait(5) == 0
+        assert script.wait(5) == 0
 
 
-def test_stop_of_the_keeper_alone_leaves_it_at_its_post() -> None:
-    with keep("run", *SLEEP) as keeper:
-        assert keeper.stdin is not None
-        assert keeper.stdout is not None
-        keeper.stdout.readline()
+def test_stop_of_the_script_alone_leaves_it_at_its_post() -> None:
+    with watched("run", *SLEEP) as script:
+        assert script.stdin is not None
+        assert script.stdout is not None
+        script.stdout.readline()
         time.sleep(0.2)
-        keeper.terminate()
+        script.terminate()
         with pytest.raises(subprocess.TimeoutExpired):
-            keeper.wait(0.2)
-        keeper.stdin.close()
-        assert keeper.wait(5) == 128 + SIGKILL
+            script.wait(0.2)
+        script.stdin.close()
+        assert script.wait(5) == 128 + SIGKILL
 
 
 def test_watch_ends_when_the_stranger_ends_by_itself() -> None:
     with (
         subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL) as stranger,
-        keep("watch", str(stranger.pid)) as keeper,
+        watched("watch", str(stranger.pid)) as script,
     ):
         stranger.terminate()
-        assert keeper.wait(5) == 0
+        assert script.wait(5) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux")
 def test_exec_refuses_when_the_parent_is_gone_already() -> None:
-    with keep("exec", "1", *SLEEP) as keeper:
-        assert keeper.wait(5) == 1
+    with watched("exec", "1", *SLEEP) as script:
+        assert script.wait(5) == 1

@@ -17,7 +17,7 @@ from tests.support.spool import MIB, FailingDisk, SlowDisk, delivery, files_of, 
 
 def test_concurrent_deliveries_share_a_sync(reopened: Callable[..., Spool]) -> None:
     disk = SlowDisk()
-    spool = reopened(files=disk, patience=60)
+    spool = reopened(files=disk, timeout=60)
     threads = [threading.Thread(target=spool.append, args=(delivery(n),)) for n in range(40)]
 
     with disk.held:
@@ -37,7 +37,7 @@ def test_a_disk_that_does_not_answer_keeps_nobody_waiting_and_is_used_again(
     reopened: Callable[..., Spool],
 ) -> None:
     disk = SlowDisk()
-    spool = reopened(files=disk, patience=0.3)
+    spool = reopened(files=disk, timeout=0.3)
     refused: list[str] = []
 
     def append(number: int) -> None:
@@ -77,7 +77,7 @@ def test_a_spool_is_closed_although_its_disk_does_not_answer(
     reopened: Callable[..., Spool],
 ) -> None:
     disk = SlowDisk()
-    spool = reopened(files=disk, patience=0.1)
+    spool = reopened(files=disk, timeout=0.1)
     with disk.held:
         with pytest.raises(StoreUnavailable):
             spool.append(delivery(1))
