@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from time import monotonic
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
@@ -27,6 +27,7 @@ from pymongo.write_concern import WriteConcern
 from consumer.core.errors import StoreUnavailable
 
 Document = dict[str, Any]
+Method = TypeVar("Method", bound=Callable[..., Any])
 Keys = Sequence[tuple[str, int]]
 
 # A killed mongod lost 1,431 of 74,601 inserts under the default write concern, none under this one.
@@ -218,50 +219,9 @@ class OurDatabase(Database[Document]):
         return OurCollection(self, name)
 
 
-class OurCollection(Collection[Document]):
-    """A collection of ours: it writes only where this program may, and compares text as it is.
-
-    A collection may have been made with a collation, under which `ABC` is `abc` wherever a command
-    says nothing else. Look-ups by `_id` say nothing: our digests are hexadecimal and compare alike,
-    and with another collation than its own the index of `_id` is of no use.
-    """
-
-    def with_options(self, *args: Any, **kwargs: Any) -> OurCollection:  # type: ignore[override]
-        plain = super().with_options(*args, **kwargs)
-        return OurCollection(
-            self.database,
-            self.name,
-            codec_options=plain.codec_options,
-            read_preference=plain.read_preference,
-            write_concern=plain.write_concern,
-            read_concern=plain.read_concern,
-        )
-
-
-# The methods of the driver that we use: whether they write, and the number of the argument (a
-# filter or pipeline) by which they compare.
-_METHODS: tuple[tuple[str, bool, int | None], ...] = (
-    ("find", False, 0),
-    ("aggregate", False, 0),
-    ("count_documents", False, 0),
-    ("distinct", False, 1),
-    ("update_one", True, 0),
-    ("update_many", True, 0),
-    ("delete_one", True, 0),
-    ("delete_many", True, 0),
-    ("find_one_and_update", True, 0),
-    # Those in a bulk are by `_id`.
-    ("bulk_write", True, None),
-    ("insert_one", True, None),
-    ("insert_many", True, None),
-    ("create_index", True, None),
-    ("create_indexes", True, None),
-    ("drop_index", True, None),
-)
-
-
-def _ours(name: str, writes: bool, compares: int | None) -> Callable[..., Any]:
-    theirs = getattr(Collection, name)
+def _ours(theirs: Method, *, writes: bool = False, compares: int | None = None) -> Method:
+    """A method of the driver under our rules: whether it writes, and the number of the argument (a
+    filter or pipeline) by which it compares."""
 
     @wraps(theirs)
     def ours(self: OurCollection, *args: Any, **kwargs: Any) -> Any:
@@ -280,7 +240,7 @@ def _ours(name: str, writes: bool, compares: int | None) -> Callable[..., Any]:
                 raise
             raise Blocked(StoreUnavailable(fault)) from error
 
-    return ours
+    return cast(Method, ours)
 
 
 def _by_id(looked_for: Any) -> bool:
@@ -293,8 +253,41 @@ def _by_id(looked_for: Any) -> bool:
     return wanted is not None
 
 
-for _row in _METHODS:
-    setattr(OurCollection, _row[0], _ours(*_row))
+class OurCollection(Collection[Document]):
+    """A collection of ours: it writes only where this program may, and compares text as it is.
+
+    A collection may have been made with a collation, under which `ABC` is `abc` wherever a command
+    says nothing else. Look-ups by `_id` say nothing: our digests are hexadecimal and compare alike,
+    and with another collation than its own the index of `_id` is of no use.
+    """
+
+    find = _ours(Collection[Document].find, compares=0)
+    aggregate = _ours(Collection[Document].aggregate, compares=0)
+    count_documents = _ours(Collection[Document].count_documents, compares=0)
+    distinct = _ours(Collection[Document].distinct, compares=1)
+    update_one = _ours(Collection[Document].update_one, writes=True, compares=0)
+    update_many = _ours(Collection[Document].update_many, writes=True, compares=0)
+    delete_one = _ours(Collection[Document].delete_one, writes=True, compares=0)
+    delete_many = _ours(Collection[Document].delete_many, writes=True, compares=0)
+    find_one_and_update = _ours(Collection[Document].find_one_and_update, writes=True, compares=0)
+    # Those in a bulk are by `_id`.
+    bulk_write = _ours(Collection[Document].bulk_write, writes=True)
+    insert_one = _ours(Collection[Document].insert_one, writes=True)
+    insert_many = _ours(Collection[Document].insert_many, writes=True)
+    create_index = _ours(Collection[Document].create_index, writes=True)
+    create_indexes = _ours(Collection[Document].create_indexes, writes=True)
+    drop_index = _ours(Collection[Document].drop_index, writes=True)
+
+    def with_options(self, *args: Any, **kwargs: Any) -> OurCollection:  # type: ignore[override]
+        plain = super().with_options(*args, **kwargs)
+        return OurCollection(
+            self.database,
+            self.name,
+            codec_options=plain.codec_options,
+            read_preference=plain.read_preference,
+            write_concern=plain.write_concern,
+            read_concern=plain.read_concern,
+        )
 
 
 def open_database(
