@@ -86,12 +86,6 @@ class MigrationFailures:
         self._entries = entries
         self._retention = retention
 
-    def named(self, subject: str) -> list[Any]:
-        """The `_id`s of documents that are named in entries of the subject."""
-        with translated(_COLLECTION):
-            found = self._entries.find(_open(subject), {"document_ids": 1})
-            return [_id for entry in found for _id in entry.get("document_ids", ())]
-
     def examined(self, subject: str, to: int, constraints: str, now: datetime) -> Examined | None:
         """The last pass, where it tells how the next would end: nothing has changed since."""
         fields = dict.fromkeys(("to_version", "constraints", "last_seen", "after", "recent"), 1)

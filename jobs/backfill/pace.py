@@ -40,10 +40,6 @@ class Pace:
         # The first batch shows how fast this MongoDB is; it should not be the slowest.
         self.size = max(1, self._most // 4)
 
-    @property
-    def throttled(self) -> bool:
-        return self._rules.throttle
-
     def rest(self, took: float, stopping: Callable[[], bool]) -> None:
         """Adapt to a batch that took so many seconds, and rest as long as it took or as the rules
         say: a backfill has MongoDB half the time at most."""

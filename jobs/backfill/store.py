@@ -1,6 +1,6 @@
 """Find the documents that a backfill must fill, and have MongoDB fill them, each once.
 
-Upgrade documents that refuse their filling: without what the refusal blames, else the stamp.
+Those that refuse their filling are stamped without what the refusal blames, else without any.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ from consumer.schemas.check import CompiledSchema
 from consumer.schemas.defaults import filled_positions, leaving_out
 from consumer.schemas.provenance import Leaving
 from jobs.backfill.replace import CHANGED, Refusal, Whole, fill_whole
-from jobs.backfill.spans import Span, next_span
-from jobs.backfill.updates import MAX_NESTING, PlainFill, fill_pipeline, fill_plain, nesting
+from jobs.backfill.updates import MAX_NESTING, fill_pipeline, nesting
 
 Document = dict[str, Any]
 
@@ -58,15 +57,14 @@ class Upgrade:
     """How every document that is stamped `stamp` gets to version `to` of its subject.
 
     `schema` fills just what lies between, once what is `leaving` is taken out; `pipeline` does the
-    same in MongoDB, where it can, and `plain` does it faster for most documents. `left` is the
-    query for those that will keep something of what is leaving.
+    same in MongoDB, where it can. `left` is the query for those that will keep something of what is
+    leaving.
     """
 
     stamp: int
     to: int
     schema: CompiledSchema
     pipeline: list[Document] | None
-    plain: PlainFill | None = None
     leaving: Sequence[Leaving] = ()
     left: Document | None = None
 
@@ -92,7 +90,7 @@ def upgrade(
     """`schema` must fill only what is newer than `stamp` (`newer_than`)."""
     fill = fill_pipeline(schema, to)
     if not leaving:
-        return Upgrade(stamp, to, schema, fill, fill_plain(schema, to))
+        return Upgrade(stamp, to, schema, fill)
     leaving = [replace(each, values=as_stored(each.values)) for each in leaving]
     out = take_out_pipeline(leaving)
     pipeline = [*out.stages, *fill] if out and fill else None
@@ -134,47 +132,13 @@ class BackfillStore:
             )
         return int(found["_meta"]["backfilled_to"]) if found else None
 
-    def next_span(self, subject: str, stamp: int, last: Span | None, size: int) -> Span | None:
-        """About `size` documents with this stamp that follow the `last` span; None at the end.
-
-        Not all documents are in spans: those that are not, `ids` finds.
-        """
-        with self._patiently():
-            return next_span(self._events, subject, stamp, last, size)
-
     def ids(self, subject: str, stamp: int, skip: int, limit: int) -> list[Any]:
         """The `_id`s of documents with this stamp, in the order of the index; `skip` passes over
         those that were seen and stay."""
         with self._patiently():
-            found = self._events.find(_behind(subject, stamp), {"_id": 1}).skip(skip).limit(limit)
+            wanted = _behind(subject, stamp)
+            found = self._events.find(wanted, {"_id": 1}, skip=skip, limit=limit, hint=BY_STAMP)
             return [document["_id"] for document in found]
-
-    def fill_span(self, span: Span, plan: Upgrade, aside: Sequence[Any] = ()) -> Upgraded:
-        """Upgrade the documents of a span but for those `aside`, by `_id`.
-
-        The first that is refused ends it, without a word on which: `ids` finds what is left. The
-        plan must have a pipeline.
-        """
-        wanted = {**span.filter, "_id": {"$nin": list(aside)}} if aside else span.filter
-        done = left = 0
-        with self._patiently():
-            if plan.left is not None:
-                left = self._events.count_documents({**wanted, **plan.left}, hint=BY_STAMP)
-            try:
-                if plan.plain is not None:
-                    usual = {**wanted, **plan.plain.like}
-                    done = self._update(usual, plan.plain.update)
-                if done < span.documents:
-                    done += self._update(wanted, plan.pipeline or [])
-            except WriteError as error:
-                _check(error.code)
-                # What a command did before it ended, it does not tell.
-                behind = self._events.count_documents(span.filter, hint=BY_STAMP)
-                done = max(0, span.documents - behind)
-        return Upgraded(done, left=left)
-
-    def _update(self, wanted: Document, update: Any) -> int:
-        return self._events.update_many(wanted, update, hint=BY_STAMP).modified_count
 
     def apply(self, ids: Sequence[Any], plan: Upgrade) -> Upgraded:
         """Upgrade these documents as far as they still carry the stamp."""

@@ -18,7 +18,6 @@ from consumer.schemas.defaults import fill, newer_than, unfill
 from consumer.schemas.policy import Defaults, SchemaPolicy, SubjectPolicy
 from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.backfill.store import BackfillStore, upgrade
-from jobs.backfill.updates import fill_plain
 from tests.support.backfill import LONG_AGO, laid_out, payload_part, read, registry, store
 from tests.support.strategies import learn, payloads, values
 
@@ -54,7 +53,7 @@ def clean(database: Db) -> None:
 
 
 # Each way a document can take through the backfill; the first is how it begins for all.
-WAYS = ("by stretches", "by ids", "one by one", "in this process")
+WAYS = ("by ids", "one by one", "in this process")
 
 
 @pytest.mark.slow
@@ -118,11 +117,7 @@ def fill_all(database: Db, schemas: SchemaRegistry, way: str) -> None:
         plan = upgrade(newer_than(schemas.compiled("s"), stamp), stamp, head.number)
         ids = found.ids("s", stamp, 0, 100)
         assert plan.pipeline is not None
-        if way == "by stretches":
-            done, last = 0, None
-            while (last := found.next_span("s", stamp, last, 100)) is not None:
-                done += found.fill_span(last, plan).documents
-        elif way == "by ids":
+        if way == "by ids":
             done = found.apply(ids, plan).documents
         elif way == "one by one":
             # In a batch with one that MongoDB refuses.
@@ -194,32 +189,3 @@ def test_a_strange_key_is_filled_where_objects_lead_to_it_and_nowhere_else(
         assert same(payload_part(after[_id]), wanted)
         assert after[_id]["list"] == was["list"]
         assert after[_id]["_meta"]["backfilled_to"] == head.number
-
-
-def test_documents_of_the_usual_form_are_filled_by_a_plain_update(database: Db) -> None:
-    schemas = registry(database)
-    store(database, schemas, "usual", {"a": {"b": {"x": 1}}})
-    store(database, schemas, "unusual", {"a": {"b": None}})
-    store(database, schemas, "new", {"a": {"b": {"y": 1}, "c": {"z": 1}}, "d": 1})
-    plan = upgrade(newer_than(schemas.compiled("s"), 1), 1, 2)
-    events = database["events"]
-
-    assert plan.plain is not None
-    events.update_many({**plan.plain.like, "_meta.backfilled_to": 1}, plan.plain.update)
-
-    after = read(database)
-    assert payload_part(after["usual"]) == {
-        "a": {"b": {"x": 1, "y": None}, "c": None},
-        "d": None,
-    }
-    assert payload_part(after["unusual"]) == {"a": {"b": None}}
-    assert after["unusual"]["_meta"]["backfilled_to"] == 1
-
-
-@pytest.mark.parametrize("key", ["a.b", "$a", "", "0", "12"])
-def test_a_key_that_could_mean_something_else_has_no_plain_update(database: Db, key: str) -> None:
-    schemas = registry(database)
-    store(database, schemas, "1", {"a": 1, "in": {"a": 1}})
-    store(database, schemas, "2", {"in": {key: 1}})
-
-    assert fill_plain(newer_than(schemas.compiled("s"), 1), 2) is None

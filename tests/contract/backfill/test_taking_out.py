@@ -39,7 +39,7 @@ Db = Database[Document]
 NULL = SchemaPolicy()
 TYPED = SchemaPolicy(subject_policy(typed=True))
 MAPPED = SchemaPolicy(subject_policy(defaults={"b": "none", "o": {"k": 1}, "a.b": {}}))
-WAYS = ("by stretches", "by ids", "in this process")
+WAYS = ("by ids", "in this process")
 
 
 def retiring(path: Path) -> Make:
@@ -66,13 +66,8 @@ def taken_out(database: Db, schemas: SchemaRegistry, way: str) -> int:
         gone = leaving(head, schema.defaults, stamp)
         plan = upgrade(newer_than(schema, stamp), stamp, head.number, gone)
         assert plan.pipeline is not None
-        if way == "by stretches":
-            last = None
-            while (last := found.next_span("s", stamp, last, 100)) is not None:
-                left += found.fill_span(last, plan).left
-        else:
-            one = replace(plan, pipeline=None, left=None) if way == "in this process" else plan
-            left += found.apply(found.ids("s", stamp, 0, 100), one).left
+        one = replace(plan, pipeline=None, left=None) if way == "in this process" else plan
+        left += found.apply(found.ids("s", stamp, 0, 100), one).left
     return left
 
 

@@ -1,4 +1,4 @@
-"""A backfill cuts its way into stretches that an index finds, and rests between them."""
+"""A backfill finds what is behind by an index, in batches of `_id`s, and rests between them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Document = dict[str, Any]
 Db = Database[Document]
 
 
-def test_documents_that_no_stretch_can_hold_are_filled_too(database: Db) -> None:
+def test_documents_of_one_moment_and_of_odd_dates_are_filled_too(database: Db) -> None:
     schemas = registry(database)
     template = laid_out(schemas, "first", {"a": 1})
     crowd = [{**template, "_id": f"crowd {n}"} for n in range(300)]
@@ -45,7 +45,7 @@ def test_documents_that_no_stretch_can_hold_are_filled_too(database: Db) -> None
     assert database["events"].count_documents({"b": {"$exists": False}}) == 0
 
 
-def test_stretches_follow_each_other_without_gap_or_overlap(database: Db) -> None:
+def test_pages_follow_each_other_without_gap_or_overlap(database: Db) -> None:
     schemas = registry(database)
     template = laid_out(schemas, "first", {"a": 1})
     database["events"].create_index(BY_STAMP)
@@ -58,29 +58,31 @@ def test_stretches_follow_each_other_without_gap_or_overlap(database: Db) -> Non
         }
         for number in range(101)
     )
-    found, last, seen = BackfillStore(database["events"]), None, []
+    found = BackfillStore(database["events"])
+    seen: list[int] = []
 
-    while (last := found.next_span("s", 1, last, 7)) is not None:
-        inside = [document["_id"] for document in database["events"].find(last.filter)]
-        assert len(inside) == last.documents <= 14
-        seen += inside
+    while page := found.ids("s", 1, len(seen), 7):
+        assert len(page) <= 7
+        seen += page
 
     assert sorted(seen) == list(range(101))
 
 
-def test_cutting_a_stretch_reads_its_index_and_no_document(database: Db) -> None:
+def test_a_page_is_found_by_the_index_and_reads_no_more_documents_than_it_has(
+    database: Db,
+) -> None:
     create_indexes(database)
     schemas = registry(database)
     for number in range(20):
         store(database, schemas, str(number), {"a": number})
     database.command("profile", 2)
 
-    BackfillStore(database["events"]).next_span("s", 1, None, 5)
+    BackfillStore(database["events"]).ids("s", 1, 0, 5)
 
     database.command("profile", 0)
     looks = list(database["system.profile"].find({"ns": f"{database.name}.events"}))
-    assert looks
-    assert sum(look["docsExamined"] for look in looks) == 0
+    assert [look["docsExamined"] for look in looks] == [5]
+    assert "_meta.backfilled_to" in looks[0]["planSummary"]
 
 
 def test_the_look_for_documents_behind_reads_the_index(database: Db) -> None:
