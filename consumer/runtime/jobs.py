@@ -58,7 +58,7 @@ from jobs.announce_versions import AnnounceVersions
 from jobs.backfill.failures import MigrationFailures
 from jobs.backfill.job import Backfill, BackfillRules
 from jobs.backfill.pace import PaceRules
-from jobs.backfill.run import Parts as BackfillParts
+from jobs.backfill.run import BackfillParts
 from jobs.backfill.store import BackfillStore
 from jobs.drain_spool import DrainSpool
 from jobs.heartbeat import Heartbeat

@@ -19,7 +19,7 @@ from consumer.schemas.provenance import leaving
 from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.backfill.failures import Examined
 from jobs.backfill.pace import Pace, PaceRules, Progress
-from jobs.backfill.run import Parts, Pass, Tally, fill_subject
+from jobs.backfill.run import BackfillParts, Pass, Tally, fill_subject
 from jobs.backfill.store import Upgraded
 from jobs.scheduling.job import JobRun
 
@@ -62,17 +62,17 @@ class Backfill:
     """The job. It finds what is behind by the documents' own stamps, whoever stamped them late."""
 
     registry: SchemaRegistry
-    parts: Parts
+    parts: BackfillParts
     metrics: Metrics
     rules: BackfillRules = field(default_factory=BackfillRules)
-    _said: RateLimit = field(init=False)
+    _log_limit: RateLimit = field(init=False)
     _fillable: dict[str, tuple[int, int]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._said = RateLimit(_LOG_EVERY, self.parts.clock)
+        self._log_limit = RateLimit(_LOG_EVERY, self.parts.clock)
 
     def behind(self, only: str | None = None) -> list[Behind]:
-        """What there is to do, by subject; raises SetupError for a subject that has no schema."""
+        """List what there is to do, by subject; raises SetupError for one that has no schema."""
         self.registry.refresh()
         subjects = self.registry.subjects()
         if only is not None and only not in subjects:
@@ -116,7 +116,7 @@ class Backfill:
         }
 
     def _subject(self, work: Behind, run: JobRun, progress: Progress, later: int) -> Tally:
-        def told(upgraded: Upgraded) -> None:
+        def report(upgraded: Upgraded) -> None:
             self.metrics.count(BACKFILLED, upgraded.documents)
             self.metrics.count(BACKFILL_FAILED, len(upgraded.refused))
             progress.done += upgraded.documents
@@ -124,12 +124,12 @@ class Backfill:
             self.metrics.set(BACKFILL_BACKLOG, progress.remaining + later)
             facts = progress.facts(self.parts.timer(), self.parts.clock())
             run.progress(subject=work.subject, **facts)
-            if self._said.allow("progress") is not None:
+            if self._log_limit.allow("progress") is not None:
                 log.info("backfilling", subject=work.subject, **facts)
 
         schema = self.registry.compiled(work.subject)
         pace = Pace(self.rules.pace, self.parts.sleep)
-        subject = Pass(work.subject, self.parts, pace, run.stopping, told)
+        subject = Pass(work.subject, self.parts, pace, run.stopping, report)
         # Both from before: what changes meanwhile is to be noticed.
         began, constraints = self.parts.clock(), self.parts.store.constraints().digest
         try:
@@ -163,7 +163,7 @@ class Backfill:
         self.parts.failures.keep(work.subject, work.causes, examined)
 
     def _is_refused(self, subject: str, head: int, newest: int) -> bool:
-        """Whether all that is behind was refused, and would be again."""
+        """Tell whether all that is behind was refused, and would be again."""
         if self.rules.retry_refused:
             return False
         constraints, now = self.parts.store.constraints().digest, self.parts.clock()

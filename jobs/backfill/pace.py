@@ -1,7 +1,4 @@
-"""Keep a backfill from slowing ingest: short batches, and rest in between.
-
-Say how far a backfill is, how fast it goes, and when it will end.
-"""
+"""Keep a backfill from slowing ingest by short batches and rest in between; tell its progress."""
 
 from __future__ import annotations
 
@@ -18,6 +15,8 @@ _SMALLEST = 10
 _BEYOND = 10
 # A rest is cut to pieces so short, that a stop need not wait for it.
 _NAP = 0.25
+# A date further off than some years says nothing, and may be none that exists.
+_LONGEST_WAIT = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class PaceRules:
 
 
 class Pace:
-    """How much to do next, learned from how long the last batch took."""
+    """The size of the next batch, learned from how long the last one took."""
 
     def __init__(self, rules: PaceRules, sleep: Callable[[float], None] = time.sleep) -> None:
         self._rules = rules
@@ -55,13 +54,9 @@ class Pace:
             left -= _NAP
 
 
-# A date further off than some years says nothing, and may be none that exists.
-_LONGEST_WAIT = 1e9
-
-
 @dataclass(slots=True)
 class Progress:
-    """How far a run is over all its subjects."""
+    """Progress of a run over all its subjects."""
 
     remaining: int
     started: float

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.errors import DocumentTooLarge, WriteError
 
@@ -16,6 +14,7 @@ from consumer.core.paths import RESERVED
 from consumer.events.constraints import TOO_LARGE
 from consumer.events.documents import encode, plain
 from consumer.events.filling import replaced
+from consumer.mongodb.client import RAW
 from consumer.schemas.check import CompiledSchema
 from consumer.schemas.defaults import fill
 from consumer.schemas.provenance import Leaving, remove_fillings
@@ -23,8 +22,6 @@ from jobs.backfill.updates import new_stamp
 
 # A code of our own where MongoDB did not find the document as it was read.
 CHANGED = 0
-
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ def fill_whole(
     """
     done, refused, left = 0, [], 0
     wanted = {"_id": {"$in": list(ids)}, "_meta.backfilled_to": plan.stamp}
-    for found in events.with_options(codec_options=_RAW).find(wanted):
+    for found in events.with_options(codec_options=RAW).find(wanted):
         document = plain(found)
         stays = remove_fillings(document, plan.leaving) if plan.leaving else 0
         try:

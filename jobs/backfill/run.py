@@ -17,12 +17,16 @@ from consumer.schemas.defaults import newer_than
 from consumer.schemas.provenance import leaving
 from jobs.backfill.failures import Causes, MigrationFailures
 from jobs.backfill.pace import Pace
-from jobs.backfill.store import BackfillStore, Upgrade, Upgraded, spare, upgrade
+from jobs.backfill.store import BackfillStore, Upgrade, Upgraded, retry_refused, upgrade
+
+# How many `_id`s are read at a time: each time MongoDB passes again over the index entries of what
+# was filled within the last minutes, which it keeps for older readers.
+_PAGE = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What a backfill works with; `timer` counts seconds, `sleep` waits them."""
+class BackfillParts:
+    """Stores and clocks of a backfill; `timer` counts seconds, `sleep` waits them."""
 
     store: BackfillStore
     failures: MigrationFailures
@@ -47,10 +51,10 @@ class Pass:
     """One pass: whose documents, how fast, when to end, and how far it is."""
 
     subject: str
-    parts: Parts
+    parts: BackfillParts
     pace: Pace
     stopping: Callable[[], bool]
-    told: Callable[[Upgraded], None]
+    report: Callable[[Upgraded], None]
     tally: Tally = field(default_factory=Tally)
     causes: Causes = field(default_factory=Causes)
 
@@ -61,7 +65,7 @@ class Pass:
         self.tally.failed += len(batch.refused)
         self.tally.left += batch.left
         self.causes.add(batch.refused)
-        self.told(batch)
+        self.report(batch)
 
 
 def fill_subject(work: Pass, schema: CompiledSchema) -> bool:
@@ -85,11 +89,6 @@ def fill_subject(work: Pass, schema: CompiledSchema) -> bool:
     return False
 
 
-# How many `_id`s are read at a time: each time MongoDB passes again over the index entries of what
-# was filled within the last minutes, which it keeps for older readers.
-_PAGE = 50_000
-
-
 def _fill_stamp(work: Pass, plan: Upgrade) -> None:
     """Fill all documents of the plan's stamp; raises StoreUnavailable."""
     # Those that stay behind keep their place at the beginning.
@@ -101,7 +100,7 @@ def _fill_stamp(work: Pass, plan: Upgrade) -> None:
         while ids and not work.stopping():
             start = work.parts.timer()
             batch, ids = ids[: work.pace.size], ids[work.pace.size :]
-            upgraded = spare(work.parts.store, work.parts.store.apply(batch, plan), plan)
+            upgraded = retry_refused(work.parts.store, work.parts.store.apply(batch, plan), plan)
             work.done(upgraded)
             staying += len(upgraded.refused)
             work.pace.rest(work.parts.timer() - start, work.stopping)

@@ -27,7 +27,7 @@ from consumer.events.constraints import (
 )
 from consumer.events.documents import as_stored
 from consumer.events.take_out import take_out_pipeline
-from consumer.mongodb.client import SIMPLE
+from consumer.mongodb.client import SIMPLE, Document
 from consumer.mongodb.deadline import soon, unhurried
 from consumer.mongodb.errors import translated
 from consumer.mongodb.indexes import BY_STAMP
@@ -37,8 +37,6 @@ from consumer.schemas.provenance import Leaving
 from jobs.backfill.replace import CHANGED, Refusal, Whole, fill_whole
 from jobs.backfill.updates import MAX_NESTING, fill_pipeline, nesting
 
-Document = dict[str, Any]
-
 COUNTED = 10_000_000
 _COUNT_TIMEOUT = 60_000  # milliseconds
 
@@ -46,6 +44,8 @@ _STAMP = "_meta.backfilled_to"
 _STAMPED = {_STAMP: 1, "_id": 0}
 # One command each, so that the updates of large schemas stay small together.
 _CHUNK = 100
+# What several constraints refuse loses what each of them blames, one after the other.
+_ROUNDS = 4
 # The server is going away, not the primary, or its disk is full: this says nothing of the document.
 _OF_THE_SERVER = frozenset(
     {6, 7, 64, 89, 91, 112, 189, 246, 262, 9001, 10107, 11600, 11602, 13435, 14031}
@@ -54,7 +54,7 @@ _OF_THE_SERVER = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """How every document that is stamped `stamp` gets to version `to` of its subject.
+    """The way of every document that is stamped `stamp` to version `to` of its subject.
 
     `schema` fills just what lies between, once what is `leaving` is taken out; `pipeline` does the
     same in MongoDB, where it can. `left` is the query for those that will keep something of what is
@@ -71,7 +71,7 @@ class Upgrade:
 
 @dataclass(slots=True)
 class Upgraded:
-    """What became of a batch; a document in neither was settled by somebody else.
+    """Outcome of a batch; a document in neither was filled or refused by another process.
 
     After a refusal `documents` counts what others settled at the same time, too. `unfilled` of
     them refused what was to be filled in, and were stamped without; `left` keep something that was
@@ -114,7 +114,7 @@ class BackfillStore:
             yield
 
     def behind(self, subject: str, below: int, after: datetime | None = None) -> int:
-        """How many documents are filled to less than version `below`, of which COUNTED are
+        """Count the documents that are filled to less than version `below`, of which COUNTED are
         counted at most; those only that were processed `after` a time."""
         wanted = _behind(subject, {"$lt": below})
         if after is not None:
@@ -202,11 +202,7 @@ def _check(code: int | None) -> None:
         raise StoreUnavailable(f"MongoDB could not carry on (code {code}): the next run goes on")
 
 
-# What several constraints refuse loses what each of them blames, one after the other.
-_ROUNDS = 4
-
-
-def spare(store: BackfillStore, upgraded: Upgraded, plan: Upgrade) -> Upgraded:
+def retry_refused(store: BackfillStore, upgraded: Upgraded, plan: Upgrade) -> Upgraded:
     """Retry what a batch refused: refusals left are of documents that take not even the stamp, and
     name their culprit. Those that changed meanwhile stay, too. Raises StoreUnavailable."""
     changed = [refusal for refusal in upgraded.refused if refusal.code == CHANGED]
@@ -228,10 +224,10 @@ def spare(store: BackfillStore, upgraded: Upgraded, plan: Upgrade) -> Upgraded:
         for positions, ids in groups.items():
             schema = leaving_out(plan.schema, positions)
             lighter = upgrade(schema, plan.stamp, plan.to, plan.leaving)
-            spared = store.apply(ids, lighter)
-            result.documents += spared.documents
-            result.unfilled += spared.documents
-            refused += [(each, positions) for each in spared.refused]
+            again = store.apply(ids, lighter)
+            result.documents += again.documents
+            result.unfilled += again.documents
+            refused += [(each, positions) for each in again.refused]
     return result
 
 

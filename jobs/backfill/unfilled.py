@@ -1,6 +1,6 @@
 """Fill documents after all that lack something on purpose, when a person asks for it.
 
-Fill documents after all that lack something on purpose: by hand, and so in this process.
+They are few, so each is filled in this process, and loses what a refusal blames.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from pymongo.errors import DocumentTooLarge, WriteError
@@ -21,6 +20,7 @@ from consumer.core.paths import RESERVED
 from consumer.events.constraints import NOTHING, Constraints, Positions, both, read_constraints
 from consumer.events.documents import encode, plain
 from consumer.events.filling import replaced
+from consumer.mongodb.client import RAW, Document
 from consumer.mongodb.deadline import soon, unhurried
 from consumer.mongodb.errors import translated
 from consumer.mongodb.indexes import UNFILLED
@@ -32,6 +32,10 @@ from jobs.backfill.pace import Pace, Progress
 from jobs.scheduling.job import JobRun
 
 _BATCH = 100
+# What several constraints refuse loses what each of them blames, one after the other.
+_ROUNDS = 4
+# The order of the index on such documents.
+_ORDER = [("_meta.unfilled", 1), ("_meta.backfilled_to", 1), ("processed_at", 1)]
 
 
 def fill_unfilled(
@@ -70,15 +74,6 @@ def fill_unfilled(
     }
 
 
-Document = dict[str, Any]
-
-# What several constraints refuse loses what each of them blames, one after the other.
-_ROUNDS = 4
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-# The order of the index on such documents.
-_ORDER = [("_meta.unfilled", 1), ("_meta.backfilled_to", 1), ("processed_at", 1)]
-
-
 @dataclass(slots=True)
 class Refilled:
     """Counts of what became of documents: `documents` were filled, as far as they can be; `staying`
@@ -115,7 +110,7 @@ class UnfilledDocuments:
         """Fill the next documents of the subject, but for the first `skip`, which stay as they are;
         None when there are no more."""
         with translated("events"), soon(self._events):
-            raw = self._events.with_options(codec_options=_RAW)
+            raw = self._events.with_options(codec_options=RAW)
             wanted = {"_meta.subject": subject, **UNFILLED}
             found = list(raw.find(wanted).sort(_ORDER).skip(skip).limit(limit))
             if not found:

@@ -40,7 +40,7 @@ def new_stamp(schema: CompiledSchema, to: int) -> dict[str, int]:
 
 
 def _parts(node: ObjectNode, here: str) -> list[Any]:
-    """What to merge for the object at `here`: itself, then what it lacks."""
+    """The parts to merge for the object at `here`: itself, then what it lacks."""
     parts: list[Any] = [here]
     absent = lacking(node)
     if absent:
@@ -82,7 +82,7 @@ def _if_object(node: ObjectNode, place: str, then: Any, otherwise: Any) -> Expre
 
 
 def nesting(value: Any) -> int:
-    """How deep arrays and objects lie in each other, encoded ones too."""
+    """The depth of arrays and objects in each other, encoded ones too."""
     if isinstance(value, Mapping):
         return 1 + max(map(nesting, value.values()), default=0)
     if isinstance(value, list):

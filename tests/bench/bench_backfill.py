@@ -25,7 +25,7 @@ from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.backfill.failures import MigrationFailures
 from jobs.backfill.job import Backfill, BackfillRules
 from jobs.backfill.pace import PaceRules
-from jobs.backfill.run import Parts
+from jobs.backfill.run import BackfillParts
 from jobs.backfill.store import BackfillStore
 from tests.bench import machine, paced
 from tests.bench.requests import requests
@@ -106,7 +106,7 @@ def raw_update(database: Db, count: int) -> float:
 
 def backfill(database: Db, schemas: SchemaRegistry) -> float:
     """Documents a second of a backfill as fast as it can."""
-    parts = Parts(
+    parts = BackfillParts(
         BackfillStore(database[EVENTS]),
         MigrationFailures(database[DEAD_LETTERS]),
         utc_now,

@@ -11,14 +11,14 @@ from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.backfill.failures import MigrationFailures
 from jobs.backfill.job import Backfill, BackfillRules
 from jobs.backfill.pace import PaceRules
-from jobs.backfill.run import Parts
+from jobs.backfill.run import BackfillParts
 from jobs.backfill.store import BackfillStore
 from tests.support.jobs import Run
 
 
 def main(uri: str, name: str) -> None:
     database = open_database(connect(uri, timeout=30), name)
-    parts = Parts(
+    parts = BackfillParts(
         BackfillStore(database[EVENTS]),
         MigrationFailures(database[DEAD_LETTERS]),
         utc_now,

@@ -25,7 +25,7 @@ from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.backfill.failures import MigrationFailures
 from jobs.backfill.job import Backfill, BackfillRules
 from jobs.backfill.pace import PaceRules
-from jobs.backfill.run import Parts
+from jobs.backfill.run import BackfillParts
 from jobs.backfill.store import BackfillStore
 
 Document = dict[str, Any]
@@ -46,7 +46,7 @@ def backfill(
     clock: Callable[[], datetime] = utc_now,
 ) -> Backfill:
     database[EVENTS].create_index(BY_STAMP)
-    parts = Parts(
+    parts = BackfillParts(
         store=BackfillStore(database[EVENTS]),
         failures=MigrationFailures(database[DEAD_LETTERS]),
         clock=clock,

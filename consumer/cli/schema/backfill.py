@@ -23,7 +23,7 @@ from consumer.runtime.jobs import backfill_rules
 from jobs.backfill.failures import MigrationFailures
 from jobs.backfill.job import Backfill, BackfillRules, Behind
 from jobs.backfill.pace import Pace
-from jobs.backfill.run import Parts as BackfillParts
+from jobs.backfill.run import BackfillParts
 from jobs.backfill.store import BackfillStore
 from jobs.backfill.unfilled import UnfilledDocuments, fill_unfilled
 
