@@ -25,6 +25,15 @@ hypothesis.settings.load_profile("patient")
 MongodFactory = Callable[..., EmbeddedMongo]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count a test at full size among the slow: `-m "not slow"` takes the place of the `-m` that
+    pyproject.toml gives, which leaves these out."""
+    for item in items:
+        if item.get_closest_marker("faults_full"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def mongod() -> Iterator[EmbeddedMongo]:
     """The session's own mongod. Tests fail where none can be had: skipping would hide them."""

@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
+import pytest
+
 from tests.support.processes import environment, run
 
 
@@ -34,6 +36,7 @@ def test_demo_tells_what_became_of_everything(tmp_path: Path) -> None:
     assert ended.stderr == b""
 
 
+@pytest.mark.slow
 def test_demo_prints_tables_that_survive_cp1252(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "consumer", "demo", "--events", "20"],
@@ -50,6 +53,7 @@ def test_demo_prints_tables_that_survive_cp1252(tmp_path: Path) -> None:
     assert "signature_invalid" in text
 
 
+@pytest.mark.slow
 def test_kept_running_demo_prints_where_its_console_is_and_the_password(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "consumer", "demo", "--events", "20", "--keep-running"],
@@ -94,6 +98,7 @@ def log_in(url: str, password: str) -> tuple[int, str | None]:
         connection.close()
 
 
+@pytest.mark.slow
 def test_kept_running_demo_takes_what_its_own_words_say_to_send(tmp_path: Path) -> None:
     (tmp_path / "event.json").write_text('{"id":"new","type":"contact.created"}')
     process = subprocess.Popen(
@@ -134,6 +139,7 @@ def test_kept_running_demo_takes_what_its_own_words_say_to_send(tmp_path: Path) 
         assert status == 0
 
 
+@pytest.mark.slow
 def test_demo_shows_a_document_with_what_was_filled_and_what_to_try_next(tmp_path: Path) -> None:
     ended = run(["demo", "--events", "60"], tmp_path)
 

@@ -24,6 +24,7 @@ import pty
 import termios
 
 
+@pytest.mark.slow
 def test_demo_waits_for_a_mongod_that_stands_still_most_of_the_time(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "consumer", "demo", "--events", "60", "--json"],
@@ -72,7 +73,7 @@ def take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-@pytest.mark.parametrize("keep_running", [False, True])
+@pytest.mark.parametrize("keep_running", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_demo_leaves_nothing_behind_when_its_terminal_is_closed(
     tmp_path: Path, keep_running: bool
 ) -> None:
