@@ -11,11 +11,12 @@ from time import monotonic
 
 from pymongo.database import Database
 
-from consumer.adoption.counts import NOTHING, AdoptionCounts, AdoptionTotals
-from consumer.adoption.events import AdoptionEvents, Group
-from consumer.adoption.state import AdoptionState, State
+from consumer.adoption.counts import NOTHING
+from consumer.adoption.events import Group
+from consumer.adoption.rollup import adoption_stores
+from consumer.adoption.state import State
 from consumer.core.errors import StoreUnavailable
-from consumer.mongodb.client import EVENTS, Document
+from consumer.mongodb.client import Document
 from consumer.mongodb.deadline import within
 
 # Seconds that counting what came since the last roll-up may take: a look at an index.
@@ -41,8 +42,9 @@ class Sent:
 class AdoptionHistory:
     """The counts of the adoption job, and the few minutes that it has not counted yet.
 
-    Every method raises StoreUnavailable. Nothing is counted over the whole collection, and what
-    the job has not counted is looked at once in `fresh` seconds for all who ask.
+    A screen waits for it: nothing is counted over the whole collection, and what the job has not
+    counted is looked at briefly, once in `fresh` seconds for all who ask. `report` makes the
+    figures of one moment, however long that takes. Every method raises StoreUnavailable.
     """
 
     def __init__(
@@ -51,10 +53,7 @@ class AdoptionHistory:
         fresh: float = 0.0,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        self._counts = AdoptionCounts(db)
-        self._totals = AdoptionTotals(db)
-        self._state = AdoptionState(db)
-        self._events = AdoptionEvents(db[EVENTS])
+        self._stores = adoption_stores(db)
         self._fresh = fresh
         self._now = now
         self._looking = threading.Lock()
@@ -62,14 +61,14 @@ class AdoptionHistory:
 
     def documents(self) -> Counted:
         """The number of documents of each subject and version."""
-        state = self._state.current()
+        state = self._stores.state.current()
         found: defaultdict[str, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         if state is None:
             return Counted(found, None)
-        totals = self._totals.all(state.generation)
+        totals = self._stores.totals.all(state.generation)
         for (subject, version), total in totals.items():
             found[subject][version] += total.count
-        for hour in self._counts.hours(state.generation, state.summed, None):
+        for hour in self._stores.counts.hours(state.generation, state.summed, None):
             if hour.hour > totals.get((hour.subject, hour.version), NOTHING).added:
                 found[hour.subject][hour.version] += hour.before(state.counted)
         live = self._live(state)
@@ -79,11 +78,11 @@ class AdoptionHistory:
 
     def sent(self, subject: str, hours: list[datetime]) -> Sent:
         """The events of one subject that producers sent in these hours."""
-        state = self._state.current()
+        state = self._stores.state.current()
         found: defaultdict[datetime, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
         if state is None:
             return Sent(found, None)
-        for each in self._counts.of(state.generation, subject, hours):
+        for each in self._stores.counts.of(state.generation, subject, hours):
             found[each.hour][each.exhibited] += each.before(state.counted)
         live = self._live(state)
         for group in live or ():
@@ -106,6 +105,6 @@ class AdoptionHistory:
     def _look(self, state: State) -> list[Group] | None:
         try:
             with within(_LIVE):
-                return self._events.count(state.counted, None, "hour")
+                return self._stores.events.count(state.counted, None, "hour")
         except StoreUnavailable:
             return None

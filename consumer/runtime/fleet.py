@@ -31,7 +31,8 @@ _GROUPS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyTyp
         "dedupe": (("cxone_dedupe", "cxone_id_field", "cxone_type_field"), ()),
     }
 )
-# A process that has more rules than this keeps them to itself: each sign of life carries them.
+# A process that has more rules than this keeps them to itself: each sign of life carries them, for
+# commands mask what any process masks. So many are 31 kB, and 1.4 ms more every ten seconds.
 _MOST_RULES = 500
 
 

