@@ -144,6 +144,7 @@ def test_key_is_its_owners_alone_and_in_no_list_of_processes(
     assert key.password(secret).encode() not in arguments
 
 
+@pytest.mark.slow
 @posix
 def test_key_that_came_open_out_of_a_backup_is_closed(mongod_factory: MongodFactory) -> None:
     first = mongod_factory()
@@ -170,6 +171,7 @@ def test_lost_key_is_replaced_and_the_data_is_there(mongod_factory: MongodFactor
     assert second.uri != old
 
 
+@pytest.mark.slow
 def test_directory_of_an_older_program_is_taken_over_and_that_still_opens_it(
     mongod_factory: MongodFactory, mongod_dir: Path
 ) -> None:
@@ -185,6 +187,7 @@ def test_directory_of_an_older_program_is_taken_over_and_that_still_opens_it(
         assert names(uri) == ["newer", "older"]
 
 
+@pytest.mark.slow
 @posix
 def test_mongod_without_a_key_that_still_runs_is_replaced_not_adopted(
     mongod_factory: MongodFactory, mongod_dir: Path
@@ -208,6 +211,7 @@ def test_commands_find_the_running_one_with_its_key(mongod_factory: MongodFactor
     assert names(found) == ["a"]
 
 
+@pytest.mark.slow
 def test_commands_find_one_that_an_older_program_runs(mongod_dir: Path) -> None:
     with older_program(mongod_dir) as (_, uri):
         assert running_uri(mongod_dir) == uri
@@ -253,6 +257,7 @@ def test_uri_for_mongosh_and_compass_is_printed_alone(
     assert capsys.readouterr().out == f"{mongo.uri}\n"
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("command", [["status"], ["doctor"], ["dlq", "list"]])
 def test_nobody_is_told_to_start_one_that_is_frozen(

@@ -191,6 +191,7 @@ def test_surviving_mongod_is_adopted_and_stopped(mongod_factory: MongodFactory) 
         assert process.wait(5) == 0
 
 
+@pytest.mark.slow
 @posix
 def test_adopted_mongod_that_is_killed_is_restarted(mongod_factory: MongodFactory) -> None:
     first = mongod_factory()
@@ -202,6 +203,7 @@ def test_adopted_mongod_that_is_killed_is_restarted(mongod_factory: MongodFactor
         write(second, "a")
 
 
+@pytest.mark.slow
 @posix
 def test_adopted_mongod_dies_with_its_killed_second_parent(mongod_factory: MongodFactory) -> None:
     first = mongod_factory()
@@ -211,6 +213,7 @@ def test_adopted_mongod_dies_with_its_killed_second_parent(mongod_factory: Mongo
         assert process.wait(2) == -SIGKILL
 
 
+@pytest.mark.slow
 @posix
 def test_surviving_mongod_on_an_unwanted_port_is_replaced(mongod_factory: MongodFactory) -> None:
     first = mongod_factory()
@@ -251,6 +254,7 @@ def test_start_that_fails_tells_the_last_words_of_mongod(
     assert str(mongod_dir / "mongodb.log") in text
 
 
+@pytest.mark.slow
 def test_files_in_use_by_a_mongod_that_cannot_be_found_are_left_alone(
     mongod_factory: MongodFactory,
 ) -> None:
@@ -266,6 +270,7 @@ def test_mongod_that_keeps_dying_is_tried_at_most_eight_times_in_a_minute() -> N
     assert all(sum(waits[first : first + 8]) > 60 for first in range(len(waits) - 8))
 
 
+@pytest.mark.slow
 def test_silent_listener_on_the_remembered_port_delays_but_does_not_stop_the_start(
     mongod_factory: MongodFactory, mongod_dir: Path
 ) -> None:

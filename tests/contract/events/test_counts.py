@@ -69,6 +69,6 @@ def test_a_mongodb_that_is_away_is_told(database: Database[Document]) -> None:
         "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100", connect=False
     ) as client:
         with pytest.raises(StoreUnavailable):
-            documents_by_subject(client["x"]["events"], 10)
+            documents_by_subject(client["x"]["events"], 0.2)
         with pytest.raises(StoreUnavailable):
             estimated_documents(client["x"]["events"])

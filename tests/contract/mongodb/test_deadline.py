@@ -54,6 +54,7 @@ def test_a_bound_from_outside_holds_for_what_is_unhurried(events: OurDatabase) -
     assert raised.value.timeout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_a_server_that_falls_silent_ends_what_is_unhurried(mongod_factory: MongodFactory) -> None:
     server = mongod_factory(cache_gb=0.25)

@@ -123,6 +123,7 @@ def command(arguments: list[str], tmp_path: Path, uri: str, database: Db) -> tup
     return ended.stdout.decode(), ended.stderr.decode()
 
 
+@pytest.mark.slow
 def test_a_command_without_the_config_of_the_running_service_masks_and_says_so(
     tmp_path: Path, mongod_uri: str, database: Db
 ) -> None:

@@ -220,6 +220,7 @@ def told(command: Command, entry_id: str, sample: Path) -> dict[str, str]:
     return {" ".join(call): "".join(command(*call)[1:]) for call in calls}
 
 
+@pytest.mark.slow
 def test_names_below_masked_fields_are_shown_nowhere(
     named: str, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

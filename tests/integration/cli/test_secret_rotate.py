@@ -117,8 +117,8 @@ def test_a_link_and_the_rights_of_the_file_stay(tmp_path: Path) -> None:
     [
         (timedelta(hours=1), timedelta(minutes=1), False),
         (timedelta(hours=30), timedelta(minutes=1), True),
-        (timedelta(hours=30), None, False),
-        (None, timedelta(minutes=1), False),
+        pytest.param(timedelta(hours=30), None, False, marks=pytest.mark.slow),
+        pytest.param(None, timedelta(minutes=1), False, marks=pytest.mark.slow),
     ],
 )
 def test_a_previous_secret_that_may_still_sign_is_not_given_up(

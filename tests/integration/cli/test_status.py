@@ -143,6 +143,7 @@ def test_mongodb_away_ends_with_status_3(
     assert "Spool: 0 waiting" in text
 
 
+@pytest.mark.slow
 def test_mongodb_away_leaves_what_this_machine_knows(
     status: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -155,7 +155,7 @@ def test_a_deed_needs_the_token_of_its_session(visitor: Visitor) -> None:
     assert visitor.get("").status == 303
 
 
-@pytest.mark.parametrize("hides", [False, True])
+@pytest.mark.parametrize("hides", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_names_below_masked_fields_are_on_no_page(
     mongod_uri: str, database: Database[dict[str, object]], hides: bool
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from pymongo.database import Database
 
 from config import loading as configuration
@@ -47,6 +48,7 @@ def test_nothing_that_is_answered_holds_a_secret_or_a_payload_value(
     assert [canary for canary in CANARIES if canary in said] == []
 
 
+@pytest.mark.slow
 def test_readiness_without_mongodb_tells_nothing_of_its_uri(database: Db) -> None:
     uri = "mongodb://somebody:CANARY-PASSWORD@127.0.0.1:9/?connectTimeoutMS=200"
     given = {"cxone_shared_secret_previous": "CANARY-SECRET", "cxone_spool_after": "0.2s"}

@@ -110,6 +110,7 @@ def timed(client: Client, number: int) -> tuple[Answer, float]:
     return answer, time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_a_disk_that_hangs_is_a_fault_of_the_spool_and_no_pile_of_threads(
     database: Db, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ def test_dripping_request_is_closed_at_its_deadline() -> None:
     assert 1.0 <= took < 5
 
 
+@pytest.mark.slow
 def test_an_idle_connection_stays_open_for_its_own_time() -> None:
     with running(request_timeout=1, idle_timeout=4) as (server, _):
         connection = http.client.HTTPConnection(*server.address, timeout=30)

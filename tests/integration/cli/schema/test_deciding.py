@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -25,6 +26,7 @@ def documents(shell: Shell) -> dict[str, Document]:
     return {each["id"]: each for each in shell.database["events"].find()}
 
 
+@pytest.mark.slow
 def test_a_field_is_retired_taken_out_and_shown_as_retired(service: Client, shell: Shell) -> None:
     post(service, event(1, "evolving", a=1), event(2, "evolving", a=1, b={"c": 1}))
     post(service, event(3, "evolving", a=1))
@@ -143,6 +145,7 @@ def test_a_process_that_does_not_know_retired_fields_keeps_them_from_being_made(
     assert shell("retire", "contact.created", "a", "--dry-run")[0] == 0
 
 
+@pytest.mark.slow
 def test_lost_versions_are_named_everywhere_and_gone_behind(
     mongod_uri: str, database: Database[Document], shell: Shell
 ) -> None:
