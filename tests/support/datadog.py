@@ -266,10 +266,10 @@ class bench_on:  # noqa: N801
 
     def __init__(self, fake: FakeIntake, timeout: float = 5.0, buffer: int = 1000) -> None:
         ticks, metrics = Time(), Metrics()
-        self._channel = Intake(Account(fake.url, KEY, timeout), utc_now)
+        self._intake = Intake(Account(fake.url, KEY, timeout), utc_now)
         timing = Timing(now=ticks.now, sleep=ticks.sleep, jitter=lambda: 1.0)
         sender = Sender(
-            channel=self._channel,
+            intake=self._intake,
             buffer=Buffer(buffer),
             metrics=metrics,
             clock=utc_now,
@@ -281,7 +281,7 @@ class bench_on:  # noqa: N801
         return self._bench
 
     def __exit__(self, *_: object) -> None:
-        self._channel.close()
+        self._intake.close()
 
 
 def bodies(fake: FakeIntake) -> list[Any]:

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
 import structlog
 
@@ -19,6 +18,7 @@ from consumer.core.metrics_table import (
     DATADOG_SENT,
 )
 from consumer.monitoring.datadog.buffer import Batch, Buffer, batches, halves, points_of
+from consumer.monitoring.datadog.intake import Intake
 from consumer.monitoring.datadog.points import Point
 from consumer.monitoring.datadog.retry import Timing, retry_while_busy
 from consumer.monitoring.datadog.status import Status, StatusTracker
@@ -29,16 +29,6 @@ log = structlog.get_logger(__name__)
 
 # Requests of one flush: halving down to many bad series ends somewhere, and goes on next time.
 _MAX_REQUESTS = 200
-
-
-class Channel(Protocol):
-    """Datadog's intake, which takes points and events."""
-
-    def submit(self, batch: Batch) -> Reply: ...
-
-    def post(self, event: VersionEvent) -> Reply: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +45,13 @@ class Sender:
     def __init__(
         self,
         *,
-        channel: Channel,
+        intake: Intake,
         buffer: Buffer,
         metrics: Metrics,
         clock: Callable[[], datetime],
         timing: Timing | None = None,
     ) -> None:
-        self._channel = channel
+        self._intake = intake
         self._buffer = buffer
         self._metrics = metrics
         self._clock = clock
@@ -104,7 +94,7 @@ class Sender:
         if not self._tracker.may_ask:
             return Reply("not_sent", fault="waiting as Datadog asked")
         end = self._timing.now() + seconds
-        reply = self._request(lambda: self._channel.post(event), stopping, end, 3)
+        reply = self._request(lambda: self._intake.post(event), stopping, end, 3)
         if reply.meaning != "bad":
             # A bad event says nothing about the points that wait.
             self._tracker.record(reply)
@@ -112,7 +102,7 @@ class Sender:
 
     def close(self) -> None:
         """Let the connection go; what is buffered goes with the process."""
-        self._channel.close()
+        self._intake.close()
 
     def _flush(self, stopping: Callable[[], bool], end: float, attempts: int) -> Flushed:
         old, ahead = self._buffer.expire(int(self._clock().timestamp()))
@@ -133,7 +123,7 @@ class Sender:
         return flushed
 
     def _submitting(self, batch: Batch) -> Callable[[], Reply]:
-        return lambda: self._channel.submit(batch)
+        return lambda: self._intake.submit(batch)
 
     def _handle_reply(
         self, batch: Batch, reply: Reply, flushed: Flushed, waiting: deque[Batch]

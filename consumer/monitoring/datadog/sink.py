@@ -49,8 +49,8 @@ def open_sink(
     """The sink for an account (None: no key), which buffers up to `limit` points."""
     if account is None:
         return LogSink()
-    channel = Intake(account, clock)
-    return Sender(channel=channel, buffer=Buffer(limit), metrics=metrics, clock=clock)
+    intake = Intake(account, clock)
+    return Sender(intake=intake, buffer=Buffer(limit), metrics=metrics, clock=clock)
 
 
 class LogSink:
