@@ -39,8 +39,8 @@ class FilledEvents:
     """Appends events filled. What a refusal blames is left out, of this event and, once that
     helped, of all of its subject until the constraints are others.
 
-    `compiled` gives a subject's newest schema known here, `look` reads the constraints from
-    MongoDB, `free` takes filling out of a document that holds the key of an event (`free_key`).
+    `compiled` gives a subject's newest schema known here, `read` the constraints as they stand in
+    MongoDB; `free` takes filling out of a document that holds the key of an event (`free_key`).
     Where it `fills` nothing, each document says that something may have been left out.
     """
 
@@ -49,22 +49,22 @@ class FilledEvents:
         events: EventStore,
         *,
         compiled: Callable[[str], CompiledSchema],
-        look: Callable[[], Constraints],
+        read: Callable[[], Constraints],
         free: Callable[[Constraints, Mapping[str, object]], bool],
         fills: bool = True,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._events = events
         self._compiled = compiled
-        self._look = look
+        self._read = read
         self._free = free
         self._fills = fills
         self._clock = clock
         self._mutex = threading.Lock()
         self._without: dict[str, Positions] = {}
         self._constraints = Constraints()
-        self._looked = float("-inf")
-        self._era = 0
+        self._read_at = float("-inf")
+        self._generation = 0
 
     def append(
         self,
@@ -81,7 +81,7 @@ class FilledEvents:
         Raises ConstraintViolation for what is refused as sent, and what EventStore raises.
         """
         without = self._without.get(subject, NOTHING)
-        learned, rounds, era = False, 0, 0
+        learned, rounds, generation = False, 0, 0
         while True:
             filled = fill(event.payload, checked, without) if self._fills else Filled(left_out=True)
             try:
@@ -95,11 +95,11 @@ class FilledEvents:
             except ConstraintViolation as error:
                 learned, rounds = True, rounds + 1
                 without = self._blamed(error, subject, filled, without, rounds)
-                era = self._era
+                generation = self._generation
                 take_out(checked, filled)
             else:
                 if learned:
-                    self._remember(subject, without, era)
+                    self._remember(subject, without, generation)
                 return new
 
     def take_back(self, _id: str) -> None:
@@ -110,7 +110,7 @@ class FilledEvents:
         """Fill again what was left out, if the constraints are others now; asks MongoDB only where
         something is left out. Raises StoreUnavailable."""
         if self._without:
-            self._look_again()
+            self._read_again()
 
     def _blamed(
         self,
@@ -122,8 +122,8 @@ class FilledEvents:
     ) -> Positions:
         """Fields to leave out next; raises ConstraintViolation for what no filling has caused."""
         constraints = self._constraints
-        if self._clock() - self._looked > _FRESH or not constraints.explain(error.refusal):
-            constraints = self._look_again()
+        if self._clock() - self._read_at > _FRESH or not constraints.explain(error.refusal):
+            constraints = self._read_again()
         version = self._compiled(subject).version
         if version is not None and filled.positions:
             fields = version.fields
@@ -135,17 +135,17 @@ class FilledEvents:
         message = constraints.sentence(error.refusal)
         raise ConstraintViolation(message, error.refusal, constraints.digest) from None
 
-    def _look_again(self) -> Constraints:
-        found = self._look()
+    def _read_again(self) -> Constraints:
+        found = self._read()
         with self._mutex:
             if found.fingerprint != self._constraints.fingerprint:
-                self._without, self._era = {}, self._era + 1
-            self._constraints, self._looked = found, self._clock()
+                self._without, self._generation = {}, self._generation + 1
+            self._constraints, self._read_at = found, self._clock()
         return found
 
-    def _remember(self, subject: str, without: Positions, era: int) -> None:
+    def _remember(self, subject: str, without: Positions, generation: int) -> None:
         with self._mutex:
-            if era != self._era:
+            if generation != self._generation:
                 # Others may refuse it by now, or none.
                 return
             before = self._without.get(subject, NOTHING)

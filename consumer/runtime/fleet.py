@@ -8,16 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any
 
 from config.loading import Settings
 from config.subjects import SubjectRules
+from consumer.mongodb.client import Document
 from consumer.monitoring.instances import SILENT_AFTER
 from consumer.privacy.paths import Paths
 from consumer.privacy.rules import Redaction
 from consumer.runtime.settings_map import redaction
-
-Document = dict[str, Any]
 
 # What processes of one database must agree on, by group: settings, and what stands in the tables
 # of single subjects. No secrets: a digest of a short one could be guessed.

@@ -155,7 +155,7 @@ def build_shared(
     events = FilledEvents(
         EventStore(stored, settings.cxone_dedupe == "id"),
         compiled=registry.compiled,
-        look=lambda: read_constraints(stored),
+        read=lambda: read_constraints(stored),
         free=lambda known, refusal: free_key(stored, known, refusal, registry.compiled),
         fills=settings.cxone_defaults != "none",
     )

@@ -31,7 +31,6 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "consumer.privacy.person_records",
         "consumer.schemas.registry.document_stamps",
         "jobs.backfill.replace",
-        "jobs.backfill.spans",
         "jobs.backfill.store",
         "jobs.backfill.unfilled",
     ),

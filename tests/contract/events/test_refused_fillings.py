@@ -37,7 +37,7 @@ class Intake:
         self.looks = 0
         events = EventStore(database["events"], conflicts_matter=False)
         self.events = FilledEvents(
-            events, compiled=self.schemas.compiled, look=self._look, free=self._free
+            events, compiled=self.schemas.compiled, read=self._look, free=self._free
         )
 
     def _look(self) -> Constraints:
