@@ -5,6 +5,7 @@ These are msgspec structs, for making a frozen dataclass costs ten times as much
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -12,6 +13,11 @@ from typing import Any, Literal
 import msgspec
 
 OutcomeStatus = Literal["processed", "duplicate", "held", "spooled"]
+
+
+def body_digest(body: bytes) -> str:
+    """SHA-256 (hex) of a body as received: two deliveries of one body are copies of each other."""
+    return hashlib.sha256(body).hexdigest()
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -53,8 +59,8 @@ class Delivery(msgspec.Struct, frozen=True):
 class Event(msgspec.Struct, frozen=True):
     """A delivery that parsed: `payload` is the JSON object as sent (insertion-ordered).
 
-    `id` and `type` are the values of the configured fields; `digest` is the SHA-256 (hex) of the
-    original raw body.
+    `id` and `type` are the values of the configured fields; `digest` is the `body_digest`
+    of the original raw body.
     """
 
     id: str | int | float

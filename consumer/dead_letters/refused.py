@@ -6,7 +6,6 @@ most loses most.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from consumer.core.delivery import Delivery, Headers
+from consumer.core.delivery import Delivery, Headers, body_digest
 from consumer.core.errors import (
     SignatureError,
     SignatureInvalid,
@@ -194,7 +193,7 @@ class RefusalStore:
         found = self._diagnose(delivery)
         self._warn(delivery, error, found.get("diagnosis", "not looked into"))
         self._recount()
-        digest = hashlib.sha256(delivery.body).hexdigest()
+        digest = body_digest(delivery.body)
         _id, at, size = entry_id(error.reason, digest), delivery.received_at, len(delivery.body)
         known = delivery.peer in self._peers
         details: dict[str, Any] = {"error_message": str(error), **found}

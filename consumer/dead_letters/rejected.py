@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from threading import Semaphore
 from typing import Any
 
 import structlog
 
-from consumer.core.delivery import Delivery
+from consumer.core.delivery import Delivery, body_digest
 from consumer.core.errors import Held, MalformedJson, Rejected
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import REJECTED
@@ -54,7 +53,7 @@ class RejectionStore:
         self._dead_letters.add(
             DeadLetter(
                 delivery=delivery,
-                digest=hashlib.sha256(delivery.body).hexdigest(),
+                digest=body_digest(delivery.body),
                 reason=error.reason,
                 error_message=str(error),
                 event_id=event_id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from consumer.core.delivery import Event
+from consumer.core.delivery import Event, body_digest
 from consumer.core.errors import MalformedJson, MissingFields, Rejected, TooDeep, Unstorable
 
 _MISSING = object()
@@ -50,7 +49,7 @@ class EventParser:
             raise MissingFields(
                 f"Missing required CXone fields: {self._fields.id}, {self._fields.type}"
             )
-        digest = hashlib.sha256(body if original is None else original).hexdigest()
+        digest = body_digest(body if original is None else original)
         return Event(id=event_id, type=str(event_type), payload=payload, digest=digest)
 
     def identify(self, body: bytes) -> tuple[str | int | float | None, str | None]:
