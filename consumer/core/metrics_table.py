@@ -12,7 +12,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 class Metric:
     """One row: a dotted name (Datadog's form), and the tags every value of it carries.
 
-    `fleet` marks a gauge of all processes together: who measured it tells it to Datadog for all.
+    `fleet` marks a gauge of all processes together: who measured it reports it to Datadog for all.
     """
 
     name: str

@@ -6,7 +6,6 @@ Public:
     survey     look at a spool that another process owns
     records    a delivery as a JSON object for people
     erase      take one person's deliveries out
-    files      the few operations on files, where a disk can be simulated
 
 Segments of our own, that only grow at their end, rather than SQLite (WAL, synchronous=FULL, with
 its transactions shared as we share our syncs; tests/bench/bench_spool.py), for deliveries of 1 KB:

@@ -172,7 +172,7 @@ def test_a_writer_that_breaks_ends_alone_and_all_others_go_on(pool: ThreadPoolEx
     assert gate.batches[-1] == [9]
 
 
-def test_who_loses_patience_in_the_queue_is_not_written(pool: ThreadPoolExecutor) -> None:
+def test_who_meets_the_deadline_in_the_queue_is_not_written(pool: ThreadPoolExecutor) -> None:
     gate = Gate()
     group = GroupCommit(gate.write, in_flight=1)
     (first,) = queued(pool, group, gate, [Item(0)])
@@ -189,7 +189,7 @@ def test_who_loses_patience_in_the_queue_is_not_written(pool: ThreadPoolExecutor
     assert gate.batches == [[0], [2]]
 
 
-def test_who_loses_patience_with_the_writer_of_a_batch_leaves_it_to_that(
+def test_who_meets_the_deadline_with_the_writer_of_a_batch_leaves_it_to_that(
     pool: ThreadPoolExecutor,
 ) -> None:
     batches: list[list[int]] = []

@@ -25,10 +25,10 @@ SLOW: dict[str, Any] = {"$where": "sleep(3000) || true"}
 @pytest.fixture
 def events(mongod_uri: str) -> Iterator[OurDatabase]:
     with connect(mongod_uri, timeout=TIMEOUT) as client:
-        database = open_database(client, "patience")
+        database = open_database(client, "deadlines")
         database["events"].insert_one({})
         yield database
-        client.drop_database("patience")
+        client.drop_database("deadlines")
 
 
 def test_what_is_unhurried_may_take_longer_than_other_calls(events: OurDatabase) -> None:
@@ -64,7 +64,7 @@ def test_a_server_that_falls_silent_ends_what_is_unhurried(mongod_factory: Mongo
             os.kill(server.pid, signal.SIGSTOP)
 
     with connect(server.uri, timeout=TIMEOUT) as client:
-        database = open_database(client, "patience")
+        database = open_database(client, "deadlines")
         database["events"].insert_one({})
         later = threading.Timer(1.0, freeze)
         later.start()
