@@ -21,15 +21,12 @@ from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.core.paths import from_text
 from consumer.dead_letters.approval import Approval, ApprovalPlan, HeldEvents
 from consumer.dead_letters.conditions import ConditionStore
-from consumer.dead_letters.replay import Replay
 from consumer.dead_letters.requeue import Requeue
 from consumer.dead_letters.search import HeldDeadLetters
-from consumer.events.keys import COLLECTION_SUBJECT
-from consumer.ingest.parsing import EventParser
 from consumer.ingest.signature import SignatureScheme, sign
 from consumer.mongodb.client import DEAD_LETTERS
 from consumer.runtime.service_options import configured_conditions
-from consumer.runtime.settings_map import event_fields, retry_rules
+from consumer.runtime.settings_map import one_subject
 from consumer.runtime.shared import SharedParts, build_shared
 from jobs.sweep_dead_letters import SweepDeadLetters
 from tests.support.jobs import Run
@@ -84,7 +81,7 @@ def bench(uri: str, database: Database[dict[str, Any]], **settings: str) -> Benc
     loaded = configuration.load(given, {})
     shared = build_shared(loaded, uri)
     job = SweepDeadLetters(
-        replay=Replay(shared.ingest, shared.dead_letters, utc_now, retry_rules(loaded)),
+        replay=shared.replay,
         dead_letters=shared.dead_letters,
         requeue=Requeue(shared.database["dead_letter_queue"]),
         conditions=ConditionStore(shared.database, shared.registry, configured_conditions(loaded)),
@@ -103,14 +100,12 @@ class House:
         )
         self.shared: SharedParts = build_shared(settings, uri)
         self._times = itertools.count()
-        parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
-        one_subject = COLLECTION_SUBJECT if settings.cxone_schema_scope != "type" else None
         letters = HeldDeadLetters(self.shared.database[DEAD_LETTERS])
         self.pauses = 0
         self.approval = Approval(
             self.shared.registry,
-            HeldEvents(letters, parser, one_subject),
-            Replay(self.shared.ingest, self.shared.dead_letters, utc_now),
+            HeldEvents(letters, self.shared.parser, one_subject(settings)),
+            self.shared.replay,
             self._pause,
         )
 

@@ -343,7 +343,7 @@ def test_mongodb_takes_out_what_the_function_does_and_what_was_sent_stays(
     before = read(database)
     sent = {_id: as_sent(document, head, defaults) for _id, document in before.items()}
 
-    counted = taken_out(database, schemas, "by stretches")
+    counted = taken_out(database, schemas, "by ids")
 
     left = 0
     for _id, was in before.items():
