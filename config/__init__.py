@@ -4,7 +4,6 @@ Public:
 - environment: who runs and supervises this process, and where Windows and pip put things
 - faults: what is wrong with the settings
 - loading: all settings, from every place
-- log_format: values fit for a log line
 - logs: logging, one line an event
 - settings: the table of all settings
 - sources: files with settings and secrets

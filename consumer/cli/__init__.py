@@ -1,1 +1,5 @@
-"""The command line."""
+"""Run the commands of `cxone-consumer`.
+
+Public:
+- main: the table of commands
+"""

@@ -1,4 +1,4 @@
-"""How each error ends a command: with a sentence for people and an exit status for programs."""
+"""End a command for each error: with a sentence for people and an exit status for programs."""
 
 from __future__ import annotations
 

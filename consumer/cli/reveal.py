@@ -35,7 +35,7 @@ Reveal = Annotated[
 
 
 def mask_note(body: MaskedBody) -> str:
-    """What of a body is masked, in words; empty where nothing is."""
+    """Say in words how much of a body is masked; empty where nothing is."""
     if not body.spans:
         return ""
     if body.fault is None:

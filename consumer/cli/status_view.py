@@ -139,14 +139,14 @@ def facts_in_words(facts: Mapping[str, Any]) -> str:
 
 
 def _dead_letters(overview: Overview) -> Section:
-    letters = overview.dead_letters
-    if not letters:
+    groups = overview.dead_letters
+    if not groups:
         return Section("No dead letters.")
     rows = [
         f"{each.reason}, {each.status}: {each.count:,}, the oldest {duration(each.oldest_age)} old"
-        for each in sorted(letters, key=lambda each: -each.count)
+        for each in sorted(groups, key=lambda each: -each.count)
     ]
-    return Section(f"Dead letters: {sum(each.count for each in letters):,}", rows)
+    return Section(f"Dead letters: {sum(each.count for each in groups):,}", rows)
 
 
 def _subjects(subjects: Mapping[str, int]) -> Section:

@@ -4,5 +4,5 @@ Public:
 - client: posts at a pace, from several threads
 - play: a scenario, its answers and what was stored
 - results: replies in few words, counted
-- samples.payloads, samples.mishaps, samples.scenario: the deliveries themselves
+- samples.scenario: the deliveries themselves
 """

@@ -11,8 +11,7 @@ import structlog
 
 from config.loading import Settings
 from consumer.core.errors import place_of
-from consumer.runtime.process import hosted
-from consumer.runtime.service import Service
+from consumer.runtime.service import Service, hosted
 from consumer.runtime.vitals import Vitals
 
 log = structlog.get_logger(__name__)

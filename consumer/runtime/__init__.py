@@ -4,8 +4,7 @@ Public:
 - fleet: how the processes of one database are set up, and where they differ
 - jobs: the periodic jobs, and the pace of the backfill
 - memory: the allocator of a long-lived process
-- process: the service as owner of its data directory, and how long it takes to stop
-- service: the running whole
+- service: the running whole, and its data directory and MongoDB
 - service_options: settings as the parts take them that only the whole service has
 - settings_map: settings as each part takes them
 - shared: the parts that commands and service share

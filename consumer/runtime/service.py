@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import falcon
@@ -12,6 +13,7 @@ from pymongo.errors import PyMongoError
 
 from config.loading import Settings
 from consumer.core.clock import utc_now
+from consumer.core.data_dir import DataDirectory
 from consumer.core.errors import SetupError, StoreUnavailable
 from consumer.core.text import safe
 from consumer.http.app import build_app
@@ -22,13 +24,14 @@ from consumer.http.webhook import ROUTE, Webhook
 from consumer.ingest.signature import SHORT_SECRET
 from consumer.mongodb import stored_format
 from consumer.mongodb.client import INSTANCES, is_looked_up
+from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 from consumer.mongodb.health import PrimaryCheck
 from consumer.mongodb.indexes import create_indexes
 from consumer.mongodb.retention import apply_retention
 from consumer.runtime.jobs import PREPARE_EVERY, periodic
 from consumer.runtime.memory import calm_collector
 from consumer.runtime.service_options import retention, server_options
-from consumer.runtime.settings_map import shared_secrets, signature_scheme
+from consumer.runtime.settings_map import mongodb_uri, shared_secrets, signature_scheme
 from consumer.runtime.shared import build_shared
 from consumer.runtime.vitals import Vitals
 from consumer.spool.spool import Spool
@@ -258,3 +261,20 @@ class Service:
             ),
             "datadog": lambda: Condition(periodic.sink.status.ok, periodic.sink.status.text),
         }
+
+
+@contextmanager
+def hosted(settings: Settings, *, embedded: bool) -> Iterator[Service]:
+    """The service as the only owner of its data directory, with a MongoDB of its own if asked:
+    listening and about to `run`. MongoDB and directory are let go at the end.
+
+    Raises SetupError, and NoMongo where no MongoDB is named and none is asked for.
+    """
+    with ExitStack() as parts:
+        parts.enter_context(DataDirectory(settings.cxone_data_dir))
+        uri = (
+            parts.enter_context(EmbeddedMongo(settings.cxone_data_dir)).uri
+            if embedded
+            else mongodb_uri(settings)
+        )
+        yield Service(settings, uri)

@@ -27,7 +27,7 @@ _FEWEST_WITH_MISHAPS = 20
 class Sample:
     """One delivery: its bytes, how it is to be signed, and what a fresh service makes of it.
 
-    `expect` is an outcome's status or the reason of a refusal; `note` tells people what is special.
+    `expect` is an outcome's status or the reason of a refusal; `note` is for people.
     """
 
     body: bytes

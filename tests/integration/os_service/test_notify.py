@@ -20,8 +20,7 @@ from config.environment import Supervision
 from consumer.http.health import Condition
 from consumer.os_service.systemd_notify import Notifier, Systemd
 from consumer.os_service.watch import watched
-from consumer.runtime.process import hosted
-from consumer.runtime.service import Service
+from consumer.runtime.service import Service, hosted
 from tests.support.processes import serving
 from tests.support.service import SECRET, eventually, running_service
 from tests.support.systemd import NotifySocket
