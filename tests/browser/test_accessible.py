@@ -99,7 +99,9 @@ def emulate(console: Console, scheme: str, width: int) -> None:
     console.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1280), pytest.param("dark", 390, marks=pytest.mark.slow)]
+)
 def test_every_screen_is_labelled_readable_and_fits(
     console: Console, scheme: str, width: int
 ) -> None:
@@ -138,6 +140,7 @@ def test_everything_is_reached_and_used_without_javascript(console: Console) -> 
         console.browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
+@pytest.mark.slow
 def test_the_first_tab_stop_skips_the_navigation(console: Console) -> None:
     console.log_in()
 

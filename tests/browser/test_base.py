@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from selenium.webdriver.common.by import By
 
 from tests.browser.console import Console
@@ -37,6 +38,7 @@ def test_every_screen_of_the_navigation_opens_and_says_where_one_is(console: Con
     assert {"Overview", "Jobs", "Settings", "Audit"} <= screens.keys()
 
 
+@pytest.mark.slow
 def test_logging_out_shuts_the_door(console: Console) -> None:
     console.log_in()
 
@@ -46,6 +48,7 @@ def test_logging_out_shuts_the_door(console: Console) -> None:
     assert console.path.startswith("/login")
 
 
+@pytest.mark.slow
 def test_the_name_of_a_person_is_text_whatever_it_is(console: Console) -> None:
     console.log_in("<script>document.title='broken'</script>")
 

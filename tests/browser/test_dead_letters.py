@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from pymongo.database import Database
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
@@ -73,6 +74,7 @@ def test_a_dead_letter_is_edited_its_difference_seen_and_it_becomes_an_event(
     assert "dlq edit" in console.text
 
 
+@pytest.mark.slow
 def test_an_edit_that_is_no_event_is_told_and_changes_nothing(
     console: Console, database: Db
 ) -> None:
@@ -93,6 +95,7 @@ def test_an_edit_that_is_no_event_is_told_and_changes_nothing(
     assert database["audit"].count_documents({"what": "dlq edit"}) == 0
 
 
+@pytest.mark.slow
 def test_a_known_repair_is_shown_before_it_is_made(console: Console, database: Db) -> None:
     console.service.post(b'{"id":"1","type":"t","n":1,"note":"a\nb",}')
     console.log_in()
@@ -156,6 +159,7 @@ def fill(database: Db, model: dict[str, Any], count: int) -> None:
     database["dead_letter_queue"].insert_many(copies)
 
 
+@pytest.mark.slow
 def test_many_are_discarded_step_by_step_after_their_number_was_shown(
     console: Console, database: Db
 ) -> None:
@@ -180,6 +184,7 @@ def test_many_are_discarded_step_by_step_after_their_number_was_shown(
     assert [(deed["who"], deed["count"]) for deed in deeds] == [("Grace (console)", 701)]
 
 
+@pytest.mark.slow
 def test_many_are_retried_and_what_stays_is_told(console: Console, database: Db) -> None:
     console.service.post(b'{"type":"t"}')
     wrong = letter(database)
@@ -196,6 +201,7 @@ def test_many_are_retried_and_what_stays_is_told(console: Console, database: Db)
     assert database["events"].count_documents({"_meta.key": "1"}) == 1
 
 
+@pytest.mark.slow
 def test_the_list_is_grouped_filtered_and_says_what_it_is_about(
     console: Console, database: Db
 ) -> None:

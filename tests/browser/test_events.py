@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from pymongo.database import Database
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
@@ -60,6 +61,7 @@ def test_an_event_is_found_by_its_id_and_each_field_says_where_it_comes_from(
     console.until(lambda: "Filled with" in console.text)
 
 
+@pytest.mark.slow
 def test_events_are_filtered_by_type_version_and_time(console: Console, database: Db) -> None:
     for body in ({"id": "1"}, {"id": "2", "new": 1}, {"id": "3", "new": 2}):
         console.service.post({"type": "a", **body})
@@ -78,6 +80,7 @@ def test_events_are_filtered_by_type_version_and_time(console: Console, database
     assert "No event is stored that fits." in none
 
 
+@pytest.mark.slow
 def test_pages_of_events_lose_none_and_repeat_none(console: Console, database: Db) -> None:
     console.service.post({"id": "0", "type": "a"})
     model = database["events"].find_one({})
@@ -100,6 +103,7 @@ def test_pages_of_events_lose_none_and_repeat_none(console: Console, database: D
     assert not console.browser.find_elements(By.CSS_SELECTOR, "a[rel=next]")
 
 
+@pytest.mark.slow
 def test_fields_and_values_that_look_like_markup_are_text(console: Console) -> None:
     evil = "<script>window.broken = 1</script>"
     console.service.post({"id": evil, "type": evil, evil: evil, "l": [{evil: evil}], "_meta": evil})
@@ -117,6 +121,7 @@ def test_fields_and_values_that_look_like_markup_are_text(console: Console) -> N
     assert console.browser.find_elements(By.CSS_SELECTOR, "main script") == []
 
 
+@pytest.mark.slow
 def test_what_is_masked_is_masked_in_lists_and_on_the_page_of_an_event(
     browser: Chrome, mongod_uri: str, database: Db
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pymongo.database import Database
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
@@ -31,6 +32,7 @@ def test_a_new_field_appears_on_the_open_page_without_a_reload(console: Console)
     assert console.browser.execute_script("return window.mark") == "not reloaded"
 
 
+@pytest.mark.slow
 def test_live_updates_can_be_paused(console: Console) -> None:
     console.service.post({"id": "1", "type": "t"})
     console.log_in()
@@ -49,6 +51,7 @@ def test_live_updates_can_be_paused(console: Console) -> None:
     assert "another" not in paused
 
 
+@pytest.mark.slow
 def test_names_and_fields_that_look_like_markup_are_text(console: Console) -> None:
     evil = "<script>window.broken = 1</script>"
     attribute = '"><img src=x onerror=alert(1)>'
@@ -99,6 +102,7 @@ def test_a_held_change_is_shown_exactly_approved_and_written_down(
         assert "Grace (console)" in console.text
 
 
+@pytest.mark.slow
 def test_what_came_after_the_page_was_opened_is_not_approved_with_it(
     browser: Chrome, mongod_uri: str, database: Db, tmp_path: Path
 ) -> None:
@@ -118,6 +122,7 @@ def test_what_came_after_the_page_was_opened_is_not_approved_with_it(
         assert database["audit"].count_documents({"what": "schema approve"}) == 0
 
 
+@pytest.mark.slow
 def test_versions_are_compared_and_their_causes_named(console: Console) -> None:
     console.service.post({"id": "first", "type": "t", "score": 1})
     console.service.post({"id": "second", "type": "t", "score": "high"})
@@ -137,6 +142,7 @@ def test_versions_are_compared_and_their_causes_named(console: Console) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_does_not_exist_is_said_to_be_missing(console: Console) -> None:
     console.expect_complaint("404")
     console.log_in()

@@ -73,6 +73,7 @@ _COMMANDS = {
     "datadog --help": (*_HTTP, *_PAGES, *_JOBS),
     "dlq --help": (*_HTTP, *_PAGES, "apscheduler", "tenacity"),
     "events --help": (*_HTTP, *_PAGES, *_JOBS),
+    "schema --help": (*_HTTP, *_PAGES, "apscheduler"),
     "secret --help": (*_HTTP, *_PAGES, *_JOBS),
     "serve --help": (*_PAGES,),
     "sign --help": (*_HTTP, *_PAGES, *_JOBS),

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from config.loading import Settings
 from consumer.cli.console import console, error_console, print_json, shown, table
 from consumer.cli.context import AsJson
 from consumer.cli.schema.shared import Context, head_of, opened
@@ -19,7 +20,6 @@ from consumer.core.ratelimit import RateLimit
 from consumer.core.text import safe
 from consumer.mongodb.client import DEAD_LETTERS, EVENTS
 from consumer.mongodb.indexes import create_indexes
-from consumer.runtime.jobs import backfill_rules
 from jobs.backfill.failures import MigrationFailures
 from jobs.backfill.job import Backfill, BackfillRules, Behind
 from jobs.backfill.pace import Pace
@@ -77,12 +77,19 @@ def backfill(
     return 1 if result is not None and result["remaining"] else 0
 
 
+def _rules(settings: Settings) -> BackfillRules:
+    # All jobs of the service and what they report through, which the other commands do without.
+    from consumer.runtime.jobs import backfill_rules  # noqa: PLC0415
+
+    return backfill_rules(settings)
+
+
 def _job(context: Context, no_throttle: bool) -> Backfill:
     shared = context.shared
     shared.to_write()
     # The service made them when it began; this may be before that.
     create_indexes(shared.database)
-    configured = backfill_rules(context.settings)
+    configured = _rules(context.settings)
     # A person who asks for it does not mean to wait for quiet.
     rules = BackfillRules(
         quiet=0, pace=replace(configured.pace, throttle=not no_throttle), retry_refused=True
@@ -114,7 +121,7 @@ def _unfilled(
     if found and not dry_run:
         total = sum(found.values())
         context.record("schema backfill --unfilled", subject=subject, documents=total)
-        rules = replace(backfill_rules(context.settings).pace, throttle=not fast)
+        rules = replace(_rules(context.settings).pace, throttle=not fast)
         with _bar(total) as run:
             result = fill_unfilled(documents, shared.registry, found, Pace(rules), run)
     if as_json:
