@@ -10,7 +10,8 @@ from consumer.runtime.memory import level_allocator
 def main() -> None:
     """Run the command line and exit with its status."""
     if sys.platform == "win32" and sys.argv[1:2] == ["windows-service"]:
-        # For the service control manager alone: no help names it, and the service needs no typer.
+        # COMMAND of that module: for the service control manager alone, so no help names it, and
+        # the command line with typer need not be imported.
         from consumer.os_service.windows_main import main as host  # noqa: PLC0415
 
         sys.exit(host(sys.argv[2:]))
