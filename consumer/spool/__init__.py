@@ -7,6 +7,7 @@ Public:
     records    a delivery as a JSON object for people
     erase      take one person's deliveries out
 
-Segments of our own that only grow at their end, not SQLite: it writes four times as much for each
-delivery, and a damaged sector cost it hundreds (.github/decisions/0003-a-spool-of-our-own.md).
+Segments of our own that only grow at their end, not SQLite: that writes nearly four times as much
+for each delivery, and lost hundreds of them to one damaged sector
+(.github/decisions/0003-a-spool-of-our-own.md).
 """

@@ -1,8 +1,7 @@
 """Bring the documents of one subject up to its head, stamp by stamp, in batches of `_id`s.
 
-Batches of `_id`s lose 11 % against stretches of the index with a `$set` of their own for the usual
-document, under the pause that ships (median of 12 pairs; they lost 43 % in the worst and won 7 % in
-the best), and 38 % without throttle. They are one way instead of two.
+Stretches of the index with a `$set` of their own for the usual document would be an eighth faster
+under the pause that ships (.github/decisions/0008-one-way-to-fill-at-a-backfill.md).
 """
 
 from __future__ import annotations
