@@ -124,7 +124,7 @@ def _scale(highest: float, shown: Callable[[float], str]) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class _Plot:
-    """Where each of `count` moments and each value up to `top` is in the drawing."""
+    """Places of `count` moments and of values up to `top` in the drawing."""
 
     left: float
     width: int

@@ -58,7 +58,7 @@ class OffsetPage:
 
 @dataclass(frozen=True, slots=True)
 class KeysetPage:
-    """Where a page of a list begins that is sorted by time, the newest first: at or before `until`
+    """The begin of a page of a list sorted by time, the newest first: at or before `until`
     (None: at the newest), of whose rows `skip` at that very time were shown before. It costs the
     same however far one goes."""
 

@@ -1,6 +1,6 @@
 """References in words: a module, file or heading that a comment or a document names is there.
 
-Nothing else fails when a file moves and a sentence stays behind.
+Nothing else fails when a file moves and a sentence stays behind. And docstrings begin as they must.
 """
 
 from __future__ import annotations
@@ -54,11 +54,14 @@ def comments(path: Path) -> str:
     source = path.read_text(encoding="utf-8")
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     found = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    return "\n".join([*found, *docstrings(source)])
+
+
+def docstrings(source: str) -> Iterator[str]:
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, documented):
-            found.append(ast.get_docstring(node) or "")
-    return "\n".join(found)
+        if isinstance(node, documented) and (text := ast.get_docstring(node)):
+            yield text
 
 
 def dangling(path: Path, text: str) -> Iterator[str]:
@@ -161,3 +164,15 @@ def test_no_comment_and_no_document_names_what_is_not_there() -> None:
 )
 def test_a_reference_that_dangles_is_found(where: str, text: str) -> None:
     assert list(dangling(ROOT / where, text))
+
+
+def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
+    faults = [
+        f"{path.relative_to(ROOT)}: {text[:60]}"
+        for package in _PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for text in docstrings(path.read_text(encoding="utf-8"))
+        if text.startswith(("What ", "How ", "Which ", "Whether ", "Where ", "Why "))
+    ]
+
+    assert faults == []
