@@ -1,6 +1,6 @@
 """Bring the documents of one subject up to its head, stamp by stamp, in batches of `_id`s.
 
-Stretches of the index with a `$set` of their own for the usual document would be an eighth faster
+Stretches of the index with a `$set` of their own for the usual document would be a ninth faster
 under the pause that ships (.github/decisions/0008-one-way-to-fill-at-a-backfill.md).
 """
 
