@@ -1,15 +1,15 @@
 """Periodic work of the service: one job a file, `backfill` a package, `scheduling` runs them.
 
 Public:
-    adoption             count and report the spread of schema versions
-    announce_versions    post new schema versions to Datadog as events
-    backfill             fill stored documents up to the newest version
-    drain_spool          store spooled deliveries
-    heartbeat            list this process among those that run
-    note_refusals        count refused deliveries that were not kept, and known peers
-    note_secrets         record the use of shared secrets
-    record_history       record deliveries by minute and quarter
-    report_datadog       send the metrics of this process
-    scheduling           the scheduler, the runner and the types of a job
-    sweep_dead_letters   retry dead letters that are due
+- adoption: count and report the spread of schema versions
+- announce_versions: post new schema versions to Datadog as events
+- backfill: fill stored documents up to the newest version
+- drain_spool: store spooled deliveries
+- heartbeat: list this process among those that run
+- note_refusals: count refused deliveries that were not kept, and known peers
+- note_secrets: record the use of shared secrets
+- record_history: record deliveries by minute and quarter
+- report_datadog: send the metrics of this process
+- scheduling: the scheduler, the runner and the types of a job
+- sweep_dead_letters: retry dead letters that are due
 """

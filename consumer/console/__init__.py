@@ -5,8 +5,7 @@ Jinja2 renders on the server, and everything works without JavaScript. .github/C
 how to add a screen.
 
 Public:
-
-- `routes`: the table of screens, and `mount`, which puts all on an application
-- `context`: what the screens are handed
-- `traffic`: pictures of what came in
+- routes: the table of screens, and `mount`, which puts all on an application
+- context: what the screens are handed
+- traffic: pictures of what came in
 """

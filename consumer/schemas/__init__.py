@@ -1,19 +1,19 @@
 """Payloads as schemas: their shape, its evolution, and what is filled; pure, but for `registry/`.
 
 Public:
-    json_types        JSON types as bits of a mask
-    model             SchemaVersion, Field and Change
-    maps              objects used as maps, and keys that are data
-    policy            contracts, pins, defaults and guards of a user
-    evolution         changes between versions, and the next version
-    draft             a version drafted from payloads, not registered
-    manual_changes    versions that people make: retire, unmap, erase a name
-    compile           a version as the trie of one walk
-    check             a payload against a version
-    defaults          fill a payload, and take the filling out
-    fillable          the default of each field, and the bound on filling
-    provenance        sent and filled fields of a stored document
-    presence          payloads that send each field
-    export            JSON Schema and MongoDB validator
-    registry          versions shared through MongoDB
+- json_types: JSON types as bits of a mask
+- model: SchemaVersion, Field and Change
+- maps: objects used as maps, and keys that are data
+- policy: contracts, pins, defaults and guards of a user
+- evolution: changes between versions, and the next version
+- draft: a version drafted from payloads, not registered
+- manual_changes: versions that people make: retire, unmap, erase a name
+- compile: a version as the trie of one walk
+- check: a payload against a version
+- defaults: fill a payload, and take the filling out
+- fillable: the default of each field, and the bound on filling
+- provenance: sent and filled fields of a stored document
+- presence: payloads that send each field
+- export: JSON Schema and MongoDB validator
+- registry: versions shared through MongoDB
 """

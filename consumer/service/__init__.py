@@ -1,2 +1,2 @@
-"""Stand in for the old place of `windows_main` for one release; services name it that were
+"""Forward from the old place of `windows_main`, for one release: services name it that were
 registered before."""
