@@ -24,7 +24,7 @@ _TOP = ("README.md", "CHANGELOG.md", "setup.cfg", "pyproject.toml")
 # MongoDB's own database `config` has a collection of this name.
 _FOREIGN = {"config.collections"}
 # A name to be chosen, as in `screens/NAME.py`.
-_PLACEHOLDER = re.compile(r"\b(?:NAME|NNNN)\b")
+_PLACEHOLDER = re.compile(r"\b(?:NAME|PACKAGE|NNNN)\b")
 
 _DOTTED = re.compile(rf"(?<![\w./-])(?:{'|'.join(_PACKAGES)})(?:\.[A-Za-z_]\w*)+(?!\()")
 _PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(_PACKAGES)}|\.github|\.ci)/[\w./*-]*[\w*]")
