@@ -64,7 +64,7 @@ def drain(uri: str, database: Db, data_dir: Path) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process")
-@pytest.mark.parametrize("limit", [0, 1500])
+@pytest.mark.parametrize("limit", [pytest.param(0, marks=pytest.mark.slow), 1500])
 def test_a_full_disk_is_503_leaves_nothing_half_written_and_is_used_again(
     mongod_uri: str, database: Db, tmp_path: Path, limit: int
 ) -> None:

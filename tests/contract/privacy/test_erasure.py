@@ -262,16 +262,19 @@ def test_a_form_is_read_in_either_encoding_and_with_names_that_nest(
     assert erase_all(database, where("customer.name=Müller")) == (0, 1)
 
 
-def test_what_cannot_be_read_is_listed_and_stays(here: Bench, database: Db) -> None:
-    bomb = gzip.compress(b'{"customer":{"email":"' + bytes(17 * 1024 * 1024) + b'"}}')
-    for body in (bomb, b"\x89PNG\r\n\x1a\n", b"<email>ann@example.com</email>"):
+@pytest.mark.parametrize("bomb", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_what_cannot_be_read_is_listed_and_stays(here: Bench, database: Db, bomb: bool) -> None:
+    bodies = [b"\x89PNG\r\n\x1a\n", b"<email>ann@example.com</email>"]
+    if bomb:
+        bodies.append(gzip.compress(b'{"customer":{"email":"' + bytes(17 * 1024 * 1024) + b'"}}'))
+    for body in bodies:
         here.receive(body)
     here.receive(b'{"type":"t","customer":{"email":"bo@example.com"}}')
 
     found = records_of(database).find(where("customer.email=ann@example.com"))
 
-    unread = [each["_id"] for each in here.letters()[:3]]
-    assert (found.dead_letters, found.unread.count) == ([], 3)
+    unread = [each["_id"] for each in here.letters()[: len(bodies)]]
+    assert (found.dead_letters, found.unread.count) == ([], len(bodies))
     assert sorted(found.unread.ids) == sorted(unread)
 
 

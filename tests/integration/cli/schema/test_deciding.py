@@ -83,6 +83,7 @@ def test_what_is_left_of_a_retired_field_is_counted_whenever_asked(
     assert "is so already" in shell("retire", "evolving", "b")[1]
 
 
+@pytest.mark.slow
 def test_a_map_is_undone_and_the_service_never_makes_it_one_again(
     service: Client, shell: Shell
 ) -> None:
