@@ -24,6 +24,8 @@ from consumer.runtime.settings_map import signature_scheme
 PATH = "/webhook/cxone-dataaction"
 SECRET = "a secret for tests"
 UNSIGNED: Mapping[str, str] = {}
+# Seconds between the looks of `prepare_store` in a test of what it finds.
+SOON = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def running_service(
     uri: str, database: str, prepare_every: float = PREPARE_EVERY, /, **settings: str
 ) -> Iterator[Client]:
     """The service on a free port; `settings` by lower-case name over those of a plain test.
-    `prepare_every` seconds: shorter in a test of what the job `prepare_store` finds."""
+    `prepare_every`: SOON, where a test waits for what `prepare_store` finds."""
     given = {
         "CXONE_SHARED_SECRET": SECRET,
         "CXONE_LISTEN": "127.0.0.1:0",

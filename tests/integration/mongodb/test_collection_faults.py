@@ -15,7 +15,7 @@ from pymongo.database import Database
 from consumer.mongodb.client import COLLECTIONS
 from tests.integration.console.test_console import Visitor
 from tests.support.processes import run
-from tests.support.service import SECRET, Answer, Client, eventually, running_service
+from tests.support.service import SECRET, SOON, Answer, Client, eventually, running_service
 
 Db = Database[dict[str, Any]]
 WRONG: dict[str, dict[str, Any]] = {
@@ -28,8 +28,6 @@ NEEDED = ("events", "schema_versions", "dead_letter_queue", "database_format")
 BOTH = "events", "a collation"
 KINDS = [(name, kind) for name in NEEDED for kind in WRONG if (name, kind) != BOTH]
 OTHERS = [name for name in COLLECTIONS if name not in NEEDED]
-# Seconds between looks for what bars writing.
-SOON = 0.5
 PASSWORD = "a long one to get in"
 PAGES = ("", "/schemas", "/adoption", "/events", "/dead-letters", "/jobs", "/audit")
 

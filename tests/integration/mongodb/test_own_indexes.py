@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from consumer.mongodb.indexes import BY_STAMP, INDEXES
 from tests.support.processes import run
-from tests.support.service import SECRET, eventually, running_service
+from tests.support.service import SECRET, SOON, eventually, running_service
 
 Db = Database[dict[str, Any]]
 OF_EVENTS = [index.name for index in INDEXES if index.collection == "events"]
@@ -26,7 +26,7 @@ def names(database: Db) -> set[str]:
 
 
 def test_an_index_that_is_dropped_while_we_run_is_made_again(mongod_uri: str, database: Db) -> None:
-    with running_service(mongod_uri, database.name, **QUICK) as client:
+    with running_service(mongod_uri, database.name, SOON, **QUICK) as client:
         client.post(event(1))
         eventually(lambda: names(database) >= set(OF_EVENTS), 60)
         for name in OF_EVENTS:
@@ -47,7 +47,7 @@ def test_indexes_that_have_no_room_are_named_and_made_once_there_is(
         "CXONE_LISTEN": "127.0.0.1:0",
     }
 
-    with running_service(mongod_uri, database.name, **QUICK) as client:
+    with running_service(mongod_uri, database.name, SOON, **QUICK) as client:
         answers = [client.post(event(1)).status, client.post(event(2, more=1)).status]
         eventually(lambda: not client.get("/readyz").json["mongodb"]["ok"], 60)
         ready = client.get("/readyz")

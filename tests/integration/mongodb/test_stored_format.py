@@ -20,7 +20,7 @@ from consumer.mongodb.client import open_database
 from consumer.mongodb.errors import translated
 from consumer.monitoring.instances import Instance, Instances
 from tests.support.processes import environment, run
-from tests.support.service import SECRET, eventually, running_service
+from tests.support.service import SECRET, SOON, eventually, running_service
 
 Db = Database[dict[str, Any]]
 NEWER = 99
@@ -95,7 +95,7 @@ def test_an_old_process_spools_what_the_new_program_then_drains(
 def test_a_process_that_runs_goes_on_spooling_when_the_format_is_raised(
     mongod_uri: str, database: Db
 ) -> None:
-    with running_service(mongod_uri, database.name) as client:
+    with running_service(mongod_uri, database.name, SOON) as client:
         assert client.post(event(1)).status == 200
         written_by_newer(database)
         eventually(lambda: client.get("/readyz").json["mongodb"]["ok"] is False, 60)
