@@ -111,7 +111,7 @@ def test_a_primary_killed_under_load_three_times_costs_no_delivery(
 def test_what_no_majority_confirmed_is_spooled_and_later_found_to_be_a_duplicate(
     members: ReplicaSet, tmp_path: Path
 ) -> None:
-    trouble = majority_lost(members, down=4, times=1)
+    trouble = majority_lost(members, down=4, times=3)
 
     found = outlast(members.uri, tmp_path / "data", trouble, rate=100)
 
