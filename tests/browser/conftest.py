@@ -72,6 +72,8 @@ def opened(
     """The service under further settings (lower-case names)."""
     given = {"cxone_console_password": PASSWORD, **settings}
     with running_service(uri, database.name, **given) as client:
+        # The page of the test before may still be looking for a service that has ended.
+        browser.get("about:blank")
         log_of(browser)
         found = Console(browser, client, database)
         browser.get(found.url("/login"))
