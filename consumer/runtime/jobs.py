@@ -129,11 +129,13 @@ def periodic(
     shared: SharedParts,
     spool: Spool,
     prepare: JobFunction,
+    prepared: Callable[[], bool],
     *,
     clock: Callable[[], datetime] = utc_now,
     prepare_every: float = PREPARE_EVERY,
 ) -> Periodic:
-    """All jobs of one process; `prepare` readies MongoDB, tried until it succeeds."""
+    """All jobs of one process; `prepare` readies MongoDB, tried until it succeeds, and `prepared`
+    is true once it came to an end: a backfill before that would miss its index."""
     database, metrics = shared.database, shared.metrics
     sink = open_sink(datadog_account(settings), settings.cxone_report_buffer, metrics, clock)
     fleet = report_common(settings, fleet=True)
@@ -223,7 +225,7 @@ def periodic(
             ),
             exclusive=True,
         ),
-        Job("backfill", settings.cxone_backfill_interval, backfill, exclusive=True),
+        Job("backfill", settings.cxone_backfill_interval, backfill, exclusive=True, ready=prepared),
         Job(
             "sweep_dead_letters",
             settings.cxone_sweep_interval,

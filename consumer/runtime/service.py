@@ -68,10 +68,16 @@ class Service:
         self._short = [
             each.name for each in shared_secrets(settings) if len(each.key) < SHORT_SECRET
         ]
-        self._missing: list[str] = []
+        # Faults of our indexes; None before anybody looked.
+        self._missing: list[str] | None = None
         self._last_reported: list[str] = []
         self._periodic = periodic(
-            settings, self.shared, self._spool, self._prepare, prepare_every=prepare_every
+            settings,
+            self.shared,
+            self._spool,
+            self._prepare,
+            lambda: self._missing is not None,
+            prepare_every=prepare_every,
         )
         self.server = Server(self._app(settings), server_options(settings))
 
@@ -172,7 +178,7 @@ class Service:
         found = self.shared.database.inspection
         block = [str(found.write_block)] if found.write_block is not None else []
         others = [fault for fault in found.faults.values() if fault not in "".join(block)]
-        return [*block, *others, *self._missing]
+        return [*block, *others, *(self._missing or [])]
 
     def _changed(self, faults: list[str]) -> dict[str, str]:
         """Nothing where these faults were reported last; raises SetupError for others."""

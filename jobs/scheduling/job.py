@@ -17,13 +17,14 @@ class Job:
 
     `exclusive`: in one process at a time of all that share the database, and once in `every` there;
     otherwise in each process. A function without required parameters is a chore without a
-    result.
+    result. `ready`: it is not run before this is true.
     """
 
     name: str
     every: float
     run: JobFunction | Callable[[], object]
     exclusive: bool = False
+    ready: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

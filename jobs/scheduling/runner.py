@@ -91,6 +91,8 @@ class Runner:
     def _run(self, run_id: str, job: Job) -> RunResult | Later:
         if self._stopping.is_set():
             return Later(job.every)
+        if job.ready is not None and not job.ready():
+            return Later(_ASK_AGAIN)
         keeper = None
         if job.exclusive:
             if self._leases is None:

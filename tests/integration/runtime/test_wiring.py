@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from consumer.mongodb.client import OurDatabase
+from consumer.mongodb.indexes import create_indexes
 from tests.support.datadog import KEY, intake
 from tests.support.service import dead_letters, eventually, running_service
 
@@ -73,3 +75,20 @@ def test_two_processes_worth_of_services_share_the_jobs(mongod_uri: str, databas
     assert len(fences) >= 3
     assert len(set(fences)) == len(fences)
     assert database["instances"].count_documents({}) == 0
+
+
+def test_no_job_fails_while_the_indexes_of_a_new_database_are_made(
+    mongod_uri: str, database: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(ours: OurDatabase) -> list[str]:
+        time.sleep(2)
+        return create_indexes(ours)
+
+    monkeypatch.setattr("consumer.runtime.service.create_indexes", slow)
+    fast = {"cxone_backfill_interval": "1s", "cxone_backfill_quiet": "0s"}
+    with running_service(mongod_uri, database.name, **fast) as client:
+        assert client.post({"id": "1", "type": "t"}).status == 200
+        assert client.post({"id": "2", "type": "t", "more": 1}).status == 200
+        eventually(lambda: "more" in (database["events"].find_one({"id": "1"}) or {}))
+
+    assert database["job_runs"].distinct("job", {"outcome": "failed"}) == []

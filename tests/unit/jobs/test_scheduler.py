@@ -55,6 +55,16 @@ def test_the_next_run_does_not_come_before_its_interval() -> None:
         assert not twice.wait(0.3)
 
 
+def test_a_job_does_not_run_before_it_is_ready() -> None:
+    is_ready = threading.Event()
+    reached, call = after(1)
+
+    with running(Job("late", 0.01, call, ready=is_ready.is_set)):
+        assert not reached.wait(0.3)
+        is_ready.set()
+        assert reached.wait(PATIENCE)
+
+
 @pytest.mark.parametrize("error", [ValueError("ours"), StoreUnavailable("away")])
 def test_a_job_that_fails_runs_again_and_stops_no_other(error: Exception) -> None:
     failed, count = after(3)
