@@ -23,7 +23,14 @@ class ConsumerError(Exception):
 
 
 class SignatureError(ConsumerError):
-    """The delivery is not proven to come from CXone (401)."""
+    """The delivery is not proven to come from CXone (401).
+
+    `challenge` is the WWW-Authenticate of the answer, where the proof asked for has one.
+    """
+
+    def __init__(self, message: str, *, challenge: str | None = None) -> None:
+        super().__init__(message)
+        self.challenge = challenge
 
 
 class SignatureMissing(SignatureError):

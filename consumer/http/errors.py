@@ -78,7 +78,10 @@ def as_http(error: ConsumerError) -> falcon.HTTPError:
     position = getattr(error, "position", None)
     detail = text if position is None else f"{text} (at byte {position})"
     description = None if detail == title else detail
-    headers = {"Retry-After": str(RETRY_AFTER)} if status == falcon.HTTP_503 else None
+    headers = {"Retry-After": str(RETRY_AFTER)} if status == falcon.HTTP_503 else {}
+    challenge = getattr(error, "challenge", None)
+    if challenge is not None:
+        headers["WWW-Authenticate"] = challenge
     return falcon.HTTPError(status, title=title, description=description, headers=headers)
 
 

@@ -11,7 +11,7 @@ import falcon
 import falcon.testing
 import pytest
 
-from consumer.core.errors import MalformedJson, SignatureMissing, StoreUnavailable
+from consumer.core.errors import MalformedJson, SignatureInvalid, SignatureMissing, StoreUnavailable
 from consumer.core.metrics import Metrics
 from consumer.http import errors
 
@@ -63,6 +63,14 @@ def test_what_a_failed_request_held_is_free_at_once(error: Exception, status: st
     assert answer.status == status
     assert resource.held is not None
     assert resource.held() is None
+
+
+@pytest.mark.parametrize("challenge", [None, 'Bearer error="invalid_token"'])
+def test_a_refusal_tells_the_challenge_that_its_proof_has(challenge: str | None) -> None:
+    refused = errors.as_http(SignatureInvalid("Access token expired", challenge=challenge))
+
+    assert refused.status == "401 Unauthorized"
+    assert refused.headers == ({"WWW-Authenticate": challenge} if challenge else {})
 
 
 def _post() -> dict[str, Any]:
