@@ -26,6 +26,11 @@ class Fault:
         return f"{self.name} ({self.source}): {self.problem}{tail}"
 
 
+def in_quotes(name: str, source: str, what: str = "") -> Fault:
+    """The fault of a backslash in quotes that was meant as one, as in a path of Windows."""
+    return Fault(name, source, f"{what}in quotes \\ begins an escape", "/ or \\\\ for each \\")
+
+
 class Wrong(ValueError):
     """A value that is not allowed; the text says why, and holds nothing of it."""
 

@@ -39,10 +39,12 @@ _POINTER_ESCAPE = re.compile(r"~(?![01])")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The allowed values in words, and `show`, whose text is read as the same value again."""
+    """The allowed values in words, and `show`, whose text is read as the same value again. `path`:
+    a backslash in it is meant as one."""
 
     allowed: str
     show: Callable[[Any], str] = str
+    path: bool = False
 
 
 def field_name(value: str) -> str:
@@ -136,8 +138,8 @@ ServerApi = Annotated[
     matching(re.compile("1")),
     Kind("1"),
 ]
-Folder = Annotated[Path, BeforeValidator(folder), Kind("a path")]
-OptionalFile = Annotated[Path | None, BeforeValidator(folder), Kind("a path")]
+Folder = Annotated[Path, BeforeValidator(folder), Kind("a path", path=True)]
+OptionalFile = Annotated[Path | None, BeforeValidator(folder), Kind("a path", path=True)]
 Tags = Annotated[
     tuple[Annotated[str, _ONE_LINE], ...],
     BeforeValidator(texts),
@@ -169,6 +171,7 @@ MongoUri = Annotated[
     AfterValidator(mongodb_uri),
     Kind(
         "a URI that begins with mongodb:// or mongodb+srv://, user and password percent-encoded"
-        " (@ is %40, % is %25)"
+        " (@ is %40, % is %25)",
+        path=True,  # it may name files of certificates
     ),
 ]

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from pydantic import ValidationError
 
 from config import sources
-from config.faults import Fault, SettingsError, Wrong, shown
+from config.faults import Fault, SettingsError, Wrong, in_quotes, shown
 from config.settings import Row, Settings, rows
 from config.sources import Entry, Layer, from_credentials, read_secret
 from config.subjects import SubjectRules
@@ -63,12 +63,12 @@ def load(
             chosen.setdefault(name, entry)
 
     secrets = [name for name, row in known.items() if row.secret]
+    if config_file is not None:
+        take(Layer([Entry("CXONE_CONFIG", str(config_file), "--config")]))
     take(sources.from_mapping(overrides, "command line"), strict=True)
     take(sources.from_mapping(environ, "environment"))
     take(from_credentials(environ.get("CREDENTIALS_DIRECTORY"), secrets))
     take(sources.from_dotenv(env_file))
-    if config_file is not None:
-        chosen["cxone_config"] = Entry("--config", str(config_file), "command line")
     layer, subjects = _config_layer(chosen.get("cxone_config"))
     take(layer, strict=True)
 
@@ -172,6 +172,9 @@ def resolve(
             faults.append(Fault(entry.name, entry.source, "no value", f"{entry.name}=value"))
             continue
         if entry.value == "":
+            continue
+        if entry.escaped and (is_file or row.kind.path):
+            faults.append(in_quotes(entry.name, entry.source))
             continue
         try:
             found = _content(entry) if is_file else entry

@@ -5,31 +5,40 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
 
 from config import subjects
-from config.faults import Fault
+from config.faults import Fault, in_quotes
 from config.subjects import SubjectRules
 
 _MAX_FILE_BYTES = 1 << 20
 _MAX_SECRET_BYTES = 64 * 1024
 _POSITION = re.compile(r"\((at [a-z0-9, ]+)\)\Z")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+# What stands in quotes; in the group the beginning of a share, \\server\share: the quotes make one
+# backslash of the first two.
+_QUOTED = re.compile(r"""[^=]*=\s*["'](\\\\[^"'\\]+\\(?![\\"']))?""")
+# What `tomllib` says of backslashes in "…" that begin no escape.
+_NO_ESCAPE = ("Unescaped '\\'", "Invalid hex value")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A name and value as written, and where, in words. TOML values keep their type; None is a
-    name alone on a line of a `.env` file."""
+    name alone on a line of a `.env` file. `escaped`: where it is a path, escapes in quotes
+    made another one of what was meant."""
 
     name: str
     value: object
     source: str
+    escaped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +56,29 @@ def from_mapping(values: Mapping[str, str], source: str) -> Layer:
 def from_dotenv(path: Path | None) -> Layer:
     """A `.env` file: NAME=value, quotes and `export` allowed, `$` and `${}` kept as they are."""
     text, layer = _text(path, ".env")
-    for binding in parse_stream(io.StringIO(text)):
-        original = binding.original
-        blank = original.string[: len(original.string) - len(original.string.lstrip())]
-        source = f"{path} line {original.line + len(blank.splitlines())}"
-        if binding.error:
+    for binding, line in bindings(text):
+        written = binding.original.string
+        source = f"{path} line {line}"
+        quoted = _QUOTED.match(written)
+        if binding.error and quoted and "\\" in written:
+            layer.faults.append(in_quotes(".env", source, "cannot be read: "))
+        elif binding.error:
             layer.faults.append(Fault(".env", source, "cannot be read", 'NAME=value or NAME="…"'))
         elif binding.key is not None:
-            layer.entries.append(Entry(binding.key, binding.value, source))
+            escaped = quoted is not None and bool(quoted[1] or _has_control(binding.value))
+            layer.entries.append(Entry(binding.key, binding.value, source, escaped))
     return layer
+
+
+def bindings(text: str) -> Iterator[tuple[Binding, int]]:
+    """The lines of a `.env` file as python-dotenv reads them, each with its number: its own are one
+    too high for what follows blank lines, and what it could not read before CRLF."""
+    ends = [end.end() for end in _LINE_END.finditer(text)]
+    position = 0
+    for binding in parse_stream(io.StringIO(text)):
+        written = binding.original.string
+        yield binding, bisect(ends, position + len(written) - len(written.lstrip())) + 1
+        position += len(written)
 
 
 def from_toml(path: Path | None) -> tuple[Layer, dict[str, SubjectRules]]:
@@ -68,14 +91,23 @@ def from_toml(path: Path | None) -> tuple[Layer, dict[str, SubjectRules]]:
         # Only the position: the text of the error may quote a value.
         position = _POSITION.search(str(error))
         what = f"not valid TOML {position[1]}" if position else "not valid TOML"
-        layer.faults.append(Fault("config file", source, what))
+        if str(error).startswith(_NO_ESCAPE):
+            layer.faults.append(in_quotes("config file", source, f"{what}: "))
+        else:
+            layer.faults.append(Fault("config file", source, what))
         return layer, {}
     rules: dict[str, SubjectRules] = {}
     if "subjects" in document:
         rules, faults = subjects.read(document.pop("subjects"), source)
         layer.faults.extend(faults)
-    layer.entries.extend(Entry(name, value, source) for name, value in document.items())
+    layer.entries.extend(
+        Entry(name, value, source, _has_control(value)) for name, value in document.items()
+    )
     return layer, rules
+
+
+def _has_control(value: object) -> bool:
+    return isinstance(value, str) and any(character < " " for character in value)
 
 
 def read_text(path: Path, limit: int) -> str:
@@ -137,12 +169,20 @@ def from_credentials(folder: str | None, names: Iterable[str]) -> Layer:
     if not folder:
         return layer
     for name in names:
-        for spelling in (name, name.lower()):
-            path = Path(folder, spelling)
+        for path in _spellings(Path(folder), name):
             try:
                 if path.exists():
-                    layer.entries.append(Entry(spelling, read_secret(path), f"credential {path}"))
+                    layer.entries.append(Entry(path.name, read_secret(path), f"credential {path}"))
             except (ValueError, OSError) as error:
                 problem = str(error) if isinstance(error, ValueError) else "cannot be read"
                 layer.faults.append(Fault(name, f"credential {path}", problem))
     return layer
+
+
+def _spellings(folder: Path, name: str) -> list[Path]:
+    upper, lower = folder / name, folder / name.lower()
+    try:
+        one_file = upper.samefile(lower)  # so on a disk that ignores case
+    except OSError:
+        one_file = False
+    return [upper] if one_file else [upper, lower]

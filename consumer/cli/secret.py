@@ -48,8 +48,8 @@ def rotate(
     path = sources.env_file or Path(".env")
     if not path.is_file():
         raise SetupError(f"there is no {path}: name the settings file with --env-file FILE")
-    found = secret_rotation.read(path)
     settings = load_settings(ctx, [CURRENT])
+    found = secret_rotation.read(path)
     _check_in_force(found, settings)
     if found.previous is not None and not force:
         _check_silent(settings, found.previous)

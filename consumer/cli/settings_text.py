@@ -32,6 +32,8 @@ _TEMPLATE = """\
 
 # Where this service listens: behind a proxy that speaks HTTPS.
 #CXONE_LISTEN=127.0.0.1:8080
+
+# What is kept on this machine. Paths need no quotes, in which a backslash begins an escape.
 #CXONE_DATA_DIR=./data
 
 # The console in the browser, at /console: there is one where it has a password, a long one.
@@ -86,7 +88,7 @@ def settings_text(signing: SharedSecrets, config: Path | None = None) -> str:
     written = dotenv_values(stream=io.StringIO(text), interpolate=False)
     if written.get(SECRET) != signing.current or written.get(PREVIOUS) != signing.previous:
         raise SetupError("the old secret cannot be written as it is: use --new-secret")
-    if config is not None and written.get(CONFIG) != str(config):
+    if config is not None and not (written.get(CONFIG) == str(config) and named.isprintable()):
         raise SetupError(f"{config} cannot be named in the file: choose a plainer path")
     return text
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dotenv.parser import Binding, parse_stream
+from dotenv.parser import Binding
 
 from config.loading import find, names_of
 from config.settings import Row, rows
+from config.sources import bindings
 from consumer.core.errors import SetupError
 
 # What python-dotenv and systemd's EnvironmentFile= read alike without quotes.
@@ -110,11 +110,9 @@ def fit(
     draft = _Draft(source, credentials, data_dir, config and config.absolute())
     lines: list[str] = []
     known = names_of(rows())
-    for binding in parse_stream(io.StringIO(text.removeprefix("\ufeff"))):
+    for binding, number in bindings(text.removeprefix("\ufeff")):
         if binding.error:
-            raise SetupError(
-                f"{source} line {binding.original.line} cannot be read: write NAME=value"
-            )
+            raise SetupError(f"{source} line {number} cannot be read: write NAME=value")
         lines.extend(_lines(binding, known, draft))
     lines.extend(draft.rest())
     return Fitted(

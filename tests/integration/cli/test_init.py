@@ -10,7 +10,9 @@ import typer
 from dotenv import dotenv_values
 from typer.testing import CliRunner
 
+from config.sources import from_dotenv
 from consumer.cli.init import init, webhook_url, write
+from consumer.cli.settings_text import fresh_secret, settings_text
 from consumer.core.errors import SetupError
 
 SECRET = "CXONE_SHARED_SECRET"
@@ -105,6 +107,25 @@ def test_a_secret_kept_in_another_file_is_not_replaced_unasked(tmp_path: Path) -
 
     with pytest.raises(SetupError, match="--new-secret"):
         write(path, force=True, new_secret=False)
+
+
+def test_a_path_that_quotes_made_another_one_is_not_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f'{SECRET}=s\nCXONE_CONFIG="C:\\apps\\new.toml"\n')
+
+    with pytest.raises(SetupError, match="choose a plainer path"):
+        write(path, force=True, new_secret=False)
+
+
+@pytest.mark.parametrize("config", [r"C:\apps\new.toml", r"\\server\share\new.toml", "/a b/c.toml"])
+def test_every_reader_finds_the_path_that_init_wrote(tmp_path: Path, config: str) -> None:
+    path = tmp_path / ".env"
+    path.write_text(settings_text(fresh_secret(), Path(config)))
+    layer = from_dotenv(path)
+
+    (found,) = (entry for entry in layer.entries if entry.name == "CXONE_CONFIG")
+
+    assert (found.value, found.escaped, layer.faults) == (str(Path(config)), False, [])
 
 
 def test_a_missing_directory_is_an_error_that_says_so(tmp_path: Path) -> None:

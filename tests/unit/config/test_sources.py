@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,77 @@ def test_a_line_that_cannot_be_read_is_a_fault_with_its_number(tmp_path: Path) -
         f".env ({env_file} line 4): cannot be read",
         f"CXONE_THREADS ({env_file} line 5): no value",
     ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_faults_have_the_numbers_of_their_lines_whatever_ends_a_line(
+    tmp_path: Path, end: str
+) -> None:
+    lines = ["# a", "no line", "also none", "", "  CXONE_THREADS=x", "OTHER='a", "b'", "no more"]
+    env_file = tmp_path / "env"
+    env_file.write_bytes(end.join(lines).encode())
+
+    found = faults_of({}, env_file)
+
+    assert sorted(re.findall(r" line (\d+)\)", "".join(found))) == ["2", "3", "5", "8"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r'CXONE_DATA_DIR="C:\apps\new"',
+        r'export CXONE_DATA_DIR="C:\Users\x\temp" # here',
+        r'CXONE_DATA_DIR="C:\data\"',
+        r'CXONE_DATA_DIR="\\server\share"',
+        r"CXONE_DATA_DIR='\\server\share'",
+        r'CXONE_CONFIG="C:\apps\new.toml"',
+        r'CXONE_SHARED_SECRET_FILE="D:\new\secret"',
+        r'DATADOG_API_KEY_FILE="\\server\share\key"',
+        r'MONGODB_URI="mongodb://db/?tls=true&tlsCAFile=C:\certs\new.pem"',
+    ],
+)
+def test_a_path_that_quotes_made_another_one_is_a_fault_that_names_them(
+    tmp_path: Path, line: str
+) -> None:
+    env_file = tmp_path / "env"
+    env_file.write_text(line)
+
+    (found,) = faults_of({}, env_file)
+
+    assert f"({env_file} line 1)" in found
+    assert found.endswith("in quotes \\ begins an escape; allowed: / or \\\\ for each \\")
+    assert found.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (r"CXONE_DATA_DIR=C:\apps\new folder", r"C:\apps\new folder"),
+        (r"CXONE_DATA_DIR='C:\apps\new folder'", r"C:\apps\new folder"),
+        (r'CXONE_DATA_DIR="C:\Program Files\x"', r"C:\Program Files\x"),
+        (r'CXONE_DATA_DIR="C:\\apps\\new"', r"C:\apps\new"),
+        (r'CXONE_DATA_DIR="C:/apps/new"', "C:/apps/new"),
+        (r"CXONE_DATA_DIR=\\server\share", r"\\server\share"),
+        (r'CXONE_DATA_DIR="\\\\server\\share"', r"\\server\share"),
+        (r'CXONE_DATA_DIR="\\data\\x"', r"\data\x"),
+    ],
+)
+def test_a_windows_path_is_read_as_it_was_meant(tmp_path: Path, line: str, path: str) -> None:
+    env_file = tmp_path / "env"
+    env_file.write_text(line)
+
+    assert load({}, {}, env_file).cxone_data_dir == Path(path)
+
+
+def test_a_uri_with_a_line_end_behind_it_is_taken_from_where_there_are_no_quotes() -> None:
+    assert load({}, {"MONGODB_URI": "mongodb://db/?replicaSet=rs0\n"}).mongodb_uri is not None
+
+
+def test_a_secret_in_quotes_has_its_escapes(tmp_path: Path) -> None:
+    env_file = tmp_path / "env"
+    env_file.write_text(r'CXONE_SHARED_SECRET="\\a\b\n"')
+
+    assert secret_of(load({}, {}, env_file)) == "\\a\b\n"
 
 
 @pytest.mark.parametrize("which", ["env", "toml"])
@@ -147,6 +219,42 @@ def test_broken_toml_is_told_by_position_and_not_by_content(tmp_path: Path) -> N
     (found,) = faults_of({}, None, config_file)
 
     assert found == f"config file ({config_file}): not valid TOML at line 2, column 31"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        r"C:\temp\new",
+        r"C:\apps\new",
+        r"C:\Users\x",
+        r"C:\data\x41",
+        r"\\server\share",
+    ],
+)
+@pytest.mark.parametrize("name", ["cxone_data_dir", "CXONE_SHARED_SECRET_FILE"])
+def test_a_path_in_toml_that_quotes_made_another_one_is_a_fault_that_names_them(
+    tmp_path: Path, name: str, path: str
+) -> None:
+    config_file = tmp_path / "c.toml"
+    config_file.write_text(f'{name} = "{path}"\n')
+
+    (found,) = faults_of({}, None, config_file)
+
+    assert found.endswith("in quotes \\ begins an escape; allowed: / or \\\\ for each \\")
+    assert found.isprintable()
+
+
+def test_a_path_in_toml_between_single_quotes_is_read_as_written(tmp_path: Path) -> None:
+    config_file = tmp_path / "c.toml"
+    config_file.write_text(r"cxone_data_dir = '\\server\new'")
+
+    assert load({}, {}, None, config_file).cxone_data_dir == Path(r"\\server\new")
+
+
+def test_a_config_file_of_a_user_nobody_knows_is_a_fault() -> None:
+    (found,) = faults_of({}, None, Path("~nobody-knows-them/c.toml"))
+
+    assert found.startswith("CXONE_CONFIG (--config): ")
 
 
 def test_toml_nested_without_end_is_a_fault(tmp_path: Path) -> None:
@@ -244,6 +352,17 @@ def test_credentials_under_two_names_must_agree(tmp_path: Path) -> None:
     (found,) = faults_of({"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
     assert "disagrees with" in found
+
+
+def test_a_credential_on_a_disk_that_ignores_case_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "DD_API_KEY").write_text("\n")
+    if not (tmp_path / "dd_api_key").exists():
+        # Both spellings are one file, as there.
+        (tmp_path / "dd_api_key").hardlink_to(tmp_path / "DD_API_KEY")
+
+    (found,) = faults_of({"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+    assert found == f"DD_API_KEY (credential {tmp_path / 'DD_API_KEY'}): empty"
 
 
 def test_an_empty_credential_is_a_fault_and_no_directory_is_none(tmp_path: Path) -> None:

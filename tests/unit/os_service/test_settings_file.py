@@ -101,8 +101,8 @@ def test_what_systemd_would_read_otherwise_is_written_so_that_both_agree() -> No
 
 
 def test_a_line_that_cannot_be_read_is_named() -> None:
-    with pytest.raises(SetupError, match=r"/srv/app/\.env line 2"):
-        fitted("DD_ENV=prod\nDD_TAGS='open\n")
+    with pytest.raises(SetupError, match=r"/srv/app/\.env line 4"):
+        fitted("DD_ENV=prod\n\n\nDD_TAGS='open\n")
 
 
 _TEXT = st.text(string.printable.replace("\r", "").replace("\x0b", "").replace("\x0c", ""))
