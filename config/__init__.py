@@ -6,6 +6,7 @@ Public:
 - loading: all settings, from every place
 - logs: logging, one line an event
 - settings: the table of all settings
+- signing: what is signed, and the formats of secrets
 - sources: files with settings and secrets
 - subjects: rules for single event types
 - value_parsers: values as people write them

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from config.signing import signed_content
 from config.value_parsers import (
     HOST,
     choice,
@@ -114,6 +115,11 @@ _HEADER = Kind(
 )
 Header = Annotated[str, matching(_TOKEN), _HEADER]
 OptionalHeader = Annotated[str | None, matching(_TOKEN), _HEADER]
+SignedContent = Annotated[
+    str,
+    BeforeValidator(signed_content),
+    Kind("body, timestamp.body, or a template with {body} at its end"),
+]
 FieldName = Annotated[
     str,
     _ONE_LINE,

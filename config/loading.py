@@ -8,11 +8,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from config import sources
 from config.faults import Fault, SettingsError, Wrong, in_quotes, shown
 from config.settings import Row, Settings, rows
+from config.signing import secret_key, signed_parts
 from config.sources import Entry, Layer, from_credentials, read_secret
 from config.subjects import SubjectRules
 
@@ -130,14 +131,19 @@ def _missing(settings: Settings, needed: Iterable[Row], broken: Collection[str])
 
 def _contradictions(settings: Settings, broken: Collection[str]) -> Iterator[Fault]:
     """Settings that are right alone and wrong together."""
-    if (
-        settings.cxone_signed_content == "timestamp.body"
-        and settings.cxone_timestamp_header is None
-        and "cxone_timestamp_header" not in broken
-    ):
-        problem = "required with CXONE_SIGNED_CONTENT=timestamp.body"
-        allowed = "the name of the header with the signed time"
-        yield Fault("CXONE_TIMESTAMP_HEADER", "not set", problem, allowed)
+    content = settings.cxone_signed_content
+    for part, row in (("timestamp", "cxone_timestamp_header"), ("id", "cxone_signed_id_header")):
+        is_set = getattr(settings, row) is not None or row in broken
+        if part in signed_parts(content)[1::2] and not is_set:
+            problem = f"required with CXONE_SIGNED_CONTENT={content}"
+            yield Fault(row.upper(), "not set", problem, f"the name of the header with the {part}")
+    written = settings.cxone_secret_format
+    for row in ("cxone_shared_secret", "cxone_shared_secret_previous"):
+        secret: SecretStr | None = getattr(settings, row)
+        try:
+            _ = secret and secret_key(secret.get_secret_value(), written)
+        except Wrong as error:
+            yield Fault(row.upper(), f"CXONE_SECRET_FORMAT={written}", str(error))
     if settings.cxone_defaults == "none" and "cxone_defaults" not in broken:
         for subject, rules in settings.subjects.items():
             if rules.defaults:

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from config import kinds, subjects
 from config.kinds import Choice, Kind
+from config.signing import SecretFormat
 from config.subjects import Policy, SubjectRules
 
 _MASK = "********"
@@ -49,22 +50,42 @@ class Settings(BaseModel, frozen=True):
     cxone_shared_secret_previous: kinds.Secret = _row(
         None, "The secret before the last change, accepted as well while senders still use it."
     )
+    cxone_secret_format: Annotated[SecretFormat, Choice] = _row(
+        "text",
+        "How the secrets are written: as they are (text), or their bytes in base64, in hex, or as "
+        "whsec_ and base64 (Standard Webhooks).",
+    )
     cxone_signature_header: kinds.Header = _row(
         "X-Nice-Webhook-Signature", "The request header that carries the signature."
     )
-    cxone_signature_encoding: Annotated[Literal["base64", "hex"], Choice] = _row(
-        "base64", "How the signature is written."
+    cxone_signature_encoding: Annotated[
+        Literal["base64", "base64-unpadded", "base64url", "hex"], Choice
+    ] = _row(
+        "base64",
+        "How the signature is written; base64-unpadded and base64url may lack the = at the end.",
     )
     cxone_signature_prefix: kinds.Text = _row(
         "", "Text in front of the signature in its header, like sha256=."
     )
-    cxone_signed_content: Annotated[Literal["body", "timestamp.body"], Choice] = _row(
-        "body", "What is signed: the body, or the timestamp header, a dot and the body."
+    cxone_several_signatures: Annotated[Literal["on", "off"], Choice] = _row(
+        "off",
+        "The header may list up to 16 signatures, each with the prefix, between blanks or commas; "
+        "one that is right is enough.",
+    )
+    cxone_signed_content: kinds.SignedContent = _row(
+        "body",
+        "What is signed: the body; or the timestamp header, a dot and the body; or a template with "
+        "{body} at its end, like {id}.{timestamp}.{body} (Standard Webhooks).",
     )
     cxone_timestamp_header: kinds.OptionalHeader = _row(
         None,
         "The header with the signed time in Unix seconds or milliseconds; "
-        "required with CXONE_SIGNED_CONTENT=timestamp.body.",
+        "required where CXONE_SIGNED_CONTENT has the timestamp.",
+    )
+    cxone_signed_id_header: kinds.OptionalHeader = _row(
+        None,
+        "The header with the {id} of CXONE_SIGNED_CONTENT, required there; an id with a dot is "
+        "refused.",
     )
     cxone_timestamp_tolerance: kinds.Seconds = _row(
         300.0, "How far a signed time may be from ours.", ge=1, le=86_400

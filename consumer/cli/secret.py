@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from config.loading import Settings
+from config.signing import secret_key
 from consumer.cli.console import console
 from consumer.cli.context import Sources, load_settings, open_shared
 from consumer.cli.settings_text import fresh_secret
@@ -75,9 +76,9 @@ def _check_silent(settings: Settings, previous: str) -> None:
     try:
         with open_shared(settings) as shared:
             uses = SecretUse(shared.database[SECRET_USE])
-            use = uses.of(fingerprint(previous.encode()))
+            use = uses.of(_fingerprint(previous, settings))
             now_used = (
-                uses.of(fingerprint(current.get_secret_value().encode())) if current else None
+                uses.of(_fingerprint(current.get_secret_value(), settings)) if current else None
             )
     except (StoreUnavailable, NoMongo) as error:
         raise type(error)(
@@ -89,6 +90,10 @@ def _check_silent(settings: Settings, previous: str) -> None:
         raise SetupError(
             f"{check.finding}{advice}. What it signs would be refused: --force rotates all the same"
         )
+
+
+def _fingerprint(text: str, settings: Settings) -> str:
+    return fingerprint(secret_key(text, settings.cxone_secret_format))
 
 
 def _print_next_steps(found: Rotation, fresh: str | None) -> None:

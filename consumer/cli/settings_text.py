@@ -48,8 +48,11 @@ _TEMPLATE = """\
 #CXONE_SIGNATURE_HEADER=X-Nice-Webhook-Signature
 #CXONE_SIGNATURE_ENCODING=base64
 #CXONE_SIGNATURE_PREFIX=sha256=
+#CXONE_SEVERAL_SIGNATURES=off
 #CXONE_SIGNED_CONTENT=body
 #CXONE_TIMESTAMP_HEADER=X-Timestamp
+#CXONE_SIGNED_ID_HEADER=X-Id
+#CXONE_SECRET_FORMAT=text
 
 # Where id and type stand in the payload: a key, or a JSON Pointer that begins with /.
 #CXONE_ID_FIELD=id
@@ -73,7 +76,8 @@ class SharedSecrets:
 
 def fresh_secret(previous: str | None = None) -> SharedSecrets:
     """A new secret; `previous` is the one that CXone signs with until it learns the new one."""
-    return SharedSecrets(secrets.token_urlsafe(32), previous, fresh=True)
+    # Hex can be read in every format of secrets.
+    return SharedSecrets(secrets.token_hex(32), previous, fresh=True)
 
 
 def settings_text(signing: SharedSecrets, config: Path | None = None) -> str:

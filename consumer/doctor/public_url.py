@@ -11,7 +11,7 @@ from typing import Any
 from consumer.doctor.check import Check, Target
 from consumer.doctor.post import Answer, Silence, explain, post
 from consumer.http import probe
-from consumer.ingest.signature import SignatureScheme
+from consumer.ingest.signature import SignatureScheme, covers
 from consumer.ingest.signature_diagnosis.bodies import bodies
 
 NAME = "way from outside"
@@ -96,12 +96,12 @@ def _header_changes(
     facts: Mapping[str, Any], sent: Mapping[str, str], scheme: SignatureScheme
 ) -> Iterator[Check]:
     arrived = facts["headers"]
-    signed = {scheme.header.lower(), (scheme.timestamp_header or "").lower()}
     for name, value in sent.items():
         key = name.lower()
         if key in probe.TRANSPORT or (key == probe.HEADER.lower() and key in arrived):
             continue
-        status, digest = "fail" if key in signed else "warn", arrived.get(key)
+        proves = key == scheme.header.lower() or covers(scheme, name)
+        status, digest = "fail" if proves else "warn", arrived.get(key)
         if digest is None:
             yield Check(
                 NAME,

@@ -2,47 +2,82 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from base64 import urlsafe_b64encode
+from binascii import b2a_base64, hexlify
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
+from secrets import token_hex
 from typing import Literal
 
+from config.signing import signed_parts
 from consumer.core.delivery import Delivery, Verdict
 from consumer.core.errors import SignatureInvalid, SignatureMissing
 
-Encoding = Literal["base64", "hex"]
-SignedContent = Literal["body", "timestamp.body"]
+Encoding = Literal["base64", "base64-unpadded", "base64url", "hex"]
 
 # Unix times from here on are milliseconds: as seconds they would lie beyond the year 5000.
 _MILLISECONDS_FROM = 100_000_000_000
 # Bytes; a shared secret of fewer is found by trying, given one signed body.
 SHORT_SECRET = 16
+_MAX_SIGNATURES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureScheme:
     """The way senders sign. The default is NICE CXone's: base64 over the raw body.
 
-    `tolerance` is in seconds and only used where the timestamp is signed.
+    `signed` is `body`, `timestamp.body` or a template like `{id}.{timestamp}.{body}`; the headers
+    of id and time are used where they are signed, and so is `tolerance`, in seconds. With `several`
+    the header may list signatures, each behind the prefix, between blanks or commas.
     """
 
     header: str = "X-Nice-Webhook-Signature"
     encoding: Encoding = "base64"
     prefix: str = ""
-    content: SignedContent = "body"
+    signed: str = "body"
     timestamp_header: str | None = None
+    id_header: str | None = None
     tolerance: float = 300.0
+    several: bool = False
+
+    # Read once, for every delivery asks: the bytes signed before the first field; the fields, each
+    # with its header and the bytes behind it; the prefix; what finds one signature of several.
+    start: bytes = field(init=False, repr=False, compare=False)
+    fields: tuple[tuple[str, str, bytes], ...] = field(init=False, repr=False, compare=False)
+    prefix_bytes: bytes = field(init=False, repr=False, compare=False)
+    item: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        start, *parts = signed_parts(self.signed)
+        headers = {"timestamp": self.timestamp_header, "id": self.id_header}
+        fields = [
+            (name, headers[name], behind.encode("ascii"))
+            for name, behind in zip(parts[0::2], parts[1::2], strict=True)
+        ]
+        if any(header is None for _, header, _ in fields):
+            raise ValueError(f"{self.signed} needs a header for each of its fields")
+        for name, value in {
+            "start": start.encode("ascii"),
+            "fields": tuple(fields),
+            "prefix_bytes": self.prefix.encode("latin-1", "replace"),
+            "item": re.compile(rf"(?<![^ \t,]){re.escape(self.prefix)}([^ \t,]+)"),
+        }.items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A shared secret under the name that is recorded when it matched: `current` or `previous`."""
+    """A shared secret under the name that is recorded when it matched: `current` or `previous`;
+    `text` is how it is written where that is not the key itself."""
 
     name: str
     key: bytes
+    text: str = ""
 
 
 def verify(
@@ -56,71 +91,107 @@ def verify(
     given = delivery.headers.get(scheme.header)
     if not given:
         raise SignatureMissing(f"Missing {scheme.header} header")
-    given_bytes = _comparable(given, scheme)
-    prefix = signed_prefix(delivery, scheme)
+    signatures = _listed(given, scheme) if scheme.several else (_comparable(given, scheme),)
+    before = signed_before(delivery, scheme)
     for secret in secrets:
-        expected = _expected(scheme, secret.key, prefix, delivery.body)
-        # Bytes, because compare_digest raises TypeError on a str beyond ASCII.
-        if hmac.compare_digest(expected, given_bytes):
-            return Verdict(secret=secret.name, verified_at=now)
+        expected = _expected(scheme, secret.key, before, delivery.body)
+        for signature in signatures:
+            # Bytes, because compare_digest raises TypeError on a str beyond ASCII.
+            if hmac.compare_digest(expected, signature):
+                return Verdict(secret=secret.name, verified_at=now)
     raise SignatureInvalid("Invalid webhook signature")
 
 
 def sign(scheme: SignatureScheme, key: bytes, body: bytes, now: datetime) -> dict[str, str]:
-    """The headers that a sender adds: the signature, and the timestamp where it is signed."""
+    """The headers that a sender adds: the signature, and a time and a new id where they are
+    signed."""
     headers: dict[str, str] = {}
-    prefix = b""
-    if scheme.content == "timestamp.body" and scheme.timestamp_header:
-        stamp = str(int(now.timestamp()))
-        headers[scheme.timestamp_header] = stamp
-        prefix = stamp.encode("ascii") + b"."
-    headers[scheme.header] = _expected(scheme, key, prefix, body).decode("latin-1")
+    before = scheme.start
+    for name, header, behind in scheme.fields:
+        value = headers.setdefault(header, _new_value(name, now))
+        before += value.encode("ascii") + behind
+    headers[scheme.header] = _expected(scheme, key, before, body).decode("latin-1")
     return headers
 
 
-def encoded_hmac(key: bytes, prefix: bytes, body: bytes, encoding: Encoding) -> bytes:
-    """HMAC-SHA256 over prefix + body as header text, without copying the body."""
-    if prefix:
-        mac = hmac.new(key, prefix, hashlib.sha256)
+def _new_value(name: str, now: datetime) -> str:
+    return token_hex(16) if name == "id" else str(int(now.timestamp()))
+
+
+def covers(scheme: SignatureScheme, header: str) -> bool:
+    """Whether the value of a header is signed: what is not, anybody on the way may change."""
+    return any(header.lower() == signed.lower() for _, signed, _ in scheme.fields)
+
+
+def _expected(scheme: SignatureScheme, key: bytes, before: bytes, body: bytes) -> bytes:
+    """The text that the header must have, without copying the body."""
+    if before:
+        mac = hmac.new(key, before, hashlib.sha256)
         mac.update(body)
         raw = mac.digest()
     else:
         raw = hmac.digest(key, body, "sha256")
-    return raw.hex().encode("ascii") if encoding == "hex" else base64.b64encode(raw)
+    return scheme.prefix_bytes + _ENCODE[scheme.encoding](raw)
 
 
-def _expected(scheme: SignatureScheme, key: bytes, prefix: bytes, body: bytes) -> bytes:
-    return scheme.prefix.encode("latin-1") + encoded_hmac(key, prefix, body, scheme.encoding)
+_ENCODE: Mapping[Encoding, Callable[[bytes], bytes]] = {
+    "base64": partial(b2a_base64, newline=False),
+    "base64-unpadded": lambda raw: b2a_base64(raw, newline=False).rstrip(b"="),
+    "base64url": lambda raw: urlsafe_b64encode(raw).rstrip(b"="),
+    "hex": hexlify,
+}
 
 
 def _comparable(header: str, scheme: SignatureScheme) -> bytes:
-    """Header text as bytes (Latin-1 by PEP 3333); hex behind the prefix is the same in any case."""
+    """Header text as bytes (Latin-1 by PEP 3333); hex behind the prefix is the same in any case,
+    and so is base64 without its =, where that may be missing."""
     text = header.strip(" \t")
-    if scheme.encoding == "hex":
+    if scheme.encoding != "base64":
         start = len(scheme.prefix)
-        text = text[:start] + text[start:].lower()
+        # 32 bytes end with one.
+        text = (
+            text.removesuffix("=")
+            if scheme.encoding != "hex"
+            else text[:start] + text[start:].lower()
+        )
     return text.encode("latin-1", "replace")
 
 
-def signed_prefix(delivery: Delivery, scheme: SignatureScheme) -> bytes:
-    """The bytes signed before the body: none, or the timestamp and a dot.
+def _listed(header: str, scheme: SignatureScheme) -> tuple[bytes, ...]:
+    """The signatures of a list, like `v1,A v1,B`; what has another prefix is none."""
+    found = tuple(_comparable(each[0], scheme) for each in scheme.item.finditer(header))
+    if len(found) > _MAX_SIGNATURES:
+        raise SignatureInvalid(f"{scheme.header} lists over {_MAX_SIGNATURES} signatures")
+    return found
 
-    Raises SignatureMissing without the timestamp header and SignatureInvalid for one that is no
-    Unix time (seconds or milliseconds) within the tolerance of `received_at`.
+
+def signed_before(delivery: Delivery, scheme: SignatureScheme) -> bytes:
+    """The bytes signed before the body: what the template says, with the values of the headers.
+
+    Raises SignatureMissing without a header of these, and SignatureInvalid for a time that is no
+    Unix time (seconds or milliseconds) within the tolerance of `received_at`, or an id that could
+    be read in two ways.
     """
-    if scheme.content == "body" or scheme.timestamp_header is None:
-        return b""
-    stamp = (delivery.headers.get(scheme.timestamp_header) or "").strip(" \t")
-    if not stamp:
-        raise SignatureMissing(f"Missing {scheme.timestamp_header} header")
+    before = scheme.start
+    for name, header, behind in scheme.fields:
+        value = (delivery.headers.get(header) or "").strip(" \t")
+        if not value:
+            raise SignatureMissing(f"Missing {header} header")
+        if name == "timestamp":
+            _check_time(value, header, scheme.tolerance, delivery.received_at)
+        elif "." in value or chr(behind[0]) in value:
+            # It would move what ends it, and the same bytes would be signed for another body.
+            raise SignatureInvalid(f"{header} holds a dot, or what ends the id where it is signed")
+        before += value.encode("latin-1", "replace") + behind
+    return before
+
+
+def _check_time(stamp: str, header: str, tolerance: float, received_at: datetime) -> None:
     signed_at = unix_time(stamp)
     if signed_at is None:
-        raise SignatureInvalid(f"{scheme.timestamp_header} is not a Unix time in seconds or ms")
-    if abs((delivery.received_at - signed_at).total_seconds()) > scheme.tolerance:
-        raise SignatureInvalid(
-            f"{scheme.timestamp_header} is over {scheme.tolerance:g} s off this server's clock"
-        )
-    return stamp.encode("ascii") + b"."
+        raise SignatureInvalid(f"{header} is not a Unix time in seconds or ms")
+    if abs((received_at - signed_at).total_seconds()) > tolerance:
+        raise SignatureInvalid(f"{header} is over {tolerance:g} s off this server's clock")
 
 
 def fingerprint(key: bytes) -> str:

@@ -210,13 +210,13 @@ class Service:
     def _app(self, settings: Settings) -> falcon.App[Any, Any]:
         shared = self.shared
         scheme = signature_scheme(settings)
-        names = {scheme.header, scheme.timestamp_header or scheme.header}
+        names = (scheme.header, scheme.timestamp_header, scheme.id_header)
         webhook = Webhook(
             ingest=shared.ingest,
             metrics=shared.metrics,
             clock=utc_now,
             max_body_bytes=settings.cxone_max_body_bytes,
-            header_names=frozenset(name.lower() for name in names),
+            header_names=frozenset(name.lower() for name in names if name),
             clients=Clients(settings.cxone_trusted_proxies),
         )
         checks = self._checks()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from config.loading import Settings
+from config.signing import SecretFormat, secret_key
 from config.subjects import ALL, SubjectRules
 from consumer.core.errors import NoMongo, SetupError
 from consumer.dead_letters.retry import RetryRules
@@ -30,9 +31,11 @@ def signature_scheme(settings: Settings) -> SignatureScheme:
         header=settings.cxone_signature_header,
         encoding=settings.cxone_signature_encoding,
         prefix=settings.cxone_signature_prefix,
-        content=settings.cxone_signed_content,
+        signed=settings.cxone_signed_content,
         timestamp_header=settings.cxone_timestamp_header,
+        id_header=settings.cxone_signed_id_header,
         tolerance=settings.cxone_timestamp_tolerance,
+        several=settings.cxone_several_signatures == "on",
     )
 
 
@@ -42,9 +45,15 @@ def shared_secrets(settings: Settings) -> tuple[Secret, ...]:
         ("current", settings.cxone_shared_secret),
         ("previous", settings.cxone_shared_secret_previous),
     )
+    written = settings.cxone_secret_format
     return tuple(
-        Secret(name, secret.get_secret_value().encode()) for name, secret in named if secret
+        read_secret(name, secret.get_secret_value(), written) for name, secret in named if secret
     )
+
+
+def read_secret(name: str, text: str, written: SecretFormat) -> Secret:
+    """A secret as its format says; raises ValueError, which holds nothing of it."""
+    return Secret(name, secret_key(text, written), "" if written == "text" else text)
 
 
 def event_fields(settings: Settings) -> EventFields:

@@ -50,7 +50,7 @@ def with_settings(scheme: SignatureScheme, finding: Finding) -> SignatureScheme:
         "CXONE_SIGNATURE_HEADER": "header",
         "CXONE_SIGNATURE_ENCODING": "encoding",
         "CXONE_SIGNATURE_PREFIX": "prefix",
-        "CXONE_SIGNED_CONTENT": "content",
+        "CXONE_SIGNED_CONTENT": "signed",
         "CXONE_TIMESTAMP_HEADER": "timestamp_header",
     }
     changed: dict[str, Any] = {fields[name]: value for name, value in finding.settings}

@@ -41,7 +41,7 @@ def signed_times(
     headers: Mapping[str, str], scheme: SignatureScheme, received_at: datetime
 ) -> list[SignedTime]:
     """The configured one first, then the rest by form, the commonest first."""
-    is_timed = scheme.content == "timestamp.body"
+    is_timed = scheme.signed == "timestamp.body"
     settings = (("CXONE_SIGNED_CONTENT", "body"),) if is_timed else ()
     body_alone = SignedTime(settings=settings)
     values = list(_values(headers, scheme))[:_MAX_TIMES]
@@ -76,7 +76,7 @@ def _signed_time(
         what = f"the sender signs {words}: let it sign timestamp.body or the body alone"
         remarks.append(Remark("unsupported", what))
     elif header:
-        if scheme.content != "timestamp.body":
+        if scheme.signed != "timestamp.body":
             settings.append(("CXONE_SIGNED_CONTENT", "timestamp.body"))
         if header.lower() != (scheme.timestamp_header or "").lower():
             settings.append(("CXONE_TIMESTAMP_HEADER", header))

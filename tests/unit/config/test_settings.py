@@ -180,6 +180,41 @@ def test_a_signed_timestamp_needs_the_name_of_its_header() -> None:
     assert load({}, {**signed, "CXONE_TIMESTAMP_HEADER": "X-Time"}).cxone_timestamp_header
 
 
+def test_a_template_needs_the_names_of_its_headers_and_no_others() -> None:
+    signed = {"CXONE_SIGNED_CONTENT": "{id}.{timestamp}.{body}"}
+
+    time, number = faults_of(signed)
+
+    assert time.startswith("CXONE_TIMESTAMP_HEADER (not set): required with")
+    assert number.startswith("CXONE_SIGNED_ID_HEADER (not set): required with")
+    assert faults_of({**signed, "CXONE_TIMESTAMP_HEADER": "a b"})[1:] == [number]
+    named = {"CXONE_TIMESTAMP_HEADER": "X-Time", "CXONE_SIGNED_ID_HEADER": "X-Id"}
+    assert load({}, {**signed, **named}).cxone_signed_content == "{id}.{timestamp}.{body}"
+    assert load({}, {"CXONE_SIGNED_CONTENT": "v0:{body}"})
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("base64", "hunter2!"),
+        ("hex", "aa bb"),
+        ("hex", "abc"),
+        ("whsec", "whsec_"),
+        ("hex", "é"),
+    ],
+)
+def test_a_secret_that_its_format_cannot_read_is_a_fault_that_does_not_quote_it(
+    written: str, text: str
+) -> None:
+    given = {"CXONE_SECRET_FORMAT": written, "CXONE_SHARED_SECRET_PREVIOUS": text}
+
+    (fault,) = faults_of({**given, "CXONE_SHARED_SECRET": "aabb"})
+
+    begin = f"CXONE_SHARED_SECRET_PREVIOUS (CXONE_SECRET_FORMAT={written}): it cannot be read as"
+    assert fault.startswith(begin)
+    assert text not in fault.removeprefix(begin).replace("whsec_ and base64", "")
+
+
 @pytest.mark.parametrize("name", ["CXONE_SHARED_SECRET", "MONGODB_URI", "DD_API_KEY", "DD_APP_KEY"])
 def test_no_secret_is_ever_shown(tmp_path: Path, name: str) -> None:
     value = "mongodb://user:hunter2@db" if name == "MONGODB_URI" else "hunter2"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -11,13 +12,21 @@ from hypothesis import strategies as st
 
 from consumer.core.delivery import Delivery, Headers
 from consumer.core.errors import SignatureError, SignatureInvalid, SignatureMissing
-from consumer.ingest.signature import Secret, SignatureScheme, sign, unix_time, verify
+from consumer.ingest.signature import (
+    Encoding,
+    Secret,
+    SignatureScheme,
+    covers,
+    sign,
+    unix_time,
+    verify,
+)
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
 KEY = b"a shared secret"
 SECRETS = (Secret("current", KEY),)
 CXONE = SignatureScheme()
-STAMPED = SignatureScheme(content="timestamp.body", timestamp_header="X-Timestamp")
+STAMPED = SignatureScheme(signed="timestamp.body", timestamp_header="X-Timestamp")
 
 
 def delivery(body: bytes, headers: dict[str, str]) -> Delivery:
@@ -149,13 +158,176 @@ def test_changing_the_signed_timestamp_breaks_the_signature() -> None:
         verify(delivery(b"{}", headers), STAMPED, SECRETS, NOW)
 
 
+# The example of the specification of Standard Webhooks, in the libraries of all languages.
+WEBHOOKS = SignatureScheme(
+    header="webhook-signature",
+    prefix="v1,",
+    signed="{id}.{timestamp}.{body}",
+    timestamp_header="webhook-timestamp",
+    id_header="webhook-id",
+    several=True,
+)
+WEBHOOK_KEY = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+WEBHOOK_AT = datetime.fromtimestamp(1614265330, timezone.utc)
+WEBHOOK_BODY = b'{"test": 2432232314}'
+WEBHOOK_HEADERS = {
+    "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+    "webhook-timestamp": "1614265330",
+    "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+}
+
+
+def webhook(headers: dict[str, str], body: bytes = WEBHOOK_BODY) -> str:
+    delivery = Delivery("d", body, Headers({**WEBHOOK_HEADERS, **headers}), WEBHOOK_AT)
+    return verify(delivery, WEBHOOKS, (Secret("current", WEBHOOK_KEY),), WEBHOOK_AT).secret
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "{}",
+        "v1,bm9uc2Vuc2U= {}",
+        "{} v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw",
+        " {}  v1,x ",
+        "v1,, {}",
+    ],
+)
+def test_the_example_of_standard_webhooks_verifies_in_any_place_of_a_list(listed: str) -> None:
+    signature = WEBHOOK_HEADERS["webhook-signature"]
+
+    assert webhook({"webhook-signature": listed.format(signature)})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJel"},
+        {"webhook-timestamp": "1614265331"},
+        {"webhook-signature": WEBHOOK_HEADERS["webhook-signature"].replace("v1,", "v2,")},
+        {"webhook-signature": WEBHOOK_HEADERS["webhook-signature"].replace("v1,", "")},
+        {"webhook-signature": WEBHOOK_HEADERS["webhook-signature"].rstrip("=")},
+        {"webhook-signature": "v1,x " * 16 + WEBHOOK_HEADERS["webhook-signature"]},
+        {"webhook-signature": ", ,,\t"},
+    ],
+)
+def test_what_differs_from_the_example_is_invalid(headers: dict[str, str]) -> None:
+    with pytest.raises(SignatureInvalid):
+        webhook(headers)
+
+
+def test_sixteen_signatures_are_read() -> None:
+    signature = WEBHOOK_HEADERS["webhook-signature"]
+
+    assert webhook({"webhook-signature": "v1,x " * 15 + signature})
+
+
+def test_an_id_with_a_dot_is_invalid_for_the_same_bytes_would_be_another_body() -> None:
+    stamp = str(int(NOW.timestamp()))
+    signature = "v1," + base64_hmac(WEBHOOK_KEY, f"a.{stamp}.{stamp}.{{}}".encode())
+    right = {"webhook-timestamp": stamp, "webhook-signature": signature}
+
+    def outcome(number: str, body: bytes) -> str:
+        given = delivery(body, {**right, "webhook-id": number})
+        return verify(given, WEBHOOKS, (Secret("current", WEBHOOK_KEY),), NOW).secret
+
+    assert outcome("a", f"{stamp}.{{}}".encode())
+    with pytest.raises(SignatureInvalid, match="dot"):
+        outcome(f"a.{stamp}", b"{}")
+    with pytest.raises(SignatureMissing, match="Missing webhook-id header"):
+        outcome(" ", b"{}")
+
+
+def test_an_id_holds_not_what_ends_it() -> None:
+    scheme = replace(WEBHOOKS, signed="{id}:{body}", prefix="")
+    headers = {"webhook-signature": base64_hmac(KEY, b"a:b:{}"), "webhook-id": "a:b"}
+
+    with pytest.raises(SignatureInvalid, match="ends the id"):
+        verify(delivery(b"{}", headers), scheme, SECRETS, NOW)
+    assert verify(delivery(b"b:{}", {**headers, "webhook-id": "a"}), scheme, SECRETS, NOW)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "taken", "refused"),
+    [
+        ("base64", ["+/8="], ["-_8=", "+/8", "-_8"]),
+        ("base64-unpadded", ["+/8=", "+/8"], ["-_8=", "-_8", "+/8=="]),
+        ("base64url", ["-_8=", "-_8"], ["+/8=", "+/8", "-_8=="]),
+    ],
+)
+def test_each_base64_takes_its_alphabet_and_its_ends(
+    encoding: Encoding, taken: list[str], refused: list[str]
+) -> None:
+    # Of a body whose signature has all that differs.
+    body = next(b"%d" % n for n in range(10_000) if {"+", "/"} <= set(base64_hmac(KEY, b"%d" % n)))
+    full = base64_hmac(KEY, body)
+    url = full.replace("+", "-").replace("/", "_")
+
+    def value(form: str) -> str:
+        text = url if "-" in form else full
+        return text.rstrip("=") + "=" * form.count("=")
+
+    scheme = SignatureScheme(encoding=encoding)
+    for form in taken:
+        assert verify(delivery(body, {CXONE.header: value(form)}), scheme, SECRETS, NOW)
+    for form in refused:
+        with pytest.raises(SignatureInvalid):
+            verify(delivery(body, {CXONE.header: value(form)}), scheme, SECRETS, NOW)
+
+
+@pytest.mark.parametrize("joint", [" ", ",", ", ", "\t"])
+def test_equal_headers_that_were_joined_verify_as_a_list(joint: str) -> None:
+    scheme = SignatureScheme(encoding="hex", prefix="sha256=", several=True)
+    right = "sha256=" + hmac.new(KEY, b"{}", "sha256").hexdigest().upper()
+
+    for listed in (f"{right}{joint}sha256=0", f"t=5{joint}{right}", f"{right}{joint}{right}"):
+        assert verify(delivery(b"{}", {CXONE.header: listed}), scheme, SECRETS, NOW)
+        with pytest.raises(SignatureInvalid):
+            verify(
+                delivery(b"{}", {CXONE.header: listed}),
+                replace(scheme, several=False),
+                SECRETS,
+                NOW,
+            )
+
+
+def test_a_signature_as_expert_sends_it_verifies() -> None:
+    expert = SignatureScheme(
+        header="X-Nexus-Signature-256",
+        encoding="hex",
+        prefix="sha256=",
+        signed="timestamp.body",
+        timestamp_header="X-Nexus-Timestamp",
+    )
+    stamp = str(int(NOW.timestamp()))
+    mac = hmac.new(KEY, f"{stamp}.{{}}".encode(), "sha256").hexdigest()
+    headers = {"x-nexus-signature-256": f"sha256={mac}", "x-nexus-timestamp": stamp}
+
+    assert verify(delivery(b"{}", headers), expert, SECRETS, NOW)
+    assert covers(expert, "x-nexus-timestamp")
+    assert not covers(expert, "X-Nexus-Delivery-Id")
+
+
+def test_a_header_is_covered_where_the_template_has_it() -> None:
+    assert covers(WEBHOOKS, "Webhook-Id")
+    assert not covers(replace(WEBHOOKS, signed="timestamp.body"), "webhook-id")
+    assert not covers(replace(WEBHOOKS, signed="body"), "webhook-timestamp")
+    assert not covers(CXONE, CXONE.header)
+
+
 def test_unix_time_reads_seconds_and_milliseconds() -> None:
     assert unix_time("1777636800") == unix_time("1777636800000") == NOW
 
 
 @given(body=st.binary(max_size=200), key=st.binary(min_size=1, max_size=80))
 def test_what_sign_makes_verify_accepts(body: bytes, key: bytes) -> None:
-    for scheme in (CXONE, STAMPED, SignatureScheme(encoding="hex", prefix="sha256=")):
+    for scheme in (
+        CXONE,
+        STAMPED,
+        SignatureScheme(encoding="hex", prefix="sha256="),
+        SignatureScheme(encoding="base64url"),
+        SignatureScheme(encoding="base64-unpadded", several=True),
+        WEBHOOKS,
+    ):
         headers = sign(scheme, key, body, NOW)
         assert verify(delivery(body, headers), scheme, (Secret("current", key),), NOW)
 

@@ -87,13 +87,13 @@ def test_other_signature_settings_are_followed(
         header="X-Hub-Signature-256",
         encoding="hex",
         prefix="sha256=",
-        content="timestamp.body",
+        signed="timestamp.body",
         timestamp_header="X-Time",
     )
     monkeypatch.setenv("CXONE_SIGNATURE_HEADER", scheme.header)
     monkeypatch.setenv("CXONE_SIGNATURE_ENCODING", scheme.encoding)
     monkeypatch.setenv("CXONE_SIGNATURE_PREFIX", scheme.prefix)
-    monkeypatch.setenv("CXONE_SIGNED_CONTENT", scheme.content)
+    monkeypatch.setenv("CXONE_SIGNED_CONTENT", scheme.signed)
     monkeypatch.setenv("CXONE_TIMESTAMP_HEADER", "X-Time")
 
     sent("-", "--url", receiver.url, stdin=b"{}")

@@ -45,7 +45,7 @@ def test_sign_prints_the_header_for_the_exact_bytes(tmp_path: Path) -> None:
 def test_sign_prints_the_timestamp_where_it_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXONE_SIGNED_CONTENT", "timestamp.body")
     monkeypatch.setenv("CXONE_TIMESTAMP_HEADER", "X-Time")
-    scheme = SignatureScheme(content="timestamp.body", timestamp_header="X-Time")
+    scheme = SignatureScheme(signed="timestamp.body", timestamp_header="X-Time")
 
     result = ran("sign", "-", stdin=b"{}")
 

@@ -63,7 +63,7 @@ def test_a_signed_timestamp_is_advised_with_its_header() -> None:
 
 
 def test_a_timestamp_that_is_not_signed_after_all_is_advised() -> None:
-    scheme = SignatureScheme(content="timestamp.body", timestamp_header="X-Timestamp")
+    scheme = SignatureScheme(signed="timestamp.body", timestamp_header="X-Timestamp")
 
     assert by({HEADER: b64(mac())}, scheme) == "would verify with CXONE_SIGNED_CONTENT=body"
 
@@ -88,7 +88,7 @@ def test_other_joins_of_timestamp_and_body_are_named_unsupported(
 
 
 def test_a_stale_timestamp_is_a_matter_of_the_clock() -> None:
-    scheme = SignatureScheme(content="timestamp.body", timestamp_header="X-Timestamp")
+    scheme = SignatureScheme(signed="timestamp.body", timestamp_header="X-Timestamp")
     headers = sign(scheme, KEY, BODY, NOW - timedelta(seconds=4000))
 
     finding = found(headers, scheme=scheme)

@@ -52,7 +52,7 @@ def test_advised_settings_make_the_delivery_verify(
 ) -> None:
     theirs = SignatureScheme(header=header, encoding=encoding, prefix=prefix)
     if stamped:
-        theirs = replace(theirs, content="timestamp.body", timestamp_header="X-Timestamp")
+        theirs = replace(theirs, signed="timestamp.body", timestamp_header="X-Timestamp")
     delivery = Delivery("d", body, lower(sign(theirs, key, body, NOW)), NOW)
     secrets = [Secret("current", b"another one"), Secret("previous", key)][:: 1 if previous else -1]
     assume(replace(theirs, header=header.title()) != SCHEME)
