@@ -23,6 +23,7 @@ from consumer.cli.context import AsJson
 from consumer.cli.serve import stop_on_signals
 from consumer.core.paths import RESERVED, to_key, to_segment, to_text
 from consumer.core.paths import Path as FieldPath
+from consumer.core.waiting import interruptibly
 from consumer.demo.play import (
     Answered,
     Example,
@@ -97,9 +98,7 @@ def demo(
             _invite(service, directory / "demo.env", secret, mongod.uri)
             _print_console(service, password)
             stop_on_signals(service.stop)
-            # In short waits, for on Windows one without end cannot be interrupted.
-            while not stopped.wait(0.5):
-                pass
+            interruptibly(stopped.wait)
         elif not as_json:
             _suggest_next()
     return 0 if all(one.word for one in answered) and not waiting else 1
@@ -143,7 +142,7 @@ def _served(service: Service) -> Iterator[threading.Event]:
         yield stopped
     finally:
         service.stop()
-        thread.join()
+        interruptibly(thread.join)
 
 
 def _invite(service: Service, env_file: Path, secret: str, uri: str) -> None:

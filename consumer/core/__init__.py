@@ -5,6 +5,7 @@ Public:
 - delivery: Delivery, Event and Outcome: the values that flow
 - clock: the time of day, and the hours and slices of the counts
 - deadline: bound how long a thread waits for others
+- waiting: waits that Ctrl-C ends on Windows too
 - group_commit: share one round trip, or one sync of a disk, among threads
 - fibers: run many waiting calls in one thread
 - paths: paths of fields as segments, and as text for people

@@ -16,6 +16,7 @@ from consumer.cli.dlq.entries import Context, Entry, EntryId, confirmed, one, op
 from consumer.cli.reveal import Reveal, mask_note
 from consumer.core.errors import SetupError
 from consumer.core.json_repairs import TABLE, repair
+from consumer.core.waiting import interruptibly
 from consumer.dead_letters.editing import difference
 from consumer.dead_letters.replay import EDITED, Correction, Replayed
 from consumer.dead_letters.views import masked_body
@@ -142,7 +143,9 @@ def _edited(body: bytes, _id: str) -> bytes:
         path = Path(folder, f"{_id}.json")
         path.write_bytes(body)
         try:
-            ended = subprocess.run([*command, str(path)], check=False)  # noqa: S603 - their own editor
+            ended = interruptibly(
+                lambda: subprocess.run([*command, str(path)], check=False)  # noqa: S603 - their own editor
+            )
         except OSError as error:
             raise SetupError(
                 f"the editor {command[0]!r} cannot be started: set EDITOR to one that can"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from config.environment import requirement
 from consumer.core.errors import SetupError
+from consumer.core.waiting import interruptibly
 
 OLDEST = (5, 0)
 _ILLEGAL_INSTRUCTION = {-4, 0xC000001D}  # SIGILL; STATUS_ILLEGAL_INSTRUCTION on Windows
@@ -68,12 +69,14 @@ def version(binary: Path) -> str:
     """Version that the binary says of itself, like `6.0.5`. Raises SetupError with what keeps it
     from running and the remedy."""
     try:
-        done = subprocess.run(  # noqa: S603 - a mongod from PATH or our own extra
-            [binary, "--version"],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=60,  # a virus scanner may read 140 MB first
-            check=False,
+        done = interruptibly(
+            lambda: subprocess.run(  # noqa: S603 - a mongod from PATH or our own extra
+                [binary, "--version"],
+                capture_output=True,
+                stdin=subprocess.DEVNULL,
+                timeout=60,  # a virus scanner may read 140 MB first
+                check=False,
+            )
         )
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__

@@ -7,12 +7,14 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 import structlog
 
 from consumer.core.errors import SetupError
+from consumer.core.waiting import interruptibly
 from consumer.mongodb.embedded import port, process
 from consumer.mongodb.embedded.server import Server
 
@@ -20,6 +22,7 @@ logger = structlog.get_logger(__name__)
 
 _LOOK = 0.1  # seconds between two looks at a running mongod
 _HOUSEKEEPING = 60.0  # seconds between two looks at the length of its log
+_KILLING = 10.0  # seconds beside its grace for a mongod to be gone
 _STEADY = 60.0  # seconds after which an earlier crash no longer counts
 
 
@@ -83,7 +86,7 @@ class EmbeddedMongo:
         self._thread = threading.Thread(target=self._run, name="mongod", daemon=True)
         self._thread.start()
         try:
-            self._ready.result()
+            interruptibly(self._ready.result)
         except BaseException:  # also Ctrl-C while we wait
             self.stop(grace=0)
             raise
@@ -94,7 +97,9 @@ class EmbeddedMongo:
         self._grace = grace
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join()
+            # Not for ever: it may still ask a slow mongod for its version. All that it started
+            # ends with us.
+            interruptibly(partial(self._thread.join, grace + _KILLING))
 
     def __enter__(self) -> EmbeddedMongo:
         return self.start()
@@ -199,7 +204,8 @@ def first(
             # Somebody else took our random port between the look and the start: draw again.
             if wanted_port or port.is_free(chosen) or attempt == 3:
                 raise
-    logger.info("mongod is ready", pid=server.pid, port=server.port, log=str(server.log))
+    if not stopping.is_set():
+        logger.info("mongod is ready", pid=server.pid, port=server.port, log=str(server.log))
     return running
 
 

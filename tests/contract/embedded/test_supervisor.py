@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -263,6 +265,25 @@ def test_files_in_use_by_a_mongod_that_cannot_be_found_are_left_alone(
     with pytest.raises(SetupError, match="DBPathInUse"):
         EmbeddedMongo(first.log_file.parent).start()
     write(first, "a")
+
+
+@posix
+def test_ctrl_c_ends_a_start_whose_mongod_does_not_even_tell_its_version(
+    mongod_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    silent = tmp_path / "bin" / "mongod"
+    silent.parent.mkdir()
+    silent.write_text("#!/bin/sh\nexec sleep 50\n")
+    silent.chmod(0o755)
+    monkeypatch.setenv("PATH", str(silent.parent), prepend=os.pathsep)
+    monkeypatch.setattr("consumer.mongodb.embedded.supervisor._KILLING", 0.2)
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+
+    with pytest.raises(KeyboardInterrupt):
+        EmbeddedMongo(mongod_dir).start()
+
+    assert time.monotonic() - began < 30
 
 
 def test_mongod_that_keeps_dying_is_tried_at_most_eight_times_in_a_minute() -> None:
