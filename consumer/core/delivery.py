@@ -6,6 +6,7 @@ These are msgspec structs, for making a frozen dataclass costs ten times as much
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -13,11 +14,19 @@ from typing import Any, Literal
 import msgspec
 
 OutcomeStatus = Literal["processed", "duplicate", "held", "spooled"]
+Scalar = str | int | float
+# The source that the settings without a table of their own describe.
+MAIN = "main"
 
 
 def body_digest(body: bytes) -> str:
     """SHA-256 (hex) of a body as received: two deliveries of one body are copies of each other."""
     return hashlib.sha256(body).hexdigest()
+
+
+def joined(ids: tuple[Scalar, ...]) -> str:
+    """The JSON list of several ids, by which they are one: never two lists of one text."""
+    return json.dumps(ids)
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -36,7 +45,8 @@ class Delivery(msgspec.Struct, frozen=True):
     `headers` are looked up without regard to case and iterate over those worth keeping;
     `received_at` is UTC; `verdict` is None until the signature was verified. `key` is the `_id`
     under which it may be stored already, so that what is set since does not store it twice; `peer`
-    is who sent it: an address, of IPv6 a /64 network, "" where that is not known.
+    is who sent it: an address, of IPv6 a /64 network, "" where that is not known. `source` is the
+    name of the source by whose path it came, for ever.
     """
 
     id: str
@@ -46,27 +56,38 @@ class Delivery(msgspec.Struct, frozen=True):
     verdict: Verdict | None = None
     key: str | None = None
     peer: str = ""
+    source: str = MAIN
 
     def verified(self, verdict: Verdict) -> Delivery:
         """The same delivery with its verdict."""
-        return Delivery(self.id, self.body, self.headers, self.received_at, verdict)
+        return Delivery(
+            self.id, self.body, self.headers, self.received_at, verdict, None, "", self.source
+        )
 
     def keyed(self, key: str | None) -> Delivery:
         """The same delivery with the `_id` it was judged under."""
-        return Delivery(self.id, self.body, self.headers, self.received_at, self.verdict, key)
+        return Delivery(
+            self.id, self.body, self.headers, self.received_at, self.verdict, key, "", self.source
+        )
 
 
 class Event(msgspec.Struct, frozen=True):
     """A delivery that parsed: `payload` is the JSON object as sent (insertion-ordered).
 
-    `id` and `type` are the values of the configured fields; `digest` is the `body_digest`
-    of the original raw body.
+    `id` and `type` are the values of the configured fields, several ids joined as a tuple; `digest`
+    is the `body_digest` of the original raw body.
     """
 
-    id: str | int | float
+    id: Scalar | tuple[Scalar, ...]
     type: str
     payload: dict[str, Any]
     digest: str
+    source: str = MAIN
+
+    @property
+    def key(self) -> Scalar:
+        """The id as one value: of several, their JSON list as text."""
+        return joined(self.id) if isinstance(self.id, tuple) else self.id
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -23,14 +23,22 @@ class ConsumerError(Exception):
 
 
 class SignatureError(ConsumerError):
-    """The delivery is not proven to come from CXone (401).
+    """The delivery is not proven to come from its source (401).
 
-    `challenge` is the WWW-Authenticate of the answer, where the proof asked for has one.
+    `challenge` is the text of WWW-Authenticate, where there is one; `presented` stands for the
+    credential that was refused, which nobody keeps: a keyed hash of it, in hex.
     """
 
-    def __init__(self, message: str, *, challenge: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, challenge: str | None = None, presented: str | None = None
+    ) -> None:
         super().__init__(message)
         self.challenge = challenge
+        self.presented = presented
+
+    def alone(self) -> SignatureError:
+        """The same error without the frames that it was raised in."""
+        return type(self)(str(self), challenge=self.challenge, presented=self.presented)
 
 
 class SignatureMissing(SignatureError):
@@ -39,6 +47,10 @@ class SignatureMissing(SignatureError):
 
 class SignatureInvalid(SignatureError):
     reason = "signature_invalid"
+
+
+class CredentialInvalid(SignatureInvalid):
+    """A token or password that is not right; the text says of what kind it is."""
 
 
 class Rejected(ConsumerError):
@@ -80,6 +92,12 @@ class Held(ConsumerError):
 
 class IdConflict(Held):
     reason = "id_conflict"
+
+
+class SourceUnknown(Held):
+    """The source that a delivery came by is not in the settings any more."""
+
+    reason = "source_unknown"
 
 
 class ContractHold(Held):

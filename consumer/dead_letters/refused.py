@@ -116,9 +116,10 @@ class RefusalQueue:
                     Headers(delivery.headers),
                     delivery.received_at,
                     peer=delivery.peer,
+                    source=delivery.source,
                 )
                 # A new error: the one on its way up holds the frames of the whole request.
-                self._waiting[known][_id] = (copy, type(error)(str(error)))
+                self._waiting[known][_id] = (copy, error.alone())
                 self._quota.add(_id, delivery.peer, 0, size, known=known)
                 self._changed.notify_all()
                 return

@@ -12,8 +12,8 @@ from consumer.core.errors import (
     ConsumerError,
     MalformedJson,
     Rejected,
+    SignatureError,
     SignatureInvalid,
-    SignatureMissing,
 )
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import UNKNOWN_PATHS
@@ -32,8 +32,7 @@ _TITLES: dict[type[ConsumerError], str] = {
 }
 # The most special first.
 _STATUS: tuple[tuple[type[ConsumerError], str], ...] = (
-    (SignatureMissing, falcon.HTTP_401),
-    (SignatureInvalid, falcon.HTTP_401),
+    (SignatureError, falcon.HTTP_401),
     (Rejected, falcon.HTTP_400),
     (ConsumerError, falcon.HTTP_503),
 )
@@ -79,9 +78,8 @@ def as_http(error: ConsumerError) -> falcon.HTTPError:
     detail = text if position is None else f"{text} (at byte {position})"
     description = None if detail == title else detail
     headers = {"Retry-After": str(RETRY_AFTER)} if status == falcon.HTTP_503 else {}
-    challenge = getattr(error, "challenge", None)
-    if challenge is not None:
-        headers["WWW-Authenticate"] = challenge
+    if isinstance(error, SignatureError) and error.challenge is not None:
+        headers["WWW-Authenticate"] = error.challenge
     return falcon.HTTPError(status, title=title, description=description, headers=headers)
 
 
