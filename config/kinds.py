@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
+from pydantic.fields import FieldInfo
 
+from config.presets import PRESETS
 from config.signing import signed_content
 from config.value_parsers import (
     HOST,
@@ -51,6 +54,39 @@ class Kind:
 def field_name(value: str) -> str:
     """A key, or a JSON Pointer (RFC 6901) when it begins with `/`."""
     if not 0 < len(value) <= 256 or (value.startswith("/") and _POINTER_ESCAPE.search(value)):
+        raise ValueError
+    return value
+
+
+HEADER, CONST = "header:", "const:"
+
+
+def place(value: str) -> str:
+    """A `field_name`, or `header:NAME`, or `const:TEXT`."""
+    if value.startswith(HEADER) and not _TOKEN.fullmatch(value.removeprefix(HEADER)):
+        raise ValueError
+    if value == CONST:
+        raise ValueError
+    return field_name(value)
+
+
+def id_places(value: object) -> object:
+    """One place, or the list of several: JSON where it is text."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = json.loads(value)
+    if isinstance(value, list | tuple):
+        if not 0 < len(value) <= 8 or not all(isinstance(each, str) for each in value):
+            raise ValueError
+        return tuple(place(printable(each) or "") for each in value)
+    return place(printable(value) or "") if isinstance(value, str) else value
+
+
+def show_places(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def preset(value: str | None) -> str | None:
+    if value is not None and value not in PRESETS:
         raise ValueError
     return value
 
@@ -120,12 +156,22 @@ SignedContent = Annotated[
     BeforeValidator(signed_content),
     Kind("body, timestamp.body, or a template with {body} at its end"),
 ]
-FieldName = Annotated[
+IdPlaces = Annotated[
+    str | tuple[str, ...],
+    BeforeValidator(id_places),
+    Kind(
+        "a key, a JSON Pointer when it begins with /, header:NAME, or a list of them like"
+        ' ["contactId", "/call/sequence"]',
+        show_places,
+    ),
+]
+TypePlace = Annotated[
     str,
     _ONE_LINE,
-    AfterValidator(field_name),
-    Kind("a key, or a JSON Pointer when it begins with /, of at most 256 characters"),
+    AfterValidator(place),
+    Kind("a key, a JSON Pointer when it begins with /, header:NAME, or const:TEXT"),
 ]
+PresetName = Annotated[str | None, AfterValidator(preset), Kind(", ".join(PRESETS))]
 Listen = Annotated[
     str, AfterValidator(listen), Kind("host:port, an IPv6 address in brackets, like [::1]:8080")
 ]
@@ -181,3 +227,20 @@ MongoUri = Annotated[
         path=True,  # it may name files of certificates
     ),
 ]
+
+
+def kind_of(info: FieldInfo) -> Kind:
+    """The kind of a field; of a choice the words themselves."""
+    found = next((item for item in info.metadata if isinstance(item, Kind)), None)
+    return found or Kind("")
+
+
+def allowed(model: type[BaseModel], key: str) -> str:
+    """The allowed values of a field, in words."""
+    info = model.model_fields[key]
+    return kind_of(info).allowed or words(info)
+
+
+def words(info: FieldInfo) -> str:
+    *first, last = (str(word) for word in get_args(info.annotation))
+    return f"{', '.join(first)} or {last}"

@@ -10,12 +10,12 @@ from types import MappingProxyType
 
 from pydantic import SecretStr, ValidationError
 
-from config import sources
+from config import layers, sources, subjects
 from config.faults import Fault, SettingsError, Wrong, in_quotes, shown
-from config.settings import Row, Settings, rows
+from config.layers import Entry, Layer, from_credentials, read_secret
+from config.presets import PRESETS
+from config.settings import MAIN_FIELDS, Row, Settings, rows
 from config.signing import secret_key, signed_parts
-from config.sources import Entry, Layer, from_credentials, read_secret
-from config.subjects import SubjectRules
 
 __all__ = ["Fault", "Row", "Settings", "SettingsError", "from_process", "load", "rows"]
 
@@ -57,7 +57,12 @@ def load(
     faults: list[Fault] = []
     chosen: dict[str, Entry] = {}
 
+    secrets_of_sources: list[Entry] = []
+
     def take(layer: Layer, *, strict: bool = False) -> None:
+        secrets_of_sources.extend(
+            entry for entry in layer.entries if sources.is_secret_variable(entry.name)
+        )
         values, found = resolve(layer, known, strict=strict)
         faults.extend(found + _wrong_values(values))
         for name, entry in values.items():
@@ -66,16 +71,29 @@ def load(
     secrets = [name for name, row in known.items() if row.secret]
     if config_file is not None:
         take(Layer([Entry("CXONE_CONFIG", str(config_file), "--config")]))
-    take(sources.from_mapping(overrides, "command line"), strict=True)
-    take(sources.from_mapping(environ, "environment"))
+    take(layers.from_mapping(overrides, "command line"), strict=True)
+    take(layers.from_mapping(environ, "environment"))
     take(from_credentials(environ.get("CREDENTIALS_DIRECTORY"), secrets))
-    take(sources.from_dotenv(env_file))
-    layer, subjects = _config_layer(chosen.get("cxone_config"))
+    take(layers.from_dotenv(env_file))
+    layer, tables = _config_layer(chosen.get("cxone_config"))
     take(layer, strict=True)
+    preset = PRESETS.get(str(chosen["cxone_preset"].value)) if "cxone_preset" in chosen else None
+    if preset is not None:
+        given = {MAIN_FIELDS[key].upper(): value for key, value in preset.values.items()}
+        take(Layer([Entry(name, value, "preset") for name, value in given.items()]))
+
+    place = str(chosen["cxone_config"].value) if "cxone_config" in chosen else ""
+    rules, found = subjects.read(tables.get("subjects", {}), place)
+    faults += found
+    others, found = sources.read(tables.get("sources", {}), place, secrets_of_sources)
+    faults += found
 
     broken = {row.field for fault in faults if (row := find(fault.name, known)[0])}
     usable = {name: entry.value for name, entry in chosen.items() if name not in broken}
-    settings = Settings.model_validate({**usable, "subjects": MappingProxyType(subjects)})
+    settings = Settings.model_validate(
+        {**usable, "subjects": MappingProxyType(rules), "sources": MappingProxyType(others)}
+    )
+    faults += sources.clashes({sources.MAIN: settings.main, **others}, place)
     faults += _missing(settings, [known[name.upper()] for name in required], broken)
     faults += _contradictions(settings, broken)
     if faults:
@@ -83,17 +101,17 @@ def load(
     return settings
 
 
-def _config_layer(named: Entry | None) -> tuple[Layer, dict[str, SubjectRules]]:
+def _config_layer(named: Entry | None) -> tuple[Layer, dict[str, object]]:
     try:
         path = Path(str(named.value)).expanduser() if named else None
-        layer, subjects = sources.from_toml(path)
+        layer, tables = layers.from_toml(path)
     except (ValueError, RuntimeError):  # NUL in it, or ~ of a user nobody knows
         return Layer(), {}  # the value itself is reported like any other
     for entry in [entry for entry in layer.entries if entry.name.upper() == "CXONE_CONFIG"]:
         layer.entries.remove(entry)
         problem = "a config file names no other"
         layer.faults.append(Fault(entry.name, entry.source, problem, "environment, .env, --config"))
-    return layer, subjects
+    return layer, tables
 
 
 def _wrong_values(entries: Mapping[str, Entry]) -> list[Fault]:
@@ -144,6 +162,14 @@ def _contradictions(settings: Settings, broken: Collection[str]) -> Iterator[Fau
             _ = secret and secret_key(secret.get_secret_value(), written)
         except Wrong as error:
             yield Fault(row.upper(), f"CXONE_SECRET_FORMAT={written}", str(error))
+    for key, problem, allowed in sources.weak(settings.main):
+        yield Fault(MAIN_FIELDS[key].upper(), "beside CXONE_PROOF", problem, allowed)
+    if settings.cxone_dedupe == "id":
+        for each, source in {sources.MAIN: settings.main, **settings.sources}.items():
+            if source.has_constant_id:
+                where = "CXONE_ID_FIELD" if each == sources.MAIN else f"sources.{each}.id"
+                problem = "a constant id beside CXONE_DEDUPE=id: all events would be one"
+                yield Fault(where, "settings", problem, "CXONE_DEDUPE=content, or another id")
     if settings.cxone_defaults == "none" and "cxone_defaults" not in broken:
         for subject, rules in settings.subjects.items():
             if rules.defaults:
@@ -170,6 +196,8 @@ def resolve(
     faults = list(layer.faults)
     values: dict[str, Entry] = {}
     for entry in layer.entries:
+        if sources.is_secret_variable(entry.name):
+            continue
         row, is_file = find(entry.name, known)
         if row is None:
             faults += _unknown(entry, known, strict=strict)

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from config import kinds, subjects
 from config.kinds import Choice, Kind
 from config.signing import SecretFormat
+from config.sources import Encoding, Proof, SourceSettings
 from config.subjects import Policy, SubjectRules
 
 _MASK = "********"
@@ -58,9 +59,7 @@ class Settings(BaseModel, frozen=True):
     cxone_signature_header: kinds.Header = _row(
         "X-Nice-Webhook-Signature", "The request header that carries the signature."
     )
-    cxone_signature_encoding: Annotated[
-        Literal["base64", "base64-unpadded", "base64url", "hex"], Choice
-    ] = _row(
+    cxone_signature_encoding: Annotated[Encoding, Choice] = _row(
         "base64",
         "How the signature is written; base64-unpadded and base64url may lack the = at the end.",
     )
@@ -90,9 +89,17 @@ class Settings(BaseModel, frozen=True):
     cxone_timestamp_tolerance: kinds.Seconds = _row(
         300.0, "How far a signed time may be from ours.", ge=1, le=86_400
     )
+    cxone_proof: Annotated[Proof, Choice] = _row(
+        "hmac",
+        "The way senders prove themselves: hmac over the body, or the shared secret itself as"
+        " token, as password of basic, or for tokens of oauth2.",
+    )
+    cxone_preset: kinds.PresetName = _row(
+        None, "Values for a known way of sending; what is set beside it wins."
+    )
     # -- what an event is -----------------------------------------------------------------------
-    cxone_id_field: kinds.FieldName = _row("id", "The payload field that holds the event id.")
-    cxone_type_field: kinds.FieldName = _row("type", "The payload field that holds the event type.")
+    cxone_id_field: kinds.IdPlaces = _row("id", "The payload field that holds the event id.")
+    cxone_type_field: kinds.TypePlace = _row("type", "The payload field that holds the event type.")
     cxone_dedupe: Annotated[Literal["content", "id"], Choice] = _row(
         "content",
         "What makes two deliveries the same event: type, id and the same bytes (content), "
@@ -325,6 +332,22 @@ class Settings(BaseModel, frozen=True):
         default_factory=lambda: MappingProxyType({})
     )
 
+    # Nor these: its `[sources.NAME]` tables.
+    sources: Annotated[Mapping[str, SourceSettings], SkipValidation, PlainSerializer(dict)] = Field(
+        default_factory=lambda: MappingProxyType({})
+    )
+
+    @property
+    def main(self) -> SourceSettings:
+        """The main source: what the settings without a table say."""
+        values = {key: getattr(self, field) for key, field in MAIN_FIELDS.items()}
+        return SourceSettings.model_construct(**values)
+
+    @property
+    def id_field(self) -> str:
+        """The first place of the id in payloads."""
+        return next(iter(self.main.fields_of_id), "id")
+
     def rules_for(self, subject: str) -> SubjectRules:
         """The rules of a subject: its own table, else that of `"*"`, else the global settings."""
         general = SubjectRules(self.cxone_on_new_field, self.cxone_on_type_conflict)
@@ -334,6 +357,27 @@ class Settings(BaseModel, frozen=True):
     def masked(self) -> dict[str, str]:
         """Each setting by name as text that may be shown: no secret, "" where it is not set."""
         return {row.name: row.show(getattr(self, row.field)) for row in rows()}
+
+
+# The settings of the main source by the keys that other sources have for the same.
+MAIN_FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "proof": "cxone_proof",
+        "header": "cxone_signature_header",
+        "encoding": "cxone_signature_encoding",
+        "prefix": "cxone_signature_prefix",
+        "signed": "cxone_signed_content",
+        "timestamp_header": "cxone_timestamp_header",
+        "id_header": "cxone_signed_id_header",
+        "several": "cxone_several_signatures",
+        "secret_format": "cxone_secret_format",
+        "tolerance": "cxone_timestamp_tolerance",
+        "secret": "cxone_shared_secret",
+        "secret_previous": "cxone_shared_secret_previous",
+        "id": "cxone_id_field",
+        "type": "cxone_type_field",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,12 +414,12 @@ def rows() -> tuple[Row, ...]:
 
 
 def _as_row(name: str, info: FieldInfo) -> Row:
-    kind = next((item for item in info.metadata if isinstance(item, Kind)), Kind(""))
+    kind = kinds.kind_of(info)
     extra: Any = info.json_schema_extra
     return Row(
         field=name,
         aliases=tuple(extra["aliases"]),
-        allowed=kind.allowed + _bounds(extra, kind) or _words(info),
+        allowed=kind.allowed + _bounds(extra, kind) or kinds.words(info),
         default="" if info.default is None else kind.show(info.default),
         help=info.description or "",
         secret=SecretStr in get_args(info.annotation),
@@ -387,8 +431,3 @@ def _bounds(extra: Mapping[str, Any], kind: Kind) -> str:
     if extra["from"] is None:
         return ""
     return f", from {kind.show(extra['from'])} to {kind.show(extra['to'])}"
-
-
-def _words(info: FieldInfo) -> str:
-    *words, last = (str(word) for word in get_args(info.annotation))
-    return f"{', '.join(words)} or {last}"

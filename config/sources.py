@@ -1,188 +1,294 @@
-"""Read the places settings and secrets come from, each as entries that know where they stand."""
+"""Read the `[sources.NAME]` tables: senders with a path, a proof, and places of id and type of
+their own."""
 
 from __future__ import annotations
 
-import io
 import re
-import sys
-from bisect import bisect
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from importlib import import_module
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
-from dotenv.parser import Binding, parse_stream
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from config import subjects
-from config.faults import Fault, in_quotes
-from config.subjects import SubjectRules
+from config import kinds
+from config.faults import Fault, Wrong, shown
+from config.kinds import Choice
+from config.layers import Entry, read_secret
+from config.presets import PRESETS
+from config.signing import SecretFormat, secret_key, signed_parts
 
-_MAX_FILE_BYTES = 1 << 20
-_MAX_SECRET_BYTES = 64 * 1024
-_POSITION = re.compile(r"\((at [a-z0-9, ]+)\)\Z")
-_LINE_END = re.compile(r"\r\n|\n|\r")
-# What stands in quotes; in the group the beginning of a share, \\server\share: the quotes make one
-# backslash of the first two.
-_QUOTED = re.compile(r"""[^=]*=\s*["'](\\\\[^"'\\]+\\(?![\\"']))?""")
-# What `tomllib` says of backslashes in "…" that begin no escape.
-_NO_ESCAPE = ("Unescaped '\\'", "Invalid hex value")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A name and value as written, and where, in words. TOML values keep their type; None is a
-    name alone on a line of a `.env` file. `escaped`: where it is a path, escapes in quotes
-    made another one of what was meant."""
-
-    name: str
-    value: object
-    source: str
-    escaped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """The entries of one place, and the faults of their writing."""
-
-    entries: list[Entry] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+MAIN = "main"
+Encoding = Literal["base64", "base64-unpadded", "base64url", "hex"]
+Proof = Literal["hmac", "token", "basic", "oauth2"]
+# Bytes: of a token or password of fewer, guessing finds it.
+SHORTEST_CREDENTIAL = 16
+_MOST = 100
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+# `CXONE_SOURCE_VOICE_SECRET`, also of the previous one, also of a file.
+_VARIABLE = re.compile(r"CXONE_SOURCE_(.{1,64}?)_(SECRET(?:_PREVIOUS)?(?:_FILE)?)", re.IGNORECASE)
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]{1,128}){1,8}/?")
+_OURS = (
+    "/console",
+    "/healthz",
+    "/metrics",
+    "/oauth2/token",
+    "/readyz",
+    "/webhook/cxone-dataaction",
+)
+_SECRETS = ("secret", "secret_previous")
+_SIGNATURE = "X-Nice-Webhook-Signature"
+_FILE = "_file"
+# Longer ones are cut with their header, and so would never match.
+_LONGEST_CREDENTIAL = 512
 
 
-def from_mapping(values: Mapping[str, str], source: str) -> Layer:
-    return Layer([Entry(name, value, source) for name, value in values.items()])
+class SourceSettings(BaseModel, frozen=True):
+    """One source, checked. Secrets are SecretStr; times are seconds. `header` and `prefix` are None
+    where the proof decides."""
 
-
-def from_dotenv(path: Path | None) -> Layer:
-    """A `.env` file: NAME=value, quotes and `export` allowed, `$` and `${}` kept as they are."""
-    text, layer = _text(path, ".env")
-    for binding, line in bindings(text):
-        written = binding.original.string
-        source = f"{path} line {line}"
-        quoted = _QUOTED.match(written)
-        if binding.error and quoted and "\\" in written:
-            layer.faults.append(in_quotes(".env", source, "cannot be read: "))
-        elif binding.error:
-            layer.faults.append(Fault(".env", source, "cannot be read", 'NAME=value or NAME="…"'))
-        elif binding.key is not None:
-            escaped = quoted is not None and bool(quoted[1] or _has_control(binding.value))
-            layer.entries.append(Entry(binding.key, binding.value, source, escaped))
-    return layer
-
-
-def bindings(text: str) -> Iterator[tuple[Binding, int]]:
-    """The lines of a `.env` file as python-dotenv reads them, each with its number: its own are one
-    too high for what follows blank lines, and what it could not read before CRLF."""
-    ends = [end.end() for end in _LINE_END.finditer(text)]
-    position = 0
-    for binding in parse_stream(io.StringIO(text)):
-        written = binding.original.string
-        yield binding, bisect(ends, position + len(written) - len(written.lstrip())) + 1
-        position += len(written)
-
-
-def from_toml(path: Path | None) -> tuple[Layer, dict[str, SubjectRules]]:
-    """A TOML file: settings at the top, and the `[subjects]` tables."""
-    text, layer = _text(path, "config file")
-    source = f"{path}"
-    try:
-        document = _parse_toml(text)
-    except (ValueError, RecursionError) as error:
-        # Only the position: the text of the error may quote a value.
-        position = _POSITION.search(str(error))
-        what = f"not valid TOML {position[1]}" if position else "not valid TOML"
-        if str(error).startswith(_NO_ESCAPE):
-            layer.faults.append(in_quotes("config file", source, f"{what}: "))
-        else:
-            layer.faults.append(Fault("config file", source, what))
-        return layer, {}
-    rules: dict[str, SubjectRules] = {}
-    if "subjects" in document:
-        rules, faults = subjects.read(document.pop("subjects"), source)
-        layer.faults.extend(faults)
-    layer.entries.extend(
-        Entry(name, value, source, _has_control(value)) for name, value in document.items()
+    model_config = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True
     )
-    return layer, rules
+
+    path: kinds.Text = Field("", description="Where it posts to; default /webhook/ and its name.")
+    proof: Annotated[Proof, Choice] = Field("hmac", description="The way it proves itself.")
+    preset: kinds.PresetName = Field(None, description="A row of the presets; what is set wins.")
+    header: kinds.OptionalHeader = Field(
+        None, description="The header of the signature or token; a token's is Authorization."
+    )
+    prefix: kinds.OptionalText = Field(
+        None, description='Text before it in the header; "Bearer " in Authorization.'
+    )
+    user: kinds.OptionalText = Field(
+        None, description="The user name of basic; default the name of the source."
+    )
+    encoding: Annotated[Encoding, Choice] = Field(
+        "base64", description="As CXONE_SIGNATURE_ENCODING."
+    )
+    signed: kinds.SignedContent = Field("body", description="As CXONE_SIGNED_CONTENT.")
+    timestamp_header: kinds.OptionalHeader = Field(None, description="As CXONE_TIMESTAMP_HEADER.")
+    id_header: kinds.OptionalHeader = Field(None, description="As CXONE_SIGNED_ID_HEADER.")
+    several: Annotated[Literal["on", "off"], Choice] = Field(
+        "off", description="As CXONE_SEVERAL_SIGNATURES."
+    )
+    secret_format: Annotated[SecretFormat, Choice] = Field(
+        "text", description="As CXONE_SECRET_FORMAT."
+    )
+    tolerance: kinds.Seconds = Field(300.0, ge=1, le=86_400, description="Of the signed time.")
+    secret: kinds.Secret = Field(None, description="The secret, token or password.")
+    secret_previous: kinds.Secret = Field(None, description="The one before, accepted as well.")
+    id: kinds.IdPlaces = Field("id", description="Places of the id.")
+    type: kinds.TypePlace = Field("type", description="The place of the type.")
+    subject_prefix: kinds.Text = Field("", description="Text before each type.")
+
+    @property
+    def places_of_id(self) -> tuple[str, ...]:
+        return (self.id,) if isinstance(self.id, str) else self.id
+
+    @property
+    def fields_of_id(self) -> tuple[str, ...]:
+        """The places of the id in payloads."""
+        elsewhere = (kinds.HEADER, kinds.CONST)
+        return tuple(place for place in self.places_of_id if not place.startswith(elsewhere))
+
+    @property
+    def has_constant_id(self) -> bool:
+        """True where no part of the id comes from the delivery."""
+        return all(place.startswith(kinds.CONST) for place in self.places_of_id)
+
+    @property
+    def credential(self) -> bool:
+        """Its secret itself comes with each delivery, or a token made of it."""
+        return self.proof != "hmac"
+
+    @property
+    def header_name(self) -> str:
+        """The header that carries the proof."""
+        if self.proof in ("basic", "oauth2"):
+            return "Authorization"
+        if self.proof == "token" and self.header in (None, _SIGNATURE):
+            return "Authorization"
+        return self.header or _SIGNATURE
+
+    @property
+    def prefix_text(self) -> str:
+        """The text before the proof in its header."""
+        if self.prefix:
+            return self.prefix
+        return "Bearer " if self.proof == "token" and self.header_name == "Authorization" else ""
 
 
-def _has_control(value: object) -> bool:
-    return isinstance(value, str) and any(character < " " for character in value)
+def is_secret_variable(name: str) -> bool:
+    """True for the name of a variable that holds the secret of a source."""
+    return _VARIABLE.fullmatch(name) is not None
 
 
-def read_text(path: Path, limit: int) -> str:
-    """A UTF-8 file of at most `limit` bytes, without a byte order mark, line ends as they are.
-
-    Raises ValueError with the reason in words, FileNotFoundError when there is none.
-    """
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError("no such file") from None
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror or type(error).__name__}") from None
-    if len(content) > limit:
-        raise ValueError(f"larger than {limit} bytes")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ValueError("not UTF-8 text: save it as UTF-8") from None
-
-
-def _text(path: Path | None, what: str) -> tuple[str, Layer]:
-    if path is None:
-        return "", Layer()
-    try:
-        return read_text(path, _MAX_FILE_BYTES), Layer()
-    except (ValueError, FileNotFoundError) as error:
-        return "", Layer(faults=[Fault(what, str(path), str(error))])
+def read(
+    table: object, place: str, variables: Iterable[Entry]
+) -> tuple[dict[str, SourceSettings], list[Fault]]:
+    """The sources of the TOML value under `sources`, by name, and what is wrong with them.
+    `variables` are secrets from elsewhere, the strongest place first."""
+    if not isinstance(table, dict):
+        return {}, [Fault("sources", place, "not a table", "tables like [sources.voice]")]
+    faults: list[Fault] = []
+    secrets = _by_source(table, variables, faults)
+    sources: dict[str, SourceSettings] = {}
+    if len(table) > _MOST:
+        faults.append(Fault("sources", place, f"more than {_MOST} sources", "fewer"))
+    for name, content in list(table.items())[:_MOST]:
+        title = f"sources.{shown(name).strip(chr(39))}"
+        if not _NAME.fullmatch(name) or name == MAIN:
+            allowed = "[a-z][a-z0-9_]{0,31}; main is what the CXONE_* variables say"
+            faults.append(Fault(title, place, "not a name of a source", allowed))
+        elif not isinstance(content, dict):
+            faults.append(Fault(title, place, "not a table", ", ".join(_allowed())))
+        else:
+            source, found = _source(name, content, secrets.get(name, {}), place)
+            faults += found
+            if source is not None:
+                sources[name] = source
+    return sources, faults
 
 
-def _parse_toml(text: str) -> dict[str, Any]:
-    # By name, because 3.10 has only the package of the same interface.
-    module = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    document: dict[str, Any] = module.loads(text)
-    return document
+def _by_source(
+    table: Mapping[str, Any], variables: Iterable[Entry], faults: list[Fault]
+) -> dict[str, dict[str, Entry]]:
+    """The variables by source and key; those of sources that have no table are faults."""
+    found: dict[str, dict[str, Entry]] = {}
+    for entry in variables:
+        match = _VARIABLE.fullmatch(entry.name)
+        if match is None or entry.value == "":
+            continue
+        name, key = match[1].lower(), match[2].lower()
+        if name not in table:
+            problem = f"there is no [sources.{name}] in the config file"
+            faults.append(Fault(entry.name, entry.source, problem, "a table for it"))
+            continue
+        is_file = key.endswith(_FILE)
+        try:
+            value = _content(entry.value) if is_file else entry.value
+        except ValueError as error:
+            faults.append(Fault(entry.name, entry.source, f"the file it names: {error}"))
+            continue
+        kept = Entry(entry.name, value, entry.source)
+        found.setdefault(name, {}).setdefault(key.removesuffix(_FILE), kept)
+    return found
 
 
-def read_secret(path: Path) -> str:
-    """The secret in a file, without one trailing newline. Raises ValueError with the reason in
-    words."""
-    try:
-        text = read_text(path, _MAX_SECRET_BYTES)
-    except FileNotFoundError:
-        raise ValueError("no such file") from None
-    for newline in ("\r\n", "\n"):
-        if text.endswith(newline):
-            text = text.removesuffix(newline)
-            break
-    if not text:
-        raise ValueError("empty")
-    return text
+def _content(value: object) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("not a path")
+    return read_secret(Path(value).expanduser())
 
 
-def from_credentials(folder: str | None, names: Iterable[str]) -> Layer:
-    """The secrets systemd hands over (`LoadCredential=NAME:…`): a file each, named like the
-    setting in capitals or lower case."""
-    layer = Layer()
-    if not folder:
-        return layer
-    for name in names:
-        for path in _spellings(Path(folder), name):
+def _source(
+    name: str, content: Mapping[str, object], secrets: Mapping[str, Entry], place: str
+) -> tuple[SourceSettings | None, list[Fault]]:
+    title, faults = f"sources.{name}", []
+    values = {key: value for key, value in content.items() if key not in _FILES}
+    for key in _SECRETS:
+        if key in content and key + _FILE in content:
+            problem = f"stands beside {title}.{key}{_FILE}"
+            faults.append(Fault(f"{title}.{key}", place, problem, "one of the two"))
+        elif key + _FILE in content:
             try:
-                if path.exists():
-                    layer.entries.append(Entry(path.name, read_secret(path), f"credential {path}"))
-            except (ValueError, OSError) as error:
-                problem = str(error) if isinstance(error, ValueError) else "cannot be read"
-                layer.faults.append(Fault(name, f"credential {path}", problem))
-    return layer
-
-
-def _spellings(folder: Path, name: str) -> list[Path]:
-    upper, lower = folder / name, folder / name.lower()
+                values[key] = _content(content[key + _FILE])
+            except ValueError as error:
+                problem = f"the file it names: {error}"
+                faults.append(Fault(f"{title}.{key}{_FILE}", place, problem))
+    values |= {key: entry.value for key, entry in secrets.items()}
+    preset = PRESETS.get(str(values.get("preset")))
     try:
-        one_file = upper.samefile(lower)  # so on a disk that ignores case
-    except OSError:
-        one_file = False
-    return [upper] if one_file else [upper, lower]
+        source = SourceSettings.model_validate({**(preset.values if preset else {}), **values})
+    except ValidationError as error:
+        return None, faults + list(_wrong(title, values, place, error))
+    if not source.path:
+        source = source.model_copy(update={"path": f"/webhook/{name}"})
+    faults += [Fault(f"{title}.{key}", place, *what) for key, *what in _contradictions(source)]
+    return source, faults
+
+
+def _wrong(
+    title: str, values: Mapping[str, object], place: str, error: ValidationError
+) -> Iterator[Fault]:
+    for detail in error.errors(include_url=False):
+        key = str(detail["loc"][0])
+        if key not in SourceSettings.model_fields:
+            yield Fault(f"{title}.{shown(key)}", place, "unknown key", ", ".join(_allowed()))
+            continue
+        value, cause = values.get(key), detail.get("ctx", {}).get("error")
+        problem = "not allowed" if key in _SECRETS else f"{shown(value)} is not allowed"
+        if isinstance(cause, Wrong):
+            problem += f": {cause}"
+        yield Fault(f"{title}.{key}", place, problem, kinds.allowed(SourceSettings, key))
+
+
+def _contradictions(source: SourceSettings) -> Iterator[tuple[str, str, str]]:
+    """Keys that are right alone and wrong together: key, what is wrong, what is allowed."""
+    if source.secret is None:
+        how = "secret, secret_file, or the variable CXONE_SOURCE_…_SECRET[_FILE]"
+        yield "secret", "required", how
+    for part, key in (("timestamp", "timestamp_header"), ("id", "id_header")):
+        if part in signed_parts(source.signed)[1::2] and getattr(source, key) is None:
+            problem = f"required with signed = {source.signed}"
+            yield key, problem, f"the name of the header with the {part}"
+    for key in _SECRETS:
+        try:
+            _ = key_of(source, key)
+        except Wrong as error:
+            yield key, f"secret_format = {source.secret_format}: {error}", ""
+    path = source.path
+    if not _PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
+        problem = f"{shown(path)} is not allowed"
+        yield "path", problem, "a path like /webhook/voice, of letters, digits and . _ ~ -"
+    yield from weak(source)
+
+
+def key_of(source: SourceSettings, key: str) -> bytes | None:
+    """The bytes of `secret` or `secret_previous`; raises Wrong, which holds nothing of it."""
+    secret: SecretStr | None = getattr(source, key)
+    return None if secret is None else secret_key(secret.get_secret_value(), source.secret_format)
+
+
+def weak(source: SourceSettings) -> Iterator[tuple[str, str, str]]:
+    """Secrets that can be guessed, where they are sent: key, what is wrong, what is allowed."""
+    if not source.credential:
+        return
+    bounds = f"{SHORTEST_CREDENTIAL} to {_LONGEST_CREDENTIAL} bytes"
+    for key in _SECRETS:
+        secret = getattr(source, key)
+        length = len(secret.get_secret_value().encode()) if secret else SHORTEST_CREDENTIAL
+        if not SHORTEST_CREDENTIAL <= length <= _LONGEST_CREDENTIAL:
+            yield key, f"too short or too long for {source.proof}", bounds
+
+
+def clashes(sources: Mapping[str, SourceSettings], place: str) -> Iterator[Fault]:
+    """Sources, `main` among them, that could be taken for each other, or for what is ours."""
+    owners: dict[str, str] = {}
+    paths = {normal(path): "this service itself" for path in _OURS}
+    for name, source in sources.items():
+        if name != MAIN:
+            path = normal(source.path)
+            if path in paths or path.startswith("/console/"):
+                whose = paths.get(path, "this service itself")
+                problem = f"{shown(source.path)} is the path of {whose}"
+                yield Fault(f"sources.{name}.path", place, problem, "a path of its own")
+            paths[path] = f"the source {name}"
+        own = {getattr(source, key).get_secret_value() for key in _SECRETS if getattr(source, key)}
+        for secret in own:
+            if owners.setdefault(secret, name) != name:
+                problem = f"shares a secret with {owners[secret]}, current or previous"
+                yield Fault(f"sources.{name}.secret", place, problem, "a secret of its own")
+
+
+def normal(path: str) -> str:
+    """A path without what does not tell two apart: slash at the end, case, percent-encoding."""
+    return unquote(path).casefold().rstrip("/")
+
+
+_FILES = tuple(key + _FILE for key in _SECRETS)
+
+
+def _allowed() -> Collection[str]:
+    return (*SourceSettings.model_fields, *_FILES)

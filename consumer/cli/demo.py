@@ -81,8 +81,8 @@ def demo(
         )
         service = Service(settings, mongod.uri)
         stopped = parts.enter_context(_served(service))
-        key = shared_secrets(settings)[0].key
-        answered = play(scenario(seed, events), service.url, signature_scheme(settings), key)
+        key = shared_secrets(settings.main)[0].key
+        answered = play(scenario(seed, events), service.url, signature_scheme(settings.main), key)
         waiting = await_stored(service, _report_waiting)
         found = read_stored(service.shared)
         if as_json:

@@ -88,8 +88,8 @@ def examine(settings: Settings, url: str | None) -> Iterator[Check]:
     with closing(client) if client is not None else nullcontext():
         target = Target(
             settings=settings,
-            scheme=signature_scheme(settings),
-            secrets=shared_secrets(settings),
+            scheme=signature_scheme(settings.main),
+            secrets=shared_secrets(settings.main),
             client=client,
             clock=utc_now,
             url=url,

@@ -102,7 +102,7 @@ def erase_events(
         names = _names(shared, settings, person)
         records = PersonRecords(
             shared.database,
-            shared.parser.type_of,
+            shared.sources.main.parser.type_of,
             by_subject=settings.cxone_schema_scope == "type",
             as_sent=names.as_sent,
         )
@@ -140,7 +140,7 @@ def _person(
 ) -> Person:
     if bool(ids) == bool(where):
         raise typer.BadParameter("name the events by --id, or by --where: one of the two")
-    id_path = read_path(_field(settings.cxone_id_field))
+    id_path = read_path(_field(settings.id_field))
     try:
         conditions = tuple(read_condition(text) for text in where)
     except ValueError as error:

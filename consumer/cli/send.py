@@ -75,7 +75,7 @@ def send(
     if fresh_ids:
         _check_ids(bodies, settings)
     sign = signer(settings, utc_now, secrets.token_bytes(32) if bad_signature else None)
-    id_field = settings.cxone_id_field if fresh_ids else None
+    id_field = settings.id_field if fresh_ids else None
     tally = Tally()
     started = perf_counter()
     with closing(Sender(target, concurrency=concurrency, timeout=timeout, rate=rate)) as sender:
@@ -111,7 +111,7 @@ def checked_url(url: str) -> str:
 
 
 def _check_ids(bodies: Sequence[bytes], settings: Settings) -> None:
-    field = settings.cxone_id_field
+    field = settings.id_field
     for number, body in enumerate(bodies, start=1):
         if with_fresh_id(body, field, uuid4) is None:
             raise typer.BadParameter(

@@ -42,6 +42,6 @@ def signer(
     settings: Settings, clock: Callable[[], datetime], key: bytes | None = None
 ) -> Callable[[bytes], Mapping[str, str]]:
     """Make a function that signs as the settings say, with the current secret or a given `key`."""
-    scheme = signature_scheme(settings)
-    signing_key = shared_secrets(settings)[0].key if key is None else key
+    scheme = signature_scheme(settings.main)
+    signing_key = shared_secrets(settings.main)[0].key if key is None else key
     return lambda body: signed_headers(scheme, signing_key, body, clock())

@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from consumer.core.delivery import Event
-from consumer.core.errors import Rejected
+from consumer.core.delivery import Event, Headers
+from consumer.core.errors import Rejected, SourceUnknown
 from consumer.core.paths import Path, to_text
 from consumer.dead_letters.replay import Replay, Replayed, recorded_correction
 from consumer.dead_letters.search import HeldDeadLetters
-from consumer.ingest.parsing import EventParser
+from consumer.ingest.source import Sources
 from consumer.mongodb.leases import CLAIM
 from consumer.schemas.draft import Draft
 from consumer.schemas.model import SchemaVersion
@@ -159,7 +159,7 @@ def _reason_to_stay(
         return "is not among the approved paths", others[0]
     # Also when nothing holds it any more: then its replay would register this in any case.
     before = draft.version
-    guard = draft.approve(event.payload, event.id).guard
+    guard = draft.approve(event.payload, event.key).guard
     if guard is not None and draft.judge(event.payload).held:
         draft.version = before
         return (f"the guard {guard} leaves no room for it",)
@@ -174,11 +174,11 @@ class HeldEvents:
     """The events that a subject's contract holds, as a replay would read them."""
 
     def __init__(
-        self, dead_letters: HeldDeadLetters, parser: EventParser, one_subject: str | None = None
+        self, dead_letters: HeldDeadLetters, sources: Sources, one_subject: str | None = None
     ) -> None:
         """`one_subject` is the subject of all event types, where they evolve together."""
         self.dead_letters = dead_letters
-        self._parser = parser
+        self._sources = sources
         self._one_subject = one_subject
 
     def of(self, subject: str) -> Iterator[tuple[dict[str, Any], Event | str]]:
@@ -200,6 +200,8 @@ class HeldEvents:
         original = bytes(entry["original_payload"])
         correction = recorded_correction(entry)
         try:
-            return self._parser.parse(correction.body if correction else original, original)
-        except Rejected as error:
+            parser = self._sources.of_entry(entry).parser
+            body = correction.body if correction else original
+            return parser.parse(body, original, Headers(entry.get("headers") or {}))
+        except (Rejected, SourceUnknown) as error:
             return str(error)

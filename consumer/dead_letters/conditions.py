@@ -29,6 +29,7 @@ WAITS_FOR: dict[str, tuple[str, ...]] = {
     "signature_missing": (SIGNATURE,),
     "signature_invalid": (SIGNATURE,),
     "missing_fields": (SETTINGS,),
+    "source_unknown": (SETTINGS,),
     "too_deep": (SETTINGS,),
     "id_conflict": (SETTINGS,),
     "contract_hold": (SETTINGS, SCHEMA),

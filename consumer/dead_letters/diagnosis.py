@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from consumer.core.delivery import Event
-from consumer.core.errors import MalformedJson, Rejected
+from consumer.core.delivery import Event, Headers
+from consumer.core.errors import MalformedJson, Rejected, SourceUnknown
 from consumer.core.json_repairs import repair
-from consumer.ingest.parsing import EventParser
+from consumer.ingest.source import Sources
 from consumer.schemas.registry.registry import SchemaRegistry
 
 # What a person does next: `backfill` and `approve` concern its schema, the others the entry.
@@ -33,9 +33,10 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Inspector:
-    """Diagnoses entries; `one_subject` is the subject of all event types, if they evolve as one."""
+    """Diagnoses entries, as their sources read them; `one_subject` is the subject of all event
+    types, if they evolve as one."""
 
-    parser: EventParser
+    sources: Sources
     registry: SchemaRegistry
     one_subject: str | None
 
@@ -46,27 +47,39 @@ class Inspector:
         if not body:
             return Diagnosis("its document is stored", "backfill")
         try:
-            event = self.parser.parse(body)
+            event = self._parse(entry, body)
         except MalformedJson as error:
-            return self._malformed(body, error)
-        except Rejected as error:
+            return self._malformed(entry, body, error)
+        except (Rejected, SourceUnknown) as error:
             return Diagnosis(str(error), "edit")
         found = self._in_schema(event)
         if entry.get("verdict") or found.held:
             return found
         return replace(found, says=f"its signature is verified again first; {found.says}")
 
-    def problem(self, body: bytes) -> str:
-        """The reason why a body is no event; empty when it is one."""
+    def problem(self, entry: Mapping[str, Any], body: bytes) -> str:
+        """The reason why a body in place of the entry's is no event; empty when it is one."""
         try:
-            self.parser.parse(body)
-        except Rejected as error:
+            self._parse(entry, body)
+        except (Rejected, SourceUnknown) as error:
             return str(error)
         return ""
 
-    def _malformed(self, body: bytes, error: MalformedJson) -> Diagnosis:
+    def type_of(self, entry: Mapping[str, Any], body: bytes) -> str | None:
+        """The event type of a body in place of the entry's, as far as it can be read."""
+        try:
+            parser = self.sources.of_entry(entry).parser
+        except SourceUnknown:
+            return None
+        return parser.identify(body, Headers(entry.get("headers") or {}))[1]
+
+    def _parse(self, entry: Mapping[str, Any], body: bytes) -> Event:
+        parser = self.sources.of_entry(entry).parser
+        return parser.parse(body, headers=Headers(entry.get("headers") or {}))
+
+    def _malformed(self, entry: Mapping[str, Any], body: bytes, error: MalformedJson) -> Diagnosis:
         repaired = repair(body, safe_only=False)
-        if repaired and not self.problem(repaired.body):
+        if repaired and not self.problem(entry, repaired.body):
             return Diagnosis(str(error), "repair", error.position, repaired.names)
         return Diagnosis(f"{error}; no repair is known", "edit", error.position)
 
@@ -75,7 +88,7 @@ class Inspector:
         subject = self.one_subject or event.type
         draft = self.registry.draft(subject, by_hand=True)
         held = bool(draft.judge(event.payload).held)
-        draft.approve(event.payload, event.id)
+        draft.approve(event.payload, event.key)
         changes = tuple(change.to_document() for change in draft.changes)
         if draft.head is None:
             # A first version is everything at once, and never held.

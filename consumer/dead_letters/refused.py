@@ -31,6 +31,7 @@ from consumer.dead_letters.fair_share import SharedQuota
 from consumer.dead_letters.refusal_notes import KnownPeers
 from consumer.dead_letters.store import DeadLetter, DeadLetters, entry_id
 from consumer.ingest.signature_diagnosis.findings import Finding
+from consumer.ingest.source import Sources
 
 log = structlog.get_logger(__name__)
 
@@ -171,6 +172,7 @@ class RefusalStore:
         self,
         *,
         dead_letters: DeadLetters,
+        sources: Sources,
         peers: KnownPeers,
         investigate: Callable[[Delivery], Finding | None],
         limits: RefusalLimits,
@@ -178,6 +180,7 @@ class RefusalStore:
         warnings: RateLimit,
     ) -> None:
         self._dead_letters = dead_letters
+        self._sources = sources
         self._peers = peers
         self._investigate = investigate
         self._limits = limits
@@ -195,14 +198,16 @@ class RefusalStore:
         self._warn(delivery, error, found.get("diagnosis", "not looked into"))
         self._recount()
         digest = body_digest(delivery.body)
-        _id, at, size = entry_id(error.reason, digest), delivery.received_at, len(delivery.body)
+        identity = self._sources.identity(delivery)
+        _id = entry_id(error.reason, digest, identity)
+        at, size = delivery.received_at, len(delivery.body)
         known = delivery.peer in self._peers
         details: dict[str, Any] = {"error_message": str(error), **found}
         signature = _signature(delivery)
         at_first: dict[str, Any] = {"signatures": [signature] if signature else []}
         # Whoever sent it first, it is worth what a known sender's are.
         (details if known else at_first)["peer"] = delivery.peer
-        counted = self._dead_letters.count_again(error.reason, digest, at, details)
+        counted = self._dead_letters.count_again(_id, error.reason, at, details)
         if counted:
             if signature:
                 self._dead_letters.add_signature(_id, signature, first=known)
@@ -221,6 +226,7 @@ class RefusalStore:
                 digest=digest,
                 reason=error.reason,
                 error_message=str(error),
+                identity=identity,
                 details=details,
                 at_first=at_first,
             )

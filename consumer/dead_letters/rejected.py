@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Semaphore
 from typing import Any
 
 import structlog
 
 from consumer.core.delivery import Delivery, body_digest
-from consumer.core.errors import Held, MalformedJson, Rejected
+from consumer.core.errors import Held, MalformedJson, Rejected, SourceUnknown
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import REJECTED
 from consumer.core.text import Hidden, hexdump
 from consumer.dead_letters.store import DeadLetter, DeadLetters
-from consumer.ingest.parsing import EventParser
+from consumer.ingest.source import Sources
 from consumer.privacy.rules import Redaction
 
 log = structlog.get_logger(__name__)
@@ -32,13 +33,13 @@ class RejectionStore:
     def __init__(
         self,
         *,
-        parser: EventParser,
+        sources: Sources,
         dead_letters: DeadLetters,
         metrics: Metrics,
         hex_bytes: int,
         redaction: Redaction,
     ) -> None:
-        self._parser = parser
+        self._sources = sources
         self._dead_letters = dead_letters
         self._metrics = metrics
         self._hex_bytes = hex_bytes
@@ -49,11 +50,15 @@ class RejectionStore:
 
     def store(self, delivery: Delivery, error: Rejected | Held) -> None:
         """Store a delivery for the reason of `error`; raises StoreUnavailable."""
-        event_id, event_type = self._parser.identify(delivery.body)
+        event_id, event_type = None, None
+        with suppress(SourceUnknown):
+            parser = self._sources.named(delivery.source).parser
+            event_id, event_type = parser.identify(delivery.body, delivery.headers)
         self._dead_letters.add(
             DeadLetter(
                 delivery=delivery,
                 digest=body_digest(delivery.body),
+                identity=self._sources.identity(delivery),
                 reason=error.reason,
                 error_message=str(error),
                 event_id=event_id,

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from bson.binary import Binary
 
-from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.core.delivery import MAIN, Delivery, Headers, Verdict
 from consumer.core.errors import (
     ConsumerError,
     Held,
@@ -166,6 +166,7 @@ class Replay:
                 delivery.headers,
                 delivery.received_at,
                 delivery.verdict,
+                source=delivery.source,
             )
             return self._ingest.process(edited, repairs=correction.repairs)
         return self._ingest.process(delivery, correction.body, correction.repairs)
@@ -209,6 +210,7 @@ def stored_delivery(entry: Mapping[str, Any]) -> Delivery:
         headers=Headers(entry.get("headers") or {}),
         received_at=entry["timestamp"],
         verdict=Verdict(verdict["secret"], verdict["verified_at"]) if verdict else None,
+        source=entry.get("source", MAIN),
     )
 
 
@@ -217,7 +219,7 @@ def signed_copies(entry: Mapping[str, Any], first: Delivery) -> Iterator[Deliver
     yield first
     for signature in entry.get("signatures") or ():
         headers, at = Headers(signature["headers"]), signature["received_at"]
-        yield Delivery(first.id, first.body, headers, at)
+        yield Delivery(first.id, first.body, headers, at, source=first.source)
 
 
 def _kept_fields(error: ConsumerError, correction: Correction | None) -> dict[str, Any]:

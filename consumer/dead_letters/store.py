@@ -18,7 +18,7 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from consumer.core.clock import EPOCH
-from consumer.core.delivery import Delivery, Verdict
+from consumer.core.delivery import MAIN, Delivery, Verdict
 from consumer.core.errors import StoreUnavailable
 from consumer.dead_letters.claims import ENDED_FIELDS, WELL_FORMED, Claims, push_attempt
 from consumer.dead_letters.retry import (
@@ -51,7 +51,8 @@ _WELL_FORMED = {**HAS_REASON, **WELL_FORMED}
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One entry to add. `details` are further fields of it: `changes` of a hold, `diagnosis`;
+    """One entry to add. `identity` is what makes it another than one of the same reason and body;
+    `details` are further fields of it: `changes` of a hold, `diagnosis`;
     `at_first` those that only its first copy sets."""
 
     delivery: Delivery
@@ -60,13 +61,16 @@ class DeadLetter:
     error_message: str
     event_id: str | int | float | None = None
     event_type: str | None = None
+    identity: str = ""
     details: Mapping[str, Any] | None = None
     at_first: Mapping[str, Any] = field(default_factory=dict)
 
 
-def entry_id(reason: str, digest: str) -> str:
-    """24 hex digits of SHA-256 over reason and body digest: short enough to type."""
-    return hashlib.sha256(f"{reason} {digest}".encode("ascii")).hexdigest()[:24]
+def entry_id(reason: str, digest: str, identity: str = "") -> str:
+    """24 hex digits of SHA-256 over reason, body digest, and source and headers where they count:
+    short enough to type."""
+    text = f"{reason} {digest}" + (f" {identity}" if identity else "")
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:24]
 
 
 class DeadLetters:
@@ -83,7 +87,7 @@ class DeadLetters:
     def add(self, new: DeadLetter) -> str:
         """Store the entry durably, or count one more copy of it; its `_id`. One that had ended is
         open again, unless its event is stored or it was discarded with its copies."""
-        _id = entry_id(new.reason, new.digest)
+        _id = entry_id(new.reason, new.digest, new.identity)
         delivery = new.delivery
         at = delivery.received_at
         verdict = verdict_document(delivery.verdict)
@@ -100,6 +104,7 @@ class DeadLetters:
             "event_type": new.event_type,
             "verdict": verdict,
             "history": [],
+            **({} if delivery.source == MAIN else {"source": delivery.source}),
             **new.at_first,
         }
         changed = {"error_message": new.error_message, **(new.details or {})}
@@ -119,11 +124,11 @@ class DeadLetters:
         raise StoreUnavailable(f"the dead letter {_id} changed {_TRIES} times while it was kept")
 
     def count_again(
-        self, reason: str, digest: str, at: datetime, details: Mapping[str, Any] | None = None
+        self, _id: str, reason: str, at: datetime, details: Mapping[str, Any] | None = None
     ) -> Counted | None:
         """Count another copy of a kept entry without sending its body, as `add` does; None when
         there is none."""
-        _id, changed = entry_id(reason, digest), dict(details or {})
+        changed = dict(details or {})
         with translated("dead_letter_queue"):
             if self._copies.of_open(_id, at, changed):
                 return "counted"

@@ -13,7 +13,7 @@ from bson.decimal128 import Decimal128, create_decimal128_context
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
-from consumer.core.delivery import Event
+from consumer.core.delivery import MAIN, Event
 from consumer.core.errors import Unstorable
 from consumer.core.paths import RESERVED
 
@@ -27,7 +27,8 @@ class Stamp(msgspec.Struct, frozen=True):
 
     `filled`: positions in the version's `fields` of what was added; `unfilled`: the version up to
     which something was left out on purpose; `untracked`: how many fields a guard kept out of the
-    registry; `repairs`: names of repairs made to the body.
+    registry; `repairs`: names of repairs made to the body; `unsigned`: which of id and type the
+    signature does not cover.
     """
 
     subject: str
@@ -39,6 +40,7 @@ class Stamp(msgspec.Struct, frozen=True):
     unfilled: int = 0
     untracked: int = 0
     repairs: Sequence[str] = ()
+    unsigned: Sequence[str] = ()
 
 
 def storable_id(event_id: str | int | float | None) -> str | int | float | None:
@@ -54,7 +56,7 @@ def layout(_id: str, event: Event, stamp: Stamp) -> dict[str, Any]:
         "subject": stamp.subject,
         "received_at": stamp.received_at,
         "digest": event.digest,
-        "key": event.id,
+        "key": event.key,
         "exhibited_version": stamp.exhibited_version,
         "backfilled_to": stamp.schema_version,
     }
@@ -69,6 +71,10 @@ def layout(_id: str, event: Event, stamp: Stamp) -> dict[str, Any]:
         payload = {name: value for name, value in payload.items() if name not in shadowed}
     if stamp.repairs:
         meta["repairs"] = list(stamp.repairs)
+    if event.source != MAIN:
+        meta["source"] = event.source
+    if stamp.unsigned:
+        meta["unsigned"] = list(stamp.unsigned)
     return {
         "_id": _id,
         **payload,

@@ -15,7 +15,7 @@ from pymongo import ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from consumer.core.delivery import Event
+from consumer.core.delivery import MAIN, Event, Scalar
 from consumer.core.errors import StoreUnavailable
 from consumer.mongodb.client import DATABASE_FORMAT, EVENTS, Document
 from consumer.mongodb.errors import translated
@@ -28,12 +28,16 @@ _TRIES = 5
 _FORMULAS = ("type", "collection")
 
 
-def document_id(subject: str, event_id: str | int | float, digest: str | None) -> str:
+def document_id(
+    subject: str, event_id: Scalar | tuple[Scalar, ...], digest: str | None, source: str = MAIN
+) -> str:
     """SHA-256 (hex) over subject, id and body digest; without the digest, the id alone is the key.
+    Other sources than the main one stand before them, as a list, so that none is taken for another.
 
     JSON text, because it tells 1 from "1" and does not change between Python versions.
     """
-    parts = [subject, event_id] if digest is None else [subject, event_id, digest]
+    parts: list[object] = [] if source == MAIN else [[source]]
+    parts += (subject, event_id) if digest is None else (subject, event_id, digest)
     # What json.dumps makes of a list, without its detours: this runs for every event.
     text = ", ".join(_in_ascii(part) if type(part) is str else json.dumps(part) for part in parts)
     return hashlib.sha256(f"[{text}]".encode("ascii")).hexdigest()
@@ -74,11 +78,11 @@ class EventKeys:
     def of(self, event: Event) -> str:
         """The `_id` of an event; the first time raises StoreUnavailable where MongoDB is away."""
         if self._by_id:
-            return document_id(event.type, event.id, None)
+            return document_id(event.type, event.id, None, event.source)
         if self._formula is None:
             self.learn()
         subject = event.type if self._formula == "type" else COLLECTION_SUBJECT
-        return document_id(subject, event.id, event.digest)
+        return document_id(subject, event.id, event.digest, event.source)
 
     def known(self, event: Event) -> str | None:
         """The `_id` of an event; None while this process has not learnt the formula, and so can

@@ -10,21 +10,22 @@ import falcon
 from consumer.core.metrics import Metrics
 from consumer.http import errors
 from consumer.http.health import Alive, Exposition, HealthCheck, Ready
-from consumer.http.webhook import ROUTES, Webhook
+from consumer.http.webhook import Webhook, routes_of
 
 
 def build_app(
     *,
-    webhook: Webhook,
+    webhooks: Mapping[str, Webhook],
     metrics: Metrics,
     checks: Mapping[str, HealthCheck],
     stores: tuple[str, ...],
     reject_status: int,
 ) -> falcon.App[Any, Any]:
-    """A WSGI application; `checks` and `stores` as `health.Ready` takes them."""
+    """A WSGI application; `webhooks` by their paths, `checks` and `stores` as `health.Ready` takes
+    them."""
     app: falcon.App[Any, Any] = falcon.App()
     routes: tuple[tuple[str, object], ...] = (
-        *((route, webhook) for route in ROUTES),
+        *((route, each) for path, each in webhooks.items() for route in routes_of(path)),
         ("/healthz", Alive()),
         ("/readyz", Ready(checks, stores)),
         ("/metrics", Exposition(metrics)),

@@ -18,12 +18,19 @@ _MAX_VALUE = 1024
 class EnvironHeaders(Mapping[str, str]):
     """Any header by name, in any case; iteration yields only those worth keeping, lower-case.
 
-    `names` are further headers to keep: those the settings name.
+    `names` are further headers to keep: those the settings name. `hidden` are never yielded: they
+    may carry a secret.
     """
 
-    def __init__(self, environ: Mapping[str, Any], names: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, Any],
+        names: frozenset[str] = frozenset(),
+        hidden: frozenset[str] = frozenset(),
+    ) -> None:
         self._environ = environ
         self._names = names
+        self._hidden = hidden
 
     def __getitem__(self, name: str) -> str:
         value = self.get(name)
@@ -41,6 +48,8 @@ class EnvironHeaders(Mapping[str, str]):
             name = key[5:] if key.startswith("HTTP_") else key
             if key != name or name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
                 plain = name.replace("_", "-").lower()
+                if plain in self._hidden:
+                    continue
                 if plain in self._names or _WORTH_KEEPING.search(name):
                     yield plain
 

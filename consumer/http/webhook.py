@@ -11,7 +11,7 @@ from typing import Protocol
 
 import falcon
 
-from consumer.core.delivery import Delivery, Outcome
+from consumer.core.delivery import MAIN, Delivery, Outcome
 from consumer.core.errors import Rejected, SignatureError
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import DELIVERIES, DURATION
@@ -20,9 +20,13 @@ from consumer.http.client_address import Clients
 from consumer.http.errors import Resource
 from consumer.http.headers import EnvironHeaders
 
+# The path of the main source.
 ROUTE = "/webhook/cxone-dataaction"
-# With the slash that proxies and people add.
-ROUTES = (ROUTE, f"{ROUTE}/")
+
+
+def routes_of(path: str) -> tuple[str, str]:
+    """A source's path, and the same with the slash that proxies and people add."""
+    return path, f"{path}/"
 
 
 class Receiver(Protocol):
@@ -34,7 +38,7 @@ class Receiver(Protocol):
 
 
 class Webhook(Resource):
-    """The one route that CXone posts to."""
+    """The route that one source posts to."""
 
     def __init__(
         self,
@@ -43,15 +47,20 @@ class Webhook(Resource):
         metrics: Metrics,
         clock: Callable[[], datetime],
         max_body_bytes: int,
-        header_names: frozenset[str],
         clients: Clients,
+        source: str = MAIN,
+        kept: frozenset[str] = frozenset(),
+        hidden: frozenset[str] = frozenset(),
     ) -> None:
+        """`kept` and `hidden`: headers that stay with a delivery, and that never do."""
+        self._source = source
         self._clients = clients
         self._ingest = ingest
         self._metrics = metrics
         self._clock = clock
         self._max_body_bytes = max_body_bytes
-        self._header_names = header_names
+        self._kept = kept
+        self._hidden = hidden
         # Unlike the ids of other processes and runs, and cheaper than a random one for each.
         self._prefix = token_hex(8)
         self._numbers = count(1)
@@ -63,9 +72,10 @@ class Webhook(Resource):
             delivery = Delivery(
                 id=f"{self._prefix}{next(self._numbers):016x}",
                 body=self._body(req),
-                headers=EnvironHeaders(req.env, self._header_names),
+                headers=EnvironHeaders(req.env, self._kept, self._hidden),
                 received_at=self._clock(),
                 peer=self._clients.peer(req.env),
+                source=self._source,
             )
             if probe.is_suspect(delivery) and self._answer_probe(delivery, resp):
                 end = "canary"

@@ -28,23 +28,13 @@ from consumer.events.documents import Stamp, encode, layout
 from consumer.events.filling import FilledEvents
 from consumer.events.keys import COLLECTION_SUBJECT, EventKeys
 from consumer.ingest.guard_warnings import GuardWarnings
-from consumer.ingest.parsing import EventParser
-from consumer.ingest.signature import Secret, SignatureScheme, verify
+from consumer.ingest.source import Sources
 from consumer.mongodb.circuit_breaker import CircuitBreaker
 from consumer.schemas.defaults import Filled
 from consumer.schemas.registry.registry import Admission, SchemaRegistry
 from consumer.spool.spool import Spool
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Rules by which deliveries are judged."""
-
-    scheme: SignatureScheme
-    secrets: Sequence[Secret]
-    scope: Literal["type", "collection"] = "type"
 
 
 class Processed(msgspec.Struct, frozen=True):
@@ -74,8 +64,8 @@ class Ingest:
     def __init__(
         self,
         *,
-        policy: Policy,
-        parser: EventParser,
+        sources: Sources,
+        scope: Literal["type", "collection"],
         registry: SchemaRegistry,
         events: FilledEvents,
         keys: EventKeys,
@@ -86,8 +76,8 @@ class Ingest:
         clock: Callable[[], datetime],
         fallback: Fallback | None = None,
     ) -> None:
-        self._policy = policy
-        self._parser = parser
+        self._sources = sources
+        self._scope = scope
         self._registry = registry
         self._events = events
         self._keys = keys
@@ -119,9 +109,8 @@ class Ingest:
 
     def verify(self, delivery: Delivery) -> Delivery:
         """The delivery with its verdict, counted nowhere; raises SignatureError."""
-        policy = self._policy
-        verdict = verify(delivery, policy.scheme, policy.secrets, self._clock())
-        return delivery.verified(verdict)
+        proof = self._sources.named(delivery.source).proof
+        return delivery.verified(proof.verify(delivery, self._clock()))
 
     def store_or_spool(self, delivery: Delivery) -> Outcome:
         """Make a verified delivery durable in MongoDB, or in the spool while that is away.
@@ -171,10 +160,11 @@ class Ingest:
         `repaired` is read in place of the body; the document's `_id` stays that of the body. Raises
         Rejected, Held, or StoreUnavailable; stores no dead letter.
         """
-        policy = self._policy
-        event = self._parser.parse(delivery.body if repaired is None else repaired, delivery.body)
-        subject = event.type if policy.scope == "type" else COLLECTION_SUBJECT
-        admission = self._registry.admit(subject, event.payload, event.id, vet=encode)
+        source = self._sources.named(delivery.source)
+        body = delivery.body if repaired is None else repaired
+        event = source.parser.parse(body, delivery.body, delivery.headers)
+        subject = event.type if self._scope == "type" else COLLECTION_SUBJECT
+        admission = self._registry.admit(subject, event.payload, event.key, vet=encode)
         key = delivery.key or self._keys.of(event)
 
         def document(filled: Filled) -> RawBSONDocument:
@@ -188,6 +178,7 @@ class Ingest:
                 unfilled=admission.version if filled.left_out else 0,
                 untracked=admission.untracked,
                 repairs=repairs,
+                unsigned=source.unsigned,
             )
             return encode(layout(key, event, stamp))
 
@@ -217,7 +208,9 @@ class Ingest:
         rejection: Rejected | None = None
         try:
             # The settings may be others when it is drained, and it may be stored all the same.
-            delivery = delivery.keyed(self._keys.known(self._parser.parse(delivery.body)))
+            parser = self._sources.named(delivery.source).parser
+            event = parser.parse(delivery.body, headers=delivery.headers)
+            delivery = delivery.keyed(self._keys.known(event))
         except Rejected as error:
             rejection = error
         spool.append(delivery)

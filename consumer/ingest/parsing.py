@@ -4,69 +4,105 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from consumer.core.delivery import Event, body_digest
+from consumer.core.delivery import MAIN, Event, Scalar, body_digest, joined
 from consumer.core.errors import MalformedJson, MissingFields, Rejected, TooDeep, Unstorable
 
 _MISSING = object()
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _GZIP = b"\x1f\x8b"
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+# Before the name of a header, and before a text that is the same for every event.
+HEADER, CONST = "header:", "const:"
 _decode = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
 class EventFields:
-    """Places of id and type: a key of the top level, or a JSON Pointer (RFC 6901) from `/` on."""
+    """Places of id and type: a key of the top level, a JSON Pointer (RFC 6901) from `/` on, or
+    `header:NAME`; of the id several, joined; of the type also `const:TEXT`. `prefix` stands before
+    each type."""
 
-    id: str = "id"
+    id: str | tuple[str, ...] = "id"
     type: str = "type"
+    prefix: str = ""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The places of the id and of the type."""
+        return (*((self.id,) if isinstance(self.id, str) else self.id), self.type)
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """The names of the headers among the places."""
+        return tuple(
+            place.removeprefix(HEADER) for place in self.places if place.startswith(HEADER)
+        )
 
 
 class EventParser:
-    """Turns bodies into events; holds the compiled field look-ups and the depth limit (levels of
-    nesting, the payload object being 1)."""
+    """Turns bodies of one source into events; holds the compiled field look-ups and the depth limit
+    (levels of nesting, the payload object being 1)."""
 
-    def __init__(self, fields: EventFields, max_depth: int) -> None:
+    def __init__(self, fields: EventFields, max_depth: int, source: str = MAIN) -> None:
         self._fields = fields
-        self._id = pointer(fields.id)
-        self._type = pointer(fields.type)
+        self._id = _id_of(fields.id)
+        self._type = _look_up(fields.type)
         self._max_depth = max_depth
+        self._source = source
+        places = ", ".join(place for place in fields.places if not place.startswith(CONST))
+        self._missing = f"Missing required CXone fields: {places}"
 
-    def parse(self, body: bytes, original: bytes | None = None) -> Event:
+    def parse(
+        self,
+        body: bytes,
+        original: bytes | None = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> Event:
         """The event in `body`; its digest is that of `original` when `body` is a repaired copy.
+        `headers` are those it came with, where id or type stand there.
 
         Raises MalformedJson, MissingFields, Unstorable or TooDeep.
         """
         payload = self._object(body)
-        event_id = self._id(payload)
-        event_type = self._type(payload)
-        if not _is_id(event_id) or not _is_type(event_type):
-            raise MissingFields(
-                f"Missing required CXone fields: {self._fields.id}, {self._fields.type}"
-            )
-        digest = body_digest(body if original is None else original)
-        return Event(id=event_id, type=str(event_type), payload=payload, digest=digest)
+        event_id = self._id(payload, headers)
+        event_type = self._type(payload, headers)
+        if event_id is None or not _is_type(event_type):
+            raise MissingFields(self._missing)
+        return Event(
+            id=event_id,
+            type=f"{self._fields.prefix}{event_type}",
+            payload=payload,
+            digest=body_digest(body if original is None else original),
+            source=self._source,
+        )
 
-    def identify(self, body: bytes) -> tuple[str | int | float | None, str | None]:
+    def identify(
+        self, body: bytes, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> tuple[Scalar | None, str | None]:
         """Id and type of a body that is no event, as far as they can be read; never raises."""
         try:
             payload = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None, None
+            payload = {}
         if type(payload) is not dict:
-            return None, None
-        event_id = self._id(payload)
-        return event_id if _is_id(event_id) else None, self.type_of(payload)
+            payload = {}
+        event_id = self._id(payload, headers)
+        key = joined(event_id) if isinstance(event_id, tuple) else event_id
+        return key, self.type_of(payload, headers)
 
-    def type_of(self, payload: dict[str, Any]) -> str | None:
+    def type_of(
+        self, payload: dict[str, Any], headers: Mapping[str, str] = _NO_HEADERS
+    ) -> str | None:
         """The type of a payload that may be no event."""
-        found = self._type(payload)
-        return str(found) if _is_type(found) else None
+        found = self._type(payload, headers)
+        return f"{self._fields.prefix}{found}" if _is_type(found) else None
 
     def _object(self, body: bytes) -> dict[str, Any]:
         try:
@@ -82,11 +118,44 @@ class EventParser:
         if b"\\u0000" in body and _nul_in_key(payload):
             raise Unstorable("a key holds the character NUL, which MongoDB cannot keep")
         if type(payload) is not dict:
-            raise MissingFields(
-                f"Missing required CXone fields: {self._fields.id}, {self._fields.type}"
-                " (the body is JSON, but not an object)"
-            )
+            raise MissingFields(f"{self._missing} (the body is JSON, but not an object)")
         return payload
+
+
+def _look_up(place: str) -> Callable[[dict[str, Any], Mapping[str, str]], Any]:
+    """A look-up in payload and headers; it returns a private marker where there is nothing."""
+    if place.startswith(CONST):
+        text = place.removeprefix(CONST)
+        return lambda _payload, _headers: text
+    if place.startswith(HEADER):
+        name = place.removeprefix(HEADER)
+        return lambda _payload, headers: (headers.get(name) or "").strip(" \t")
+    if not place.startswith("/"):
+        # The common one without a detour: this runs twice for each delivery.
+        return lambda payload, _headers: payload.get(place, _MISSING)
+    in_payload = pointer(place)
+    return lambda payload, _headers: in_payload(payload)
+
+
+def _id_of(
+    places: str | tuple[str, ...],
+) -> Callable[[dict[str, Any], Mapping[str, str]], Scalar | tuple[Scalar, ...] | None]:
+    """A look-up of the id; None where it, or one of several, is none."""
+    if isinstance(places, str):
+        look = _look_up(places)
+
+        def one(payload: dict[str, Any], headers: Mapping[str, str]) -> Scalar | None:
+            found = look(payload, headers)
+            return found if _is_id(found) else None
+
+        return one
+    looks = [_look_up(place) for place in places]
+
+    def several(payload: dict[str, Any], headers: Mapping[str, str]) -> tuple[Scalar, ...] | None:
+        found = tuple(look(payload, headers) for look in looks)
+        return found if all(map(_is_id, found)) else None
+
+    return several
 
 
 def pointer(field: str) -> Callable[[dict[str, Any]], Any]:

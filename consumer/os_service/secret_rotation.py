@@ -12,9 +12,9 @@ from pathlib import Path
 from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 
+from config.layers import read_secret
 from config.loading import find, names_of
 from config.settings import rows
-from config.sources import read_secret
 from consumer.core.errors import SetupError
 from consumer.os_service.files import File, replace
 from consumer.os_service.settings_file import quoted

@@ -48,7 +48,7 @@ def add_console(
     checks: Mapping[str, HealthCheck],
 ) -> None:
     """Put the console on the application, behind the password."""
-    secrets = shared_secrets(settings)
+    secrets = shared_secrets(settings.main)
     access = Access(
         password=password,
         pepper=secrets[0].key if secrets else b"",
@@ -60,7 +60,7 @@ def add_console(
     )
     database = shared.database
     together = one_subject(settings)
-    held = HeldEvents(HeldDeadLetters(database[DEAD_LETTERS]), shared.parser, together)
+    held = HeldEvents(HeldDeadLetters(database[DEAD_LETTERS]), shared.sources, together)
     adoption = AdoptionHistory(database, _UNCOUNTED)
     context = Context(
         settings=settings,
@@ -78,7 +78,7 @@ def add_console(
         dead_letter_search=DeadLetterSearch(database[DEAD_LETTERS]),
         dead_letters=shared.dead_letters,
         replay=shared.replay,
-        inspector=Inspector(shared.parser, shared.registry, together),
+        inspector=Inspector(shared.sources, shared.registry, together),
         overview=Cached(
             lambda: gather(shared.client, database, shared.registry, shared.dead_letters.depths),
             _FRESH,

@@ -197,7 +197,7 @@ def periodic(
         clock=clock,
         ahead=lambda: heartbeat.ahead,
     )
-    secrets = NoteSecrets(shared_secrets(settings), metrics, SecretUse(database[SECRET_USE]))
+    secrets = NoteSecrets(shared_secrets(settings.main), metrics, SecretUse(database[SECRET_USE]))
     refusals = NoteRefusals(shared.peers, RefusalNotes(database[REFUSALS]), metrics, clock)
     history = RecordHistory(metrics, IngestHistory(database), instance.id, clock)
     jobs = (

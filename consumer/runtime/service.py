@@ -31,7 +31,7 @@ from consumer.mongodb.retention import apply_retention
 from consumer.runtime.jobs import PREPARE_EVERY, periodic
 from consumer.runtime.memory import calm_collector
 from consumer.runtime.service_options import retention, server_options
-from consumer.runtime.settings_map import mongodb_uri, shared_secrets, signature_scheme
+from consumer.runtime.settings_map import mongodb_uri, shared_secrets
 from consumer.runtime.shared import build_shared
 from consumer.runtime.vitals import Vitals
 from consumer.spool.spool import Spool
@@ -66,7 +66,7 @@ class Service:
         self._looked_up = is_looked_up(uri)
         self._prepared = False
         self._short = [
-            each.name for each in shared_secrets(settings) if len(each.key) < SHORT_SECRET
+            each.name for each in shared_secrets(settings.main) if len(each.key) < SHORT_SECRET
         ]
         # Faults of our indexes; None before anybody looked.
         self._missing: list[str] | None = None
@@ -209,19 +209,23 @@ class Service:
 
     def _app(self, settings: Settings) -> falcon.App[Any, Any]:
         shared = self.shared
-        scheme = signature_scheme(settings)
-        names = (scheme.header, scheme.timestamp_header, scheme.id_header)
-        webhook = Webhook(
-            ingest=shared.ingest,
-            metrics=shared.metrics,
-            clock=utc_now,
-            max_body_bytes=settings.cxone_max_body_bytes,
-            header_names=frozenset(name.lower() for name in names if name),
-            clients=Clients(settings.cxone_trusted_proxies),
-        )
+        clients = Clients(settings.cxone_trusted_proxies)
+        webhooks = {
+            source.path: Webhook(
+                ingest=shared.ingest,
+                metrics=shared.metrics,
+                clock=utc_now,
+                max_body_bytes=settings.cxone_max_body_bytes,
+                clients=clients,
+                source=source.name,
+                kept=source.kept,
+                hidden=source.hidden,
+            )
+            for source in shared.sources
+        }
         checks = self._checks()
         app = build_app(
-            webhook=webhook,
+            webhooks=webhooks,
             metrics=shared.metrics,
             checks=checks,
             stores=_STORES,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 
 from config.loading import Settings
+from config.sources import SourceSettings
 from config.value_parsers import proxy_address
 from consumer.dead_letters.conditions import ConfiguredConditions
 from consumer.http.server.server import ServerOptions
-from consumer.http.webhook import ROUTES
-from consumer.ingest.ingest import Policy
+from consumer.http.webhook import ROUTE, routes_of
 from consumer.mongodb.retention import Retention
 from consumer.monitoring.datadog.intake import Account
 from consumer.monitoring.datadog.points import Common, tags
@@ -23,15 +24,6 @@ from consumer.runtime.settings_map import (
     shared_secrets,
     signature_scheme,
 )
-
-
-def ingest_policy(settings: Settings) -> Policy:
-    """Policy by which deliveries are judged."""
-    return Policy(
-        scheme=signature_scheme(settings),
-        secrets=shared_secrets(settings),
-        scope=settings.cxone_schema_scope,
-    )
 
 
 def dead_letter_retention(settings: Settings) -> timedelta:
@@ -50,7 +42,8 @@ def retention(settings: Settings) -> Retention:
 
 def configured_conditions(settings: Settings) -> ConfiguredConditions:
     """The part of the settings for which dead letters wait: one that changes wakes them."""
-    secrets = (secret.key for secret in shared_secrets(settings))
+    secrets = (secret.key for secret in shared_secrets(settings.main))
+    others = sorted(settings.sources.items())
     accepting = (
         settings.cxone_id_field,
         settings.cxone_type_field,
@@ -60,12 +53,23 @@ def configured_conditions(settings: Settings) -> ConfiguredConditions:
         schema_policy(settings).general.contract,
         # What is masked changes nothing of what can be stored.
         sorted((name, replace(settings.rules_for(name), redact=())) for name in settings.subjects),
+        # Of an installation without them the text stays what it was.
+        *((name, each.id, each.type, each.subject_prefix) for name, each in others),
     )
     return ConfiguredConditions(
-        signing=(repr(signature_scheme(settings)).encode(), *secrets),
+        signing=(
+            repr(signature_scheme(settings.main)).encode(),
+            *secrets,
+            *(part for name, source in others for part in _signing(name, source)),
+        ),
         settings=repr(accepting),
         one_subject=one_subject(settings),
     )
+
+
+def _signing(name: str, source: SourceSettings) -> Iterator[bytes]:
+    yield repr((name, source.proof, source.user, signature_scheme(source))).encode()
+    yield from (secret.key for secret in shared_secrets(source))
 
 
 def server_options(settings: Settings) -> ServerOptions:
@@ -74,7 +78,11 @@ def server_options(settings: Settings) -> ServerOptions:
         listen=settings.cxone_listen,
         threads=settings.cxone_threads,
         max_body_bytes=settings.cxone_max_body_bytes,
-        delivery_paths=ROUTES,
+        delivery_paths=tuple(
+            route
+            for source in (settings.main, *settings.sources.values())
+            for route in routes_of(source.path.rstrip("/") or ROUTE)
+        ),
         request_timeout=settings.cxone_request_timeout,
         idle_timeout=settings.cxone_idle_timeout,
         drain_timeout=settings.cxone_drain_timeout,

@@ -9,11 +9,11 @@ from collections.abc import Collection
 
 from config.loading import Settings
 from config.signing import SecretFormat, secret_key
+from config.sources import SourceSettings
 from config.subjects import ALL, SubjectRules
 from consumer.core.errors import NoMongo, SetupError
 from consumer.dead_letters.retry import RetryRules
 from consumer.events.keys import COLLECTION_SUBJECT
-from consumer.ingest.parsing import EventFields
 from consumer.ingest.signature import Secret, SignatureScheme
 from consumer.mongodb.embedded.port import running_uri
 from consumer.privacy.paths import Paths, read_paths
@@ -25,27 +25,24 @@ from consumer.schemas.policy import Guards, SchemaPolicy, SubjectPolicy, subject
 _BESIDE_DRAIN = 45.0
 
 
-def signature_scheme(settings: Settings) -> SignatureScheme:
-    """The scheme by which senders sign."""
+def signature_scheme(source: SourceSettings) -> SignatureScheme:
+    """The scheme by which a sender signs."""
     return SignatureScheme(
-        header=settings.cxone_signature_header,
-        encoding=settings.cxone_signature_encoding,
-        prefix=settings.cxone_signature_prefix,
-        signed=settings.cxone_signed_content,
-        timestamp_header=settings.cxone_timestamp_header,
-        id_header=settings.cxone_signed_id_header,
-        tolerance=settings.cxone_timestamp_tolerance,
-        several=settings.cxone_several_signatures == "on",
+        header=source.header_name,
+        encoding=source.encoding,
+        prefix=source.prefix_text,
+        signed=source.signed,
+        timestamp_header=source.timestamp_header,
+        id_header=source.id_header,
+        tolerance=source.tolerance,
+        several=source.several == "on",
     )
 
 
-def shared_secrets(settings: Settings) -> tuple[Secret, ...]:
-    """The secrets that may have signed, the current one first."""
-    named = (
-        ("current", settings.cxone_shared_secret),
-        ("previous", settings.cxone_shared_secret_previous),
-    )
-    written = settings.cxone_secret_format
+def shared_secrets(source: SourceSettings) -> tuple[Secret, ...]:
+    """The secrets that may have been used, the current one first."""
+    named = (("current", source.secret), ("previous", source.secret_previous))
+    written = source.secret_format
     return tuple(
         read_secret(name, secret.get_secret_value(), written) for name, secret in named if secret
     )
@@ -54,11 +51,6 @@ def shared_secrets(settings: Settings) -> tuple[Secret, ...]:
 def read_secret(name: str, text: str, written: SecretFormat) -> Secret:
     """A secret as its format says; raises ValueError, which holds nothing of it."""
     return Secret(name, secret_key(text, written), "" if written == "text" else text)
-
-
-def event_fields(settings: Settings) -> EventFields:
-    """The fields where an event's id and type stand."""
-    return EventFields(settings.cxone_id_field, settings.cxone_type_field)
 
 
 def one_subject(settings: Settings) -> str | None:
@@ -114,7 +106,7 @@ def redaction(settings: Settings) -> Redaction:
     together = one_subject(settings)
     if together is not None:
         of_all.append(subjects.get(together, frozenset()))
-    return Redaction(frozenset().union(*of_all), subjects, settings.cxone_id_field, together)
+    return Redaction(frozenset().union(*of_all), subjects, settings.id_field, together)
 
 
 def _paths(texts: Collection[str], where: str) -> Paths:

@@ -29,8 +29,7 @@ from consumer.events.filling import FilledEvents, free_key
 from consumer.events.keys import EventKeys
 from consumer.events.store import EventStore
 from consumer.ingest.ingest import Fallback, Ingest
-from consumer.ingest.parsing import EventParser
-from consumer.ingest.signature_diagnosis.search import investigate
+from consumer.ingest.source import Sources
 from consumer.mongodb import collection_faults
 from consumer.mongodb.circuit_breaker import CircuitBreaker
 from consumer.mongodb.client import (
@@ -43,14 +42,14 @@ from consumer.mongodb.client import (
     open_database,
 )
 from consumer.mongodb.errors import translated
-from consumer.runtime.service_options import dead_letter_retention, ingest_policy
+from consumer.runtime.service_options import dead_letter_retention
 from consumer.runtime.settings_map import (
-    event_fields,
     mongodb_uri,
     redaction,
     retry_rules,
     schema_policy,
 )
+from consumer.runtime.sources import build_sources
 from consumer.schemas.registry.document_stamps import DocumentStamps
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.spool.spool import Spool
@@ -70,7 +69,7 @@ class SharedParts:
     client: MongoClient[dict[str, Any]]
     database: OurDatabase
     registry: SchemaRegistry
-    parser: EventParser
+    sources: Sources
     dead_letters: DeadLetters
     events: FilledEvents
     ingest: Ingest
@@ -117,7 +116,7 @@ def build_shared(
     database = open_database(client, settings.mongodb_database, collection_faults.inspect)
     metrics = Metrics()
     metrics.set(BUILD, 1, version=version("cxone-consumer"))
-    policy = ingest_policy(settings)
+    sources = build_sources(settings)
     dead_letters = DeadLetters(database[DEAD_LETTERS], dead_letter_retention(settings))
     breaker = CircuitBreaker(database[EVENTS], settings.cxone_spool_after)
     registry = SchemaRegistry(
@@ -130,16 +129,16 @@ def build_shared(
     peers = KnownPeers(RefusalNotes(database[REFUSALS]))
     refusal_store = RefusalStore(
         dead_letters=dead_letters,
+        sources=sources,
         peers=peers,
-        investigate=lambda delivery: investigate(delivery, policy.scheme, policy.secrets),
+        investigate=sources.investigate,
         limits=limits,
         metrics=metrics,
         warnings=RateLimit(_WARN_EVERY, clock),
     )
     refusals = RefusalQueue(store=refusal_store.store, peers=peers, limits=limits, metrics=metrics)
-    parser = EventParser(event_fields(settings), settings.cxone_store_max_depth)
     rejection_store = RejectionStore(
-        parser=parser,
+        sources=sources,
         dead_letters=dead_letters,
         metrics=metrics,
         hex_bytes=settings.cxone_log_hex_bytes,
@@ -160,8 +159,8 @@ def build_shared(
         fills=settings.cxone_defaults != "none",
     )
     ingest = Ingest(
-        policy=policy,
-        parser=parser,
+        sources=sources,
+        scope=settings.cxone_schema_scope,
         registry=registry,
         events=events,
         keys=keys,
@@ -177,7 +176,7 @@ def build_shared(
         client=client,
         database=database,
         registry=registry,
-        parser=parser,
+        sources=sources,
         dead_letters=dead_letters,
         events=events,
         ingest=ingest,

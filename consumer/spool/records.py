@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from consumer.core.clock import EPOCH
-from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.core.delivery import MAIN, Delivery, Headers, Verdict
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -30,28 +30,41 @@ class _Record(msgspec.Struct, frozen=True):
     key: str | None = None
 
 
+class _Sourced(msgspec.Struct, frozen=True):
+    """The record of another source than the main one. It holds none of the fields that programs
+    from before the sources need, so that they set it aside instead of taking it for the main's."""
+
+    source: str
+    record: _Record
+
+
 def encode(delivery: Delivery) -> bytes:
     """The record of a delivery, which must be verified: raises ValueError otherwise."""
     verdict = delivery.verdict
     if verdict is None:
         raise ValueError("only what was verified may be spooled")
-    return msgspec.msgpack.encode(
-        _Record(
-            id=delivery.id,
-            body=delivery.body,
-            headers=dict(delivery.headers),
-            received_at=delivery.received_at,
-            secret=verdict.secret,
-            verified_at=verdict.verified_at,
-            key=delivery.key,
-        )
+    record = _Record(
+        id=delivery.id,
+        body=delivery.body,
+        headers=dict(delivery.headers),
+        received_at=delivery.received_at,
+        secret=verdict.secret,
+        verified_at=verdict.verified_at,
+        key=delivery.key,
     )
+    is_main = delivery.source == MAIN
+    return msgspec.msgpack.encode(record if is_main else _Sourced(delivery.source, record))
 
 
 def decode(payload: bytes) -> Delivery:
     """The delivery of a record; raises UnknownRecord."""
+    source = MAIN
     try:
-        record = msgspec.msgpack.decode(payload, type=_Record)
+        try:
+            record = msgspec.msgpack.decode(payload, type=_Record)
+        except msgspec.ValidationError:
+            sourced = msgspec.msgpack.decode(payload, type=_Sourced)
+            source, record = sourced.source, sourced.record
     except msgspec.DecodeError as error:
         raise UnknownRecord("the record is of another version of this program") from error
     return Delivery(
@@ -61,6 +74,7 @@ def decode(payload: bytes) -> Delivery:
         received_at=record.received_at,
         verdict=Verdict(record.secret, record.verified_at),
         key=record.key,
+        source=source,
     )
 
 
@@ -83,6 +97,7 @@ def plain(delivery: Delivery) -> dict[str, Any]:
     verdict = delivery.verdict
     return {
         "delivery": delivery.id,
+        **({} if delivery.source == MAIN else {"source": delivery.source}),
         "received_at": delivery.received_at,
         "headers": dict(delivery.headers),
         "secret": verdict.secret if verdict else None,

@@ -134,7 +134,7 @@ def main(
             cxone_store_timeout="60s",
         )
         built = build_shared(settings, uri)
-        scheme = signature_scheme(settings)
+        scheme = signature_scheme(settings.main)
         log = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         begin = threading.Barrier(threads)
 

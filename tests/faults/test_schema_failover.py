@@ -62,7 +62,7 @@ class House:
         """The version that a delivery with these fields is stored under."""
         body = json.dumps({"id": _id, "type": SUBJECT, **fields}).encode()
         now = utc_now()
-        headers = sign(signature_scheme(self._settings), SECRET.encode(), body, now)
+        headers = sign(signature_scheme(self._settings.main), SECRET.encode(), body, now)
         return self.shared.ingest.receive(Delivery(_id, body, Headers(headers), now)).schema_version
 
     def deliver_until_stored(self, _id: str, **fields: Any) -> int | None:

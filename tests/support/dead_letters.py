@@ -104,7 +104,7 @@ class House:
         self.pauses = 0
         self.approval = Approval(
             self.shared.registry,
-            HeldEvents(letters, self.shared.parser, one_subject(settings)),
+            HeldEvents(letters, self.shared.sources, one_subject(settings)),
             self.shared.replay,
             self._pause,
         )

@@ -21,7 +21,13 @@ def settings_of(**given: str) -> configuration.Settings:
 def target(settings: configuration.Settings | None = None, **changed: Any) -> Target:
     settings = settings or settings_of()
     return replace(
-        Target(settings, signature_scheme(settings), shared_secrets(settings), None, lambda: NOW),
+        Target(
+            settings,
+            signature_scheme(settings.main),
+            shared_secrets(settings.main),
+            None,
+            lambda: NOW,
+        ),
         **changed,
     )
 

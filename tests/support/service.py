@@ -46,7 +46,7 @@ class Client:
 
     def __init__(self, service: Service, settings: configuration.Settings) -> None:
         self.service = service
-        self._scheme = signature_scheme(settings)
+        self._scheme = signature_scheme(settings.main)
 
     def post(
         self, body: bytes | dict[str, Any], headers: Mapping[str, str] | None = None

@@ -23,7 +23,7 @@ from consumer.http.app import build_app
 from consumer.http.client_address import Clients
 from consumer.http.health import Condition
 from consumer.http.server.server import Server
-from consumer.http.webhook import Webhook
+from consumer.http.webhook import ROUTE, Webhook
 from consumer.ingest.signature import sign
 from consumer.runtime.service_options import server_options
 from consumer.runtime.settings_map import signature_scheme
@@ -112,7 +112,7 @@ class Running:
             metrics=parts.metrics,
             clock=utc_now,
             max_body_bytes=parts.settings.cxone_max_body_bytes,
-            header_names=frozenset({"x-nice-webhook-signature"}),
+            kept=frozenset({"x-nice-webhook-signature"}),
             clients=Clients(()),
         )
         checks = {
@@ -120,7 +120,7 @@ class Running:
             "spool": lambda: Condition(parts.spool.fault is None, parts.spool.fault or ""),
         }
         return build_app(
-            webhook=webhook,
+            webhooks={ROUTE: webhook},
             metrics=parts.metrics,
             checks=checks,
             stores=("mongodb", "spool"),
@@ -148,7 +148,7 @@ class Sender:
     def answer(self, event: Mapping[str, Any] | bytes) -> tuple[int, dict[str, str], bytes]:
         """Status, headers in lower case and body of the answer; raises as `post`."""
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
-        scheme = signature_scheme(configuration.load({}, {}))
+        scheme = signature_scheme(configuration.load({}, {}).main)
         headers = sign(scheme, SECRET.encode(), body, datetime.now(timezone.utc))
         try:
             self._connection.request("POST", PATH, body, headers)

@@ -53,7 +53,7 @@ class Context:
 
     @property
     def inspector(self) -> Inspector:
-        return Inspector(self.shared.parser, self.shared.registry, one_subject(self.settings))
+        return Inspector(self.shared.sources, self.shared.registry, one_subject(self.settings))
 
     def masks(self, what: str, entries: Sequence[str], *, reveal: bool) -> Redaction:
         """The masks for these entries: none for a person who said `--reveal`, which the audit

@@ -44,7 +44,9 @@ def repair_entry(
         masks = context.masks("dlq repair", [entry["_id"]], reveal=reveal)
         body = bytes(entry["original_payload"])
         found = repair(body, safe_only=False)
-        problem = context.inspector.problem(found.body) if found else "no repair applies to it"
+        problem = "no repair applies to it"
+        if found is not None:
+            problem = context.inspector.problem(entry, found.body)
         if found is None or problem:
             raise SetupError(
                 f"dead letter {entry['_id']} cannot be repaired ({problem}):"
@@ -86,7 +88,7 @@ def edit(
         if edited == body:
             error_console().print("Nothing was changed.")
             return 1
-        problem = context.inspector.problem(edited)
+        problem = context.inspector.problem(entry, edited)
         if problem:
             raise SetupError(f"the edited body is no event ({problem}): the entry is as it was")
         correction = Correction(edited, (EDITED,), edited=True)

@@ -71,13 +71,13 @@ class Trials:
             return Trial("dead_letter", reason=error.reason, message=str(error))
         subject = self._one_subject or event.type
         draft = self._drafts.get(subject) or self._registry.draft(subject)
-        decision = draft.deliver(event.payload, event.id)
+        decision = draft.deliver(event.payload, event.key)
         # Sequential deliveries register a version each.
         self._drafts[subject] = replace(draft, head=draft.version)
         return Trial(
             end="held" if decision.held else "stored",
             subject=subject,
-            event_id=str(event.id),
+            event_id=str(event.key),
             version=draft.version.number if draft.version else 0,
             changes=decision.held or draft.changes,
             held=draft.held(decision),
@@ -110,7 +110,9 @@ def explain(
     """
     bodies = read_bodies([file])
     with opened(ctx) as context:
-        trials = Trials(context.shared.registry, context.shared.parser, context.one_subject)
+        trials = Trials(
+            context.shared.registry, context.shared.sources.main.parser, context.one_subject
+        )
         results = [_masked(trials.deliver(body), context.hidden) for body in bodies]
     if as_json:
         print_json([{"body": n, **_document(each)} for n, each in enumerate(results, start=1)])

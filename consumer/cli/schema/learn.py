@@ -52,7 +52,7 @@ class Learning:
         draft = self.drafts.get(subject)
         if draft is None:
             draft = self.drafts[subject] = self._registry.draft(subject, by_hand=True)
-        decision = draft.approve(event.payload, f"{MARK}{event.id}")
+        decision = draft.approve(event.payload, f"{MARK}{event.key}")
         if decision.guard is not None:
             self.guards.setdefault(subject, set()).add(decision.guard)
         return None
@@ -93,7 +93,9 @@ def learn(
     """
     bodies = read_bodies(files)
     with opened(ctx) as context:
-        learning = Learning(context.shared.registry, context.shared.parser, context.one_subject)
+        learning = Learning(
+            context.shared.registry, context.shared.sources.main.parser, context.one_subject
+        )
         faults = [(n, error) for n, body in enumerate(bodies, 1) if (error := learning.take(body))]
         if faults:
             _refuse(faults)

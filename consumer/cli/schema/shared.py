@@ -47,7 +47,7 @@ class Context:
     hidden: Redaction
 
     def approval(self) -> Approval:
-        held = HeldEvents(self.held, self.shared.parser, self.one_subject)
+        held = HeldEvents(self.held, self.shared.sources, self.one_subject)
         return Approval(self.shared.registry, held, self.shared.replay)
 
     def record(self, what: str, **details: object) -> None:

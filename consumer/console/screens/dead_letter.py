@@ -87,7 +87,7 @@ def act(context: Context, request: Request) -> Done:
     correction = None
     if what == "repair":
         found = repair(bytes(entry["original_payload"]), safe_only=False)
-        if found is None or context.inspector.problem(found.body):
+        if found is None or context.inspector.problem(entry, found.body):
             raise Invalid("No known repair makes an event of it: edit it instead.")
         correction = Correction(found.body, found.names)
     return retry(context, request, entry, what, correction)

@@ -7,6 +7,7 @@ and are put back behind the scenes (`consumer.dead_letters.editing`).
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from functools import partial
 from typing import Any
 
 from consumer.console.answers import Done, Invalid
@@ -56,12 +57,12 @@ def act(context: Context, request: Request) -> Done | dict[str, Any]:
         body = restore(text, found.values, _masker(context, entry))
     except Misplaced as error:
         return _values(entry, found, _text(text), fault=str(error))
-    if problem := context.inspector.problem(body):
+    if problem := context.inspector.problem(entry, body):
         return _values(entry, found, _text(text), fault=f"This is no event: {problem}.")
     if confirmed:
         return retry(context, request, entry, "edit", Correction(body, (EDITED,), edited=True))
     before = masked_body(entry, context.redaction)
-    after = context.redaction.body(body, context.inspector.parser.identify(body)[1])
+    after = context.redaction.body(body, context.inspector.type_of(entry, body))
     lines = difference(before.shown, after.shown) or ["what differs is masked (CXONE_REDACT)"]
     return _values(entry, found, _text(text), lines=lines, token=b64encode(text).decode())
 
@@ -78,8 +79,8 @@ def _editable(context: Context, entry: dict[str, Any]) -> Editable:
 
 
 def _masker(context: Context, entry: dict[str, Any]) -> Any:
-    type_of = context.inspector.parser.identify
-    return masker(context.redaction, entry.get("event_type"), lambda body: type_of(body)[1])
+    type_of = partial(context.inspector.type_of, entry)
+    return masker(context.redaction, entry.get("event_type"), type_of)
 
 
 def _sent(request: Request) -> bytes:

@@ -13,7 +13,7 @@ from pymongo.database import Database
 from consumer.core.data_dir import DataDirectory
 from consumer.core.delivery import Delivery, Headers, Outcome
 from consumer.core.errors import MalformedJson, SignatureMissing, StoreUnavailable
-from consumer.ingest.signature import sign
+from consumer.ingest.signature import SignatureScheme, sign
 from consumer.mongodb.circuit_breaker import CircuitBreaker
 from consumer.mongodb.client import connect, open_database
 from consumer.spool.spool import Spool
@@ -32,7 +32,7 @@ PATIENCE = {"cxone_spool_after": "100ms"}
 
 def delivery(parts: Spooling, body: bytes, name: str = "d", age: float = 0.0) -> Delivery:
     now = datetime.now(timezone.utc)
-    headers = sign(parts.ingest._policy.scheme, SECRET.encode(), body, now)
+    headers = sign(SignatureScheme(), SECRET.encode(), body, now)
     return Delivery(name, body, Headers(headers), now - timedelta(seconds=age))
 
 

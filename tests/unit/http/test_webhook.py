@@ -42,11 +42,10 @@ def client(receiver: Accepting, ready: bool = True) -> testing.TestClient:
         metrics=metrics,
         clock=utc_now,
         max_body_bytes=10,
-        header_names=frozenset(),
         clients=Clients(()),
     )
     built: falcon.App[Any, Any] = build_app(
-        webhook=webhook,
+        webhooks={ROUTE: webhook},
         metrics=metrics,
         checks={"mongodb": lambda: Condition(ready, "a reason")},
         stores=("mongodb",),

@@ -1,0 +1,102 @@
+"""Sources: each has a path of its own, a proof, and its places of id and type.
+
+The source of a delivery is decided by the path it came by, and stays with it for ever.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from consumer.core.delivery import MAIN, Delivery, Verdict
+from consumer.core.errors import SourceUnknown
+from consumer.ingest.parsing import EventParser
+from consumer.ingest.signature import Secret, SignatureScheme, verify
+from consumer.ingest.signature_diagnosis.findings import Finding
+from consumer.ingest.signature_diagnosis.search import investigate
+
+
+class Proof(Protocol):
+    """A way to prove that a delivery comes from its source."""
+
+    def verify(self, delivery: Delivery, now: datetime, /) -> Verdict:
+        """The verdict with the secret that matched; raises SignatureError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The proof by an HMAC over the body."""
+
+    scheme: SignatureScheme
+    secrets: Sequence[Secret]
+
+    def verify(self, delivery: Delivery, now: datetime) -> Verdict:
+        """The verdict with the secret that signed; raises SignatureError."""
+        return verify(delivery, self.scheme, self.secrets, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One sender. `kept` are the headers that stay with its deliveries beside those that always do,
+    `hidden` those that are never kept, both in lower case; `unsigned` says which of id and type
+    its proof does not cover."""
+
+    name: str
+    path: str
+    proof: Proof
+    parser: EventParser
+    identifying: tuple[str, ...] = ()
+    kept: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+    unsigned: tuple[str, ...] = ()
+
+    def identity(self, delivery: Delivery) -> str:
+        """The part of a delivery's identity that its body does not hold: nothing, or the source and
+        the headers with id and type."""
+        if self.name == MAIN and not self.identifying:
+            return ""
+        headers = delivery.headers
+        return json.dumps([self.name, *(headers.get(name) or "" for name in self.identifying)])
+
+
+class Sources:
+    """All sources by name, the main one first."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._by_name: Mapping[str, Source] = {source.name: source for source in sources}
+
+    def __iter__(self) -> Iterator[Source]:
+        return iter(self._by_name.values())
+
+    @property
+    def main(self) -> Source:
+        return self._by_name[MAIN]
+
+    def named(self, name: str) -> Source:
+        """The source of a name; raises SourceUnknown for one that is not in the settings now."""
+        source = self._by_name.get(name)
+        if source is None:
+            raise SourceUnknown(
+                f"the source {name} is not in the settings: put [sources.{name}] back, or give it"
+                " to another one with `dlq retry --as-source`"
+            )
+        return source
+
+    def investigate(self, delivery: Delivery) -> Finding | None:
+        """The reason why a refused delivery's signature is wrong; None where none is known."""
+        source = self._by_name.get(delivery.source)
+        if source is None or not isinstance(source.proof, Signed):
+            return None
+        return investigate(delivery, source.proof.scheme, source.proof.secrets)
+
+    def identity(self, delivery: Delivery) -> str:
+        """As that of its source; the name alone where that is not in the settings."""
+        source = self._by_name.get(delivery.source)
+        return json.dumps([delivery.source]) if source is None else source.identity(delivery)
+
+    def of_entry(self, entry: Mapping[str, Any]) -> Source:
+        """The source of a dead letter; raises SourceUnknown."""
+        return self.named(entry.get("source", MAIN))

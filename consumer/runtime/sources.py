@@ -1,0 +1,59 @@
+"""Build the sources of the settings, the main one first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from config.loading import Settings
+from config.sources import MAIN, SourceSettings
+from consumer.http.webhook import ROUTE
+from consumer.ingest.credentials import Credential, Shade
+from consumer.ingest.parsing import EventFields, EventParser
+from consumer.ingest.signature import SignatureScheme
+from consumer.ingest.source import Proof, Signed, Source, Sources
+from consumer.runtime.settings_map import shared_secrets, signature_scheme
+
+
+def build_sources(settings: Settings) -> Sources:
+    """All sources of the settings."""
+    return Sources(_each(settings))
+
+
+def source_settings(settings: Settings) -> dict[str, SourceSettings]:
+    """The settings of all sources by name, the main one first."""
+    return {MAIN: settings.main, **settings.sources}
+
+
+def _each(settings: Settings) -> Iterator[Source]:
+    every = source_settings(settings)
+    hidden = {each.header_name.lower() for each in every.values() if each.credential}
+    main = shared_secrets(settings.main)
+    shade = Shade.of(main[0].key if main else b"")
+    for name, each in every.items():
+        fields = EventFields(each.id, each.type, each.subject_prefix)
+        scheme = signature_scheme(each)
+        signing = () if each.credential else (each.header_name, scheme.timestamp_header, scheme.id_header)
+        kept = {header.lower() for header in (*signing, *fields.headers) if header}
+        yield Source(
+            name=name,
+            path=ROUTE if name == MAIN else each.path.rstrip("/"),
+            proof=_proof(name, each, scheme, shade),
+            parser=EventParser(fields, settings.cxone_store_max_depth, name),
+            identifying=fields.headers,
+            kept=frozenset(kept),
+            # Whoever posts to a wrong path shows its credential there.
+            hidden=frozenset(hidden - (set() if each.credential else kept)) | {"authorization"},
+        )
+
+
+def _proof(name: str, source: SourceSettings, scheme: SignatureScheme, shade: Shade) -> Proof:
+    secrets = shared_secrets(source)
+    if source.proof == "hmac":
+        return Signed(scheme, secrets)
+    return Credential(
+        secrets,
+        shade,
+        header=source.header_name,
+        prefix=source.prefix_text,
+        user=(source.user or name) if source.proof == "basic" else None,
+    )
