@@ -3,11 +3,12 @@
 Public:
 - environment: who runs and supervises this process, and where Windows and pip put things
 - faults: what is wrong with the settings
+- layers: files with settings and secrets
 - loading: all settings, from every place
 - logs: logging, one line an event
 - settings: the table of all settings
 - signing: what is signed, and the formats of secrets
-- sources: files with settings and secrets
+- sources: the tables of sources
 - subjects: rules for single event types
 - value_parsers: values as people write them
 """

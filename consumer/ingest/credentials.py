@@ -95,12 +95,12 @@ class Credential:
             return None
 
     def shades(self) -> Mapping[str, str]:
-        """What each secret of now would have cast, by the name of the secret."""
+        """The hash that each secret would have cast, by the name of the secret."""
         return {name: self._shade.cast(value) for name, value in self._values.items()}
 
 
 def _behind(text: str, prefix: str) -> bytes | None:
-    """What follows the prefix, whose letters may be of any case as schemes are (RFC 9110, section
+    """The text behind the prefix, which may be of any case, as schemes are (RFC 9110, section
     11.1); None where it does not begin so."""
     start, rest = text[: len(prefix)], text[len(prefix) :]
     if start.lower() != prefix.lower():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import http.client
 import json
 import tempfile
@@ -52,11 +53,21 @@ class Client:
         self, body: bytes | dict[str, Any], headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Post to the webhook; signed unless `headers` are given."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        data = self.encoded(body)
         if headers is None:
             now = datetime.now(timezone.utc)
             headers = sign(self._scheme, SECRET.encode(), data, now)
         return self.request("POST", PATH, data, headers)
+
+    def encoded(self, body: bytes | dict[str, Any]) -> bytes:
+        return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    def signed(self, body: bytes, secret: str, *, hexadecimal: bool = False) -> dict[str, str]:
+        """The headers of a body that `secret` signs: as CXone does, or as Expert."""
+        if not hexadecimal:
+            return sign(self._scheme, secret.encode(), body, datetime.now(timezone.utc))
+        digest = hmac.new(secret.encode(), body, "sha256").hexdigest()
+        return {"X-Nexus-Signature-256": f"sha256={digest}"}
 
     def get(self, path: str) -> Answer:
         return self.request("GET", path, b"", {})

@@ -3,5 +3,4 @@
 Public:
 - bodies: the bytes that a sender may have signed
 - findings: the difference that was found, and its remedy
-- search: try every variant
 """

@@ -72,10 +72,13 @@ def test_other_reason_for_the_same_body_is_another_entry(entries: Any) -> None:
 
 def test_counting_again_needs_an_entry_and_may_add_a_diagnosis(entries: Any) -> None:
     letters = DeadLetters(entries)
-    absent = letters.count_again("malformed_json", DIGEST, AT)
+    _id = entry_id("malformed_json", DIGEST)
+    absent = letters.count_again(_id, "malformed_json", AT)
     letters.add(letter())
 
-    found = letters.count_again("malformed_json", DIGEST, AT, {"diagnosis": "a proxy"})
+    found = letters.count_again(
+        entry_id("malformed_json", DIGEST), "malformed_json", AT, {"diagnosis": "a proxy"}
+    )
 
     assert (absent, found) == (None, "counted")
     assert (entries.find_one()["seen"], entries.find_one()["diagnosis"]) == (2, "a proxy")

@@ -1,0 +1,134 @@
+"""Several sources: each with its own path, proof, and places of id and type."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.events.keys import document_id
+from tests.support.service import SECRET, UNSIGNED, Client, eventually, running_service
+
+Db = Database[dict[str, Any]]
+
+SOURCES = """
+[sources.voice]
+proof = "token"
+header = "X-Api-Key"
+secret = "a token for voice only"
+id = ["contactId", "/call/sequence"]
+type = "const:ivr.log"
+subject_prefix = "voice."
+
+[sources.desk]
+path = "/from/desk"
+proof = "basic"
+secret = "a password for the desk"
+secret_previous = "the password before it"
+id = "header:X-Event-Id"
+type = "header:X-Event-Type"
+
+[sources.expert]
+header = "X-Nexus-Signature-256"
+encoding = "hex"
+prefix = "sha256="
+secret = "a secret for expert"
+"""
+VOICE = {"X-Api-Key": "a token for voice only"}
+CALL = {"contactId": "c1", "call": {"sequence": 7}, "text": "hello"}
+
+
+def basic(password: str, user: str = "desk") -> dict[str, str]:
+    value = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {value}", "X-Event-Id": "e-1", "X-Event-Type": "desk.note"}
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    path = tmp_path / "sources.toml"
+    path.write_text(SOURCES, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def client(mongod_uri: str, database: Db, sources: Path) -> Iterator[Client]:
+    with running_service(mongod_uri, database.name, cxone_config=str(sources)) as client:
+        yield client
+
+
+def post(client: Client, path: str, headers: dict[str, str], body: Any = CALL) -> Any:
+    return client.request("POST", path, client.encoded(body), headers)
+
+
+def test_an_event_of_a_source_is_stored_as_its_own(client: Client, database: Db) -> None:
+    answer = post(client, "/webhook/voice", VOICE)
+
+    assert answer.json == {"status": "processed", "schema_version": 1}
+    stored = database["events"].find_one() or {}
+    meta = stored["_meta"]
+    assert (meta["source"], meta["subject"], meta["key"]) == (
+        "voice",
+        "voice.ivr.log",
+        '["c1", 7]',
+    )
+    assert stored["_id"] == document_id("voice.ivr.log", ("c1", 7), meta["digest"], "voice")
+    assert "unsigned" not in meta
+
+
+def test_the_main_source_stays_as_it_was(client: Client, database: Db) -> None:
+    client.post({"id": "1", "type": "t"})
+
+    stored = database["events"].find_one() or {}
+    assert "source" not in stored["_meta"]
+    assert stored["_id"] == document_id("t", "1", stored["_meta"]["digest"])
+
+
+def test_id_and_type_may_stand_in_headers(client: Client, database: Db) -> None:
+    for password in ("a password for the desk", "the password before it"):
+        assert post(client, "/from/desk/", basic(password)).status == 200
+
+    stored = database["events"].find_one() or {}
+    assert (stored["_meta"]["subject"], stored["_meta"]["key"]) == ("desk.note", "e-1")
+    assert database["events"].count_documents({}) == 1
+
+
+PROOFS = {
+    "voice": ("/webhook/voice", VOICE),
+    "desk": ("/from/desk", basic("a password for the desk")),
+    "main": ("/webhook/cxone-dataaction", None),
+    "expert": ("/webhook/expert", None),
+}
+
+
+@pytest.mark.parametrize("proof", PROOFS)
+@pytest.mark.parametrize("at", PROOFS)
+def test_no_proof_of_a_source_is_valid_for_another(client: Client, proof: str, at: str) -> None:
+    headers = PROOFS[proof][1]
+    if headers is None:
+        key = SECRET if proof == "main" else "a secret for expert"
+        headers = client.signed(client.encoded(CALL), key, hexadecimal=at == "expert")
+
+    assert (post(client, PROOFS[at][0], headers).status == 401) == (proof != at)
+
+
+def test_a_refused_credential_is_kept_nowhere(client: Client, database: Db) -> None:
+    wrong = "a wrong token of voice"
+    answers = [
+        post(client, "/webhook/voice", {"X-Api-Key": wrong}),
+        post(client, "/webhook/cxone-dataaction", {"X-Api-Key": wrong}),
+        post(client, "/from/desk", basic(wrong)),
+        post(client, "/webhook/voice", dict(UNSIGNED)),
+    ]
+
+    assert [answer.status for answer in answers] == [401] * 4
+    assert answers[2].headers["www-authenticate"].startswith("Basic ")
+    eventually(lambda: database["dead_letter_queue"].count_documents({}) == 4)
+    for entry in database["dead_letter_queue"].find():
+        assert wrong not in str(entry)
+        headers = str([entry["headers"], *entry["signatures"]]).lower()
+        assert "api-key" not in headers
+        assert "authorization" not in headers
