@@ -45,7 +45,7 @@ def signed_parts(signed: str) -> tuple[str, ...]:
 
 
 def signed_content(value: object) -> str:
-    """What is signed, as a setting says it; the two words in any case of letters."""
+    """The template of a setting; the two words in any case of letters."""
     if not isinstance(value, str):
         raise ValueError  # noqa: TRY004
     text = value.strip()

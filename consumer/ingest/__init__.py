@@ -2,9 +2,11 @@
 
 Public:
 - credentials: tokens and passwords
+- credentials: tokens and passwords
 - ingest: the way of a delivery to its outcome
 - parsing: a body as an event
 - signature: verify and sign
+- source: a sender: its path, proof and places of id and type
 - source: a sender: its path, proof and places of id and type
 - signature_diagnosis: the reason why a signature was refused
 """

@@ -119,7 +119,7 @@ def _new_value(name: str, now: datetime) -> str:
 
 
 def covers(scheme: SignatureScheme, header: str) -> bool:
-    """Whether the value of a header is signed: what is not, anybody on the way may change."""
+    """True for a header whose value is signed: what is not, anybody on the way may change."""
     return any(header.lower() == signed.lower() for _, signed, _ in scheme.fields)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dotenv.parser import Binding
 
+from config.layers import bindings
 from config.loading import find, names_of
 from config.settings import Row, rows
-from config.sources import bindings
 from consumer.core.errors import SetupError
 
 # What python-dotenv and systemd's EnvironmentFile= read alike without quotes.

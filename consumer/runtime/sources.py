@@ -8,8 +8,8 @@ from config.loading import Settings
 from config.sources import MAIN, SourceSettings
 from consumer.http.webhook import ROUTE
 from consumer.ingest.credentials import Credential, Shade
-from consumer.ingest.parsing import EventFields, EventParser
-from consumer.ingest.signature import SignatureScheme
+from consumer.ingest.parsing import HEADER, EventFields, EventParser
+from consumer.ingest.signature import SignatureScheme, covers
 from consumer.ingest.source import Proof, Signed, Source, Sources
 from consumer.runtime.settings_map import shared_secrets, signature_scheme
 
@@ -32,7 +32,9 @@ def _each(settings: Settings) -> Iterator[Source]:
     for name, each in every.items():
         fields = EventFields(each.id, each.type, each.subject_prefix)
         scheme = signature_scheme(each)
-        signing = () if each.credential else (each.header_name, scheme.timestamp_header, scheme.id_header)
+        signing = (
+            () if each.credential else (each.header_name, scheme.timestamp_header, scheme.id_header)
+        )
         kept = {header.lower() for header in (*signing, *fields.headers) if header}
         yield Source(
             name=name,
@@ -43,7 +45,21 @@ def _each(settings: Settings) -> Iterator[Source]:
             kept=frozenset(kept),
             # Whoever posts to a wrong path shows its credential there.
             hidden=frozenset(hidden - (set() if each.credential else kept)) | {"authorization"},
+            unsigned=() if each.credential else _unsigned(each, scheme),
         )
+
+
+def _unsigned(source: SourceSettings, scheme: SignatureScheme) -> tuple[str, ...]:
+    """The parts of an event's identity that stand in a header which nobody signed."""
+    places = {"id": source.places_of_id, "type": (source.type,)}
+    return tuple(
+        part
+        for part, named in places.items()
+        if any(
+            place.startswith(HEADER) and not covers(scheme, place.removeprefix(HEADER))
+            for place in named
+        )
+    )
 
 
 def _proof(name: str, source: SourceSettings, scheme: SignatureScheme, shade: Shade) -> Proof:

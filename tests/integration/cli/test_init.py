@@ -10,7 +10,7 @@ import typer
 from dotenv import dotenv_values
 from typer.testing import CliRunner
 
-from config.sources import from_dotenv
+from config.layers import from_dotenv
 from consumer.cli.init import init, webhook_url, write
 from consumer.cli.settings_text import fresh_secret, settings_text
 from consumer.core.errors import SetupError
