@@ -11,6 +11,7 @@ from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
+    InvalidOperation,
     NetworkTimeout,
     NotPrimaryError,
     OperationFailure,
@@ -37,6 +38,7 @@ _MEANINGS: tuple[tuple[type[PyMongoError], str], ...] = (
     (WriteConcernError, "a majority of MongoDB did not confirm the write"),
     (ExecutionTimeout, "MongoDB gave up the operation for its time limit"),
     (OperationFailure, "MongoDB refused the operation"),
+    (InvalidOperation, "this process has closed its connections to MongoDB"),
 )
 
 # Error codes of the server.
@@ -102,7 +104,7 @@ def is_unknown_to_dns(error: PyMongoError) -> bool:
 
 def _is_away(error: PyMongoError, ran: float | None) -> bool:
     """True for an error that says MongoDB is away: no refusal of one document does, nor a wait for
-    one of our own connections."""
-    if isinstance(error, (WriteError, WaitQueueTimeoutError)):
+    one of our own connections, nor their end."""
+    if isinstance(error, (WriteError, WaitQueueTimeoutError, InvalidOperation)):
         return False
     return ran is None or not error.timeout or had_a_fair_share(ran)

@@ -108,12 +108,14 @@ class Periodic:
         self.drain.start()
         self.scheduler.start()
 
-    def stop(self, timeout: float) -> None:
-        """End the runs under way within `timeout` seconds, report and record once more, and leave
-        the list of processes."""
+    def end_runs(self, timeout: float) -> bool:
+        """Ask the runs under way to end, and wait up to `timeout` seconds; True if all did."""
         # Both at once: where MongoDB does not answer, each takes all its time.
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda each: each.stop(timeout), (self.scheduler, self.drain)))
+            return all(pool.map(lambda each: each.stop(timeout), (self.scheduler, self.drain)))
+
+    def finish(self) -> None:
+        """Report and record once more, and leave the list of processes."""
         self.report.finish(_LAST_REPORT)
         self.sink.close()
         # Without MongoDB the list forgets this process by itself.

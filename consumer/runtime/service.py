@@ -122,16 +122,25 @@ class Service:
         finally:
             # Also after a crash: nobody shall take what is left for alive.
             self.server.stopping.set()
-            # What waits for a MongoDB that is away would wait in vain.
-            timeout = _STOP_AWAY if self.shared.breaker.is_open else _STOP_TIMEOUT
-            self._periodic.stop(timeout)
-            self.shared.refusals.stop(timeout)
-            self._spool.close()
-            self.shared.close()
+            self._end()
 
     def stop(self) -> None:
         """Ask `run` to end; callable from a signal handler."""
         self.server.stop()
+
+    def _end(self) -> None:
+        # What waits for a MongoDB that is away would wait in vain.
+        away = self.shared.breaker.is_open
+        timeout = _STOP_AWAY if away else _STOP_TIMEOUT
+        if not self._periodic.end_runs(timeout) and not away:
+            log.warning("jobs are still running: stopped without them", waited=timeout)
+        self._periodic.finish()
+        self.shared.refusals.stop(timeout)
+        self.shared.close()
+        # Whoever still waits for a server ends with the client; for an answer, with its time limit.
+        if not self._periodic.end_runs(_STOP_AWAY) and away:
+            log.info("jobs still wait for MongoDB: stopped without them")
+        self._spool.close()
 
     def _prepare(self, _run: JobRun) -> dict[str, str]:
         """Create indexes, now and when they are gone; the result, or the SetupError, names what is

@@ -42,11 +42,13 @@ class Runner:
     ) -> None:
         self._instance = instance
         self._leases = leases
-        self._run_log = RunLog(runs, metrics, now, away)
+        # Those that a stop did not wait for lose MongoDB: no news.
+        self._run_log = RunLog(runs, metrics, now, lambda: self._left_behind or away())
         self._now = now
         self._stopping = threading.Event()
+        self._left_behind = False
         self._changed = threading.Condition()
-        self._run_ids: set[str] = set()
+        self._under_way = 0
 
     def run(self, job: Job) -> RunResult | Later:
         """Run the job now, or say when it is worth asking again.
@@ -54,18 +56,53 @@ class Runner:
         Raises StoreUnavailable when the lease cannot be asked for; what the job raises is in
         the RunResult.
         """
-        run_id = uuid.uuid4().hex
-        with self._changed:
-            self._run_ids.add(run_id)
-        try:
-            return self._run(run_id, job)
-        finally:
-            with self._changed:
-                self._run_ids.discard(run_id)
-                self._changed.notify_all()
+        if self._stopping.is_set():
+            return Later(job.every)
+        if job.ready is not None and not job.ready():
+            return Later(_ASK_AGAIN)
+        keeper = None
+        if job.exclusive:
+            if self._leases is None:
+                raise SetupError(f"job {job.name!r} is exclusive: give the runner leases")
+            answer = self._leases.acquire(job.name)
+            self._run_log.set_success_age(job, answer.success_age)
+            if isinstance(answer.grant, Later):
+                return answer.grant
+            keeper = LeaseKeeper(self._leases, answer.grant, self._now)
+        current = CurrentRun(
+            run_id=uuid.uuid4().hex,
+            job=job.name,
+            instance=self._instance,
+            every=job.every,
+            lease_keeper=keeper,
+            process_stops=self._stopping.is_set,
+            now=self._now,
+        )
+        return self._execute(job, current)
 
     def attempt(self, job: Job) -> float:
-        """Run the job if it may run here now; seconds until the next attempt. Raises nothing."""
+        """Run the job if it may run here now; seconds until the next attempt. Raises nothing.
+
+        `stop` waits for its end, with all that it logs.
+        """
+        with self._changed:
+            self._under_way += 1
+        try:
+            return self._attempt(job)
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def stop(self, timeout: float) -> bool:
+        """Ask every attempt to end, and wait; True if all did. Nothing starts after this."""
+        self._stopping.set()
+        with self._changed:
+            ended = self._changed.wait_for(lambda: not self._under_way, timeout)
+        self._left_behind = self._left_behind or not ended
+        return ended
+
+    def _attempt(self, job: Job) -> float:
         began = self._now()
         try:
             result = self.run(job)
@@ -81,37 +118,6 @@ class Runner:
         if isinstance(result, Later):
             return min(job.every, result.seconds)
         return max(0.0, job.every - (self._now() - began))
-
-    def stop(self, timeout: float) -> bool:
-        """Ask every run to end, and wait; True if all did. Nothing starts after this."""
-        self._stopping.set()
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._run_ids, timeout)
-
-    def _run(self, run_id: str, job: Job) -> RunResult | Later:
-        if self._stopping.is_set():
-            return Later(job.every)
-        if job.ready is not None and not job.ready():
-            return Later(_ASK_AGAIN)
-        keeper = None
-        if job.exclusive:
-            if self._leases is None:
-                raise SetupError(f"job {job.name!r} is exclusive: give the runner leases")
-            answer = self._leases.acquire(job.name)
-            self._run_log.set_success_age(job, answer.success_age)
-            if isinstance(answer.grant, Later):
-                return answer.grant
-            keeper = LeaseKeeper(self._leases, answer.grant, self._now)
-        current = CurrentRun(
-            run_id=run_id,
-            job=job.name,
-            instance=self._instance,
-            every=job.every,
-            lease_keeper=keeper,
-            process_stops=self._stopping.is_set,
-            now=self._now,
-        )
-        return self._execute(job, current)
 
     def _execute(self, job: Job, current: CurrentRun) -> RunResult:
         with progress_thread(current, lambda run: self._run_log.save(run.record("running"))):

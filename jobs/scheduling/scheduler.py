@@ -104,10 +104,7 @@ class Scheduler:
         """
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        ended = self._runner.stop(timeout)
-        if not ended:
-            log.warning("jobs are still running: stopped without them", waited=timeout)
-        return ended
+        return self._runner.stop(timeout)
 
     def _beat(self) -> None:
         self._pulse = monotonic()

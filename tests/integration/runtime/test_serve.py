@@ -311,6 +311,57 @@ def test_a_user_whom_mongodb_refuses_costs_no_delivery(
     assert "wr0ng" not in "".join(running.lines)
 
 
+def test_a_stop_while_mongodb_is_away_ends_what_only_waits_for_it(tmp_path: Path) -> None:
+    # The jobs wait for a server as long as shipped: longer than the stop waits for them.
+    given = {
+        "CXONE_SHARED_SECRET": SECRET,
+        "MONGODB_URI": "mongodb://127.0.0.1:9/",
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": "debug",
+    }
+    with serving(tmp_path, given) as running:
+        assert post(running, event(1))[0] == 202
+        running.await_line("MongoDB is away")
+        assert running.terminate() == 0
+
+    lines = [json.loads(line) for line in running.lines]
+    told = [line["event"] for line in lines if line["level"] not in ("info", "debug")]
+    assert told == ["MongoDB is away"]
+    assert not [line for line in lines if "stopped without them" in line["event"]]
+    assert lines[-1]["event"] == "stopped"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_stop_while_mongodb_is_silent_leaves_behind_what_waits_for_an_answer(
+    tmp_path: Path, mongod_factory: MongodFactory
+) -> None:
+    server = mongod_factory(cache_gb=0.25)
+    given = {
+        "CXONE_SHARED_SECRET": SECRET,
+        "MONGODB_URI": server.uri,
+        "CXONE_STORE_TIMEOUT": "60",
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": "debug",
+    }
+    with serving(tmp_path, given) as running:
+        running.await_line("one machine alone holds the data")
+        freeze(server.pid)
+        try:
+            assert post(running, event(1))[0] == 202
+            running.await_line("MongoDB is away")
+            # Jobs have asked something meanwhile.
+            time.sleep(6)
+            assert running.terminate() == 0
+        finally:
+            thaw(server.pid)
+
+    lines = [json.loads(line) for line in running.lines]
+    told = [line["event"] for line in lines if line["level"] not in ("info", "debug")]
+    assert told == ["one machine alone holds the data", "MongoDB is away"]
+    assert [line["level"] for line in lines if "stopped without them" in line["event"]] == ["info"]
+    assert lines[-1]["event"] == "stopped"
+
+
 def freeze(pid: int) -> None:
     if sys.platform != "win32":
         os.kill(pid, signal.SIGSTOP)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumer.cli.serve import jobs_go_on
 from consumer.core.errors import SetupError, StoreUnavailable
@@ -135,6 +136,23 @@ def test_stop_leaves_a_run_that_does_not_end_in_time() -> None:
 
         assert not scheduler.stop(0.05)
         release.set()
+
+
+def test_a_run_that_was_left_behind_loses_mongodb_without_a_warning() -> None:
+    begun, client_closed = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        client_closed.wait(PATIENCE)
+        raise StoreUnavailable("closed")
+
+    with capture_logs() as lines, running(Job("long", 60, work)) as scheduler:
+        assert begun.wait(PATIENCE)
+        assert not scheduler.stop(0.05)
+        client_closed.set()
+
+        assert scheduler.stop(PATIENCE)
+    assert [line["log_level"] for line in lines if line["event"] == "job failed"] == ["debug"]
 
 
 def test_an_exclusive_job_needs_leases() -> None:

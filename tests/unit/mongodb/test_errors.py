@@ -25,6 +25,7 @@ from consumer.mongodb.errors import translated
         (errors.OperationFailure("secret", 13, {}), "lacks the right"),
         (errors.OperationFailure("secret", 13297, {}), "upper and lower case"),
         (errors.ConfigurationError("secret"), "MongoDB failed"),
+        (errors.InvalidOperation("secret"), "has closed its connections"),
     ],
 )
 def test_each_error_is_told_by_its_meaning_and_without_its_text(
@@ -53,6 +54,7 @@ def test_each_error_is_told_by_its_meaning_and_without_its_text(
         (errors.OperationFailure("x", 13, {}), True, True),
         (errors.WriteError("x", 121, {}), False, False),
         (errors.WaitQueueTimeoutError("x"), False, False),
+        (errors.InvalidOperation("x"), False, False),
         (InvalidDocument("x"), False, False),
         (errors.DocumentTooLarge("x"), False, False),
     ],
