@@ -93,7 +93,7 @@ def load(
     settings = Settings.model_validate(
         {**usable, "subjects": MappingProxyType(rules), "sources": MappingProxyType(others)}
     )
-    faults += sources.clashes({sources.MAIN: settings.main, **others}, place)
+    faults += sources.clashes(settings.every_source, place)
     faults += _missing(settings, [known[name.upper()] for name in required], broken)
     faults += _contradictions(settings, broken)
     if faults:
@@ -165,7 +165,7 @@ def _contradictions(settings: Settings, broken: Collection[str]) -> Iterator[Fau
     for key, problem, allowed in sources.weak(settings.main):
         yield Fault(MAIN_FIELDS[key].upper(), "beside CXONE_PROOF", problem, allowed)
     if settings.cxone_dedupe == "id":
-        for each, source in {sources.MAIN: settings.main, **settings.sources}.items():
+        for each, source in settings.every_source.items():
             if source.has_constant_id:
                 where = "CXONE_ID_FIELD" if each == sources.MAIN else f"sources.{each}.id"
                 problem = "a constant id beside CXONE_DEDUPE=id: all events would be one"

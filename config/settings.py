@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from config import kinds, subjects
 from config.kinds import Choice, Kind
 from config.signing import SecretFormat
-from config.sources import Encoding, Proof, SourceSettings
+from config.sources import MAIN, Encoding, Proof, SourceSettings
 from config.subjects import Policy, SubjectRules
 
 _MASK = "********"
@@ -342,6 +342,11 @@ class Settings(BaseModel, frozen=True):
         """The main source: what the settings without a table say."""
         values = {key: getattr(self, field) for key, field in MAIN_FIELDS.items()}
         return SourceSettings.model_construct(**values)
+
+    @property
+    def every_source(self) -> dict[str, SourceSettings]:
+        """All sources by name, the main one first."""
+        return {MAIN: self.main, **self.sources}
 
     @property
     def id_field(self) -> str:

@@ -137,10 +137,14 @@ class DrainSpool:
         self._spool.remove(
             entry for entry, how in zip(batch, outcomes, strict=True) if how is not None
         )
-        for how in filter(None, outcomes):
+        left: list[Entry] = []
+        for entry, how in zip(batch, outcomes, strict=True):
+            if how is None:
+                left.append(entry)
+                continue
             ended[how] += 1
-            self._metrics.count(SPOOL_DRAINED, outcome=how)
-        return [entry for entry, how in zip(batch, outcomes, strict=True) if how is None]
+            self._metrics.count(SPOOL_DRAINED, source=entry.delivery.source, outcome=how)
+        return left
 
     def _measure(self) -> None:
         oldest = self._spool.oldest()

@@ -17,6 +17,8 @@ LOOK_EVERY = 10.0
 _KEPT = timedelta(days=1)
 _AT_ONCE = 200
 
+_Tags = tuple[tuple[str, str], ...]
+
 
 class RecordHistory:
     """The job of every process. Nothing of it is on the way of a delivery: it reads the counters
@@ -33,8 +35,9 @@ class RecordHistory:
         self._history = history
         self._instance = instance
         self._clock = clock
-        self._counts: dict[str, float] = {}
-        self._times: dict[str, tuple[float, Buckets]] = {}
+        # By the tags: outcome, and the source where there are several.
+        self._counts: dict[_Tags, float] = {}
+        self._times: dict[_Tags, tuple[float, Buckets]] = {}
         self._series = {grain: _Series(grain) for grain in GRAINS}
 
     def __call__(self) -> None:
@@ -52,18 +55,19 @@ class RecordHistory:
     def _grown(self) -> list[OutcomeStats]:
         """The answers since the last look, by outcome."""
         found: list[OutcomeStats] = []
-        times = {value.tags["outcome"]: value for value in self._metrics.values(DURATION)}
+        times = {tuple(value.tags.items()): value for value in self._metrics.values(DURATION)}
         for value in self._metrics.values(DELIVERIES):
-            outcome = value.tags["outcome"]
-            count = int(value.value - self._counts.get(outcome, 0))
+            tags = tuple(value.tags.items())
+            count = int(value.value - self._counts.get(tags, 0))
             # A delivery is counted just before it is timed: its time may come with the next look.
-            if not count or outcome not in times:
+            if not count or tags not in times:
                 continue
-            seconds, buckets = times[outcome].value, times[outcome].buckets
-            earlier, before = self._times.get(outcome, (0.0, ()))
+            seconds, buckets = times[tags].value, times[tags].buckets
+            earlier, before = self._times.get(tags, (0.0, ()))
+            outcome = value.tags["outcome"]
             found.append(OutcomeStats(outcome, count, seconds - earlier, increase(buckets, before)))
-            self._counts[outcome] = value.value
-            self._times[outcome] = seconds, buckets
+            self._counts[tags] = value.value
+            self._times[tags] = seconds, buckets
         return found
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from consumer.core.delivery import MAIN
 from consumer.core.metrics_table import TABLE, Metric
 
 # Seconds. Senders give up after one; the first answers take well under a millisecond.
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+# The tag of deliveries by their source, and its value for one that is not in the settings now.
+SOURCE = "source"
+_REMOVED = "removed"
 
 _Tags = tuple[tuple[str, str], ...]
 
@@ -28,10 +33,14 @@ class Value:
 
 class Metrics:
     """The values of the metrics in `table`; a name or tag that is not declared raises KeyError or
-    ValueError, for it is a fault of ours."""
+    ValueError, for it is a fault of ours.
 
-    def __init__(self, table: Iterable[Metric] = TABLE) -> None:
-        self._rows = {row.name: row for row in table}
+    `sources` are those beside the main one: without any, no value tells a source.
+    """
+
+    def __init__(self, table: Iterable[Metric] = TABLE, sources: Collection[str] = ()) -> None:
+        self._sources = frozenset((MAIN, *sources)) if sources else frozenset()
+        self._rows = {row.name: self._told(row) for row in table}
         self._registry = CollectorRegistry()
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
@@ -42,6 +51,21 @@ class Metrics:
         self._observed: dict[tuple[object, ...], Histogram] = {}
         for row in self._rows.values():
             self._declare(row, row.name.replace(".", "_"))
+        # What has no other tag is 0 from the start, as it is where no value tells a source.
+        for source in self._sources:
+            for row in self._rows.values():
+                if row.tags == (SOURCE,):
+                    self.count(row.name, 0, source)
+
+    def _told(self, row: Metric) -> Metric:
+        told = row.of_delivery and self._sources
+        return replace(row, tags=(*row.tags, SOURCE)) if told else row
+
+    def _tags(self, name: str, tags: dict[str, str], source: str) -> dict[str, str]:
+        """All tags of a value; the sources among them are those of the settings and one more."""
+        if SOURCE in self._rows[name].tags:
+            tags[SOURCE] = source if source in self._sources else _REMOVED
+        return tags
 
     def _declare(self, row: Metric, name: str) -> None:
         registry = self._registry
@@ -54,12 +78,12 @@ class Metrics:
                 f"{name}_seconds", row.help, row.tags, registry=registry, buckets=_BUCKETS
             )
 
-    def count(self, name: str, amount: float = 1, **tags: str) -> None:
+    def count(self, name: str, amount: float = 1, source: str = MAIN, **tags: str) -> None:
         """Add to a counter."""
-        key = (name, *tags.items())
+        key = (name, source, *tags.items())
         counter = self._counted.get(key)
         if counter is None:
-            family = self._counters[name]
+            family, tags = self._counters[name], self._tags(name, tags, source)
             counter = self._counted[key] = family.labels(**tags) if tags else family
         counter.inc(amount)
 
@@ -83,12 +107,12 @@ class Metrics:
                 if known not in kept:
                     gauge.remove(*known)
 
-    def observe(self, name: str, seconds: float, **tags: str) -> None:
+    def observe(self, name: str, seconds: float, source: str = MAIN, **tags: str) -> None:
         """Add an observation to a histogram."""
-        key = (name, *tags.items())
+        key = (name, source, *tags.items())
         histogram = self._observed.get(key)
         if histogram is None:
-            family = self._histograms[name]
+            family, tags = self._histograms[name], self._tags(name, tags, source)
             histogram = self._observed[key] = family.labels(**tags) if tags else family
         histogram.observe(seconds)
 

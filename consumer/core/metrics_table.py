@@ -13,6 +13,8 @@ class Metric:
     """One row: a dotted name (Datadog's form), and the tags every value of it carries.
 
     `fleet` marks a gauge of all processes together: who measured it reports it to Datadog for all.
+    `of_delivery` marks what is counted for a delivery: of it the source is told where there are
+    several.
     """
 
     name: str
@@ -21,6 +23,7 @@ class Metric:
     help: str
     tags: tuple[str, ...] = ()
     fleet: bool = False
+    of_delivery: bool = False
 
 
 DELIVERIES = "cxone.dataaction.deliveries"
@@ -61,7 +64,12 @@ DATADOG_LAST_SUCCESS = "cxone.dataaction.datadog.last_success"
 
 TABLE = (
     Metric(
-        DELIVERIES, "counter", "delivery", "Deliveries answered, by how they ended", ("outcome",)
+        DELIVERIES,
+        "counter",
+        "delivery",
+        "Deliveries answered, by how they ended",
+        ("outcome",),
+        of_delivery=True,
     ),
     Metric(
         UNKNOWN_PATHS,
@@ -75,6 +83,7 @@ TABLE = (
         "delivery",
         "Deliveries that did not become a document, by reason",
         ("reason",),
+        of_delivery=True,
     ),
     Metric(
         DURATION,
@@ -82,8 +91,16 @@ TABLE = (
         "second",
         "Time from the request's whole body to its answer, by how it ended",
         ("outcome",),
+        of_delivery=True,
     ),
-    Metric(SECRETS, "counter", "delivery", "Verified deliveries, by the secret", ("secret",)),
+    Metric(
+        SECRETS,
+        "counter",
+        "delivery",
+        "Verified deliveries, by the secret",
+        ("secret",),
+        of_delivery=True,
+    ),
     Metric(
         REFUSALS_DROPPED,
         "counter",
@@ -98,6 +115,7 @@ TABLE = (
         "event",
         "Events stored with fields that a guard kept out of the schema, by guard",
         ("guard",),
+        of_delivery=True,
     ),
     Metric(
         BACKFILL_BACKLOG,
@@ -188,13 +206,14 @@ TABLE = (
         ("event_type",),
         fleet=True,
     ),
-    Metric(SPOOLED, "counter", "delivery", "Deliveries put into the spool"),
+    Metric(SPOOLED, "counter", "delivery", "Deliveries put into the spool", of_delivery=True),
     Metric(
         SPOOL_DRAINED,
         "counter",
         "delivery",
         "Deliveries taken out of the spool, by how they ended",
         ("outcome",),
+        of_delivery=True,
     ),
     Metric(SPOOL_DAMAGED, "counter", "record", "Damaged records of the spool that were set aside"),
     Metric(SPOOL_DEPTH, "gauge", "delivery", "Deliveries that wait in the spool"),

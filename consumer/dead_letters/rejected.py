@@ -66,7 +66,7 @@ class RejectionStore:
                 details=error.details if isinstance(error, Held) else None,
             )
         )
-        self._metrics.count(REJECTED, reason=error.reason)
+        self._metrics.count(REJECTED, source=delivery.source, reason=error.reason)
         fields: dict[str, Any] = {
             "delivery": delivery.id,
             "subject": event_type,

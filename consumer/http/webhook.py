@@ -93,8 +93,9 @@ class Webhook(Resource):
             end = "rejected"
             raise
         finally:
-            self._metrics.count(DELIVERIES, outcome=end)
-            self._metrics.observe(DURATION, perf_counter() - started, outcome=end)
+            source = self._source
+            self._metrics.count(DELIVERIES, source=source, outcome=end)
+            self._metrics.observe(DURATION, perf_counter() - started, source=source, outcome=end)
 
     def _body(self, req: falcon.Request) -> bytes:
         """The body, refused by its length before it is read.

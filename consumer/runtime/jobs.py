@@ -199,7 +199,8 @@ def periodic(
         clock=clock,
         ahead=lambda: heartbeat.ahead,
     )
-    secrets = NoteSecrets(shared_secrets(settings.main), metrics, SecretUse(database[SECRET_USE]))
+    known = {name: shared_secrets(source) for name, source in settings.every_source.items()}
+    secrets = NoteSecrets(known, metrics, SecretUse(database[SECRET_USE]))
     refusals = NoteRefusals(shared.peers, RefusalNotes(database[REFUSALS]), metrics, clock)
     history = RecordHistory(metrics, IngestHistory(database), instance.id, clock)
     jobs = (

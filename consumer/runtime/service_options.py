@@ -80,7 +80,7 @@ def server_options(settings: Settings) -> ServerOptions:
         max_body_bytes=settings.cxone_max_body_bytes,
         delivery_paths=tuple(
             route
-            for source in (settings.main, *settings.sources.values())
+            for source in settings.every_source.values()
             for route in routes_of(source.path.rstrip("/") or ROUTE)
         ),
         request_timeout=settings.cxone_request_timeout,

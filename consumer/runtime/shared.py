@@ -114,7 +114,7 @@ def build_shared(
         server_api=settings.mongodb_server_api,
     )
     database = open_database(client, settings.mongodb_database, collection_faults.inspect)
-    metrics = Metrics()
+    metrics = Metrics(sources=settings.sources)
     metrics.set(BUILD, 1, version=version("cxone-consumer"))
     sources = build_sources(settings)
     dead_letters = DeadLetters(database[DEAD_LETTERS], dead_letter_retention(settings))

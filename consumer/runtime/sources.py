@@ -19,13 +19,8 @@ def build_sources(settings: Settings) -> Sources:
     return Sources(_each(settings))
 
 
-def source_settings(settings: Settings) -> dict[str, SourceSettings]:
-    """The settings of all sources by name, the main one first."""
-    return {MAIN: settings.main, **settings.sources}
-
-
 def _each(settings: Settings) -> Iterator[Source]:
-    every = source_settings(settings)
+    every = settings.every_source
     hidden = {each.header_name.lower() for each in every.values() if each.credential}
     main = shared_secrets(settings.main)
     shade = Shade.of(main[0].key if main else b"")

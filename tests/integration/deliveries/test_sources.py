@@ -11,6 +11,7 @@ import pytest
 from pymongo.database import Database
 
 from consumer.events.keys import document_id
+from consumer.ingest.signature import fingerprint
 from tests.support.service import SECRET, UNSIGNED, Client, eventually, running_service
 
 Db = Database[dict[str, Any]]
@@ -94,6 +95,26 @@ def test_id_and_type_may_stand_in_headers(client: Client, database: Db) -> None:
     stored = database["events"].find_one() or {}
     assert (stored["_meta"]["subject"], stored["_meta"]["key"]) == ("desk.note", "e-1")
     assert database["events"].count_documents({}) == 1
+
+
+def test_metrics_and_the_use_of_secrets_tell_the_source(client: Client, database: Db) -> None:
+    post(client, "/webhook/voice", VOICE)
+    post(client, "/from/desk", basic("the password before it"))
+    post(client, "/from/desk", basic("a wrong password"))
+    client.post({"id": "1", "type": "t"})
+
+    shown = client.get("/metrics").body.decode()
+    for line in (
+        'deliveries_total{outcome="processed",source="main"} 1.0',
+        'deliveries_total{outcome="processed",source="voice"} 1.0',
+        'rejected_total{reason="signature_invalid",source="desk"} 1.0',
+        'signature_matched_total{secret="previous",source="desk"} 1.0',
+        'request_duration_seconds_count{outcome="refused",source="desk"} 1.0',
+    ):
+        assert line in shown, line
+    before = fingerprint(b"the password before it")
+    found = {"_id": before, "deliveries": 1}
+    eventually(lambda: database["secret_use"].find_one(found), timeout=25)
 
 
 PROOFS = {

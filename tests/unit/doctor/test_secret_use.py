@@ -74,7 +74,8 @@ class Book:
 def test_job_notes_each_secret_at_first_then_what_grew_and_makes_up_for_an_outage() -> None:
     metrics, book = Metrics(), Book()
     old, new = fingerprint(b"old"), fingerprint(b"new")
-    job = NoteSecrets([Secret("current", b"new"), Secret("previous", b"old")], metrics, book)
+    secrets = [Secret("current", b"new"), Secret("previous", b"old")]
+    job = NoteSecrets({"main": secrets}, metrics, book)
     job()
     metrics.count(SECRETS, secret="previous")
     metrics.count(SECRETS, secret="previous")
