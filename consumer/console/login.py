@@ -12,7 +12,7 @@ from consumer.console.origin import Origin
 from consumer.console.request import FORM_BYTES, form, inside, query
 from consumer.console.session import COOKIE, audit_name, clean_name
 from consumer.console.templating import Assets
-from consumer.console.throttle import Throttle
+from consumer.core.throttle import Throttle
 
 log = structlog.get_logger(__name__)
 

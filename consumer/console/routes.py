@@ -31,7 +31,7 @@ from consumer.console.screens import (
 )
 from consumer.console.session import Sessions, signer
 from consumer.console.templating import Assets, Templates
-from consumer.console.throttle import Throttle
+from consumer.core.throttle import Throttle
 from consumer.http.app import add_route
 from consumer.http.client_address import Clients, Network
 

@@ -13,6 +13,7 @@ Public:
 - json_repairs: named repairs of a body that is almost JSON
 - text: times, sizes, control characters and hex for people
 - ratelimit: one of many like events through in an interval
+- throttle: few wrong tries a client, and few in all
 - data_dir: a data directory that belongs to this process
 - metrics: counters, gauges and histograms, and their values
 - metrics_table: every metric of the program, a row each

@@ -1,4 +1,4 @@
-"""Slow down who guesses passwords: few wrong tries a client, and few in all."""
+"""Slow down who guesses passwords or secrets: few wrong tries a client, and few in all."""
 
 from __future__ import annotations
 
