@@ -7,6 +7,6 @@ Public:
 - parsing: a body as an event
 - signature: verify and sign
 - source: a sender: its path, proof and places of id and type
-- source: a sender: its path, proof and places of id and type
+- oauth2: access tokens, made and checked
 - signature_diagnosis: the reason why a signature was refused
 """
