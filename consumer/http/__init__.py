@@ -3,7 +3,6 @@
 Public:
 - app: the Falcon application with its routes; `add_route` for the console
 - webhook: the resource that CXone posts to, and its path
-- token: the resource that gives access tokens for client secrets, and its path
 - health: readiness, and what a check says
 - probe: what `doctor --url` sends through a proxy
 - client_address: the client of a request behind proxies

@@ -10,7 +10,7 @@ from secrets import token_urlsafe
 
 import msgspec
 
-from consumer.core.errors import SignatureInvalid, SignatureMissing
+from consumer.core.errors import CredentialInvalid, SignatureMissing
 from consumer.ingest.signature import Secret
 
 # Seconds; the clocks of two processes may be so far apart.
@@ -47,7 +47,7 @@ def issue(source: str, secret: Secret, now: datetime, lifetime: int = MOST_LIFET
 def check(token: str, source: str, secrets: Sequence[Secret], now: datetime) -> str:
     """The name of the secret, of the `secrets` of `source`, that made the token.
 
-    Raises SignatureMissing for an empty token, SignatureInvalid for one that `issue` did not make
+    Raises SignatureMissing for an empty token, CredentialInvalid for one that `issue` did not make
     for this source with one of the secrets, or that is not valid at this time; both with the
     challenge that RFC 6750 asks for.
     """
@@ -86,8 +86,8 @@ def _check_payload(signed: str, source: str, now: datetime) -> None:
         raise _invalid("Access token expired: ask for another")
 
 
-def _invalid(fact: str = "Invalid access token") -> SignatureInvalid:
-    return SignatureInvalid(fact, challenge=_INVALID)
+def _invalid(fact: str = "Invalid access token") -> CredentialInvalid:
+    return CredentialInvalid(fact, challenge=_INVALID)
 
 
 def _mac(source: str, secret: Secret, signed: str) -> bytes:

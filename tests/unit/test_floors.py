@@ -64,7 +64,7 @@ def face(package: str) -> set[str]:
     docstring = ast.get_docstring(ast.parse(MODULES[package].read_text(encoding="utf-8"))) or ""
     _, _, listed = docstring.partition("Public:\n")
     found: set[str] = set()
-    for names in re.findall(r"^- ([a-z_.]+):", listed, re.MULTILINE):
+    for names in re.findall(r"^- ([a-z0-9_.]+):", listed, re.MULTILINE):
         module = f"{package}.{names}"
         found |= face(module) if MODULES[module].name == "__init__.py" else {module}
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from consumer.core.errors import SignatureError, SignatureInvalid, SignatureMissing
+from consumer.core.errors import CredentialInvalid, SignatureError, SignatureMissing
 from consumer.ingest.oauth2 import check, hkdf, issue
 from consumer.ingest.signature import Secret
 
@@ -103,9 +103,9 @@ def test_a_token_is_valid_while_its_secret_is_current_or_previous() -> None:
 
     assert check(token, "voice", (SECRET,), NOW) == "current"
     assert check(token, "voice", rotated, NOW) == "previous"
-    with pytest.raises(SignatureInvalid):
+    with pytest.raises(CredentialInvalid):
         check(token, "voice", (OTHER,), NOW)
-    with pytest.raises(SignatureInvalid):
+    with pytest.raises(CredentialInvalid):
         check(token, "voice", (), NOW)
 
 
@@ -113,7 +113,7 @@ def test_a_token_is_valid_while_its_secret_is_current_or_previous() -> None:
 def test_a_token_is_valid_for_its_source_alone_even_with_the_same_secret(other: str) -> None:
     token = issue("voice", SECRET, NOW)
 
-    with pytest.raises(SignatureInvalid):
+    with pytest.raises(CredentialInvalid):
         check(token, other, (SECRET,), NOW)
 
 
@@ -123,7 +123,7 @@ def test_names_of_sources_that_end_in_each_other_have_keys_of_their_own() -> Non
     for made_for, token in tokens.items():
         for name in tokens:
             if name != made_for:
-                with pytest.raises(SignatureInvalid):
+                with pytest.raises(CredentialInvalid):
                     check(token, name, (SECRET,), NOW)
 
 
@@ -148,7 +148,7 @@ def test_clocks_may_be_five_minutes_off_and_an_expired_token_is_told(
     else:
         refused = refusal(token, at(seconds))
         assert fact in str(refused)
-        assert (type(refused), refused.challenge) == (SignatureInvalid, INVALID)
+        assert (type(refused), refused.challenge) == (CredentialInvalid, INVALID)
 
 
 def test_that_a_forged_token_is_expired_is_told_to_nobody() -> None:
@@ -198,7 +198,7 @@ def test_without_a_token_the_challenge_names_no_error() -> None:
 def test_odd_tokens_of_who_has_the_secret_are_refused_like_any(token: str) -> None:
     refused = refusal(token)
 
-    assert (type(refused), refused.challenge) == (SignatureInvalid, INVALID)
+    assert (type(refused), refused.challenge) == (CredentialInvalid, INVALID)
 
 
 def hostile(draw: random.Random, tokens: list[str]) -> str:
