@@ -66,6 +66,17 @@ def _faults(secret: Secret) -> Iterator[Check]:
             f"{setting} is weak: {len(key)} bytes, about {bits:.0f} bits at most",
             _RENEW,
         )
+    if secret.text:
+        # Decoded bytes may be any; a stray character in the text is a fault of the settings.
+        return
+    if key.startswith(b"whsec_"):
+        yield Check(
+            NAME,
+            "warn",
+            f"{setting} begins with whsec_, and is used as it is",
+            "set CXONE_SECRET_FORMAT=whsec where the sender signs as Standard Webhooks say: with"
+            " what is behind it, decoded",
+        )
     if key != key.strip(b" \t\r\n"):
         yield Check(
             NAME,

@@ -24,7 +24,8 @@ Encoding = Literal["base64", "base64-unpadded", "base64url", "hex"]
 _MILLISECONDS_FROM = 100_000_000_000
 # Bytes; a shared secret of fewer is found by trying, given one signed body.
 SHORT_SECRET = 16
-_MAX_SIGNATURES = 16
+# Of a list in one header.
+MAX_SIGNATURES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,8 @@ def _comparable(header: str, scheme: SignatureScheme) -> bytes:
 def _listed(header: str, scheme: SignatureScheme) -> tuple[bytes, ...]:
     """The signatures of a list, like `v1,A v1,B`; what has another prefix is none."""
     found = tuple(_comparable(each[0], scheme) for each in scheme.item.finditer(header))
-    if len(found) > _MAX_SIGNATURES:
-        raise SignatureInvalid(f"{scheme.header} lists over {_MAX_SIGNATURES} signatures")
+    if len(found) > MAX_SIGNATURES:
+        raise SignatureInvalid(f"{scheme.header} lists over {MAX_SIGNATURES} signatures")
     return found
 
 

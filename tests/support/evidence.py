@@ -52,8 +52,14 @@ def with_settings(scheme: SignatureScheme, finding: Finding) -> SignatureScheme:
         "CXONE_SIGNATURE_PREFIX": "prefix",
         "CXONE_SIGNED_CONTENT": "signed",
         "CXONE_TIMESTAMP_HEADER": "timestamp_header",
+        "CXONE_SIGNED_ID_HEADER": "id_header",
+        "CXONE_SEVERAL_SIGNATURES": "several",
     }
-    changed: dict[str, Any] = {fields[name]: value for name, value in finding.settings}
+    changed: dict[str, Any] = {
+        fields[name]: value == "on" if fields[name] == "several" else value
+        for name, value in finding.settings
+        if name in fields
+    }
     return replace(scheme, **changed)
 
 

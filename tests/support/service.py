@@ -8,6 +8,7 @@ import json
 import tempfile
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,17 @@ from consumer.runtime.settings_map import signature_scheme
 PATH = "/webhook/cxone-dataaction"
 SECRET = "a secret for tests"
 UNSIGNED: Mapping[str, str] = {}
+# The settings for senders that keep to Standard Webhooks; the secret is SECRET, written their way.
+STANDARD_WEBHOOKS: Mapping[str, str] = {
+    "cxone_shared_secret": f"whsec_{b64encode(SECRET.encode()).decode()}",
+    "cxone_secret_format": "whsec",
+    "cxone_signature_header": "Webhook-Signature",
+    "cxone_signature_prefix": "v1,",
+    "cxone_several_signatures": "on",
+    "cxone_signed_content": "{id}.{timestamp}.{body}",
+    "cxone_timestamp_header": "Webhook-Timestamp",
+    "cxone_signed_id_header": "Webhook-Id",
+}
 # Seconds between the looks of `prepare_store` in a test of what it finds.
 SOON = 0.5
 

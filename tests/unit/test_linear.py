@@ -7,6 +7,7 @@ import gzip
 import importlib
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
@@ -22,6 +23,7 @@ from consumer.dead_letters.editing import difference, editable, masker, restore
 from consumer.dead_letters.replay import safe_repair
 from consumer.dead_letters.views import hex_rows, pretty
 from consumer.events.matching import read_condition
+from consumer.ingest.signature import SignatureScheme
 from consumer.ingest.signature_diagnosis.bodies import json_serializations
 from consumer.privacy.paths import read_paths
 from consumer.privacy.rules import Redaction
@@ -169,6 +171,15 @@ def test_a_megabyte_of_keys_is_told_from_names_quickly(unit: str) -> None:
         maps.are_ids([unit * (MEGABYTE // len(unit)) + "!"])
 
 
+@pytest.mark.parametrize("prefix", ["", "v1,", "a", "sha256="])
+def test_a_megabyte_of_signatures_is_taken_apart_quickly(prefix: str) -> None:
+    scheme = SignatureScheme(prefix=prefix, several=True)
+
+    for unit in (" ", ",", "a", "a ", "v1,", "v1, ", "sha256", "sha256=", "=,"):
+        with quickly():
+            deque(scheme.item.finditer(much(unit)), 0)
+
+
 # What stands between strangers and the rest: the module, its pattern, and how that is used there.
 PATTERNS = """
 consumer.http.server.parser _TRANSFER_CODINGS findall
@@ -177,9 +188,10 @@ consumer.http.server.bodies _TRAILER fullmatch
 consumer.http.headers _WORTH_KEEPING search
 consumer.http.probe _DIGESTS fullmatch
 consumer.ingest.signature_diagnosis.claims _RUN findall
-consumer.ingest.signature_diagnosis.claims _LABEL fullmatch
+consumer.ingest.signature_diagnosis.claims _LABEL search
 consumer.ingest.signature_diagnosis.claims _GLUED_LABEL match
 consumer.ingest.signature_diagnosis.timestamps _TIME_NAME search
+consumer.ingest.signature_diagnosis.timestamps _ID_NAME search
 consumer.ingest.signature_diagnosis.timestamps _IN_LIST search
 consumer.monitoring.datadog.version_events _UNPRINTABLE findall
 consumer.monitoring.datadog.points _NAME fullmatch

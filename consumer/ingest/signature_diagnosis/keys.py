@@ -6,7 +6,9 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
+from config.signing import SecretFormat, secret_key
 from consumer.ingest.signature import Secret
 from consumer.ingest.signature_diagnosis.findings import Remark
 
@@ -16,10 +18,11 @@ _SETTINGS = {"previous": "CXONE_SHARED_SECRET_PREVIOUS"}
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key to try; no remarks means that it is a configured secret as it is."""
+    """A key to try; no settings and no remarks means that it is a configured secret as it is."""
 
     value: bytes
     remarks: tuple[Remark, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 def setting_of(secret: Secret) -> str:
@@ -29,16 +32,27 @@ def setting_of(secret: Secret) -> str:
 
 def keys(secrets: Sequence[Secret]) -> list[Key]:
     """The secrets as they are, then each variant of each."""
-    tried = {secret.key for secret in secrets}
-    found = [Key(secret.key) for secret in secrets]
+    found = {secret.key: Key(secret.key) for secret in secrets}
+    for written in get_args(SecretFormat):
+        read = [_read(secret, written) for secret in secrets]
+        for value in read:
+            # One format is that of all secrets.
+            if value is not None and None not in read:
+                found.setdefault(value, Key(value, (), (("CXONE_SECRET_FORMAT", written),)))
     for make, text in _VARIANTS:
         for secret in secrets:
             value = make(secret.key)
-            if value is not None and value not in tried:
-                tried.add(value)
+            if value is not None:
                 remark = Remark("secret", text.format(name=setting_of(secret)))
-                found.append(Key(value, (remark,)))
-    return found
+                found.setdefault(value, Key(value, (remark,)))
+    return list(found.values())
+
+
+def _read(secret: Secret, written: SecretFormat) -> bytes | None:
+    try:
+        return secret_key(secret.text or secret.key.decode(), written)
+    except ValueError:
+        return None
 
 
 def _unquoted(key: bytes) -> bytes | None:

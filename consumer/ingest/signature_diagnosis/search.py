@@ -32,8 +32,10 @@ def investigate(
     """
     for secret in secrets:
         for _name, value in ordered(delivery.headers, scheme.header):
-            if secret.key and hmac.compare_digest(
-                value.split(" ")[-1].encode("latin-1", "replace"), secret.key
+            shown = value.split(" ")[-1].encode("latin-1", "replace")
+            if any(
+                each and hmac.compare_digest(shown, each)
+                for each in (secret.key, secret.text.encode())
             ):
                 return Finding(
                     "secret",
@@ -62,7 +64,8 @@ def _attempts(
 ) -> Iterator[tuple[Key, SignedTime, _Signed]]:
     """Everything as configured, then one difference, then two; the commonest of each first."""
     all_keys = keys(secrets)
-    own, other = all_keys[: len(secrets)], all_keys[len(secrets) :]
+    own = [key for key in all_keys if not (key.settings or key.remarks)]
+    other = all_keys[len(own) :]
     time, *other_times = signed_times(delivery.headers, scheme, delivery.received_at)
     body = ("", delivery.body)
     yield from ((key, time, body) for key in own)
@@ -102,4 +105,4 @@ def _found(claim: Claim, algorithm: str, key: Key, time: SignedTime, what: str) 
                 f" verifies as {what}",
             )
         )
-    return finding([*claim.settings, *time.settings], remarks)
+    return finding([*claim.settings, *time.settings, *key.settings], remarks)

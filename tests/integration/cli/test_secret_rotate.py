@@ -61,6 +61,18 @@ def test_only_the_lines_of_the_secrets_change(tmp_path: Path, before: str, after
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("written", ["base64", "hex", "whsec"])
+def test_a_new_secret_can_be_read_as_the_format_says(tmp_path: Path, written: str) -> None:
+    path = tmp_path / "my.env"
+    path.write_text(f"{SECRET}={'6f' * 20}\nCXONE_SECRET_FORMAT={written}\n")
+
+    status, said = rotate(path)
+    signed = run(["--env-file", str(path), "sign", str(path)], tmp_path, {})
+
+    assert status == 0, said
+    assert signed.returncode == 0, signed.stderr
+
+
 def test_secrets_in_files_of_their_own_are_changed_there(tmp_path: Path) -> None:
     path, place = tmp_path / "service.env", tmp_path / "credentials" / SECRET
     place.parent.mkdir()

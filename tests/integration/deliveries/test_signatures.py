@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import socket
+import time
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,6 +18,7 @@ from consumer.ingest.signature import SignatureScheme, sign
 from tests.support.service import (
     PATH,
     SECRET,
+    STANDARD_WEBHOOKS,
     UNSIGNED,
     Client,
     dead_letters,
@@ -122,6 +125,30 @@ def test_signed_timestamp_variant_is_accepted_by_setting(mongod_uri: str, databa
 
     assert answer.status == 200
     assert (missing.status, missing.json["title"]) == (401, "Missing X-Time header")
+
+
+def test_standard_webhooks_are_accepted_by_setting(mongod_uri: str, database: Db) -> None:
+    body = b'{"id":"1","type":"t"}'
+
+    def headers(number: str, *keys: str) -> dict[str, str]:
+        stamp = str(int(time.time()))
+        signed = f"{number}.{stamp}.".encode() + body
+        macs = [hmac.new(key.encode(), signed, "sha256").digest() for key in keys]
+        listed = " ".join(f"v1,{base64.b64encode(mac).decode()}" for mac in macs)
+        return {"Webhook-Id": number, "Webhook-Timestamp": stamp, "Webhook-Signature": listed}
+
+    with running_service(mongod_uri, database.name, **STANDARD_WEBHOOKS) as client:
+        first = client.post(body, headers("msg_1", SECRET))
+        second = client.post(body, headers("msg_2", "the next secret", SECRET))
+        dotted = client.post(body, headers("msg.3", SECRET))
+        wrong = client.post(body, headers("msg_4", "another", "and one more"))
+        other = client.post(body, {**headers("msg_5", SECRET), "Webhook-Id": "msg_6"})
+        eventually(lambda: dead_letters(database))
+
+    assert [first.json["status"], second.json["status"]] == ["processed", "duplicate"]
+    assert [each.status for each in (dotted, wrong, other)] == [401, 401, 401]
+    # The id is kept, for the signature is verified again when the secret changes.
+    assert all("webhook-id" in entry["headers"] for entry in dead_letters(database))
 
 
 def test_refused_delivery_is_recovered_by_replay_once_the_secret_is_right(

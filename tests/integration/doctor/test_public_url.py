@@ -18,15 +18,15 @@ from consumer.doctor.post import Answer, Silence, explain, post
 from consumer.http import probe
 from tests.support.doctor import settings_of, target
 from tests.support.senders import web_server
-from tests.support.service import SECRET, running_service
+from tests.support.service import SECRET, STANDARD_WEBHOOKS, running_service
 
 Mangle = Callable[[bytes, dict[str, str]], tuple[bytes, dict[str, str]]]
 
 
 @contextmanager
-def proxied(uri: str, database: str, mangle: Mangle) -> Iterator[str]:
+def proxied(uri: str, database: str, mangle: Mangle, **settings: str) -> Iterator[str]:
     """The public URL of a running service behind a proxy that mangles what passes."""
-    with running_service(uri, database) as service:
+    with running_service(uri, database, **settings) as service:
         address = service.service.url
 
         def forward(body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
@@ -81,9 +81,11 @@ WAYS: list[tuple[Mangle, str]] = [
 ]
 
 
-def sent_through(mongod_uri: str, database: str, mangle: Mangle, key: str = SECRET) -> list[Check]:
-    with proxied(mongod_uri, database, mangle) as url:
-        given = settings_of(cxone_shared_secret=key)
+def sent_through(
+    mongod_uri: str, database: str, mangle: Mangle, key: str = SECRET, **settings: str
+) -> list[Check]:
+    with proxied(mongod_uri, database, mangle, **settings) as url:
+        given = settings_of(**{"cxone_shared_secret": key, **settings})
         asked = target(given, url=url, clock=lambda: datetime.now(timezone.utc))
         return list(public_url.examine(asked))
 
@@ -97,6 +99,20 @@ def test_a_canary_through_a_good_proxy_verifies_and_is_stored_nowhere(
     assert "signature verified" in checks[0].finding
     assert database["events"].count_documents({}) == 0
     assert database["dead_letter_queue"].count_documents({}) == 0
+
+
+def test_a_canary_is_signed_as_standard_webhooks_are_and_its_id_must_arrive(
+    mongod_uri: str, database: Database[dict[str, Any]]
+) -> None:
+    def another_id(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+        return body, {**headers, "Webhook-Id": "msg_of_the_proxy"}
+
+    good = sent_through(mongod_uri, database.name, untouched, **STANDARD_WEBHOOKS)
+    changed = sent_through(mongod_uri, database.name, another_id, **STANDARD_WEBHOOKS)
+
+    assert "signature verified" in good[0].finding
+    (fault,) = [check.finding for check in changed if check.status == "fail"]
+    assert fault == "the header Webhook-Id was changed on the way"
 
 
 @pytest.mark.parametrize(("mangle", "words"), WAYS)

@@ -39,6 +39,7 @@ def test_no_secret_is_a_fault_that_names_init() -> None:
         (STRONG + b"\n", "warn", "newline"),
         (b'"' + STRONG + b'"', "warn", "quotes"),
         (STRONG + "ß".encode(), "warn", "beyond ASCII"),
+        (b"whsec_" + STRONG, "warn", "begins with whsec_, and is used as it is"),
     ],
 )
 def test_a_doubtful_secret_is_told_and_not_shown(key: bytes, status: str, words: str) -> None:
@@ -47,6 +48,14 @@ def test_a_doubtful_secret_is_told_and_not_shown(key: bytes, status: str, words:
     assert check.status == status
     assert words in check.finding
     assert key.decode() not in repr(check)
+
+
+def test_decoded_bytes_are_judged_by_their_strength_alone() -> None:
+    strong = Secret("current", b'"\xff' + STRONG + b'\n"', "Iv9acTMtdlg=")
+    weak = Secret("current", b"\0" * 32, "00" * 32)
+
+    assert [each.status for each in secrets.examine(target(secrets=(strong,)))] == ["ok"]
+    assert "is weak" in one(secrets.examine(target(secrets=(weak,)))).finding
 
 
 def test_two_equal_secrets_are_told() -> None:

@@ -64,6 +64,11 @@ def test_what_cannot_be_read_is_not_guessed(text: str, written: SecretFormat) ->
     assert "YW" not in str(caught.value)
 
 
+def test_the_prefix_of_another_format_is_not_read_as_base64() -> None:
+    with pytest.raises(Wrong):
+        secret_key("whsec_YWJj", "base64")
+
+
 @given(st.binary(min_size=1, max_size=80))
 def test_what_a_sender_writes_is_read_again(key: bytes) -> None:
     assert secret_key(base64.b64encode(key).decode(), "base64") == key

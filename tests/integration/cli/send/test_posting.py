@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from consumer.ingest.signature import SignatureScheme
 from consumer.ingest.signature import sign as signed_headers
 from tests.support.places import PAYLOADS
 from tests.support.senders import NOW, SCHEME, Receiver, counts, is_signed, ran, sent
-from tests.support.service import SECRET
+from tests.support.service import SECRET, STANDARD_WEBHOOKS
 
 
 def test_files_arrive_byte_for_byte_signed_and_in_order(receiver: Receiver, tmp_path: Path) -> None:
@@ -99,6 +101,21 @@ def test_other_signature_settings_are_followed(
     sent("-", "--url", receiver.url, stdin=b"{}")
 
     assert is_signed(receiver.got[0], scheme)
+
+
+def test_standard_webhooks_are_signed_each_with_an_id_of_its_own(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in STANDARD_WEBHOOKS.items():
+        monkeypatch.setenv(name.upper(), value)
+
+    sent("-", "--url", receiver.url, "--repeat", "2", stdin=b"{}")
+
+    assert len({delivery.headers["webhook-id"] for delivery in receiver.got}) == 2
+    for delivery in receiver.got:
+        number, stamp = (delivery.headers[f"webhook-{name}"] for name in ("id", "timestamp"))
+        mac = hmac.new(SECRET.encode(), f"{number}.{stamp}.{{}}".encode(), "sha256").digest()
+        assert delivery.headers["webhook-signature"] == f"v1,{base64.b64encode(mac).decode()}"
 
 
 def test_a_bad_signature_is_well_formed_but_wrong_and_needs_no_secret(
