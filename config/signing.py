@@ -21,7 +21,7 @@ _FORMATS: dict[str, str] = {
 
 
 def template(signed: str) -> str:
-    """What is signed as a template, also where a word says it."""
+    """The template of what is signed, also where a word says it."""
     return _WORDS.get(signed, signed)
 
 

@@ -104,7 +104,7 @@ def _place(
 
 
 def _is_read(text: str, before: str, signature: str, scheme: SignatureScheme) -> bool:
-    """Whether the scheme finds the signature where it stands, alone or in a list."""
+    """True where the scheme finds the signature in its place, alone or in a list."""
     if scheme.several:
         found = list(scheme.item.finditer(text))
         places = {each.end() for each in found if each[0] == scheme.prefix + signature}

@@ -50,7 +50,7 @@ class SignedTime:
 def signed_times(
     headers: Mapping[str, str], scheme: SignatureScheme, received_at: datetime
 ) -> list[SignedTime]:
-    """What is configured first, where its headers are there, then the rest by form."""
+    """The configured one first, where its headers are there, then the rest by form."""
     times = list(islice(_times(headers, scheme), _MAX_TIMES))
     ids = list(islice(_ids(headers, scheme), _MAX_IDS))
     found: dict[tuple[bytes, bytes], SignedTime] = {}
