@@ -53,10 +53,10 @@ def check(token: str, source: str, secrets: Sequence[Secret], now: datetime) -> 
     """
     if not token:
         raise SignatureMissing("Missing access token", challenge=_CHALLENGE)
-    # Its text is compared, never what it decodes to: there is one text of each token.
-    signed, _, mac = token.rpartition(".")
     if len(token) > _MOST_CHARACTERS or not token.isascii():
         raise _invalid()
+    # Its text is compared, never what it decodes to: there is one text of each token.
+    signed, _, mac = token.rpartition(".")
     for secret in secrets:
         if hmac.compare_digest(_mac(source, secret, signed), mac.encode()):
             _check_payload(signed, source, now)
