@@ -194,6 +194,7 @@ class RefusalStore:
     def store(self, delivery: Delivery, error: SignatureError) -> None:
         """Store one as a dead letter, or count it where it is stored. At the limits another is
         dropped for it, or it is dropped itself; either is counted. Raises StoreUnavailable."""
+        self._sources.require_admitted(delivery.source)
         found = self._diagnose(delivery)
         self._warn(delivery, error, found.get("diagnosis", "not looked into"))
         self._recount()

@@ -23,6 +23,7 @@ ENDED = (DISCARDED, RESOLVED)
 FIRST_STATUS: Mapping[str, str] = {
     "contract_hold": HELD,
     "id_conflict": HELD,
+    "source_unknown": HELD,
     "constraint_violation": HELD,
     "store_error": PENDING_RETRY,
 }

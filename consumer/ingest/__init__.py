@@ -2,7 +2,6 @@
 
 Public:
 - credentials: tokens and passwords
-- credentials: tokens and passwords
 - ingest: the way of a delivery to its outcome
 - parsing: a body as an event
 - signature: verify and sign

@@ -135,6 +135,7 @@ class Ingest:
 
         Raises Rejected and StoreUnavailable as `receive` does; never spools.
         """
+        self._sources.require_admitted(delivery.source)
         try:
             return self.process(delivery).outcome
         except (Rejected, Held) as error:

@@ -6,13 +6,13 @@ The source of a delivery is decided by the path it came by, and stays with it fo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from consumer.core.delivery import MAIN, Delivery, Verdict
-from consumer.core.errors import SourceUnknown
+from consumer.core.errors import SetupError, SourceUnknown, StoreUnavailable
 from consumer.ingest.parsing import EventParser
 from consumer.ingest.signature import Secret, SignatureScheme, verify
 from consumer.ingest.signature_diagnosis.findings import Finding
@@ -63,10 +63,16 @@ class Source:
 
 
 class Sources:
-    """All sources by name, the main one first."""
+    """All sources by name, the main one first.
 
-    def __init__(self, sources: Iterable[Source]) -> None:
+    Before anything is stored that came by others `admit` is called, once it must succeed: an older
+    program would take it for the main one's. It raises SetupError or StoreUnavailable.
+    """
+
+    def __init__(self, sources: Iterable[Source], admit: Callable[[], None] = lambda: None) -> None:
         self._by_name: Mapping[str, Source] = {source.name: source for source in sources}
+        self._admit = admit
+        self._admitted = False
 
     def __iter__(self) -> Iterator[Source]:
         return iter(self._by_name.values())
@@ -74,6 +80,26 @@ class Sources:
     @property
     def main(self) -> Source:
         return self._by_name[MAIN]
+
+    @property
+    def beside_main(self) -> bool:
+        """True where the settings have others."""
+        return len(self._by_name) > 1
+
+    def admit(self) -> None:
+        """Let what comes by others than the main one be stored; raises SetupError while it must
+        not be, and StoreUnavailable."""
+        if not self._admitted:
+            self._admit()
+            self._admitted = True
+
+    def require_admitted(self, name: str) -> None:
+        """Raise StoreUnavailable where what comes by a source must not be stored yet."""
+        if name != MAIN:
+            try:
+                self.admit()
+            except SetupError as error:
+                raise StoreUnavailable(f"sources beside main wait: {error}") from error
 
     def named(self, name: str) -> Source:
         """The source of a name; raises SourceUnknown for one that is not in the settings now."""
@@ -93,9 +119,11 @@ class Sources:
         return investigate(delivery, source.proof.scheme, source.proof.secrets)
 
     def identity(self, delivery: Delivery) -> str:
-        """As that of its source; the name alone where that is not in the settings."""
+        """As that of its source; where that is not in the settings any header may be part of it."""
         source = self._by_name.get(delivery.source)
-        return json.dumps([delivery.source]) if source is None else source.identity(delivery)
+        if source is None:
+            return json.dumps([delivery.source, sorted(delivery.headers.items())])
+        return source.identity(delivery)
 
     def of_entry(self, entry: Mapping[str, Any]) -> Source:
         """The source of a dead letter; raises SourceUnknown."""

@@ -14,7 +14,9 @@ from consumer.mongodb.errors import translated
 FORMATS = {
     1: "as first released",
     2: "versions made by people: fields retired, maps undone, names erased, aliases",
+    3: "sources beside main, whose dead letters an older program would take for main's",
 }
+SOURCES = 3
 # The newest that this program understands.
 FORMAT = max(FORMATS)
 # What it writes as long as nobody used more.

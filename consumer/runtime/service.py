@@ -180,6 +180,11 @@ class Service:
             deployment = self._primary.check()
             if deployment.alone:
                 log.warning("one machine alone holds the data", mongodb=deployment.detail)
+        if self.shared.sources.beside_main:
+            try:
+                self.shared.sources.admit()
+            except SetupError as error:
+                faults.append(f"sources beside main wait: {error}")
         return faults
 
     def _faults(self) -> list[str]:

@@ -30,7 +30,7 @@ from consumer.events.keys import EventKeys
 from consumer.events.store import EventStore
 from consumer.ingest.ingest import Fallback, Ingest
 from consumer.ingest.source import Sources
-from consumer.mongodb import collection_faults
+from consumer.mongodb import collection_faults, stored_format
 from consumer.mongodb.circuit_breaker import CircuitBreaker
 from consumer.mongodb.client import (
     DEAD_LETTERS,
@@ -116,7 +116,9 @@ def build_shared(
     database = open_database(client, settings.mongodb_database, collection_faults.inspect)
     metrics = Metrics(sources=settings.sources)
     metrics.set(BUILD, 1, version=version("cxone-consumer"))
-    sources = build_sources(settings)
+    sources = build_sources(
+        settings, lambda: stored_format.require(database, stored_format.SOURCES)
+    )
     dead_letters = DeadLetters(database[DEAD_LETTERS], dead_letter_retention(settings))
     breaker = CircuitBreaker(database[EVENTS], settings.cxone_spool_after)
     registry = SchemaRegistry(

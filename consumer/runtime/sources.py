@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from config.loading import Settings
 from config.sources import MAIN, SourceSettings
@@ -14,9 +14,9 @@ from consumer.ingest.source import Proof, Signed, Source, Sources
 from consumer.runtime.settings_map import shared_secrets, signature_scheme
 
 
-def build_sources(settings: Settings) -> Sources:
-    """All sources of the settings."""
-    return Sources(_each(settings))
+def build_sources(settings: Settings, admit: Callable[[], None] = lambda: None) -> Sources:
+    """All sources of the settings; `admit` as of Sources."""
+    return Sources(_each(settings), admit)
 
 
 def _each(settings: Settings) -> Iterator[Source]:

@@ -11,7 +11,7 @@ from pymongo.database import Database
 from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.dead_letters.claims import Blocked
 from consumer.dead_letters.retry import OPEN, UNRESOLVED, NextState
-from consumer.dead_letters.store import DeadLetter, DeadLetters
+from consumer.dead_letters.store import DeadLetter, DeadLetters, entry_id
 from consumer.mongodb.indexes import create_indexes
 from consumer.mongodb.retention import _redate
 
@@ -38,7 +38,7 @@ def keep(letters: DeadLetters, reason: str = "malformed_json", at: datetime = NO
 
 def count(letters: DeadLetters, reason: str = "malformed_json", at: datetime = NOW) -> str:
     """As a delivery does whose signature was refused."""
-    assert letters.count_again(reason, "d", at, {"diagnosis": "a proxy"})
+    assert letters.count_again(entry_id(reason, "d"), reason, at, {"diagnosis": "a proxy"})
     return reason
 
 
