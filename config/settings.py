@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from config import kinds, subjects
 from config.kinds import Choice, Kind
 from config.signing import SecretFormat
-from config.sources import MAIN, Encoding, Proof, SourceSettings
+from config.sources import MAIN, MAIN_PATH, Encoding, Proof, SourceSettings
 from config.subjects import Policy, SubjectRules
 
 _MASK = "********"
@@ -341,7 +341,7 @@ class Settings(BaseModel, frozen=True):
     def main(self) -> SourceSettings:
         """The main source: what the settings without a table say."""
         values = {key: getattr(self, field) for key, field in MAIN_FIELDS.items()}
-        return SourceSettings.model_construct(**values)
+        return SourceSettings.model_construct(path=MAIN_PATH, **values)
 
     @property
     def every_source(self) -> dict[str, SourceSettings]:

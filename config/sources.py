@@ -19,6 +19,7 @@ from config.presets import PRESETS
 from config.signing import SecretFormat, secret_key, signed_parts
 
 MAIN = "main"
+MAIN_PATH = "/webhook/cxone-dataaction"
 Encoding = Literal["base64", "base64-unpadded", "base64url", "hex"]
 Proof = Literal["hmac", "token", "basic", "oauth2"]
 # Bytes: of a token or password of fewer, guessing finds it.
@@ -28,14 +29,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 # `CXONE_SOURCE_VOICE_SECRET`, also of the previous one, also of a file.
 _VARIABLE = re.compile(r"CXONE_SOURCE_(.{1,64}?)_(SECRET(?:_PREVIOUS)?(?:_FILE)?)", re.IGNORECASE)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]{1,128}){1,8}/?")
-_OURS = (
-    "/console",
-    "/healthz",
-    "/metrics",
-    "/oauth2/token",
-    "/readyz",
-    "/webhook/cxone-dataaction",
-)
+_OURS = ("/console", "/healthz", "/metrics", "/oauth2/token", "/readyz")
 _SECRETS = ("secret", "secret_previous")
 _SIGNATURE = "X-Nice-Webhook-Signature"
 _FILE = "_file"
@@ -268,13 +262,12 @@ def clashes(sources: Mapping[str, SourceSettings], place: str) -> Iterator[Fault
     owners: dict[str, str] = {}
     paths = {normal(path): "this service itself" for path in _OURS}
     for name, source in sources.items():
-        if name != MAIN:
-            path = normal(source.path)
-            if path in paths or path.startswith("/console/"):
-                whose = paths.get(path, "this service itself")
-                problem = f"{shown(source.path)} is the path of {whose}"
-                yield Fault(f"sources.{name}.path", place, problem, "a path of its own")
-            paths[path] = f"the source {name}"
+        path = normal(source.path)
+        if path in paths or path.startswith("/console/"):
+            whose = paths.get(path, "this service itself")
+            problem = f"{shown(source.path)} is the path of {whose}"
+            yield Fault(f"sources.{name}.path", place, problem, "a path of its own")
+        paths[path] = f"the source {name}"
         own = {getattr(source, key).get_secret_value() for key in _SECRETS if getattr(source, key)}
         for secret in own:
             if owners.setdefault(secret, name) != name:

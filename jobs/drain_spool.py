@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from consumer.core.delivery import Delivery, Outcome
+from consumer.core.delivery import Delivery, Outcome, of_source
 from consumer.core.errors import Rejected, StoreUnavailable, place_of
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import (
@@ -110,6 +110,7 @@ class DrainSpool:
                 log.error(  # noqa: TRY400  (the message may quote the payload)
                     "a spooled delivery could not be stored",
                     delivery=entry.delivery.id,
+                    **of_source(entry.delivery.source),
                     error=type(error).__name__,
                     place=place_of(error),
                     suppressed=suppressed,

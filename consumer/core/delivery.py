@@ -24,6 +24,11 @@ def body_digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
+def of_source(name: str | None) -> dict[str, str]:
+    """The source as a field of a log line or a row: of the main one nothing is said."""
+    return {} if name in (None, MAIN) else {"source": str(name)}
+
+
 def joined(ids: tuple[Scalar, ...]) -> str:
     """The JSON list of several ids, by which they are one: never two lists of one text."""
     return json.dumps(ids)

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from consumer.core.delivery import Delivery, Headers, body_digest
+from consumer.core.delivery import Delivery, Headers, body_digest, of_source
 from consumer.core.errors import (
     SignatureError,
     SignatureInvalid,
@@ -155,7 +155,11 @@ class RefusalQueue:
                 self._metrics.count(REFUSALS_DROPPED, bound="store")
             except Exception:
                 # This thread serves all refusals to come; one that breaks it is logged and dropped.
-                log.exception("refused delivery could not be kept", delivery=delivery.id)
+                log.exception(
+                    "refused delivery could not be kept",
+                    delivery=delivery.id,
+                    **of_source(delivery.source),
+                )
                 self._metrics.count(REFUSALS_DROPPED, bound="fault")
             with self._changed:
                 self._handling = False
@@ -285,6 +289,7 @@ class RefusalStore:
                 reason=error.reason,
                 diagnosis=diagnosis or "none found",
                 suppressed=suppressed,
+                **of_source(delivery.source),
             )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from consumer.core.delivery import Delivery, body_digest
+from consumer.core.delivery import Delivery, body_digest, of_source
 from consumer.core.errors import Held, MalformedJson, Rejected, SourceUnknown
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import REJECTED
@@ -69,6 +69,7 @@ class RejectionStore:
         self._metrics.count(REJECTED, source=delivery.source, reason=error.reason)
         fields: dict[str, Any] = {
             "delivery": delivery.id,
+            **of_source(delivery.source),
             "subject": event_type,
             "reason": error.reason,
             "bytes": len(delivery.body),

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import falcon
 
+from config.sources import MAIN_PATH
 from consumer.core.delivery import MAIN, Delivery, Outcome
 from consumer.core.errors import Rejected, SignatureError
 from consumer.core.metrics import Metrics
@@ -20,8 +21,7 @@ from consumer.http.client_address import Clients
 from consumer.http.errors import Resource
 from consumer.http.headers import EnvironHeaders
 
-# The path of the main source.
-ROUTE = "/webhook/cxone-dataaction"
+ROUTE = MAIN_PATH
 
 
 def routes_of(path: str) -> tuple[str, str]:

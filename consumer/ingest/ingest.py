@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from bson.raw_bson import RawBSONDocument
 
-from consumer.core.delivery import Delivery, Outcome
+from consumer.core.delivery import Delivery, Outcome, of_source
 from consumer.core.errors import (
     ConsumerError,
     Held,
@@ -149,7 +149,10 @@ class Ingest:
             # A fault of ours must not cost a delivery that nobody sends again. The message of the
             # exception may quote the payload, so only its kind and place are logged.
             log.error(  # noqa: TRY400
-                "unexpected fault", error=type(error).__name__, place=place_of(error)
+                "unexpected fault",
+                error=type(error).__name__,
+                place=place_of(error),
+                **of_source(delivery.source),
             )
             self._store_rejected(delivery, StoreError(f"unexpected {type(error).__name__}"))
             return Outcome("held")
@@ -217,13 +220,13 @@ class Ingest:
             rejection = error
         spool.append(delivery)
         self._metrics.count(SPOOLED, source=delivery.source)
-        log.info("spooled", delivery=delivery.id)
+        log.info("spooled", delivery=delivery.id, **of_source(delivery.source))
         if rejection is not None:
             raise rejection
         return Outcome("spooled")
 
     def _report(self, delivery: Delivery, subject: str, admission: Admission, outcome: str) -> None:
-        fields: dict[str, Any] = {}
+        fields: dict[str, Any] = {**of_source(delivery.source)}
         if admission.registered is not None:
             self._metrics.count(VERSIONS)
             fields["registered"] = admission.registered.number

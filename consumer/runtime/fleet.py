@@ -29,6 +29,7 @@ _GROUPS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyTyp
         "dedupe": (("cxone_dedupe", "cxone_id_field", "cxone_type_field"), ()),
     }
 )
+_NOT_TOLD = {"secret", "secret_previous"}
 # A process that has more rules than this keeps them to itself: each sign of life carries them, for
 # commands mask what any process masks. So many are 31 kB, and 1.4 ms more every ten seconds.
 _MOST_RULES = 500
@@ -75,7 +76,7 @@ def differences(settings: Settings, processes: Iterable[Document]) -> Iterator[s
 
 
 def _digests(settings: Settings) -> dict[str, str]:
-    return {
+    found = {
         name: _digest(
             [getattr(settings, field) for field in fields]
             + [
@@ -86,6 +87,11 @@ def _digests(settings: Settings) -> dict[str, str]:
         )
         for name, (fields, of_subject) in _GROUPS.items()
     }
+    sources = {
+        name: each.model_dump(exclude=_NOT_TOLD, mode="json")
+        for name, each in settings.sources.items()
+    }
+    return {**found, "sources": _digest(sources)}
 
 
 def _says_something(rules: SubjectRules, fields: Iterable[str]) -> bool:

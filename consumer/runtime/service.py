@@ -14,6 +14,7 @@ from pymongo.errors import PyMongoError
 from config.loading import Settings
 from consumer.core.clock import utc_now
 from consumer.core.data_dir import DataDirectory
+from consumer.core.delivery import of_source
 from consumer.core.errors import SetupError, StoreUnavailable
 from consumer.core.text import safe
 from consumer.http.app import build_app
@@ -22,6 +23,7 @@ from consumer.http.health import Condition, HealthCheck
 from consumer.http.server.server import Server
 from consumer.http.webhook import ROUTE, Webhook
 from consumer.ingest.signature import SHORT_SECRET
+from consumer.ingest.source import Sources
 from consumer.mongodb import stored_format
 from consumer.mongodb.client import INSTANCES, is_looked_up
 from consumer.mongodb.embedded.supervisor import EmbeddedMongo
@@ -65,9 +67,7 @@ class Service:
         self._primary = PrimaryCheck(self.shared.database[INSTANCES])
         self._looked_up = is_looked_up(uri)
         self._prepared = False
-        self._short = [
-            each.name for each in shared_secrets(settings.main) if len(each.key) < SHORT_SECRET
-        ]
+        self._warnings = [*_warnings(settings, self.shared.sources)]
         # Faults of our indexes; None before anybody looked.
         self._missing: list[str] | None = None
         self._last_reported: list[str] = []
@@ -112,8 +112,8 @@ class Service:
         # First, before anybody waits: the driver cannot bound how long DNS takes.
         if not self._looked_up or self.shared.breaker.probe():
             self._look()
-        for name in self._short:
-            log.warning("a secret is short: `cxone-consumer doctor` says what to do", secret=name)
+        for warning, fields in self._warnings:
+            log.warning(warning, **fields)
         self.shared.refusals.start()
         self._periodic.start()
         calm_collector()
@@ -285,6 +285,19 @@ class Service:
             ),
             "datadog": lambda: Condition(periodic.sink.status.ok, periodic.sink.status.text),
         }
+
+
+def _warnings(settings: Settings, sources: Sources) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Warnings about what the settings allow, for the start: text and fields."""
+    for name, source in settings.every_source.items():
+        for secret in shared_secrets(source):
+            if len(secret.key) < SHORT_SECRET:
+                text = "a secret is short: `cxone-consumer doctor` says what to do"
+                yield text, {"secret": secret.name, **of_source(name)}
+    for each in sources:
+        if each.unsigned:
+            text = "id or type come from a header that is not signed: anybody on the way may set it"
+            yield text, {"unsigned": [*each.unsigned], **of_source(each.name)}
 
 
 @contextmanager

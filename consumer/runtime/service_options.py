@@ -13,7 +13,7 @@ from config.sources import SourceSettings
 from config.value_parsers import proxy_address
 from consumer.dead_letters.conditions import ConfiguredConditions
 from consumer.http.server.server import ServerOptions
-from consumer.http.webhook import ROUTE, routes_of
+from consumer.http.webhook import routes_of
 from consumer.mongodb.retention import Retention
 from consumer.monitoring.datadog.intake import Account
 from consumer.monitoring.datadog.points import Common, tags
@@ -81,7 +81,7 @@ def server_options(settings: Settings) -> ServerOptions:
         delivery_paths=tuple(
             route
             for source in settings.every_source.values()
-            for route in routes_of(source.path.rstrip("/") or ROUTE)
+            for route in routes_of(source.path.rstrip("/"))
         ),
         request_timeout=settings.cxone_request_timeout,
         idle_timeout=settings.cxone_idle_timeout,

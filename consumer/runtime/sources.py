@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from config.loading import Settings
-from config.sources import MAIN, SourceSettings
-from consumer.http.webhook import ROUTE
+from config.sources import SourceSettings
 from consumer.ingest.credentials import Credential, Shade
 from consumer.ingest.parsing import HEADER, EventFields, EventParser
 from consumer.ingest.signature import SignatureScheme, covers
@@ -33,7 +32,7 @@ def _each(settings: Settings) -> Iterator[Source]:
         kept = {header.lower() for header in (*signing, *fields.headers) if header}
         yield Source(
             name=name,
-            path=ROUTE if name == MAIN else each.path.rstrip("/"),
+            path=each.path.rstrip("/"),
             proof=_proof(name, each, scheme, shade),
             parser=EventParser(fields, settings.cxone_store_max_depth, name),
             identifying=fields.headers,

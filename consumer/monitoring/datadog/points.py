@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from consumer.core.metrics import Value
+from consumer.core.metrics import SOURCE, Value
 from consumer.monitoring.outcomes import increase, percentile
 
 Kind = Literal["count", "gauge"]
@@ -27,6 +27,8 @@ OLDEST = 3600 - 60
 AHEAD = 600 - 60
 # The host goes into the resources: as a tag it would be another, wrong, host.
 _RESERVED = ("host", "device", "source")
+# Ours of a reserved name, so that series do not become one.
+_RENAMED = {SOURCE: f"cxone_{SOURCE}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def freeze(
         elif not math.isfinite(reading.value):
             dropped["value"] += 1
         else:
-            own = (f"{key}:{text}" for key, text in reading.tags.items())
+            own = (f"{_RENAMED.get(key, key)}:{text}" for key, text in reading.tags.items())
             series = Series(
                 name=reading.name,
                 kind=reading.kind,

@@ -72,6 +72,7 @@ def test_what_any_process_of_the_service_masks_is_masked(tmp_path: Path, databas
         ('cxone_defaults = "typed"', "defaults"),
         ('cxone_dedupe = "id"', "dedupe"),
         ('cxone_type_field = "/data/type"', "dedupe"),
+        ('[sources.voice]\nsecret = "a secret of a source"', "sources"),
         ('[subjects."t"]\nredact = ["a"]', None),
         ("cxone_threads = 4", None),
         ("", None),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import hmac
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.database import Database
+from structlog.testing import capture_logs
 
 from consumer.events.keys import document_id
 from consumer.ingest.signature import fingerprint
@@ -115,6 +117,49 @@ def test_metrics_and_the_use_of_secrets_tell_the_source(client: Client, database
     before = fingerprint(b"the password before it")
     found = {"_id": before, "deliveries": 1}
     eventually(lambda: database["secret_use"].find_one(found), timeout=25)
+
+
+def test_log_lines_name_the_source_beside_the_main_one(client: Client, database: Db) -> None:
+    with capture_logs() as lines:
+        post(client, "/webhook/voice", VOICE, b'{"contactId":')
+        client.post(b'{"id":')
+        post(client, "/from/desk", basic("a wrong password"))
+        eventually(lambda: database["dead_letter_queue"].count_documents({}) == 3)
+
+    told = [(line["event"], line.get("source")) for line in lines if "delivery" in line]
+    assert told == [("dead letter", "voice"), ("dead letter", None), ("refused", "desk")]
+
+
+UNSIGNED_IDENTITY = """
+[sources.nexus]
+header = "X-Nexus-Signature-256"
+encoding = "hex"
+secret = "a secret for nexus"
+id = ["header:X-Nexus-Delivery-Id", "contactId"]
+type = "header:X-Nexus-Event-Type"
+"""
+
+
+def test_an_identity_that_is_not_signed_is_told_at_the_start_and_in_the_event(
+    mongod_uri: str, database: Db, tmp_path: Path
+) -> None:
+    config = tmp_path / "nexus.toml"
+    config.write_text(UNSIGNED_IDENTITY, encoding="utf-8")
+    with (
+        capture_logs() as lines,
+        running_service(mongod_uri, database.name, cxone_config=str(config)) as client,
+    ):
+        body = client.encoded(CALL)
+        mac = hmac.new(b"a secret for nexus", body, "sha256").hexdigest()
+        identity = {"X-Nexus-Delivery-Id": "d-1", "X-Nexus-Event-Type": "page.changed"}
+        answer = post(client, "/webhook/nexus", {"X-Nexus-Signature-256": mac, **identity}, body)
+
+    assert answer.status == 200
+    (warned,) = [line for line in lines if "unsigned" in line]
+    assert (warned["source"], warned["unsigned"]) == ("nexus", ["id", "type"])
+    stored = database["events"].find_one() or {}
+    assert stored["_meta"]["unsigned"] == ["id", "type"]
+    assert stored["_meta"]["key"] == '["d-1", "c1"]'
 
 
 PROOFS = {

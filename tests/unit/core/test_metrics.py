@@ -8,7 +8,7 @@ import pytest
 
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import DELIVERIES, DURATION, SPOOLED, TABLE, UNKNOWN_PATHS
-from consumer.monitoring.datadog.points import MetricDeltas
+from consumer.monitoring.datadog.points import Common, MetricDeltas, freeze
 
 
 def counted(metrics: Metrics) -> bytes:
@@ -46,6 +46,21 @@ def test_the_source_is_told_of_what_belongs_to_a_delivery_and_of_no_more() -> No
     assert 'spool_spooled_total{source="voice"} 1.0' in shown
     assert 'spool_spooled_total{source="main"} 0.0' in shown
     assert "unknown_paths_total 1.0" in shown
+
+
+def test_datadog_has_a_series_of_each_source_under_a_tag_that_is_not_reserved() -> None:
+    metrics = Metrics(sources=["voice"])
+    counted(metrics)
+    readings = MetricDeltas().readings(metrics.snapshot(), frozenset())
+
+    points, dropped = freeze(readings, Common((), "host", 10), 0)
+
+    of_deliveries = [point.series.tags for point in points if point.series.name == DELIVERIES]
+    assert of_deliveries == [
+        ("cxone_source:main", "outcome:processed"),
+        ("cxone_source:voice", "outcome:processed"),
+    ]
+    assert dropped.total() == 0
 
 
 @pytest.mark.parametrize("gone", ["gone_1", "gone_2"])
