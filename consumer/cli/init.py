@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +13,13 @@ from urllib.parse import urlsplit
 import typer
 from dotenv import dotenv_values
 
+from config.presets import PRESETS, Preset
+from config.settings import MAIN_FIELDS, rows
+from config.sources import MAIN
 from consumer.cli.context import Sources
 from consumer.cli.settings_text import (
     CONFIG,
+    PRESET,
     PREVIOUS,
     SECRET,
     SharedSecrets,
@@ -22,7 +28,6 @@ from consumer.cli.settings_text import (
 )
 from consumer.core.errors import SetupError
 from consumer.http.webhook import ROUTE
-from consumer.ingest.signature import SignatureScheme
 from consumer.os_service import secret_rotation
 from consumer.os_service.files import File, replace
 
@@ -53,24 +58,42 @@ def init(
         str | None,
         typer.Option(help="Where CXone reaches this service, like https://hooks.example.com."),
     ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help=f"The way the sender sends: {', '.join(PRESETS)}.", metavar="NAME", parser=_preset
+        ),
+    ] = None,
     show: Annotated[
         bool, typer.Option("--show/--no-show", help="Print the secret, to enter it at CXone.")
     ] = True,
 ) -> None:
-    """Write a settings file with a generated secret and print what to enter at CXone."""
+    """Write a settings file with a generated secret and print what to enter at CXone, or, with
+    --preset, at another sender."""
     sources = ctx.find_object(Sources) or Sources()
     path = file or sources.env_file or Path(".env")
     url = webhook_url(public_url)
-    signing = write(path, force=force, new_secret=new_secret, config=sources.config_file)
-    typer.echo(f"Wrote {path}.\n\n{for_cxone(signing, url, path if not show else None)}")
+    signing = write(
+        path, force=force, new_secret=new_secret, config=sources.config_file, preset=preset
+    )
+    row = PRESETS[preset or "data-action"]
+    typer.echo(f"Wrote {path}.\n\n{for_sender(row, signing, url, path if not show else None)}")
+    if preset is not None:
+        typer.echo(in_full(preset))
     typer.echo(next_steps(path, url))
 
 
 def write(
-    path: Path, *, force: bool, new_secret: bool, config: Path | None = None
+    path: Path,
+    *,
+    force: bool,
+    new_secret: bool,
+    config: Path | None = None,
+    preset: str | None = None,
 ) -> SharedSecrets:
     """Write the settings file whole or not at all, readable by its owner alone. It names the TOML
-    file `config`, or the one that the file before it named, so that every command has the same.
+    file `config`, or the one that the file before it named, so that every command has the same; and
+    likewise the `preset`.
 
     With `new_secret` only the secrets of one that exists are changed. Raises SetupError when it
     exists without `force`, or cannot be read or written.
@@ -86,10 +109,11 @@ def write(
         fresh = fresh_secret(found.current)
         secret_rotation.rotate(found, fresh.current)
         return fresh
-    signing = _secrets(path, old or {})
+    preset = preset or (old or {}).get(PRESET)
+    signing = _secrets(path, old or {}, preset)
     named = (old or {}).get(CONFIG)
     config = config.absolute() if config is not None else Path(named) if named else None
-    text = settings_text(signing, config)
+    text = settings_text(signing, config, preset)
     try:
         replace(File(path, text), backup=old is not None)
     except OSError as error:
@@ -114,7 +138,13 @@ def _existing(path: Path) -> Mapping[str, str | None] | None:
     return dotenv_values(stream=io.StringIO(decoded), interpolate=False)
 
 
-def _secrets(path: Path, old: Mapping[str, str | None]) -> SharedSecrets:
+def _preset(name: str) -> str:
+    if name not in PRESETS:
+        raise typer.BadParameter(f"there are {', '.join(PRESETS)}")
+    return name
+
+
+def _secrets(path: Path, old: Mapping[str, str | None], preset: str | None) -> SharedSecrets:
     current = old.get(SECRET) or old.get("SHARED_SECRET")
     if current is None and f"{SECRET}_FILE" in old:
         raise SetupError(
@@ -122,7 +152,11 @@ def _secrets(path: Path, old: Mapping[str, str | None]) -> SharedSecrets:
         )
     if current is not None:
         return SharedSecrets(current, old.get(PREVIOUS), fresh=False)
-    return fresh_secret()
+    fresh = fresh_secret()
+    row = PRESETS.get(preset or "")
+    if row is not None and row.values.get("secret_format") == "whsec":
+        return SharedSecrets(f"whsec_{fresh.current}", None, fresh=True)
+    return fresh
 
 
 def webhook_url(public_url: str | None) -> str:
@@ -135,19 +169,53 @@ def webhook_url(public_url: str | None) -> str:
     return public_url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}{ROUTE}"
 
 
-def for_cxone(signing: SharedSecrets, url: str, hidden_in: Path | None) -> str:
-    """The text to enter at CXone; the secret itself unless it stays `hidden_in` a file."""
+def for_sender(preset: Preset, signing: SharedSecrets, url: str, hidden_in: Path | None) -> str:
+    """The text to enter at the sender; the secret itself unless it stays `hidden_in` a file."""
     secret = signing.current if hidden_in is None else f"(see {SECRET} in {hidden_in})"
-    scheme = SignatureScheme()
     kept = "" if signing.fresh else "  (unchanged)"
-    return f"""Enter at CXone, in the Data Action:
+    parts = urlsplit(url)
+    yours = {
+        "{url}": url,
+        "{token_url}": f"{parts.scheme}://{parts.netloc}/oauth2/token",
+        "{source}": MAIN,
+        "{secret}": f"{secret}{kept}",
+    }
+    width = max(len(name) for name, _ in preset.enter)
+    lines = [f"Enter at {preset.sender}:", ""]
+    for name, value in preset.enter:
+        text = re.sub(r"\{\w+\}", lambda place: yours[place[0]], value)
+        lines.append(f"  {name:<{width}}  {text}")
+    lines += _paragraphs("", preset.remarks)
+    lines += _paragraphs("Not confirmed: ", preset.unconfirmed)
+    return "\n".join(lines) + "\n"
 
-  URL           {url}
-  Method        POST
-  Content type  application/json
-  Header        {scheme.header}: base64 of HMAC-SHA256 over the raw body
-  Secret        {secret}{kept}
-"""
+
+def _paragraphs(lead: str, texts: tuple[str, ...]) -> list[str]:
+    found = []
+    for text in texts:
+        found += ["", *textwrap.wrap(f"{lead}{text}", 78)]
+    return found
+
+
+def in_full(name: str) -> str:
+    """The preset as settings, and as a source of its own."""
+    by_field = {row.field: row for row in rows()}
+    values = PRESETS[name].values
+    lines = [f"{PRESET}={name} stands for these; what is set beside it wins:", ""]
+    lines += [
+        f"  {by_field[MAIN_FIELDS[key]].name}={by_field[MAIN_FIELDS[key]].show(value)}"
+        for key, value in values.items()
+    ] or ["  nothing that differs from what holds without it"]
+    source = name.replace("-", "_")
+    lines += [
+        "",
+        f"As a source beside the main one, in the TOML file that {CONFIG} names:",
+        "",
+        f"  [sources.{source}]  # posts to /webhook/{source}",
+        f'  preset = "{name}"',
+        '  secret_file = "…"  # with a secret of its own',
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def next_steps(path: Path, url: str) -> str:

@@ -16,6 +16,7 @@ from consumer.os_service import files
 
 SECRET, PREVIOUS = "CXONE_SHARED_SECRET", "CXONE_SHARED_SECRET_PREVIOUS"
 CONFIG = "CXONE_CONFIG"
+PRESET = "CXONE_PRESET"
 _PLAIN = re.compile(r"[A-Za-z0-9_./+:@-]+=*")
 
 _TEMPLATE = """\
@@ -43,6 +44,9 @@ _TEMPLATE = """\
 
 # Contracts, defaults and masks of single event types, for the service and for every command.
 {config}
+
+# A known way of sending: `cxone-consumer init --preset NAME` says what it stands for.
+{preset}
 
 # How CXone signs, where it differs; `cxone-consumer doctor` says what would verify.
 #CXONE_SIGNATURE_HEADER=X-Nice-Webhook-Signature
@@ -80,15 +84,19 @@ def fresh_secret(previous: str | None = None) -> SharedSecrets:
     return SharedSecrets(secrets.token_hex(32), previous, fresh=True)
 
 
-def settings_text(signing: SharedSecrets, config: Path | None = None) -> str:
-    """The text of the file, which names the TOML file `config`; raises SetupError for a secret or
-    path that no line of it can hold."""
+def settings_text(
+    signing: SharedSecrets, config: Path | None = None, preset: str | None = None
+) -> str:
+    """The text of the file, which names the TOML file `config` and the `preset`; raises SetupError
+    for a secret or path that no line of it can hold."""
     lines = [f"{SECRET}={_quoted(signing.current)}"]
     if signing.previous:
         lines.append("# Remove it when CXone signs with the new one.")
         lines.append(f"{PREVIOUS}={_quoted(signing.previous)}")
     named = f"#{CONFIG}=cxone.toml" if config is None else f"{CONFIG}={_quoted(str(config))}"
-    text = _TEMPLATE.replace("{config}", named).replace("{secrets}", "\n".join(lines))
+    way = f"#{PRESET}=data-action" if preset is None else f"{PRESET}={_quoted(preset)}"
+    text = _TEMPLATE.replace("{config}", named).replace("{preset}", way)
+    text = text.replace("{secrets}", "\n".join(lines))
     written = dotenv_values(stream=io.StringIO(text), interpolate=False)
     if written.get(SECRET) != signing.current or written.get(PREVIOUS) != signing.previous:
         raise SetupError("the old secret cannot be written as it is: use --new-secret")
