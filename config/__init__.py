@@ -5,6 +5,7 @@ Public:
 - faults: what is wrong with the settings
 - layers: files with settings and secrets
 - layers: files with settings and secrets
+- layers: files with settings and secrets
 - loading: all settings, from every place
 - logs: logging, one line an event
 - settings: the table of all settings

@@ -180,6 +180,7 @@ def _source(
     name: str, content: Mapping[str, object], secrets: Mapping[str, Entry], place: str
 ) -> tuple[SourceSettings | None, list[Fault]]:
     title, faults = f"sources.{name}", []
+    content = {key: value for key, value in content.items() if value != ""}
     values = {key: value for key, value in content.items() if key not in _FILES}
     for key in _SECRETS:
         if key in content and key + _FILE in content:

@@ -9,6 +9,7 @@ import pytest
 
 import config
 from config.loading import Row, Settings, SettingsError, load, rows
+from config.sources import SourceSettings
 
 EXAMPLE = Path(config.__file__).with_name("example.toml")
 
@@ -159,6 +160,12 @@ def test_masked_shows_what_can_be_read_again() -> None:
     assert shown["MONGODB_URI"] == ""
 
 
+def test_the_example_tells_every_key_of_a_source() -> None:
+    table = EXAMPLE.read_text("utf-8").partition("#[sources.voice]")[2].partition("\n\n")[0]
+
+    assert re.findall(r"(?m)^#(\w+) = ", table) == list(SourceSettings.model_fields)
+
+
 def test_the_example_loads_as_it_is_and_with_every_line_in_use(tmp_path: Path) -> None:
     used = tmp_path / "used.toml"
     used.write_text(re.sub(r"(?m)^#(?=\S)", "", EXAMPLE.read_text("utf-8")), "utf-8")
@@ -168,6 +175,7 @@ def test_the_example_loads_as_it_is_and_with_every_line_in_use(tmp_path: Path) -
     assert set(as_shipped.subjects) == set()
     assert set(in_use.subjects) == {"*", "contact.created"}
     assert in_use.rules_for("contact.created").on_new_field == "hold"
+    assert in_use.sources["voice"].id == ("contactId", "/call/sequence")
     for row in rows():
         if row.name != "CXONE_CONFIG":
             assert getattr(in_use, row.field) == getattr(as_shipped, row.field)
