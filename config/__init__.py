@@ -8,6 +8,7 @@ Public:
 - layers: files with settings and secrets
 - loading: all settings, from every place
 - logs: logging, one line an event
+- presets: known ways of sending
 - settings: the table of all settings
 - signing: what is signed, and the formats of secrets
 - sources: the tables of sources

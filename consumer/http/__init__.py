@@ -2,6 +2,7 @@
 
 Public:
 - app: the Falcon application with its routes; `add_route` for the console
+- token: access tokens for client secrets
 - webhook: the resource that CXone posts to, and its path
 - health: readiness, and what a check says
 - probe: what `doctor --url` sends through a proxy

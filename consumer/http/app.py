@@ -10,6 +10,8 @@ import falcon
 from consumer.core.metrics import Metrics
 from consumer.http import errors
 from consumer.http.health import Alive, Exposition, HealthCheck, Ready
+from consumer.http.token import ROUTE as TOKEN_ROUTE
+from consumer.http.token import TokenEndpoint
 from consumer.http.webhook import Webhook, routes_of
 
 
@@ -20,6 +22,7 @@ def build_app(
     checks: Mapping[str, HealthCheck],
     stores: tuple[str, ...],
     reject_status: int,
+    token: TokenEndpoint | None = None,
 ) -> falcon.App[Any, Any]:
     """A WSGI application; `webhooks` by their paths, `checks` and `stores` as `health.Ready` takes
     them."""
@@ -29,6 +32,7 @@ def build_app(
         ("/healthz", Alive()),
         ("/readyz", Ready(checks, stores)),
         ("/metrics", Exposition(metrics)),
+        *([(TOKEN_ROUTE, token)] if token is not None else []),
     )
     for path, resource in routes:
         add_route(app, path, resource)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_urlsafe
 
 import msgspec
 
+from consumer.core.delivery import Delivery, Verdict
 from consumer.core.errors import CredentialInvalid, SignatureMissing
+from consumer.ingest.credentials import AUTHORIZATION
 from consumer.ingest.signature import Secret
 
 # Seconds; the clocks of two processes may be so far apart.
@@ -32,6 +35,22 @@ class _Payload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     issued: int
     expires: int
     nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """The proof by a token that `issue` made for `source`."""
+
+    source: str
+    secrets: Sequence[Secret]
+
+    def verify(self, delivery: Delivery, now: datetime) -> Verdict:
+        """The verdict with the secret that made the token; raises as `check`."""
+        given = (delivery.headers.get(AUTHORIZATION) or "").strip(" \t")
+        scheme, _, token = given.partition(" ")
+        if scheme.lower() != "bearer":
+            token = ""
+        return Verdict(check(token.strip(" "), self.source, self.secrets, now), now)
 
 
 def issue(source: str, secret: Secret, now: datetime, lifetime: int = MOST_LIFETIME) -> str:

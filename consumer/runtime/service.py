@@ -17,10 +17,12 @@ from consumer.core.data_dir import DataDirectory
 from consumer.core.delivery import of_source
 from consumer.core.errors import SetupError, StoreUnavailable
 from consumer.core.text import safe
+from consumer.core.throttle import Throttle
 from consumer.http.app import build_app
 from consumer.http.client_address import Clients
 from consumer.http.health import Condition, HealthCheck
 from consumer.http.server.server import Server
+from consumer.http.token import TokenEndpoint
 from consumer.http.webhook import ROUTE, Webhook
 from consumer.ingest.signature import SHORT_SECRET
 from consumer.ingest.source import Sources
@@ -35,6 +37,7 @@ from consumer.runtime.memory import calm_collector
 from consumer.runtime.service_options import retention, server_options
 from consumer.runtime.settings_map import mongodb_uri, shared_secrets
 from consumer.runtime.shared import build_shared
+from consumer.runtime.sources import token_clients
 from consumer.runtime.vitals import Vitals
 from consumer.spool.spool import Spool
 from consumer.spool.survey import directory_in
@@ -237,9 +240,15 @@ class Service:
             )
             for source in shared.sources
         }
+        token = None
+        if clients_of_tokens := token_clients(settings):
+            token = TokenEndpoint(
+                clients=clients_of_tokens, clock=utc_now, addresses=clients, throttle=Throttle()
+            )
         checks = self._checks()
         app = build_app(
             webhooks=webhooks,
+            token=token,
             metrics=shared.metrics,
             checks=checks,
             stores=_STORES,

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from config.loading import Settings
 from config.sources import SourceSettings
 from consumer.ingest.credentials import Credential, Shade
+from consumer.ingest.oauth2 import AccessToken
 from consumer.ingest.parsing import HEADER, EventFields, EventParser
-from consumer.ingest.signature import SignatureScheme, covers
+from consumer.ingest.signature import Secret, SignatureScheme, covers
 from consumer.ingest.source import Proof, Signed, Source, Sources
 from consumer.runtime.settings_map import shared_secrets, signature_scheme
 
@@ -16,6 +17,15 @@ from consumer.runtime.settings_map import shared_secrets, signature_scheme
 def build_sources(settings: Settings, admit: Callable[[], None] = lambda: None) -> Sources:
     """All sources of the settings; `admit` as of Sources."""
     return Sources(_each(settings), admit)
+
+
+def token_clients(settings: Settings) -> dict[str, tuple[Secret, ...]]:
+    """The secrets of the sources that prove themselves by OAuth 2.0, by their client ids."""
+    return {
+        name: shared_secrets(source)
+        for name, source in settings.every_source.items()
+        if source.proof == "oauth2"
+    }
 
 
 def _each(settings: Settings) -> Iterator[Source]:
@@ -60,6 +70,8 @@ def _proof(name: str, source: SourceSettings, scheme: SignatureScheme, shade: Sh
     secrets = shared_secrets(source)
     if source.proof == "hmac":
         return Signed(scheme, secrets)
+    if source.proof == "oauth2":
+        return AccessToken(name, secrets)
     return Credential(
         secrets,
         shade,
