@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -51,9 +52,14 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
         "oldest_age_seconds": round(age, 1) if age is not None else None,
         "damaged": found.damaged,
     }
+    if settings.sources:
+        counted = Counter(delivery.source for delivery in deliveries(directory))
+        facts["by_source"] = dict(sorted(counted.items()))
     if as_json:
         print_json(facts)
         return
+    for name, count in facts.pop("by_source", {}).items():
+        facts[f"of source {name}"] = count
     rows = [(name.replace("_", " "), value) for name, value in facts.items()]
     console().print(table(("spool", "value"), rows))
     if found.damaged:

@@ -10,6 +10,7 @@ from itertools import islice
 from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
 
+from consumer.core.delivery import MAIN
 from consumer.core.errors import ContractHold
 from consumer.dead_letters.retry import HELD
 from consumer.events.search import shortened
@@ -23,7 +24,7 @@ _BY_REASON = [
     ("timestamp", ASCENDING),
 ]
 # What a list shows. Ids and types come from outside, and may be nearly as long as a body.
-_PLAIN = ("reason", "status", "seen", "last_seen", "next_retry_at")
+_PLAIN = ("source", "reason", "status", "seen", "last_seen", "next_retry_at")
 _SHORTENED = ("event_id", "event_type", "error_message", "diagnosis")
 _ROW: Document = {
     **dict.fromkeys(_PLAIN, 1),
@@ -47,6 +48,7 @@ class DeadLetterFilter:
     since: datetime | None = None
     until: datetime | None = None
     first_until: datetime | None = None
+    source: str = ""
 
     def query(self) -> Document:
         found: Document = {}
@@ -56,6 +58,8 @@ class DeadLetterFilter:
             found["status"] = {"$in": list(self.statuses)}
         if self.event_type:
             found["event_type"] = self.event_type
+        if self.source:
+            found["source"] = None if self.source == MAIN else self.source
         bounds = {"$gte": self.since, "$lte": self.until}
         if given := {name: at for name, at in bounds.items() if at is not None}:
             found["last_seen"] = given
@@ -92,6 +96,12 @@ class DeadLetterSearch:
         """A whole entry."""
         with translated(self._entries.name):
             return self._entries.find_one({"_id": _id})
+
+    def sources(self, ids: Sequence[str]) -> list[str]:
+        """The sources, beside the main one, by which these entries came."""
+        query = {"_id": {"$in": list(ids)}, "source": {"$type": "string"}}
+        with translated(self._entries.name):
+            return sorted(self._entries.distinct("source", query))
 
     def counts(self, wanted: DeadLetterFilter) -> list[tuple[str, str, int]]:
         """Reason, status and count of the entries that match, the most first."""

@@ -11,6 +11,7 @@ from consumer.cli.context import AsJson
 from consumer.cli.dlq import end, repair, retry, show
 from consumer.cli.dlq.entries import (
     EventType,
+    FromSource,
     OlderThan,
     Reason,
     Status,
@@ -18,6 +19,7 @@ from consumer.cli.dlq.entries import (
     filters,
     opened,
 )
+from consumer.core.delivery import MAIN
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -30,11 +32,12 @@ def list_entries(
     event_type: EventType = None,
     status: Status = None,
     older_than: OlderThan = None,
+    source: FromSource = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many entries.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Show how many there are by reason, and the last seen ones."""
-    chosen = filters(reason, event_type, status, older_than)
+    chosen = filters(reason, event_type, status, older_than, source)
     with opened(ctx) as context:
         groups = context.shared.dead_letters.summary(chosen)
         entries = context.shared.dead_letters.rows(chosen, limit)
@@ -63,12 +66,15 @@ def list_entries(
             title="Dead letters by reason",
         )
     )
+    # Where all came by the main source nothing tells it.
+    told = any(entry.get("source") for entry in entries)
     out.print(
         table(
-            ("id", "reason", "status", "type", "seen", "last seen", "error"),
+            ("id", *["source"] * told, "reason", "status", "type", "seen", "last seen", "error"),
             [
                 (
                     entry["_id"],
+                    *[entry.get("source", MAIN)] * told,
                     entry["reason"],
                     entry.get("status"),
                     entry.get("event_type"),

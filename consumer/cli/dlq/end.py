@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from consumer.cli.context import AsJson
 from consumer.cli.dlq.entries import (
     Context,
     EventType,
+    FromSource,
     OlderThan,
     Reason,
     Status,
@@ -27,6 +29,7 @@ from consumer.cli.dlq.entries import (
 )
 from consumer.cli.reveal import Reveal
 from consumer.core.clock import utc_now
+from consumer.core.delivery import MAIN
 from consumer.core.errors import SetupError
 from consumer.dead_letters.retry import UNRESOLVED
 from consumer.dead_letters.views import masked_body
@@ -83,6 +86,7 @@ def export(
     event_type: EventType = None,
     status: Status = None,
     older_than: OlderThan = None,
+    source: FromSource = None,
     reveal: Reveal = False,
 ) -> int:
     """Write bodies one a line, so that `send FILE` can post them again byte for byte.
@@ -95,7 +99,7 @@ def export(
 
     Exit status: 0 all were written, 1 some were left out.
     """
-    chosen = filters(reason, event_type, status, older_than)
+    chosen = filters(reason, event_type, status, older_than, source)
     if "status" not in chosen:
         chosen = {**chosen, "status": {"$in": list(UNRESOLVED)}}
     if file != STDIN and Path(file).suffix.lower() not in (".jsonl", ".ndjson"):
@@ -103,11 +107,11 @@ def export(
     rewritten: list[str] = []
     left_out: list[str] = []
     hidden: list[str] = []
-    count = 0
+    sources: Counter[str] = Counter()
     with opened(ctx) as context, _opened(file) as out:
         ids = [_id for _id, _ in context.shared.dead_letters.ids(chosen)]
         masks = context.masks("dlq export", ids, reveal=reveal)
-        for _id, masked in _bodies(context, ids, masks):
+        for _id, came_by, masked in _bodies(context, ids, masks):
             body = masked.shown
             if masked.spans:
                 hidden.append(_id)
@@ -118,10 +122,13 @@ def export(
             if line is not body:
                 rewritten.append(_id)
             out.write(line + b"\n")
-            count += 1
+            sources[came_by] += 1
         out.flush()
     err = error_console()
-    err.print(f"{count} bodies written")
+    err.print(f"{sources.total()} bodies written")
+    if sources.keys() - {MAIN}:
+        counts = ", ".join(f"{count} of {name}" for name, count in sorted(sources.items()))
+        err.print(f"They came by several sources ({counts}): `send --source NAME` those of each")
     for what, ids in (
         ("with masked values (CXONE_REDACT), not to be sent: --reveal writes them whole", hidden),
         ("on one line, which makes them other bodies with the same meaning", rewritten),
@@ -154,8 +161,8 @@ def on_one_line(body: bytes) -> bytes | None:
 
 def _bodies(
     context: Context, ids: Sequence[str], masks: Redaction
-) -> Iterator[tuple[str, MaskedBody]]:
-    """One at a time: together they may be large."""
+) -> Iterator[tuple[str, str, MaskedBody]]:
+    """One at a time, with its source: together they may be large."""
     for _id in ids:
         try:
             entry = one(context.shared, _id)
@@ -163,7 +170,7 @@ def _bodies(
             continue
         # Entries about failed migrations have none.
         if entry["original_payload"]:
-            yield _id, masked_body(entry, masks)
+            yield _id, entry.get("source", MAIN), masked_body(entry, masks)
 
 
 @contextmanager

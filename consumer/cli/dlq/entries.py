@@ -15,9 +15,11 @@ from config.loading import Settings
 from consumer.cli.context import load_settings, open_shared
 from consumer.cli.reveal import masks_beside
 from consumer.core.clock import utc_now
+from consumer.core.delivery import MAIN
 from consumer.core.errors import SetupError
 from consumer.dead_letters.diagnosis import Inspector
-from consumer.mongodb.client import AUDIT
+from consumer.dead_letters.search import DeadLetterSearch
+from consumer.mongodb.client import AUDIT, DEAD_LETTERS
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
 from consumer.runtime.settings_map import one_subject
@@ -36,6 +38,11 @@ EventType = Annotated[str | None, typer.Option("--type", help="Only events of th
 Status = Annotated[str | None, typer.Option(help="Only entries with this status.")]
 OlderThan = Annotated[
     str | None, typer.Option(help="Only entries first seen before: 30m, 12h, 7d.", metavar="TIME")
+]
+
+FromSource = Annotated[
+    str | None,
+    typer.Option("--source", metavar="NAME", help="Only what came by this source; main is one."),
 ]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -65,7 +72,9 @@ class Context:
 
     def record(self, what: str, ids: Sequence[str], **details: object) -> None:
         """Write a deed to the audit before it is done; only the first thousand ids by name."""
-        named = {"entries": list(ids[:1000]), "count": len(ids), **details}
+        named: Entry = {"entries": list(ids[:1000]), "count": len(ids), **details}
+        if sources := DeadLetterSearch(self.shared.database[DEAD_LETTERS]).sources(ids[:1000]):
+            named["sources"] = sources
         self.audit.record(self.who, what, utc_now(), named)
 
 
@@ -83,10 +92,13 @@ def filters(
     event_type: str | None = None,
     status: str | None = None,
     older_than: str | None = None,
+    source: str | None = None,
 ) -> Entry:
     """The query of these options; raises typer.BadParameter for a time that is none."""
     given = {"reason": reason, "event_type": event_type, "status": status}
     found: Entry = {name: value for name, value in given.items() if value is not None}
+    if source is not None:
+        found["source"] = None if source == MAIN else source
     if older_than is not None:
         found["timestamp"] = {"$lt": before(older_than, utc_now())}
     return found
@@ -118,7 +130,7 @@ def brief(entry: Mapping[str, Any], masks: Redaction) -> Entry:
         "_id", "reason", "status", "error_message", "diagnosis", "event_type", "event_id",
         "delivery_id", "seen", "timestamp", "last_seen", "retry_count", "next_retry_at",
         "blocked_by", "resolved_by", "discarded_because", "and_copies", "expires_at", "digest",
-        "peer",
+        "peer", "source",
     )  # fmt: skip
     found = {name: entry.get(name) for name in names}
     found["event_id"] = masks.event_id(found["event_id"], found["event_type"])

@@ -16,6 +16,7 @@ from consumer.cli.dlq.entries import (
     Entry,
     EntryIds,
     EventType,
+    FromSource,
     OlderThan,
     Reason,
     Status,
@@ -40,6 +41,7 @@ def retry(
     event_type: EventType = None,
     status: Status = None,
     older_than: OlderThan = None,
+    source: FromSource = None,
     everything: Annotated[bool, typer.Option("--all", help="All that have not ended.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say which entries it would be.")
@@ -52,7 +54,7 @@ def retry(
 
     Exit status: 0 all are resolved, 1 some stay, 130 interrupted.
     """
-    chosen = filters(reason, event_type, status, older_than)
+    chosen = filters(reason, event_type, status, older_than, source)
     if not entry_ids and not chosen and not everything:
         raise typer.BadParameter("give ids, --all, or a filter like --reason REASON")
     with opened(ctx) as context:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,39 +14,9 @@ from structlog.testing import capture_logs
 from consumer.events.keys import document_id
 from consumer.ingest.signature import fingerprint
 from tests.support.service import SECRET, UNSIGNED, Client, eventually, running_service
+from tests.support.sources import CALL, SOURCES, VOICE, basic
 
 Db = Database[dict[str, Any]]
-
-SOURCES = """
-[sources.voice]
-proof = "token"
-header = "X-Api-Key"
-secret = "a token for voice only"
-id = ["contactId", "/call/sequence"]
-type = "const:ivr.log"
-subject_prefix = "voice."
-
-[sources.desk]
-path = "/from/desk"
-proof = "basic"
-secret = "a password for the desk"
-secret_previous = "the password before it"
-id = "header:X-Event-Id"
-type = "header:X-Event-Type"
-
-[sources.expert]
-header = "X-Nexus-Signature-256"
-encoding = "hex"
-prefix = "sha256="
-secret = "a secret for expert"
-"""
-VOICE = {"X-Api-Key": "a token for voice only"}
-CALL = {"contactId": "c1", "call": {"sequence": 7}, "text": "hello"}
-
-
-def basic(password: str, user: str = "desk") -> dict[str, str]:
-    value = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {value}", "X-Event-Id": "e-1", "X-Event-Type": "desk.note"}
 
 
 @pytest.fixture
