@@ -53,7 +53,7 @@ class Credential:
         self._shade = shade
         if user is None:
             self._values = {secret.name: secret.key for secret in secrets}
-            self._challenge = "Bearer" if header == AUTHORIZATION else None
+            self._challenge = 'Bearer realm="webhook"' if header == AUTHORIZATION else None
         else:
             start = user.encode() + b":"
             self._values = {secret.name: start + secret.key for secret in secrets}

@@ -13,6 +13,7 @@ from config.sources import SourceSettings
 from config.value_parsers import proxy_address
 from consumer.dead_letters.conditions import ConfiguredConditions
 from consumer.http.server.server import ServerOptions
+from consumer.http.token import ROUTE as TOKEN_ROUTE
 from consumer.http.webhook import routes_of
 from consumer.mongodb.retention import Retention
 from consumer.monitoring.datadog.intake import Account
@@ -78,10 +79,14 @@ def server_options(settings: Settings) -> ServerOptions:
         listen=settings.cxone_listen,
         threads=settings.cxone_threads,
         max_body_bytes=settings.cxone_max_body_bytes,
-        delivery_paths=tuple(
-            route
-            for source in settings.every_source.values()
-            for route in routes_of(source.path.rstrip("/"))
+        delivery_paths=(
+            # Senders wait for their tokens as they wait for their answers.
+            TOKEN_ROUTE,
+            *(
+                route
+                for source in settings.every_source.values()
+                for route in routes_of(source.path.rstrip("/"))
+            ),
         ),
         request_timeout=settings.cxone_request_timeout,
         idle_timeout=settings.cxone_idle_timeout,
