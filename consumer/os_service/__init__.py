@@ -13,5 +13,4 @@ Public:
 - windows_acl: files closed to other accounts
 - windows_main: the process that Windows starts
 - windows_scm: the service control manager of Windows
-- windows_service: the service in that process
 """

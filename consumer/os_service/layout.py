@@ -11,6 +11,10 @@ NAME = "cxone-consumer"
 TITLE = "NICE CXone webhook consumer"
 DESCRIPTION = "Keeps every NICE CXone Data Action webhook in MongoDB and watches its schema evolve."
 
+# Seconds until the service must be ready under Windows; afterwards it ends with an error and is
+# started anew. A MongoDB of its own may take a minute.
+LONGEST_START = 180.0
+
 # An account that Windows makes for the service alone: no password, no rights of persons.
 WINDOWS_ACCOUNT = f"NT SERVICE\\{NAME}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
@@ -52,33 +52,39 @@ def run(
 
     Raises what `hosted` does.
     """
-    with ExitStack() as watch, hosted(settings, embedded=embedded) as service:
+    # From before a MongoDB of its own comes up until after it has ended.
+    with watched(manager) as look_at, hosted(settings, embedded=embedded) as service:
         begun(service)
-        # Until after MongoDB has ended, too.
-        watch.enter_context(watched(service.vitals, manager))
+        look_at(service.vitals)
         service.run()
 
 
 @contextmanager
-def watched(vitals: Vitals, manager: Manager) -> Iterator[None]:
-    """Report to `manager`, while the block lasts, the state of the service that runs in it."""
+def watched(manager: Manager) -> Iterator[Callable[[Vitals], None]]:
+    """Report to `manager`, while the block lasts, the state of the service that runs in it: that it
+    is starting until the function that is yielded got its vitals."""
     ended = threading.Event()
+    given: list[Vitals] = []
     thread = threading.Thread(
-        target=_watch, args=(vitals, manager, ended), name="service-manager", daemon=True
+        target=_watch, args=(given, manager, ended), name="service-manager", daemon=True
     )
     thread.start()
     try:
-        yield
+        yield given.append
     finally:
         ended.set()
         # Not for long: a probe of a MongoDB that is away takes a second.
         thread.join(5)
 
 
-def _watch(vitals: Vitals, manager: Manager, ended: threading.Event) -> None:
+def _watch(given: list[Vitals], manager: Manager, ended: threading.Event) -> None:
     try:
-        _until_ready(vitals, manager, ended)
-        _while_running(vitals, manager, ended)
+        while not given and not ended.is_set():
+            manager.starting()
+            ended.wait(_SOON)
+        for vitals in given:
+            _until_ready(vitals, manager, ended)
+            _while_running(vitals, manager, ended)
         while not ended.is_set():
             manager.stopping()
             ended.wait(_SOON)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -25,16 +26,18 @@ log = structlog.get_logger(__name__)
 COMMAND = "windows-service"
 
 
-def command_line(settings: Path, *, embedded: bool) -> str:
-    """The arguments to register beside the interpreter; Windows allows no quote in a path."""
-    words = ["-I", "-m", "consumer", COMMAND, "--settings", f'"{settings}"']
+def command_line(layout: WindowsLayout, settings: Path, *, embedded: bool) -> str:
+    """The arguments to register beside the interpreter; Windows allows no quote in a path. The
+    folder is among them, for the %ProgramData% of a service may be another one."""
+    words = ["-I", "-m", "consumer", COMMAND, "--root", f'"{layout.root}"']
+    words += ["--settings", f'"{settings}"']
     return " ".join([*words, "--embedded"] if embedded else words)
 
 
-def main(arguments: Sequence[str] | None = None, layout: WindowsLayout | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Host the service until it has ended; 1 where that is not possible."""
-    layout = layout or windows_layout()
     # First of all: before the dispatcher runs, nobody else would report what went wrong.
+    layout = _layout(arguments)
     with LogFile(layout.log) as stream:
         logs.configure("info", "console", stream)
         try:
@@ -64,11 +67,22 @@ def _host(given: argparse.Namespace, layout: WindowsLayout, stream: LogFile) -> 
     servicemanager.StartServiceCtrlDispatcher()  # type: ignore[no-untyped-call]
 
 
+def _layout(arguments: Sequence[str] | None) -> WindowsLayout:
+    """The folder that was registered; that of this process for services from before it was."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--root", type=Path)
+    with suppress(argparse.ArgumentError):
+        if (root := parser.parse_known_args(arguments)[0].root) is not None:
+            return WindowsLayout(root)
+    return windows_layout()
+
+
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=f"consumer {COMMAND}",
         description=f"Started by the service control manager; by hand use `{NAME} serve`.",
     )
+    parser.add_argument("--root", type=Path)
     parser.add_argument("--settings", type=Path, required=True)
     parser.add_argument("--embedded", action="store_true")
     return parser.parse_args(arguments)

@@ -15,11 +15,16 @@ import win32serviceutil
 import winerror
 
 from consumer.core.errors import SetupError
-from consumer.os_service.layout import DESCRIPTION, NAME, TITLE
+from consumer.os_service.layout import DESCRIPTION, LONGEST_START, NAME, TITLE
 
 # Milliseconds before each restart; the last goes for all further ones. Counted anew after a day.
 _RESTARTS = (5_000, 30_000, 60_000)
 _FORGET = 86_400
+# Seconds beside the longest time that a start or a stop may take.
+MARGIN = 30.0
+# Seconds after which no restart is due any more.
+OUTLAST = _RESTARTS[-1] / 1000 + 5
+_LOOK = 0.2
 
 STATES = {
     win32service.SERVICE_STOPPED: "stopped",
@@ -27,9 +32,11 @@ STATES = {
     win32service.SERVICE_STOP_PENDING: "stopping",
     win32service.SERVICE_RUNNING: "running",
 }
+_GOOD_ENDS = (0, winerror.ERROR_SERVICE_NEVER_STARTED)
 _ADVICE = {
     winerror.ERROR_ACCESS_DENIED: "open the prompt with `Run as administrator`",
     winerror.ERROR_SERVICE_DOES_NOT_EXIST: f"`{NAME} service install`",
+    winerror.ERROR_SERVICE_DISABLED: f"`{NAME} service install` enables it",
     winerror.ERROR_SERVICE_MARKED_FOR_DELETE: "close the window Services and try again",
     winerror.ERROR_SERVICE_LOGON_FAILED: "check account and password",
 }
@@ -42,6 +49,11 @@ class State:
     active: str
     pid: int
     exit_code: int
+
+    @property
+    def failed(self) -> bool:
+        """True after an end for which Windows may be about to start it anew."""
+        return self.active == "stopped" and self.exit_code not in _GOOD_ENDS
 
 
 @contextmanager
@@ -108,26 +120,67 @@ def _recovery(longest_stop: float) -> tuple[tuple[int, Any], ...]:
     )
 
 
-def start(longest: float) -> None:
+def start() -> None:
     """Start it and return when it runs, which it says only when it is ready."""
-    with _translated("start"):
+    # Windows itself may start it just now.
+    with _translated("start"), _suppressed(winerror.ERROR_SERVICE_ALREADY_RUNNING):
         if state().active == "stopped":
             win32serviceutil.StartService(NAME)
-    _await("running", longest, failed=lambda now: now.active == "stopped")
+    now = _await(("running", "stopped"), LONGEST_START + MARGIN)
+    if now.active == "stopped":
+        raise SetupError(
+            f"the service ended with code {now.exit_code:#x}: `{NAME} service logs` says why"
+        )
 
 
-def stop(longest: float) -> None:
-    """Stop it and return when everything accepted was answered."""
-    with _translated("stop"):
-        if state().active not in ("stopped", "stopping"):
+def end_run(longest: float) -> None:
+    """End the run under way and return when everything accepted was answered, which may take
+    `longest` seconds. One that is starting is waited for first, until it runs or has ended:
+    Windows passes nothing on to it."""
+    if _await(("running", "stopping", "stopped"), LONGEST_START + MARGIN).active == "running":
+        # It may have ended, or begun to, by itself.
+        ended = (winerror.ERROR_SERVICE_NOT_ACTIVE, winerror.ERROR_SERVICE_CANNOT_ACCEPT_CTRL)
+        with _translated("stop"), _suppressed(*ended):
             win32serviceutil.StopService(NAME)
-    _await("stopped", longest, failed=lambda _now: False)
+    _await(("stopped",), longest)
 
 
-def remove() -> None:
-    """Forget the service; it should be stopped."""
+def stop(longest: float, report: Callable[[str], None]) -> None:
+    """End the run. After an end with an error Windows is about to start it anew: it is disabled
+    until that has come to nothing, of which `report` is told."""
+    end_run(longest)
+    if not state().failed:
+        return
+    report(f"It ended with an error: disabled for {OUTLAST:.0f} s, or Windows would start it anew.")
+    before = _change_start_type(win32service.SERVICE_DISABLED)
+    try:
+        time.sleep(OUTLAST)
+        # One that had begun just before.
+        end_run(longest)
+    finally:
+        _change_start_type(before)
+
+
+def remove(longest: float) -> None:
+    """End the run and forget the service; nothing starts it meanwhile."""
+    _change_start_type(win32service.SERVICE_DISABLED)
+    end_run(longest)
     with _translated("remove"):
         win32serviceutil.RemoveService(NAME)
+
+
+def _change_start_type(wanted: int) -> int:
+    """Change it at once, whatever the state of the service; what it was before."""
+    same = win32service.SERVICE_NO_CHANGE
+    with _translated("configure"), _service(win32service.SERVICE_ALL_ACCESS) as handle:
+        before = int(win32service.QueryServiceConfig(handle)[1])
+        win32service.ChangeServiceConfig(
+            handle, same, wanted, same, None, None, False, None, None, None, None
+        )
+        if wanted == win32service.SERVICE_AUTO_START:
+            delayed = win32service.SERVICE_CONFIG_DELAYED_AUTO_START_INFO
+            win32service.ChangeServiceConfig2(handle, delayed, True)
+    return before
 
 
 def state() -> State:
@@ -146,19 +199,25 @@ def _unsigned(code: int) -> int:
     return code & 0xFFFFFFFF
 
 
-def _await(wanted: str, longest: float, failed: Callable[[State], bool]) -> None:
+def _await(wanted: tuple[str, ...], longest: float) -> State:
     end = time.monotonic() + longest
-    while (now := state()).active != wanted:
-        if failed(now):
-            raise SetupError(
-                f"the service ended with code {now.exit_code:#x}: `{NAME} service logs` says why"
-            )
+    while (now := state()).active not in wanted:
         if time.monotonic() > end:
             raise SetupError(
                 f"the service is still {now.active} after {longest:.0f} s:"
                 f" `{NAME} service logs` says why"
             )
-        time.sleep(0.2)
+        time.sleep(_LOOK)
+    return now
+
+
+@contextmanager
+def _suppressed(*codes: int) -> Iterator[None]:
+    try:
+        yield
+    except pywintypes.error as error:
+        if error.winerror not in codes:
+            raise
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import win32serviceutil
 from config.loading import Settings, SettingsError
 from consumer.core.errors import ConsumerError, SetupError, place_of
 from consumer.os_service import watch
-from consumer.os_service.layout import DESCRIPTION, NAME, TITLE
+from consumer.os_service.layout import DESCRIPTION, LONGEST_START, NAME, TITLE
 from consumer.runtime.service import Service
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# Seconds until it must be ready; afterwards it ends with an error and is started anew. A MongoDB
-# of its own may take a minute.
-LONGEST_START = 180.0
 # Milliseconds: within them the next checkpoint comes, or the manager takes the service for hung.
 START_HINT = 90_000
 STOP_HINT = 20_000
@@ -58,6 +55,7 @@ class ConsumerService(win32serviceutil.ServiceFramework):
     def __init__(self, args: Iterable[str]) -> None:
         super().__init__(args)
         self._state = win32service.SERVICE_START_PENDING
+        self._hint = START_HINT
         self._reporting = threading.RLock()
         self._asked_to_stop = threading.Event()
         self._late = False
@@ -82,7 +80,8 @@ class ConsumerService(win32serviceutil.ServiceFramework):
 
     def SvcInterrogate(self) -> None:  # noqa: N802
         """Say again what was said last; the framework itself would always say `running`."""
-        self.report(self._state, STOP_HINT)
+        with self._reporting:
+            self.report(self._state, self._hint)
 
     def SvcRun(self) -> None:  # noqa: N802
         """Run to the end. Returning reports `stopped`; raising reports it with an error, for which
@@ -108,8 +107,8 @@ class ConsumerService(win32serviceutil.ServiceFramework):
         """Report to the manager; once it is stopping there is no way back."""
         with self._reporting:
             if self._state == win32service.SERVICE_STOP_PENDING:
-                state = self._state
-            self._state = state
+                state, wait_hint = self._state, STOP_HINT
+            self._state, self._hint = state, wait_hint
             self.ReportServiceStatus(state, waitHint=wait_hint)
 
     def _run(self) -> None:

@@ -5,7 +5,6 @@ and winnt.h, and remember what was asked, so that tests can look at the service 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -132,7 +131,7 @@ def _win32service(windows: Windows) -> ModuleType:
         kind: int,
         start: int,
         error: int,
-        command: str,
+        command: str | None,
         group: None,
         tag: int,
         dependencies: Any,
@@ -141,8 +140,10 @@ def _win32service(windows: Windows) -> ModuleType:
         display: str | None,
     ) -> None:
         service = windows.services[name]
-        service.start_type, service.command = start, command
-        service.account, service.password = account, password
+        service.start_type = service.start_type if start == 0xFFFFFFFF else start
+        service.command = command or service.command
+        if account is not None:
+            service.account, service.password = account, password
         service.display = display or service.display
 
     def change2(name: str, level: int, info: Any) -> None:
@@ -169,10 +170,9 @@ def _win32service(windows: Windows) -> ModuleType:
             "ProcessId": 0 if last.state == STOPPED else 4242,
         }
 
-    def start(name: str, args: Any) -> None:
-        assert windows.on_start is not None
-        windows.set_status(1, (0x10, START_PENDING, 0, 0, 0, 0, 2000))
-        threading.Thread(target=windows.on_start, daemon=True).start()
+    def query_config(name: str) -> tuple[Any, ...]:
+        service = windows.services[name]
+        return (0x10, service.start_type, 1, service.command, "", 0, [], service.account)
 
     return _module(
         "win32service",
@@ -189,7 +189,8 @@ def _win32service(windows: Windows) -> ModuleType:
         QueryServiceStatus=query,
         QueryServiceStatusEx=query_ex,
         ControlService=lambda name, code: windows.control(code),
-        StartService=start,
+        QueryServiceConfig=query_config,
+        StartService=lambda name, args: windows.start(name),
         SetServiceStatus=windows.set_status,
         **_SERVICE_NUMBERS,
     )

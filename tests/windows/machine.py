@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from typing import Any
 STOPPED, START_PENDING, STOP_PENDING, RUNNING = 1, 2, 3, 4
 STOP, INTERROGATE, SHUTDOWN, PRESHUTDOWN = 1, 4, 5, 15
 SPECIFIC_ERROR = 1066
+DISABLED = 4
 
 
 class ApiError(Exception):
@@ -48,7 +51,8 @@ class Installed:
 
 @dataclass
 class Windows:
-    """One machine; `on_start` runs a service when it is started, from a thread."""
+    """One machine; `on_start` runs a service when it is started, from a thread, and `on_status`
+    hears what it reports."""
 
     services: dict[str, Installed] = field(default_factory=dict)
     statuses: list[Status] = field(default_factory=list)
@@ -61,6 +65,7 @@ class Windows:
     handler: Callable[[int, int, Any], Any] | None = None
     hosted: Any = None
     on_start: Callable[[], None] | None = None
+    on_status: Callable[[int], None] = lambda state: None
 
     # -- the service control manager -------------------------------------------------------------
 
@@ -73,10 +78,34 @@ class Windows:
         accepts = {STOP: 1, SHUTDOWN: 4, PRESHUTDOWN: 0x100, INTERROGATE: 0}[code]
         if not self.statuses or self.statuses[-1].state == STOPPED:
             raise ApiError(1062, "ControlService", "The service has not been started.")
-        if accepts and not self.statuses[-1].accepted & accepts:
+        # Whatever a service says that it accepts (documentation of ControlService).
+        pending = self.statuses[-1].state in (START_PENDING, STOP_PENDING)
+        if accepts and (pending or not self.statuses[-1].accepted & accepts):
             raise ApiError(1061, "ControlService", "The service cannot accept controls now.")
         assert self.handler is not None
         self.handler(code, 0, None)
+
+    def start(self, name: str) -> None:
+        if name not in self.services:
+            raise ApiError(1060, "StartService", "The specified service does not exist.")
+        if self.services[name].start_type == DISABLED:
+            raise ApiError(1058, "StartService", "The service is disabled.")
+        if self.state != STOPPED:
+            raise ApiError(1056, "StartService", "An instance is already running.")
+        assert self.on_start is not None
+        self.set_status(1, (0x10, START_PENDING, 0, 0, 0, 0, 2000))
+        threading.Thread(target=self.on_start, daemon=True).start()
+
+    def _start_anew(self, name: str, delay: float) -> None:
+        """The failure action of a service that ended with an error."""
+
+        def start() -> None:
+            with contextlib.suppress(ApiError):
+                self.start(name)
+
+        timer = threading.Timer(delay, start)
+        timer.daemon = True
+        timer.start()
 
     def await_state(self, state: int, timeout: float = 30.0) -> None:
         end = time.monotonic() + timeout
@@ -105,3 +134,8 @@ class Windows:
         self.statuses.append(
             Status(time.monotonic(), state, accepted, code, specific, checkpoint, hint)
         )
+        for name, service in self.services.items():
+            # The flag of level 4: an end with an error is a failure, too.
+            if state == STOPPED and code and service.config2.get(4):
+                self._start_anew(name, service.config2[2]["Actions"][0][1] / 1000)
+        self.on_status(state)

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from consumer.os_service import windows_main
+from consumer.os_service.layout import WindowsLayout
+from tests.windows.machine import Windows
 
 # Runs `python -m consumer` as on Windows; nothing may import for another platform what it needs.
 _AS_ON_WINDOWS = """
@@ -27,13 +29,15 @@ except SystemExit as ended:
 
 
 def test_the_registered_command_reaches_the_host_without_the_command_line(tmp_path: Path) -> None:
-    line = windows_main.command_line(tmp_path / "settings.env", embedded=False)
+    layout = WindowsLayout(tmp_path / "registered here")
+    line = windows_main.command_line(layout, tmp_path / "settings.env", embedded=False)
     isolated, module, package, *words = shlex.split(line)
     assert (isolated, module, package) == ("-I", "-m", "consumer")
 
     done = subprocess.run(
         [sys.executable, "-I", "-c", _AS_ON_WINDOWS.format(words=words)],
-        env={**os.environ, "PROGRAMDATA": str(tmp_path)},
+        # A service may have another one than whoever installed it.
+        env={**os.environ, "PROGRAMDATA": str(tmp_path / "of the service")},
         capture_output=True,
         text=True,
         check=True,
@@ -41,8 +45,19 @@ def test_the_registered_command_reaches_the_host_without_the_command_line(tmp_pa
 
     # There is no pywin32 here: this is said in the log, where the host was reached.
     assert done.stdout.split() == ["1", "False"]
+    assert "No module named 'servicemanager'" in layout.log.read_text(encoding="utf-8")
+    assert not (tmp_path / "of the service").exists()
+
+
+def test_a_service_that_was_registered_without_its_folder_uses_that_of_its_process(
+    windows: Windows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROGRAMDATA", str(tmp_path))
+
+    assert windows_main.main(["--settings"]) == 1
+
     log = (tmp_path / "cxone-consumer" / "logs" / "service.log").read_text(encoding="utf-8")
-    assert "No module named 'servicemanager'" in log
+    assert "could not be hosted" in log
 
 
 def test_elsewhere_there_is_no_such_command() -> None:

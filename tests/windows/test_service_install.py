@@ -22,6 +22,7 @@ from tests.windows.machine import (
     STOP,
     STOP_PENDING,
     STOPPED,
+    ApiError,
     Status,
     Windows,
 )
@@ -83,8 +84,8 @@ def test_the_interpreter_of_this_environment_is_registered_with_our_module(
 
     service = windows.services[NAME]
     settings = root() / "settings.env"
-    expected = f'"{sys.executable}" -I -m consumer windows-service --settings "{settings}"'
-    assert service.command == expected
+    expected = f'"{sys.executable}" -I -m consumer windows-service --root "{root()}"'
+    assert service.command == f'{expected} --settings "{settings}"'
     assert "pythonservice" not in service.command
     assert service.account == r"NT SERVICE\cxone-consumer"
     assert service.password is None
@@ -291,7 +292,158 @@ def test_a_drain_that_takes_too_long_is_not_waited_for(
     scm = importlib.import_module("consumer.os_service.windows_scm")
 
     with pytest.raises(SetupError, match=r"still stopping after 1 s.*service logs"):
-        scm.stop(1.0)
+        scm.end_run(1.0)
+
+
+def starts_slowly(windows: Windows, seconds: float, *, failing: bool = False) -> None:
+    """A start takes so long, and then runs or ends with an error."""
+    end = (STOPPED, 0, 1066) if failing else (RUNNING, 1, 0)
+
+    def run() -> None:
+        threading.Event().wait(seconds)
+        windows.set_status(1, (0x10, *end, 0x20000001 if failing else 0, 0, 0))
+
+    windows.on_start = run
+
+
+@pytest.fixture
+def impatient(windows: Windows, command: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A manager that starts a service anew half a second after an end with an error."""
+    scm = importlib.import_module("consumer.os_service.windows_scm")
+    monkeypatch.setattr(scm, "_RESTARTS", (500,))
+    monkeypatch.setattr(scm, "OUTLAST", 1.5)
+    return scm
+
+
+def states(windows: Windows) -> list[int]:
+    return [status.state for status in windows.statuses]
+
+
+def test_a_service_that_is_starting_is_stopped_once_it_runs(
+    windows: Windows, command: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(command)
+    windows.statuses.clear()
+    starts_slowly(windows, 0.7)
+    stops_when_asked(windows)
+    windows.start(NAME)
+    with pytest.raises(ApiError, match="cannot accept controls"):
+        windows.control(STOP)
+
+    running().stop()
+
+    assert states(windows) == [START_PENDING, RUNNING, STOP_PENDING, STOPPED]
+    assert windows.services[NAME].start_type == 2
+    assert "It is starting" in capsys.readouterr().out
+
+
+def test_a_service_that_is_starting_is_installed_again(
+    windows: Windows, command: ModuleType
+) -> None:
+    install(command)
+    windows.statuses.clear()
+    starts_slowly(windows, 0.7)
+    stops_when_asked(windows)
+    windows.start(NAME)
+
+    install(command, embedded=True)
+
+    one = [START_PENDING, RUNNING]
+    assert states(windows) == [*one, STOP_PENDING, STOPPED, *one]
+    assert windows.services[NAME].command.endswith(" --embedded")
+
+
+def test_a_service_that_is_starting_is_uninstalled(windows: Windows, command: ModuleType) -> None:
+    install(command)
+    windows.statuses.clear()
+    starts_slowly(windows, 0.7)
+    stops_when_asked(windows)
+    windows.start(NAME)
+
+    command.uninstall()
+
+    assert states(windows) == [START_PENDING, RUNNING, STOP_PENDING, STOPPED]
+    assert not windows.services
+
+
+def test_the_restart_after_an_error_does_not_win_over_a_stop(
+    windows: Windows,
+    command: ModuleType,
+    impatient: ModuleType,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    install(command)
+    service = windows.services[NAME]
+    windows.statuses.clear()
+    service.config2[3] = False
+    starts_slowly(windows, 0.3, failing=True)
+    windows.start(NAME)
+
+    running().stop()
+    threading.Event().wait(1.0)
+
+    assert states(windows) == [START_PENDING, STOPPED]
+    # As it was registered.
+    assert (service.start_type, service.config2[3]) == (2, True)
+    said = capsys.readouterr().out
+    assert "disabled for 2 s" in said
+    assert "everything accepted" not in said
+
+
+def test_the_restart_after_an_error_does_not_win_over_an_uninstall(
+    windows: Windows, command: ModuleType, impatient: ModuleType
+) -> None:
+    install(command)
+    windows.statuses.clear()
+    starts_slowly(windows, 0.3, failing=True)
+    windows.start(NAME)
+
+    command.uninstall()
+    threading.Event().wait(1.0)
+
+    assert states(windows) == [START_PENDING, STOPPED]
+    assert not windows.services
+
+
+def test_a_restart_by_windows_just_before_the_start_is_as_good(
+    windows: Windows, command: ModuleType, impatient: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(command)
+    stops_when_asked(windows)
+    running().stop()
+    utilities = importlib.import_module("win32serviceutil")
+    start = utilities.StartService
+
+    def second(name: str) -> None:
+        windows.start(name)
+        start(name)
+
+    monkeypatch.setattr(utilities, "StartService", second)
+
+    running().start()
+
+    assert windows.state == RUNNING
+
+
+def test_a_service_that_was_disabled_is_told_with_the_way_out(
+    windows: Windows, command: ModuleType
+) -> None:
+    install(command)
+    stops_when_asked(windows)
+    running().stop()
+    windows.services[NAME].start_type = 4
+
+    with pytest.raises(SetupError, match=r"disabled.*service install"):
+        running().start()
+
+
+def test_it_says_how_to_upgrade(
+    windows: Windows, command: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(command)
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert "`cxone-consumer service stop`, then `pip install`, then" in said
 
 
 def test_missing_settings_leave_it_installed_but_not_started(

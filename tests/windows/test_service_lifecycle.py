@@ -24,6 +24,7 @@ from pymongo.database import Database
 
 from consumer.http.server.server import Server
 from consumer.ingest.signature import SignatureScheme, sign
+from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 from consumer.runtime.vitals import Vitals
 from tests.support.service import eventually
 from tests.windows.machine import (
@@ -36,6 +37,7 @@ from tests.windows.machine import (
     STOP_PENDING,
     STOPPED,
     ApiError,
+    Installed,
     Windows,
 )
 
@@ -72,8 +74,8 @@ class Hosted:
         self._thread.start()
 
     def _run(self, *options: str) -> None:
-        given = ["--settings", str(self.layout.settings), *options]
-        self.status = self.main.main(given, self.layout)
+        given = ["--root", str(self.layout.root), "--settings", str(self.layout.settings)]
+        self.status = self.main.main([*given, *options])
 
     def join(self) -> None:
         assert self._thread is not None
@@ -102,6 +104,18 @@ def connected(hosted: Hosted, mongod_uri: str, database: Db) -> Hosted:
     """One whose settings lead to the MongoDB of the tests."""
     hosted.write(MONGODB_URI=mongod_uri, MONGODB_DATABASE=database.name)
     return hosted
+
+
+@pytest.fixture
+def slow_mongodb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that needs more than four seconds to come up."""
+    start = EmbeddedMongo.start
+
+    def slowly(self: EmbeddedMongo) -> EmbeddedMongo:
+        threading.Event().wait(4.0)
+        return start(self)
+
+    monkeypatch.setattr(EmbeddedMongo, "start", slowly)
 
 
 def post(url: str, number: int) -> int:
@@ -338,43 +352,64 @@ def test_it_brings_a_mongodb_of_its_own_along_when_it_shall(
     assert windows.statuses[-1].exit_code == 0
 
 
-def test_once_it_stops_it_never_says_that_it_runs(
-    connected: Hosted,
-    windows: Windows,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    host = importlib.import_module("consumer.os_service.windows_service")
-    begun = host.ConsumerService._begun
+def test_once_it_stops_it_never_says_that_it_runs(connected: Hosted, windows: Windows) -> None:
+    def stop(state: int) -> None:
+        # In the very moment in which it accepts that.
+        if state == RUNNING:
+            threading.Thread(target=windows.control, args=(STOP,), daemon=True).start()
+            windows.await_state(STOP_PENDING)
 
-    def stop_while_it_looks(self: Any, service: Any) -> None:
-        def ready(vitals: Vitals) -> bool:
-            self.SvcStop()
-            return True
-
-        monkeypatch.setattr(Vitals, "ready", ready)
-        begun(self, service)
-
-    host.ConsumerService._begun = stop_while_it_looks
+    windows.on_status = stop
     connected.start()
     connected.join()
 
-    assert states(windows) == [START_PENDING, STOP_PENDING, STOPPED]
-
-
-def test_a_stop_during_the_start_is_obeyed(connected: Hosted, windows: Windows) -> None:
-    host = importlib.import_module("consumer.os_service.windows_service")
-    begun = host.ConsumerService._begun
-
-    def stop_first(self: Any, service: Any) -> None:
-        self.SvcStop()
-        begun(self, service)
-
-    host.ConsumerService._begun = stop_first
-    connected.start()
-    connected.join()
-
-    assert RUNNING not in states(windows)
+    assert states(windows) == [START_PENDING, RUNNING, STOP_PENDING, STOPPED]
     assert windows.statuses[-1].exit_code == 0
+
+
+def test_a_stop_during_the_start_of_its_mongodb_ends_it_once_it_runs(
+    hosted: Hosted, windows: Windows, slow_mongodb: None
+) -> None:
+    scm = importlib.import_module("consumer.os_service.windows_scm")
+    windows.services["cxone-consumer"] = Installed("", 2, "", None, None)
+    hosted.write()
+    hosted.start("--embedded")
+    windows.await_state(START_PENDING)
+    with pytest.raises(ApiError, match="cannot accept controls"):
+        windows.control(STOP)
+
+    scm.end_run(60.0)
+    hosted.join()
+
+    assert states(windows) == [START_PENDING, RUNNING, STOP_PENDING, STOPPED]
+    assert windows.statuses[-1].exit_code == 0
+
+
+def test_the_start_shows_progress_while_its_mongodb_comes_up(
+    hosted: Hosted, windows: Windows, slow_mongodb: None
+) -> None:
+    hosted.write()
+    hosted.start("--embedded")
+    windows.await_state(RUNNING, timeout=60)
+    windows.control(STOP)
+    hosted.join()
+
+    starting = [status for status in windows.statuses if status.state == START_PENDING]
+    assert len(starting) >= 5
+    assert all((b.at - a.at) < 2.5 for a, b in itertools.pairwise(starting))
+    points = [status.checkpoint for status in starting[1:]]
+    assert points == sorted(set(points))
+
+
+def test_asked_while_it_runs_it_announces_nothing(connected: Hosted, windows: Windows) -> None:
+    connected.start()
+    windows.await_state(RUNNING)
+    windows.control(INTERROGATE)
+    said = windows.statuses[-1]
+    windows.control(STOP)
+    connected.join()
+
+    assert (said.state, said.checkpoint, said.wait_hint, said.accepted) == (RUNNING, 0, 0, 0x101)
 
 
 def test_requests_under_way_are_answered_before_it_stops(

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 SETTINGS = f"%ProgramData%\\{NAME}\\settings.env"
 # Accounts that Windows itself knows have no password, and neither have managed ones.
 _NO_PASSWORD = ("NT SERVICE\\", "NT AUTHORITY\\")
-# Seconds beside the longest start of the service itself.
-_MARGIN = 30.0
 
 
 def install(
@@ -49,7 +47,7 @@ def install(
     read = configuration.load({}, {}, source, sources.config_file)
     fitted = fit(text, source or place, None, layout.data, sources.config_file)
     written = File(place, fitted.text)
-    arguments = command_line(place, embedded=embedded)
+    arguments = command_line(layout, place, embedded=embedded)
     account = user or WINDOWS_ACCOUNT
     out = console()
     rows = [
@@ -82,8 +80,14 @@ def install(
             f" Add them to {place} and run `{NAME} service install` again; --embedded runs a"
             " MongoDB of its own"
         )
-    scm.stop(longest_stop(read) + _MARGIN)
+    _say_if_starting(scm)
+    scm.end_run(longest_stop(read) + scm.MARGIN)
     start_with(scm)
+    console().print(
+        f"To upgrade: `{NAME} service stop`, then `pip install`, then `{NAME} service start`."
+        " Windows replaces no module that a running service has loaded.",
+        soft_wrap=True,
+    )
 
 
 def _about_code(user: str | None) -> list[str]:
@@ -107,8 +111,8 @@ def _password(account: str) -> str | None:
 def uninstall() -> None:
     layout = windows_layout()
     scm = installed()
-    scm.stop(time_to_stop(layout))
-    scm.remove()
+    _say_if_starting(scm)
+    scm.remove(time_to_stop(layout) + scm.MARGIN)
     console().print(
         f"Removed the service. What stays: settings, data and log in {layout.root}. Delete them by"
         " hand when nothing in them is needed any more: deliveries that MongoDB could not take yet"
@@ -122,21 +126,28 @@ def start() -> None:
 
 
 def start_with(scm: ModuleType) -> None:
-    from consumer.os_service.windows_service import LONGEST_START  # noqa: PLC0415 - needs pywin32
-
-    scm.start(LONGEST_START + _MARGIN)
+    scm.start()
     console().print("Started, and ready.")
 
 
 def stop() -> None:
-    installed().stop(time_to_stop(windows_layout()))
-    console().print("Stopped: everything accepted was answered.")
+    scm = installed()
+    _say_if_starting(scm)
+    scm.stop(time_to_stop(windows_layout()) + scm.MARGIN, console().print)
+    console().print(
+        "Stopped: everything accepted was answered." if not scm.state().failed else "Stopped."
+    )
+
+
+def _say_if_starting(scm: ModuleType) -> None:
+    if scm.state().active == "starting":
+        console().print("It is starting: waiting until it can be stopped.")
 
 
 def time_to_stop(layout: WindowsLayout) -> float:
     """By the settings of the service, where they are in the usual place."""
     source = layout.settings if layout.settings.is_file() else None
-    return longest_stop(configuration.load({}, {}, source)) + _MARGIN
+    return longest_stop(configuration.load({}, {}, source))
 
 
 def status(as_json: bool) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import selectors
 from collections import deque
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from waitress import wasyncore
@@ -49,7 +49,12 @@ class EventLoop:
                 self._ask(socket)
         while self._to_recheck:
             self._ask(self._to_recheck.popleft())
-        for key, events in self._selector.select(min(timeout, _RECHECK_EVERY)):
+        wait = min(timeout, _RECHECK_EVERY)
+        if not self._selector.get_map():
+            # Windows knows no wait for nothing: `select` would raise.
+            sleep(wait)
+            return
+        for key, events in self._selector.select(wait):
             socket = key.data
             # A descriptor may have become another socket's since the wait.
             if events & _READ and self._sockets.get(key.fd) is socket:

@@ -94,7 +94,8 @@ def supervised(
     """A watch over a service that runs already, with less patience than in earnest."""
     vitals = dataclasses.replace(service.vitals, silence=silence)
     systemd = Systemd(Supervision(listener.address, watchdog=0.6), longest_stop=30)
-    with watched(vitals, systemd):
+    with watched(systemd) as look_at:
+        look_at(vitals)
         yield systemd
 
 
@@ -156,7 +157,8 @@ def test_it_is_not_ready_while_nothing_would_keep_a_delivery(
             },
         )
         thread = threading.Thread(target=service.run, daemon=True)
-        with watched(vitals, Systemd(Supervision(listening.address), longest_stop=30)):
+        with watched(Systemd(Supervision(listening.address), longest_stop=30)) as look_at:
+            look_at(vitals)
             thread.start()
             try:
                 # Only what keeps deliveries is missing now.

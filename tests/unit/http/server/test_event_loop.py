@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import selectors
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -134,3 +135,24 @@ def test_a_forgotten_descriptor_can_be_another_socket_s(pairs: Pairs) -> None:
 
     assert (old.got, new.got) == ([], [b"hello"])
     loop.close()
+
+
+class AsOnWindows(selectors.SelectSelector):
+    """There `select` raises WSAEINVAL for three empty lists."""
+
+    def _select(self, r: Any, w: Any, x: Any, timeout: float | None = None) -> Any:
+        if not (r or w or x):
+            raise OSError(22, "Invalid argument")
+        return r, w, x
+
+
+def test_nothing_to_wait_for_is_waited_for(pairs: Pairs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "DefaultSelector", AsOnWindows)
+    sockets: dict[int, Any] = {}
+    end = End(pairs[0][0], sockets)
+    end.wants_read = False
+    loop = EventLoop(sockets)
+
+    loop.turn(0.01)
+
+    assert end.asked == 1
