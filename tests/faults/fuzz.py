@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import random
+import re
 import sys
 import time
 from collections import Counter
@@ -66,13 +67,31 @@ def _stamped(key: bytes, body: bytes, at: str | None = None) -> Headers:
     return {"X-Time": stamp, HEADER: _base64(key, stamp.encode() + b"." + body)}
 
 
-def _is_stamped(headers: Mapping[str, str], body: bytes) -> bool:
-    stamp, given = headers.get("X-Time", "").strip(" \t"), headers.get(HEADER, "").strip(" \t")
+def _is_timely(stamp: str) -> bool:
     if not stamp or len(stamp) > 17 or any(digit not in "0123456789" for digit in stamp):
         return False
     seconds = int(stamp) / (1000 if int(stamp) >= 10**11 else 1)
+    return abs(time.time() - seconds) <= 300
+
+
+def _is_stamped(headers: Mapping[str, str], body: bytes) -> bool:
+    stamp, given = headers.get("X-Time", "").strip(" \t"), headers.get(HEADER, "").strip(" \t")
     signed = stamp.encode() + b"." + body
-    return abs(time.time() - seconds) <= 300 and any(given == _base64(k, signed) for k in KEYS)
+    return _is_timely(stamp) and any(given == _base64(key, signed) for key in KEYS)
+
+
+def _listed(key: bytes, body: bytes) -> Headers:
+    number, stamp = f"msg_{len(body)}", str(int(time.time()))
+    signature = _base64(key, f"{number}.{stamp}.".encode() + body)
+    return {"X-Number": number, "X-Time": stamp, HEADER: f"v1,AAAA v1,{signature}"}
+
+
+def _is_listed(headers: Mapping[str, str], body: bytes) -> bool:
+    number, stamp = (headers.get(name, "").strip(" \t") for name in ("X-Number", "X-Time"))
+    signed = f"{number}.{stamp}.".encode("latin-1", "replace") + body
+    right = {_base64(key, signed) for key in KEYS}
+    given = re.findall(r"(?:^|[ \t,])v1,([^ \t,]+)", headers.get(HEADER, ""))
+    return bool(number) and "." not in number and _is_timely(stamp) and not right.isdisjoint(given)
 
 
 VARIANTS = (
@@ -86,6 +105,17 @@ VARIANTS = (
         {"CXONE_SIGNED_CONTENT": "timestamp.body", "CXONE_TIMESTAMP_HEADER": "X-Time"},
         _stamped,
         _is_stamped,
+    ),
+    Variant(
+        {
+            "CXONE_SIGNATURE_PREFIX": "v1,",
+            "CXONE_SEVERAL_SIGNATURES": "on",
+            "CXONE_SIGNED_CONTENT": "{id}.{timestamp}.{body}",
+            "CXONE_TIMESTAMP_HEADER": "X-Time",
+            "CXONE_SIGNED_ID_HEADER": "X-Number",
+        },
+        _listed,
+        _is_listed,
     ),
 )
 

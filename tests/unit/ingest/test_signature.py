@@ -241,8 +241,11 @@ def test_an_id_holds_not_what_ends_it() -> None:
     scheme = replace(WEBHOOKS, signed="{id}:{body}", prefix="")
     headers = {"webhook-signature": base64_hmac(KEY, b"a:b:{}"), "webhook-id": "a:b"}
 
-    with pytest.raises(SignatureInvalid, match="ends the id"):
-        verify(delivery(b"{}", headers), scheme, SECRETS, NOW)
+    dotted = {"webhook-signature": base64_hmac(KEY, b"a.b:{}"), "webhook-id": "a.b"}
+
+    for refused in (headers, dotted):
+        with pytest.raises(SignatureInvalid, match="ends the id"):
+            verify(delivery(b"{}", refused), scheme, SECRETS, NOW)
     assert verify(delivery(b"b:{}", {**headers, "webhook-id": "a"}), scheme, SECRETS, NOW)
 
 
