@@ -11,6 +11,7 @@ from typing import Any
 # Cookies and credentials are never kept.
 _WORTH_KEEPING = re.compile(
     r"SIGNATURE|HMAC|HASH|DIGEST|TIMESTAMP|(?:^|_)(?:DATE|USER_AGENT)$|^CONTENT_(?:TYPE|ENCODING)$"
+    r"|(?:^|_)(?:DELIVERY|EVENT|MESSAGE|SVIX|WEBHOOK)_ID$"
 )
 _MAX_VALUE = 1024
 

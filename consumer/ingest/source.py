@@ -15,7 +15,7 @@ from consumer.core.delivery import MAIN, Delivery, Verdict
 from consumer.core.errors import SetupError, SourceUnknown, StoreUnavailable
 from consumer.ingest.parsing import EventParser
 from consumer.ingest.signature import Secret, SignatureScheme, verify
-from consumer.ingest.signature_diagnosis.findings import Finding
+from consumer.ingest.signature_diagnosis.findings import Finding, of_source
 from consumer.ingest.signature_diagnosis.search import investigate
 
 
@@ -116,7 +116,8 @@ class Sources:
         source = self._by_name.get(delivery.source)
         if source is None or not isinstance(source.proof, Signed):
             return None
-        return investigate(delivery, source.proof.scheme, source.proof.secrets)
+        found = investigate(delivery, source.proof.scheme, source.proof.secrets)
+        return found if found is None or source.name == MAIN else of_source(found, source.name)
 
     def identity(self, delivery: Delivery) -> str:
         """As that of its source; where that is not in the settings any header may be part of it."""

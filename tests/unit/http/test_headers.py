@@ -9,6 +9,8 @@ ENVIRON = {
     "HTTP_X_NICE_WEBHOOK_SIGNATURE": "abc",
     "HTTP_X_HUB_SIGNATURE_256": "def",
     "HTTP_X_REQUEST_TIMESTAMP": "1",
+    "HTTP_X_NEXUS_DELIVERY_ID": "7",
+    "HTTP_X_CLIENT_ID": "client",
     "HTTP_X_CUSTOM": "custom",
     "HTTP_AUTHORIZATION": "Bearer secret",
     "HTTP_COOKIE": "session",
@@ -33,10 +35,11 @@ def test_iteration_yields_what_is_worth_keeping_and_never_credentials() -> None:
         "x-nice-webhook-signature": "abc",
         "x-hub-signature-256": "def",
         "x-request-timestamp": "1",
+        "x-nexus-delivery-id": "7",
         "x-custom": "custom",
         "user-agent": "CXone",
     }
-    assert len(headers) == 6
+    assert len(headers) == 7
 
 
 def test_long_values_are_cut() -> None:

@@ -11,9 +11,12 @@ from urllib.parse import quote
 
 import pytest
 
+from config.settings import rows
 from config.signing import SecretFormat
+from config.sources import SourceSettings
 from consumer.core.delivery import Delivery
 from consumer.ingest.signature import Secret, SignatureScheme, sign
+from consumer.ingest.signature_diagnosis import findings
 from consumer.ingest.signature_diagnosis.search import investigate
 from tests.support.evidence import (
     BODY,
@@ -340,3 +343,21 @@ def test_a_secret_sent_in_place_of_a_signature_is_named_and_not_shown() -> None:
 
 def test_what_verifies_as_configured_has_nothing_to_be_found() -> None:
     assert found(sign(SCHEME, KEY, BODY, NOW)) is None
+
+
+def test_a_finding_about_a_source_names_the_keys_of_its_table() -> None:
+    settings = found({"x-hmac": f"{mac().hex()} {'0' * 64}"})
+    secret = found({HEADER: b64(mac(key=SECRETS[1].key + b"\n"))})
+
+    assert settings is not None
+    assert findings.of_source(settings, "voice").advice == (
+        "[sources.voice]: would verify with header=X-Hmac and encoding=hex and several=on"
+    )
+    assert dict(findings.of_source(settings, "voice").settings)["several"] == "on"
+    assert secret is not None
+    assert "that secret_previous does not have" in findings.of_source(secret, "voice").advice
+
+
+def test_every_setting_of_the_signature_has_its_key() -> None:
+    assert set(findings.KEYS) <= {row.name for row in rows()}
+    assert set(findings.KEYS.values()) <= set(SourceSettings.model_fields)
