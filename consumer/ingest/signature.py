@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from base64 import urlsafe_b64encode
-from binascii import b2a_base64, hexlify
+from base64 import b64encode, urlsafe_b64encode
+from binascii import hexlify
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import partial
 from secrets import token_hex
 from typing import Literal
 
@@ -136,8 +135,8 @@ def _expected(scheme: SignatureScheme, key: bytes, before: bytes, body: bytes) -
 
 
 _ENCODE: Mapping[Encoding, Callable[[bytes], bytes]] = {
-    "base64": partial(b2a_base64, newline=False),
-    "base64-unpadded": lambda raw: b2a_base64(raw, newline=False).rstrip(b"="),
+    "base64": b64encode,
+    "base64-unpadded": lambda raw: b64encode(raw).rstrip(b"="),
     "base64url": lambda raw: urlsafe_b64encode(raw).rstrip(b"="),
     "hex": hexlify,
 }
