@@ -20,6 +20,7 @@ from config.signing import SecretFormat, secret_key, signed_parts
 
 MAIN = "main"
 MAIN_PATH = "/webhook/cxone-dataaction"
+TOKEN_PATH = "/oauth2/token"  # noqa: S105
 Encoding = Literal["base64", "base64-unpadded", "base64url", "hex"]
 Proof = Literal["hmac", "token", "basic", "oauth2"]
 # Bytes: of a token or password of fewer, guessing finds it.
@@ -29,7 +30,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 # `CXONE_SOURCE_VOICE_SECRET`, also of the previous one, also of a file.
 _VARIABLE = re.compile(r"CXONE_SOURCE_(.{1,64}?)_(SECRET(?:_PREVIOUS)?(?:_FILE)?)", re.IGNORECASE)
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]{1,128}){1,8}/?")
-_OURS = ("/console", "/healthz", "/metrics", "/oauth2/token", "/readyz")
+_OURS = ("/console", "/healthz", "/metrics", TOKEN_PATH, "/readyz")
 _SECRETS = ("secret", "secret_previous")
 _SIGNATURE = "X-Nice-Webhook-Signature"
 _FILE = "_file"

@@ -1,33 +1,33 @@
-"""`send`: post signed bodies like CXone does, with other ids if asked, and count the answers."""
+"""`send`: post bodies as the sender of a source does, and count the answers."""
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from time import perf_counter
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from config.loading import Settings
+from config.sources import MAIN, SourceSettings
+from consumer.cli.as_source import AsSource, required, source_named, token_getter
 from consumer.cli.bodies import read_bodies
 from consumer.cli.console import error_console
 from consumer.cli.context import AsJson, load_settings
+from consumer.cli.fresh_ids import freshened
 from consumer.cli.send_report import Report
-from consumer.cli.sign import SECRET, signer
 from consumer.core.clock import utc_now
-from consumer.demo.client import Outgoing, Sender, Sending, Sign
+from consumer.demo.client import Outgoing, Sender, Sending
 from consumer.demo.results import Result, Tally
 from consumer.http.webhook import ROUTE
+from consumer.runtime.proving import Prove, prover
 
 _UNANSWERED_LIMIT = 10
-# Above, programs that read numbers as doubles would see two ids as one.
-_EXACT = 2**53 - 1
 
 
 def send(
@@ -39,6 +39,7 @@ def send(
         ),
     ],
     *,
+    source: AsSource = MAIN,
     url: Annotated[
         str | None, typer.Option(help="Where to post; otherwise the address in CXONE_LISTEN.")
     ] = None,
@@ -57,76 +58,130 @@ def send(
     timeout: Annotated[
         float, typer.Option(min=0.1, max=600, help="Seconds to wait for an answer.")
     ] = 30.0,
+    headers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--header",
+            metavar="NAME:VALUE",
+            help="Send this header too, like one with the id or type; may be repeated.",
+        ),
+    ] = None,
     bad_signature: Annotated[
-        bool, typer.Option("--bad-signature", help="Sign with a wrong secret, to see it refused.")
+        bool, typer.Option("--bad-signature", help="Prove with a wrong secret, to see it refused.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Post FILEs byte for byte, signed with CXONE_SHARED_SECRET, and count the answers.
 
-    The secret comes from the settings only.
+    With --source to the path of that source and with its proof: a signature, its token, its
+    password, or an access token from /oauth2/token. Secrets come from the settings only.
 
     Exit status: 0 all were answered 2xx, 1 some were not,
     2 wrong usage or settings, 130 interrupted (what was sent is still counted).
     """
-    settings = load_settings(ctx, [] if bad_signature else [SECRET])
-    target = checked_url(url) if url else default_url(settings.cxone_listen)
+    settings = load_settings(ctx, [] if bad_signature else required(source))
+    sender_of = source_named(settings, source)
+    path = sender_of.path
+    target = checked_url(url, path) if url else default_url(settings.cxone_listen, path)
     bodies = read_bodies(files)
     if fresh_ids:
-        _check_ids(bodies, settings)
-    sign = signer(settings, utc_now, secrets.token_bytes(32) if bad_signature else None)
-    id_field = settings.id_field if fresh_ids else None
+        _check_ids(bodies, sender_of)
+    wrong = secrets.token_hex(32) if bad_signature else None
+    token = token_getter(source, sender_of, target, timeout)
+    prove = prover(
+        source,
+        sender_of,
+        utc_now,
+        token if wrong is None else lambda: wrong,
+        None if wrong is None else wrong.encode(),
+    )
+    also = extra_headers(headers or [], sender_of)
+    places = sender_of.places_of_id if fresh_ids else ()
     tally = Tally()
     started = perf_counter()
     with closing(Sender(target, concurrency=concurrency, timeout=timeout, rate=rate)) as sender:
-        sending = sender.send(_outgoing(bodies, repeat, sign, id_field))
+        sending = sender.send(_outgoing(bodies, repeat, prove, also, places))
         interrupted = _collect(sending, tally, len(bodies) * repeat)
     report = Report(
-        tally.summary(perf_counter() - started), target, len(bodies) * repeat, interrupted
+        tally.summary(perf_counter() - started),
+        target,
+        len(bodies) * repeat,
+        interrupted,
+        source,
+        path,
     )
     report.print(as_json=as_json)
     return report.exit_status
 
 
-def default_url(listen: str) -> str:
-    """The webhook of a server on this machine that listens on `listen` (host:port)."""
+def default_url(listen: str, path: str = ROUTE) -> str:
+    """The address of a path of a server on this machine that listens on `listen` (host:port)."""
     host, _, port = listen.rpartition(":")
     # These mean every interface; a client has to name one.
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104
-    return f"http://{host}:{port}{ROUTE}"
+    return f"http://{host}:{port}{path}"
 
 
-def checked_url(url: str) -> str:
-    """`url`, with the webhook's path where it has none; raises typer.BadParameter (exit 2)."""
+def checked_url(url: str, path: str = ROUTE) -> str:
+    """`url`, with the path where it has none; raises typer.BadParameter (exit 2)."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
     if not usable or not url.isascii() or not url.isprintable() or " " in url:
-        raise typer.BadParameter(f"--url must look like http://127.0.0.1:8080{ROUTE}")
+        raise typer.BadParameter(f"--url must look like http://127.0.0.1:8080{path}")
     if "@" in parts.netloc:
         raise typer.BadParameter("--url must not hold a user or password: others can see it")
-    return parts._replace(path=ROUTE).geturl() if parts.path in ("", "/") else url
+    return parts._replace(path=path).geturl() if parts.path in ("", "/") else url
 
 
-def _check_ids(bodies: Sequence[bytes], settings: Settings) -> None:
-    field = settings.id_field
+def extra_headers(given: Sequence[str], source: SourceSettings) -> dict[str, str]:
+    """The headers of `NAME:VALUE` texts, their names in lower case; raises typer.BadParameter."""
+    made = {source.header_name, source.timestamp_header, source.id_header} - {None}
+    found: dict[str, str] = {}
+    for text in given:
+        name, colon, value = text.partition(":")
+        value = value.strip(" \t")
+        if not colon or not _is_header(name) or not (value.isascii() and value.isprintable()):
+            raise typer.BadParameter("--header must look like X-Event-Type: contact.created")
+        if name.lower() in {each.lower() for each in made if each}:
+            raise typer.BadParameter(f"--header {name} is made by the proof of the source")
+        found[name.lower()] = value
+    return found
+
+
+def _is_header(name: str) -> bool:
+    return name.isascii() and name.replace("-", "").isalnum()
+
+
+def _check_ids(bodies: Sequence[bytes], source: SourceSettings) -> None:
     for number, body in enumerate(bodies, start=1):
-        if with_fresh_id(body, field, uuid4) is None:
+        if freshened(body, source.places_of_id, uuid4) is None:
             raise typer.BadParameter(
-                f"body {number} has no id in {field!r} (CXONE_ID_FIELD) that could be replaced: "
-                "leave out --fresh-ids to send it as it is"
+                f"body {number} has no id in {source.id!r} that could be"
+                " replaced: leave out --fresh-ids to send it as it is"
             )
 
 
 def _outgoing(
-    bodies: Sequence[bytes], repeat: int, sign: Sign, id_field: str | None
+    bodies: Sequence[bytes],
+    repeat: int,
+    prove: Prove,
+    also: Mapping[str, str],
+    places: Sequence[str],
 ) -> Iterator[Outgoing]:
     for _ in range(repeat):
         for body in bodies:
-            fresh = with_fresh_id(body, id_field, uuid4) if id_field else None
-            yield Outgoing(fresh or body, sign)
+            fresh, identity = (places and freshened(body, places, uuid4)) or (body, {})
+            headers = {**also, **identity}
+            yield Outgoing(fresh, partial(_headers, headers, prove))
+
+
+def _headers(also: Mapping[str, str], prove: Prove, body: bytes) -> dict[str, str]:
+    proven = prove(body)
+    made = {name.lower() for name in proven}
+    return {**{name: value for name, value in also.items() if name not in made}, **proven}
 
 
 def _collect(sending: Sending, tally: Tally, total: int) -> bool:
@@ -157,39 +212,3 @@ def _collect(sending: Sending, tally: Tally, total: int) -> bool:
             for result in sending:
                 count(result)
     return interrupted
-
-
-def with_fresh_id(body: bytes, field: str, new_id: Callable[[], UUID]) -> bytes | None:
-    """The body with a new id in `field` (a key, or a JSON Pointer from `/` on), of the type the old
-    one had, for another type would be a change of the schema.
-
-    Everything else keeps its value; blanks do not matter to JSON and go. None when there is no
-    such id to replace.
-    """
-    try:
-        event = json.loads(body)
-        holder, key = _holder(event, field)
-        old = holder[key]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    if isinstance(old, str):
-        holder[key] = str(new_id())
-    elif isinstance(old, int) and not isinstance(old, bool):
-        holder[key] = new_id().int & _EXACT
-    else:
-        return None
-    try:
-        return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        # Half a surrogate pair: only its escape can be sent.
-        return json.dumps(event, separators=(",", ":")).encode()
-
-
-def _holder(event: Any, field: str) -> tuple[Any, Any]:
-    """The object (or array) that holds the id, and its key there; RFC 6901 for pointers."""
-    if not field.startswith("/"):
-        return event, field
-    *path, last = (step.replace("~1", "/").replace("~0", "~") for step in field[1:].split("/"))
-    for step in path:
-        event = event[int(step) if isinstance(event, list) else step]
-    return event, int(last) if isinstance(event, list) else last

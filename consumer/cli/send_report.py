@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from config.sources import MAIN, MAIN_PATH
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.demo.results import Summary
-from consumer.http.webhook import ROUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Report:
     url: str
     intended: int
     interrupted: bool
+    source: str = MAIN
+    path: str = MAIN_PATH
 
     @property
     def exit_status(self) -> int:
@@ -52,9 +54,10 @@ class Report:
             )
         statuses = {answer.status for answer in summary.answers}
         if 401 in statuses:
-            yield "401: do both sides use the same CXONE_SHARED_SECRET and signature settings?"
+            what = "CXONE_SHARED_SECRET" if self.source == MAIN else f"secret of {self.source}"
+            yield f"401: do both sides use the same {what} and signature settings?"
         if 404 in statuses:
-            yield f"404: the path of the webhook is {ROUTE}."
+            yield f"404: the path of the webhook is {self.path}."
 
     def _document(self) -> dict[str, object]:
         figures = asdict(self.summary)

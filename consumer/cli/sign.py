@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from config.loading import Settings
+from config.sources import MAIN
+from consumer.cli.as_source import AsSource, required, source_named
 from consumer.cli.bodies import read_body
-from consumer.cli.console import print_json
+from consumer.cli.console import error_console, print_json
 from consumer.cli.context import AsJson, load_settings
 from consumer.core.clock import utc_now
-from consumer.ingest.signature import sign as signed_headers
-from consumer.runtime.settings_map import shared_secrets, signature_scheme
-
-SECRET = "CXONE_SHARED_SECRET"  # noqa: S105  (the name of the setting)
+from consumer.ingest.oauth2 import issue
+from consumer.runtime.proving import prover
+from consumer.runtime.settings_map import shared_secrets
 
 
 def sign(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(help="The file whose bytes to sign; - is standard input.")],
+    *,
+    source: AsSource = MAIN,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Print a header that holds the secret itself.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write to a new file that nobody else reads."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Print the signature headers for the exact bytes of FILE.
 
-    A line break at the end of the file is signed too: post it with `curl --data-binary`.
+    A line break at the end of the file is signed too: post it with `curl --data-binary`. `curl -H
+    @FILE` reads what --out writes. The header of a source with a token or password is its secret,
+    or for an hour as good as it: printed with --reveal alone.
     """
-    settings = load_settings(ctx, [SECRET])
-    headers = signer(settings, utc_now)(read_body(file))
-    if as_json:
+    settings = load_settings(ctx, required(source))
+    found = source_named(settings, source)
+    if found.credential and not reveal and out is None:
+        raise typer.BadParameter(
+            f"the header that proves {source} holds its secret: --out FILE writes it to a file for"
+            " `curl -H @FILE`, --reveal prints it"
+        )
+
+    def token() -> str:
+        return issue(source, shared_secrets(found)[0], utc_now())
+
+    proven = prover(source, found, utc_now, token)(read_body(file))
+    # A header has bytes: a secret beyond ASCII is UTF-8 there.
+    headers = {name: value.encode("latin-1").decode() for name, value in proven.items()}
+    if out is not None:
+        _write(out, "".join(f"{name}: {value}\n" for name, value in headers.items()))
+    elif as_json:
         print_json(headers)
     else:
         for name, value in headers.items():
@@ -38,10 +62,12 @@ def sign(
     return 0
 
 
-def signer(
-    settings: Settings, clock: Callable[[], datetime], key: bytes | None = None
-) -> Callable[[bytes], Mapping[str, str]]:
-    """Make a function that signs as the settings say, with the current secret or a given `key`."""
-    scheme = signature_scheme(settings.main)
-    signing_key = shared_secrets(settings.main)[0].key if key is None else key
-    return lambda body: signed_headers(scheme, signing_key, body, clock())
+def _write(path: Path, text: str) -> None:
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except FileExistsError:
+        raise typer.BadParameter(f"{path} is there already: name a new file") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}") from error
+    error_console().print(f"Written to {path}: curl -H @{path}", soft_wrap=True)

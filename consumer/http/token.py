@@ -16,6 +16,7 @@ import falcon
 import msgspec
 import structlog
 
+from config.sources import TOKEN_PATH
 from consumer.core.throttle import Throttle
 from consumer.http.client_address import Clients
 from consumer.http.errors import Resource
@@ -24,7 +25,7 @@ from consumer.ingest.signature import Secret
 
 log = structlog.get_logger(__name__)
 
-ROUTE = "/oauth2/token"
+ROUTE = TOKEN_PATH
 _MOST_BYTES = 8 * 1024
 _MOST_FIELDS = 100
 # What every process honours, also one whose clock is ahead.

@@ -21,6 +21,12 @@ secret_previous = "the password before it"
 id = "header:X-Event-Id"
 type = "header:X-Event-Type"
 
+[sources.hub]
+proof = "oauth2"
+secret = "a client secret for hub"
+id = "contactId"
+type = "const:hub.note"
+
 [sources.expert]
 header = "X-Nexus-Signature-256"
 encoding = "hex"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tests.support.sources import SOURCES, VOICE, basic
 
 Db = Database[dict[str, Any]]
 Command = Callable[..., tuple[int, str, str]]
+_LOG_LINE = re.compile(r"(?m)^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d \[.*\n")
 
 
 @pytest.fixture
@@ -62,7 +65,9 @@ def command(
             for name, value in given.items():
                 environment.setenv(name, value)
             status = main.run([*arguments])
-        return status, *capfd.readouterr()
+        # The service logs in this process too.
+        out, err = (_LOG_LINE.sub("", text) for text in capfd.readouterr())
+        return status, out, err
 
     return call
 
@@ -133,3 +138,65 @@ def test_the_spool_tells_the_source_of_what_waits(command: Command, tmp_path: Pa
     assert json.loads(plain)["by_source"] == {"main": 1, "voice": 2}
     copied = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [each.get("source") for each in copied] == ["voice", "voice", None]
+
+
+CALL = '{"contactId":"c1","id":"c1","type":"t","call":{"sequence":7}}'
+DESK = ("--header", "X-Event-Id: e-1", "--header", "X-Event-Type: desk.note")
+
+
+@pytest.mark.parametrize(
+    ("source", "also"), [("main", ()), ("voice", ()), ("desk", DESK), ("hub", ()), ("expert", ())]
+)
+def test_send_proves_itself_as_each_source(
+    client: Client, database: Db, command: Command, tmp_path: Path, source: str, also: tuple[str]
+) -> None:
+    (tmp_path / "call.json").write_text(CALL)
+    url = client.service.url.removesuffix("/webhook/cxone-dataaction")
+    sent = ("send", "call.json", "--source", source, "--url", url, *also)
+
+    assert command(*sent, "--repeat", "2")[0] == 0
+    assert command(*sent, "--repeat", "3", "--fresh-ids")[0] == 0
+    assert command(*sent, "--bad-signature")[0] == 1
+
+    stored = [*database["events"].find()]
+    assert len(stored) == 4
+    assert {each["_meta"].get("source", "main") for each in stored} == {source}
+
+
+def test_an_unknown_source_is_told_with_those_that_there_are(command: Command) -> None:
+    for name in ("send", "sign"):
+        status, _, said = command(name, "-", "--source", "vioce")
+        assert status == 2
+        assert "voice" in said
+
+
+@pytest.mark.parametrize("source", ["voice", "desk", "hub"])
+def test_sign_shows_no_secret_unless_asked(
+    client: Client, command: Command, tmp_path: Path, source: str
+) -> None:
+    path = {"voice": "/webhook/voice", "desk": "/from/desk", "hub": "/webhook/hub"}[source]
+    (tmp_path / "call.json").write_text(CALL)
+
+    refused, quiet, why = command("sign", "call.json", "--source", source)
+    _, shown, _ = command("sign", "call.json", "--source", source, "--reveal")
+    written, beside, _ = command("sign", "call.json", "--source", source, "--out", "headers")
+    again, _, _ = command("sign", "call.json", "--source", source, "--out", "headers")
+
+    assert (refused, quiet, written, beside, again) == (2, "", 0, "", 2)
+    assert "--reveal" in why
+    for text in (shown, (tmp_path / "headers").read_text()):
+        headers = dict(line.split(": ", 1) for line in text.splitlines())
+        headers |= {"X-Event-Id": "e", "X-Event-Type": "t"}
+        assert client.request("POST", path, CALL.encode(), headers).status == 200
+    assert stat.S_IMODE((tmp_path / "headers").stat().st_mode) & 0o077 == 0 or os.name == "nt"
+
+
+def test_sign_of_a_signing_source_prints_its_header(client: Client, command: Command) -> None:
+    Path("call.json").write_text(CALL)
+
+    _, shown, _ = command("sign", "call.json", "--source", "expert")
+
+    name, value = shown.strip().split(": ")
+    assert value.startswith("sha256=")
+    answer = client.request("POST", "/webhook/expert", CALL.encode(), {name: value})
+    assert answer.status == 200

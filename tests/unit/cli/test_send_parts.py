@@ -10,8 +10,10 @@ from uuid import UUID
 import pytest
 import typer
 
+from config.sources import SourceSettings
 from consumer.cli import bodies
-from consumer.cli.send import checked_url, default_url, with_fresh_id
+from consumer.cli.fresh_ids import freshened, with_fresh_id
+from consumer.cli.send import checked_url, default_url, extra_headers
 from consumer.cli.send_report import Report
 from consumer.demo.results import Result, Tally, summary, word_of
 
@@ -115,6 +117,30 @@ def test_a_fresh_id_has_the_type_of_the_old_one(
 @pytest.mark.parametrize("field", ["id", "/id", "/id/0", "/0"])
 def test_a_body_without_an_id_gets_none(body: bytes, field: str) -> None:
     assert with_fresh_id(body, field, _new_id) is None
+
+
+CALL = b'{"contactId":"c","call":{"n":7}}'
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        (["contactId", "/call/n"], (f'{{"contactId":"{UUID_4}","call":{{"n":7}}}}'.encode(), {})),
+        (["const:x", "/call/none", "header:X-Id"], (CALL, {"x-id": str(UUID_4)})),
+        (["const:x", "/call", "none"], None),
+    ],
+)
+def test_the_first_place_that_can_be_has_the_fresh_id(places: list[str], expected: object) -> None:
+    assert freshened(CALL, places, _new_id) == expected
+
+
+def test_headers_are_sent_as_given_and_none_that_the_proof_makes() -> None:
+    source = SourceSettings.model_validate({"header": "X-Sign", "secret": "x"})
+
+    assert extra_headers(["X-Id: a:b ", "X-Type:t"], source) == {"x-id": "a:b", "x-type": "t"}
+    for wrong in ("X-Id", ": a", "X Id: a", "X-Id: a\r\nb: c", "x-sign: a", "X-Id: \u00e4"):
+        with pytest.raises(typer.BadParameter):
+            extra_headers([wrong], source)
 
 
 @pytest.mark.parametrize(
