@@ -19,7 +19,8 @@ from consumer.cli.context import Sources
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": (
         "consumer.cli.init:init",
-        "Write a settings file with a generated secret and print what to enter at CXone.",
+        "Write a settings file with a generated secret and print what to enter at CXone, or, with"
+        " --preset, at another sender.",
     ),
     "serve": (
         "consumer.cli.serve:serve",
