@@ -6,7 +6,7 @@ import io
 import re
 import sys
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -159,13 +159,42 @@ def read_secret(path: Path) -> str:
     return text
 
 
-def from_credentials(folder: str | None, names: Iterable[str]) -> Layer:
+def resolved(entry: Entry, *, is_file: bool, is_path: bool = False) -> Entry | Fault | None:
+    """An entry, with the content of the file that it names where it `is_file`; None where it is
+    empty, which counts as not set. No fault holds a secret: a path may be one, by mistake."""
+    if entry.value is None:
+        return Fault(entry.name, entry.source, "no value", f"{entry.name}=value")
+    if entry.value == "":
+        return None
+    if entry.escaped and (is_file or is_path):
+        return in_quotes(entry.name, entry.source)
+    value = entry.value
+    if is_file:
+        try:
+            # NUL in it, or ~ of a user nobody knows.
+            value = read_secret(Path(str(value)).expanduser())
+        except (ValueError, RuntimeError) as error:
+            problem = "not a path" if "\0" in str(value) else str(error)
+            return Fault(entry.name, entry.source, f"the file it names: {problem}")
+    # Bytes of the environment that are not UTF-8 come as halves of surrogate pairs.
+    if isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
+        return Fault(entry.name, entry.source, "not UTF-8 text")
+    return Entry(entry.name, value, entry.source)
+
+
+def from_credentials(
+    folder: str | None, names: Iterable[str], wanted: Callable[[str], bool]
+) -> Layer:
     """The secrets systemd hands over (`LoadCredential=NAME:…`): a file each, named like the
-    setting in capitals or lower case."""
+    setting in capitals or lower case; those too whose names are `wanted`."""
     layer = Layer()
     if not folder:
         return layer
-    for name in names:
+    try:
+        others = {path.name.upper() for path in Path(folder).iterdir() if wanted(path.name)}
+    except OSError:
+        others = set()
+    for name in [*names, *sorted(others)]:
         for path in _spellings(Path(folder), name):
             try:
                 if path.exists():

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from pydantic import SecretStr, ValidationError
 
 from config import layers, sources, subjects
-from config.faults import Fault, SettingsError, Wrong, in_quotes, shown
-from config.layers import Entry, Layer, from_credentials, read_secret
+from config.faults import Fault, SettingsError, Wrong, shown
+from config.layers import Entry, Layer, from_credentials, resolved
 from config.presets import PRESETS
 from config.settings import MAIN_FIELDS, Row, Settings, rows
 from config.signing import secret_key, signed_parts
@@ -73,7 +73,8 @@ def load(
         take(Layer([Entry("CXONE_CONFIG", str(config_file), "--config")]))
     take(layers.from_mapping(overrides, "command line"), strict=True)
     take(layers.from_mapping(environ, "environment"))
-    take(from_credentials(environ.get("CREDENTIALS_DIRECTORY"), secrets))
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    take(from_credentials(folder, secrets, sources.is_secret_variable))
     take(layers.from_dotenv(env_file))
     layer, tables = _config_layer(chosen.get("cxone_config"))
     take(layer, strict=True)
@@ -202,22 +203,10 @@ def resolve(
         if row is None:
             faults += _unknown(entry, known, strict=strict)
             continue
-        if entry.value is None:
-            faults.append(Fault(entry.name, entry.source, "no value", f"{entry.name}=value"))
-            continue
-        if entry.value == "":
-            continue
-        if entry.escaped and (is_file or row.kind.path):
-            faults.append(in_quotes(entry.name, entry.source))
-            continue
-        try:
-            found = _content(entry) if is_file else entry
-        except ValueError as error:
-            # The path is no secret, but a secret put there by mistake would be: leave it out.
-            faults.append(Fault(entry.name, entry.source, f"the file it names: {error}"))
-            continue
-        if isinstance(found.value, str) and not _is_unicode(found.value):
-            faults.append(Fault(entry.name, entry.source, "not UTF-8 text"))
+        found = resolved(entry, is_file=is_file, is_path=row.kind.path)
+        if isinstance(found, Fault):
+            faults.append(found)
+        if not isinstance(found, Entry):
             continue
         earlier = values.setdefault(row.field, found)
         if earlier is not found and earlier.value != found.value and row.name not in _SHARED:
@@ -233,17 +222,6 @@ def find(name: str, known: Mapping[str, Row]) -> tuple[Row | None, bool]:
         return known[name], False
     row = known.get(name.removesuffix(_FILE))
     return (row, True) if row is not None and row.secret else (None, False)
-
-
-def _is_unicode(text: str) -> bool:
-    # Bytes of the environment that are not UTF-8 come as halves of surrogate pairs.
-    return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _content(entry: Entry) -> Entry:
-    if not isinstance(entry.value, str) or "\0" in entry.value:
-        raise ValueError("not a path")
-    return Entry(entry.name, read_secret(Path(entry.value).expanduser()), entry.source)
 
 
 def _unknown(entry: Entry, known: Mapping[str, Row], *, strict: bool) -> Iterator[Fault]:

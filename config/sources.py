@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import Path
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from config import kinds
 from config.faults import Fault, Wrong, shown
 from config.kinds import Choice
-from config.layers import Entry, read_secret
+from config.layers import Entry, resolved
 from config.presets import PRESETS
 from config.signing import SecretFormat, secret_key, signed_parts
 
@@ -107,6 +107,19 @@ class SourceSettings(BaseModel, frozen=True):
         return self.header or _SIGNATURE
 
     @property
+    def kept_headers(self) -> frozenset[str]:
+        """The headers, in lower case, that stay with each delivery: of the signature, where there
+        is one, and with id and type."""
+        signing = (
+            () if self.credential else (self.header_name, self.timestamp_header, self.id_header)
+        )
+        places = (*self.places_of_id, self.type)
+        named = (
+            each.removeprefix(kinds.HEADER) for each in places if each.startswith(kinds.HEADER)
+        )
+        return frozenset(each.lower() for each in (*signing, *named) if each)
+
+    @property
     def prefix_text(self) -> str:
         """The text before the proof in its header."""
         if self.prefix:
@@ -132,7 +145,7 @@ def read(
     if len(table) > _MOST:
         faults.append(Fault("sources", place, f"more than {_MOST} sources", "fewer"))
     for name, content in list(table.items())[:_MOST]:
-        title = f"sources.{shown(name).strip(chr(39))}"
+        title = _title(name)
         if not _NAME.fullmatch(name) or name == MAIN:
             allowed = "[a-z][a-z0-9_]{0,31}; main is what the CXONE_* variables say"
             faults.append(Fault(title, place, "not a name of a source", allowed))
@@ -146,6 +159,10 @@ def read(
     return sources, faults
 
 
+def _title(name: str) -> str:
+    return f"sources.{shown(name)[1:-1]}"
+
+
 def _by_source(
     table: Mapping[str, Any], variables: Iterable[Entry], faults: list[Fault]
 ) -> dict[str, dict[str, Entry]]:
@@ -153,28 +170,22 @@ def _by_source(
     found: dict[str, dict[str, Entry]] = {}
     for entry in variables:
         match = _VARIABLE.fullmatch(entry.name)
-        if match is None or entry.value == "":
+        if match is None:
             continue
         name, key = match[1].lower(), match[2].lower()
-        if name not in table:
-            problem = f"there is no [sources.{name}] in the config file"
-            faults.append(Fault(entry.name, entry.source, problem, "a table for it"))
+        given = resolved(entry, is_file=key.endswith(_FILE))
+        if given is not None and name not in table:
+            problem = f"there is no [{_title(name)}] in the config file"
+            given = Fault(entry.name, entry.source, problem, "a table for it")
+        if isinstance(given, Fault):
+            faults.append(given)
+        if not isinstance(given, Entry):
             continue
-        is_file = key.endswith(_FILE)
-        try:
-            value = _content(entry.value) if is_file else entry.value
-        except ValueError as error:
-            faults.append(Fault(entry.name, entry.source, f"the file it names: {error}"))
-            continue
-        kept = Entry(entry.name, value, entry.source)
-        found.setdefault(name, {}).setdefault(key.removesuffix(_FILE), kept)
+        earlier = found.setdefault(name, {}).setdefault(key.removesuffix(_FILE), given)
+        if earlier.source == given.source and earlier.value != given.value:
+            problem = f"disagrees with {earlier.name} ({earlier.source})"
+            faults.append(Fault(entry.name, entry.source, problem, "one of the two"))
     return found
-
-
-def _content(value: object) -> str:
-    if not isinstance(value, str) or "\0" in value:
-        raise ValueError("not a path")
-    return read_secret(Path(value).expanduser())
 
 
 def _source(
@@ -188,11 +199,12 @@ def _source(
             problem = f"stands beside {title}.{key}{_FILE}"
             faults.append(Fault(f"{title}.{key}", place, problem, "one of the two"))
         elif key + _FILE in content:
-            try:
-                values[key] = _content(content[key + _FILE])
-            except ValueError as error:
-                problem = f"the file it names: {error}"
-                faults.append(Fault(f"{title}.{key}{_FILE}", place, problem))
+            entry = Entry(f"{title}.{key}{_FILE}", content[key + _FILE], place)
+            found = resolved(entry, is_file=True)
+            if isinstance(found, Fault):
+                faults.append(found)
+            elif found is not None:
+                values[key] = found.value
     values |= {key: entry.value for key, entry in secrets.items()}
     preset = PRESETS.get(str(values.get("preset")))
     try:
@@ -229,7 +241,7 @@ def _contradictions(source: SourceSettings) -> Iterator[tuple[str, str, str]]:
         if part in signed_parts(source.signed)[1::2] and getattr(source, key) is None:
             problem = f"required with signed = {source.signed}"
             yield key, problem, f"the name of the header with the {part}"
-    for key in _SECRETS:
+    for key in () if source.credential else _SECRETS:
         try:
             _ = key_of(source, key)
         except Wrong as error:
@@ -248,9 +260,12 @@ def key_of(source: SourceSettings, key: str) -> bytes | None:
 
 
 def weak(source: SourceSettings) -> Iterator[tuple[str, str, str]]:
-    """Secrets that can be guessed, where they are sent: key, what is wrong, what is allowed."""
+    """Secrets that are sent, and cannot be or be guessed: key, what is wrong, what is allowed."""
     if not source.credential:
         return
+    written = source.secret_format
+    if written != "text":
+        yield "secret_format", f"a secret of {source.proof} is sent as it is written", "text"
     bounds = f"{SHORTEST_CREDENTIAL} to {_LONGEST_CREDENTIAL} bytes"
     for key in _SECRETS:
         secret = getattr(source, key)
@@ -261,7 +276,8 @@ def weak(source: SourceSettings) -> Iterator[tuple[str, str, str]]:
 
 def clashes(sources: Mapping[str, SourceSettings], place: str) -> Iterator[Fault]:
     """Sources, `main` among them, that could be taken for each other, or for what is ours."""
-    owners: dict[str, str] = {}
+    owners: dict[bytes, str] = {}
+    carrying = {each.header_name.lower(): each for each in sources.values() if each.credential}
     paths = {normal(path): "this service itself" for path in _OURS}
     for name, source in sources.items():
         path = normal(source.path)
@@ -270,11 +286,26 @@ def clashes(sources: Mapping[str, SourceSettings], place: str) -> Iterator[Fault
             problem = f"{shown(source.path)} is the path of {whose}"
             yield Fault(f"sources.{name}.path", place, problem, "a path of its own")
         paths[path] = f"the source {name}"
-        own = {getattr(source, key).get_secret_value() for key in _SECRETS if getattr(source, key)}
-        for secret in own:
+        for header in sorted(source.kept_headers & carrying.keys()):
+            problem = f"the header {header} carries the secret of a source: nothing of it is kept"
+            yield Fault(
+                f"sources.{name}", place, problem, "another header for signature, id or type"
+            )
+        for secret in _forms(source):
             if owners.setdefault(secret, name) != name:
                 problem = f"shares a secret with {owners[secret]}, current or previous"
                 yield Fault(f"sources.{name}.secret", place, problem, "a secret of its own")
+
+
+def _forms(source: SourceSettings) -> set[bytes]:
+    """The secrets of a source as they are written, and as they are read."""
+    forms = set()
+    for key in _SECRETS:
+        if secret := getattr(source, key):
+            forms.add(secret.get_secret_value().encode())
+            with suppress(Wrong):
+                forms.add(key_of(source, key) or b"")
+    return forms - {b""}
 
 
 def normal(path: str) -> str:

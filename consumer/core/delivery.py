@@ -69,6 +69,12 @@ class Delivery(msgspec.Struct, frozen=True):
             self.id, self.body, self.headers, self.received_at, verdict, None, "", self.source
         )
 
+    def with_headers(self, headers: Mapping[str, str]) -> Delivery:
+        """The same delivery, not verified, with other headers."""
+        return Delivery(
+            self.id, self.body, headers, self.received_at, peer=self.peer, source=self.source
+        )
+
     def keyed(self, key: str | None) -> Delivery:
         """The same delivery with the `_id` it was judged under."""
         return Delivery(

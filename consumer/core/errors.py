@@ -25,20 +25,16 @@ class ConsumerError(Exception):
 class SignatureError(ConsumerError):
     """The delivery is not proven to come from its source (401).
 
-    `challenge` is the text of WWW-Authenticate, where there is one; `presented` stands for the
-    credential that was refused, which nobody keeps: a keyed hash of it, in hex.
+    `challenge` is the text of WWW-Authenticate, where there is one.
     """
 
-    def __init__(
-        self, message: str, *, challenge: str | None = None, presented: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, challenge: str | None = None) -> None:
         super().__init__(message)
         self.challenge = challenge
-        self.presented = presented
 
     def alone(self) -> SignatureError:
         """The same error without the frames that it was raised in."""
-        return type(self)(str(self), challenge=self.challenge, presented=self.presented)
+        return type(self)(str(self), challenge=self.challenge)
 
 
 class SignatureMissing(SignatureError):

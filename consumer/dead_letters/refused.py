@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -68,18 +68,21 @@ class RefusalQueue:
     def __init__(
         self,
         *,
-        store: Callable[[Delivery, SignatureError], None],
+        store: Callable[[Delivery, SignatureError, Headers], None],
         peers: KnownPeers,
         limits: RefusalLimits,
         metrics: Metrics,
+        proving: Collection[str] = (),
     ) -> None:
+        """`proving` headers are handed to `store` beside the delivery, which does not keep all."""
         self._store = store
+        self._proving = proving
         self._peers = peers
         self._metrics = metrics
         self._numbers = count(1)
         self._quota = SharedQuota(limits.queue_count, limits.queue_bytes)
         # By whether their peers are known.
-        self._waiting: dict[bool, OrderedDict[str, tuple[Delivery, SignatureError]]] = {
+        self._waiting: dict[bool, OrderedDict[str, tuple[Delivery, SignatureError, Headers]]] = {
             True: OrderedDict(),
             False: OrderedDict(),
         }
@@ -111,16 +114,11 @@ class RefusalQueue:
             if not self._stopping and self._make_space(size, known=known):
                 _id = str(next(self._numbers))
                 # The environ behind the headers ends with the request: copy those worth keeping.
-                copy = Delivery(
-                    delivery.id,
-                    delivery.body,
-                    Headers(delivery.headers),
-                    delivery.received_at,
-                    peer=delivery.peer,
-                    source=delivery.source,
-                )
+                copy = delivery.with_headers(Headers(delivery.headers))
+                shown = ((name, delivery.headers.get(name)) for name in self._proving)
+                proof = Headers({name: value for name, value in shown if value})
                 # A new error: the one on its way up holds the frames of the whole request.
-                self._waiting[known][_id] = (copy, error.alone())
+                self._waiting[known][_id] = (copy, error.alone(), proof)
                 self._quota.add(_id, delivery.peer, 0, size, known=known)
                 self._changed.notify_all()
                 return
@@ -145,12 +143,12 @@ class RefusalQueue:
                 if not self._quota:
                     return
                 waiting = self._waiting[True] or self._waiting[False]
-                _id, (delivery, error) = waiting.popitem(last=False)
+                _id, (delivery, error, proof) = waiting.popitem(last=False)
                 self._quota.remove(_id)
                 self._handling = True
                 stopping = self._stopping
             try:
-                self._store(delivery, error)
+                self._store(delivery, error, proof)
             except StoreUnavailable:
                 self._metrics.count(REFUSALS_DROPPED, bound="store")
             except Exception:
@@ -195,11 +193,16 @@ class RefusalStore:
         self._recount_at = 0.0
         self._investigate_at = 0.0
 
-    def store(self, delivery: Delivery, error: SignatureError) -> None:
+    def store(self, delivery: Delivery, error: SignatureError, proof: Headers) -> None:
         """Store one as a dead letter, or count it where it is stored. At the limits another is
-        dropped for it, or it is dropped itself; either is counted. Raises StoreUnavailable."""
+        dropped for it, or it is dropped itself; either is counted. Raises StoreUnavailable.
+
+        Of the headers of its `proof` that are not its own nothing is stored but keyed hashes, and
+        for which other source they would have been right.
+        """
         self._sources.require_admitted(delivery.source)
-        found = self._diagnose(delivery)
+        whole = delivery.with_headers(Headers({**delivery.headers, **proof}))
+        found = self._diagnose(delivery, whole)
         self._warn(delivery, error, found.get("diagnosis", "not looked into"))
         self._recount()
         digest = body_digest(delivery.body)
@@ -208,7 +211,7 @@ class RefusalStore:
         at, size = delivery.received_at, len(delivery.body)
         known = delivery.peer in self._peers
         details: dict[str, Any] = {"error_message": str(error), **found}
-        signature = _signature(delivery)
+        signature = _signature(delivery, self._sources.presented(whole))
         at_first: dict[str, Any] = {"signatures": [signature] if signature else []}
         # Whoever sent it first, it is worth what a known sender's are.
         (details if known else at_first)["peer"] = delivery.peer
@@ -250,16 +253,25 @@ class RefusalStore:
                 # Somebody ended it, or another process dropped it: there is space not known here.
                 self._recounted_at = -_RECOUNT_EVERY
 
-    def _diagnose(self, delivery: Delivery) -> dict[str, Any]:
+    def _diagnose(self, delivery: Delivery, whole: Delivery) -> dict[str, Any]:
         """Fields of the entry with the findings of the signature diagnosis, in place of earlier
-        ones: for a sample that keeps its cost a small share of the time, of the others none."""
+        ones: for a sample that keeps its cost a small share of the time, of the others none.
+        `whole` is the delivery with what it presented, of which nothing is told but for whom it was
+        right."""
         started = monotonic()
         if started < self._investigate_at:
             return {}
+        found: dict[str, Any] = {"examined": True}
         finding = self._investigate(delivery)
+        found["diagnosis"] = finding.advice if finding else None
+        if self._sources.beside_main:
+            right = self._sources.right_for(whole, delivery.received_at)
+            found["right_for"] = right.name if right else None
+            if right:
+                found["diagnosis"] = f"right for the source {right.name}: send it to {right.path}"
         ended = monotonic()
         self._investigate_at = ended + (ended - started) / _INVESTIGATING_SHARE
-        return {"diagnosis": finding.advice if finding else None, "examined": True}
+        return found
 
     def _recount(self) -> None:
         """Count the shares anew, for other processes store and drop too, and people discard; more
@@ -293,9 +305,15 @@ class RefusalStore:
             )
 
 
-def _signature(delivery: Delivery) -> dict[str, Any] | None:
-    """Parts of a delivery that may prove it once the secret is right; None where out of measure."""
+def _signature(delivery: Delivery, presented: Sequence[str]) -> dict[str, Any] | None:
+    """Parts of a delivery that may prove it once the secret is right, and hashes of what it
+    `presented`; None where out of measure."""
     signing = {name: value for name, value in delivery.headers.items() if name not in _NOT_SIGNING}
     if sum(len(name) + len(value) for name, value in signing.items()) > _MAX_SIGNATURE:
-        return None
-    return {"headers": dict(sorted(signing.items())), "received_at": delivery.received_at}
+        if not presented:
+            return None
+        signing = {}
+    found: dict[str, Any] = {"headers": dict(sorted(signing.items()))}
+    if presented:
+        found["presented"] = list(presented)
+    return {**found, "received_at": delivery.received_at}

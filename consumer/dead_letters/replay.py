@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import structlog
 from bson.binary import Binary
 
-from consumer.core.delivery import MAIN, Delivery, Headers, Verdict
+from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.core.errors import (
     ConsumerError,
     Held,
@@ -29,11 +30,16 @@ from consumer.dead_letters.requeue import MIGRATION_FAILED
 from consumer.dead_letters.retry import DISCARDED, OPEN, PARKED, NextState, RetryRules, state_after
 from consumer.dead_letters.store import DeadLetters, verdict_document
 from consumer.ingest.ingest import Ingest, Processed
+from consumer.ingest.source import source_of
 
 log = structlog.get_logger(__name__)
 
 # So often may an attempt end with its process, which was killed, before the entry is parked.
 _MAX_LOST = 20
+
+_NOT_GIVEN: Mapping[str, str] = MappingProxyType({})
+# In place of the name of a secret, where a person answers for a delivery.
+BY_HAND = "by hand"
 
 # The name of the correction that a person made.
 EDITED = "edited"
@@ -78,19 +84,27 @@ class Replay:
         self._jitter = jitter
 
     def entry(
-        self, entry: Mapping[str, Any], by: str, correction: Correction | None = None
+        self,
+        entry: Mapping[str, Any],
+        by: str,
+        correction: Correction | None = None,
+        as_source: str | None = None,
     ) -> Replayed:
         """Replay one dead letter for `by`, a person; raises StoreUnavailable.
 
         A verdict travels with the entry, because secrets rotate; only signature failures, which
-        have none, are verified again, against their original bytes and the time they came.
+        have none, are verified again, against their original bytes and the time they came. One that
+        the person gives to the source `as_source` is taken as proven, and is that source's from
+        then on.
         """
         if entry["reason"] == MIGRATION_FAILED:
             return Replayed(False, "left", "the next backfill tries its document again")
         claimed = self._claims.claim(entry["_id"], by, (*OPEN, PARKED, DISCARDED))
         if claimed is None:
             return Replayed(False, "busy", "it has ended, or another process tries it just now")
-        return self._attempt(claimed, by, correction or recorded_correction(claimed))
+        given = {"as_source": as_source} if as_source else {}
+        correction = correction or recorded_correction(claimed)
+        return self._attempt({**claimed, **given}, by, correction, given)
 
     def due(self, _id: str, by: str) -> Replayed | None:
         """Replay one entry that the sweep found due; None when it is not any more. Raises
@@ -106,11 +120,20 @@ class Replay:
             correction = safe_repair(bytes(claimed["original_payload"]))
         return self._attempt(claimed, by, correction)
 
-    def _attempt(self, entry: dict[str, Any], by: str, correction: Correction | None) -> Replayed:
+    def _attempt(
+        self,
+        entry: dict[str, Any],
+        by: str,
+        correction: Correction | None,
+        given: Mapping[str, str] = _NOT_GIVEN,
+    ) -> Replayed:
         delivery = stored_delivery(entry)
         now = self._clock()
-        attempt: dict[str, Any] = {"at": now, "by": by}
-        details: dict[str, Any] = {}
+        attempt: dict[str, Any] = {"at": now, "by": by, **given}
+        details: dict[str, Any] = dict(given)
+        if given and delivery.verdict is None:
+            delivery = delivery.verified(Verdict(BY_HAND, now))
+            details["verdict"] = verdict_document(delivery.verdict)
         if correction:
             attempt["repairs"] = list(correction.repairs)
         try:
@@ -147,11 +170,12 @@ class Replay:
         """The delivery with the verdict on the first of its entry's signatures that is right;
         raises the SignatureError of the first of all."""
         wrong: SignatureError | None = None
-        for signed in signed_copies(entry, delivery):
+        for signed, presented in signed_copies(entry, delivery):
             try:
-                verdict = self._ingest.verify(signed).verdict
+                verdict = self._ingest.verify(signed, presented).verdict
             except SignatureError as error:
-                wrong = wrong or error
+                # Of a credential, what the headers say is that it is missing.
+                wrong = error if isinstance(wrong, SignatureMissing) else wrong or error
             else:
                 return delivery if verdict is None else delivery.verified(verdict)
         raise wrong or SignatureMissing("no copy of it was signed")
@@ -210,16 +234,20 @@ def stored_delivery(entry: Mapping[str, Any]) -> Delivery:
         headers=Headers(entry.get("headers") or {}),
         received_at=entry["timestamp"],
         verdict=Verdict(verdict["secret"], verdict["verified_at"]) if verdict else None,
-        source=entry.get("source", MAIN),
+        source=source_of(entry),
     )
 
 
-def signed_copies(entry: Mapping[str, Any], first: Delivery) -> Iterator[Delivery]:
-    """The copies of a refused delivery whose signatures its entry keeps, from the first one on."""
-    yield first
+def signed_copies(
+    entry: Mapping[str, Any], first: Delivery
+) -> Iterator[tuple[Delivery, Sequence[str]]]:
+    """The copies of a refused delivery whose signatures its entry keeps, from the first one on,
+    with the hashes of what they presented."""
+    yield first, ()
     for signature in entry.get("signatures") or ():
         headers, at = Headers(signature["headers"]), signature["received_at"]
-        yield Delivery(first.id, first.body, headers, at, source=first.source)
+        copy = Delivery(first.id, first.body, headers, at, source=first.source)
+        yield copy, signature.get("presented") or ()
 
 
 def _kept_fields(error: ConsumerError, correction: Correction | None) -> dict[str, Any]:

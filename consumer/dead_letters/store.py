@@ -137,7 +137,8 @@ class DeadLetters:
     def add_signature(self, _id: str, signature: Mapping[str, Any], *, first: bool) -> None:
         """Store the signature of another copy with its entry, up to SIGNATURES distinct ones: as
         the `first`, so that the last has to go, or where there is room."""
-        wanted = {"_id": _id, "signatures.headers": {"$ne": signature["headers"]}}
+        same = {name: signature.get(name) for name in ("headers", "presented")}
+        wanted = {"_id": _id, "signatures": {"$not": {"$elemMatch": same}}}
         each: dict[str, Any] = {"$each": [dict(signature)], "$slice": SIGNATURES}
         if first:
             each["$position"] = 0

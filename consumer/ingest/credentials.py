@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,20 +18,42 @@ AUTHORIZATION = "Authorization"
 
 
 @dataclass(frozen=True, slots=True)
-class Shade:
-    """Stands for a credential that was refused: a keyed hash. Whoever reads it learns nothing, and
-    a setting that is right later is recognised by it. `key` derives from the main secret."""
+class Shades:
+    """Keyed hashes that stand for refused credentials, which nobody keeps. Whoever reads one learns
+    nothing, and a setting that is right later is recognised by it.
 
-    key: bytes
+    The keys derive from the main secrets, the current one first: by that one hashes are cast.
+    """
+
+    keys: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, main_secret: bytes) -> Shade:
+    def of(cls, main_secrets: Iterable[bytes]) -> Shades:
         purpose = b"cxone-consumer: credentials that were refused"
-        return cls(hmac.digest(main_secret, purpose, "sha256"))
+        return cls(tuple(hmac.digest(secret, purpose, "sha256") for secret in main_secrets))
 
-    def cast(self, value: bytes) -> str:
-        """The hash of a presented value, in hex."""
-        return hmac.digest(self.key, value, "sha256").hex()
+    def cast(self, header: str) -> list[str]:
+        """The hashes, in hex, of the value of a header: of all of it, and of what stands behind its
+        first word."""
+        text = header.strip(" \t")
+        behind = text.partition(" ")[2].strip(" \t")
+        return [
+            hmac.digest(key, _bytes(each), "sha256").hex()
+            for key in self.keys[:1]
+            for each in dict.fromkeys((text, behind))
+            if each
+        ]
+
+    def are_of(self, cast: Iterable[str], values: Collection[bytes]) -> bool:
+        """True where one of the hashes is that of one of the values; all are compared."""
+        expected = [
+            hmac.digest(key, value, "sha256").hex() for key in self.keys for value in values
+        ]
+        found = False
+        for each in cast:
+            for right in expected:
+                found |= hmac.compare_digest(right.encode(), each.encode("utf-8", "replace"))
+        return found
 
 
 class Credential:
@@ -41,7 +63,7 @@ class Credential:
     def __init__(
         self,
         secrets: Sequence[Secret],
-        shade: Shade,
+        shades: Shades,
         *,
         header: str = AUTHORIZATION,
         prefix: str = "",
@@ -50,16 +72,19 @@ class Credential:
         self.header = header
         self._prefix = prefix
         self._user = user
-        self._shade = shade
-        if user is None:
-            self._values = {secret.name: secret.key for secret in secrets}
-            self._challenge = 'Bearer realm="webhook"' if header == AUTHORIZATION else None
-        else:
-            start = user.encode() + b":"
-            self._values = {secret.name: start + secret.key for secret in secrets}
-            self._challenge = 'Basic realm="webhook", charset="UTF-8"'
+        self._shades = shades
+        start = b"" if user is None else user.encode() + b":"
+        values = {secret.name: start + secret.key for secret in secrets}
         # Digests are of one length: comparing them tells nothing of the length of a secret.
-        self._digests = [(name, _digest(value)) for name, value in self._values.items()]
+        self._digests = [(name, _digest(value)) for name, value in values.items()]
+        if user is None:
+            self._challenge = 'Bearer realm="webhook"' if header == AUTHORIZATION else None
+            # Also as all of the header, where its prefix has blanks.
+            sent = {name: [value, _bytes(prefix) + value] for name, value in values.items()}
+        else:
+            self._challenge = 'Basic realm="webhook", charset="UTF-8"'
+            sent = {name: [base64.b64encode(value)] for name, value in values.items()}
+        self._sent = sent
 
     def verify(self, delivery: Delivery, now: datetime) -> Verdict:
         """The verdict with the secret that was presented; raises SignatureMissing or
@@ -67,7 +92,7 @@ class Credential:
         given = delivery.headers.get(self.header)
         if not given:
             raise SignatureMissing(f"Missing {self.header} header", challenge=self._challenge)
-        value = self.presented(given)
+        value = self._presented(given)
         matched = None
         if value is not None:
             digest = _digest(value)
@@ -76,14 +101,20 @@ class Credential:
                 if hmac.compare_digest(expected, digest) and matched is None:
                     matched = name
         if matched is None:
-            raise CredentialInvalid(
-                "Invalid credentials",
-                challenge=self._challenge,
-                presented=None if value is None else self._shade.cast(value),
-            )
+            raise CredentialInvalid("Invalid credentials", challenge=self._challenge)
         return Verdict(secret=matched, verified_at=now)
 
-    def presented(self, header: str) -> bytes | None:
+    def recognise(self, presented: Collection[str], now: datetime) -> Verdict:
+        """The verdict with the secret that one of these hashes was cast of; raises SignatureMissing
+        where there are none, else CredentialInvalid."""
+        if not presented:
+            raise SignatureMissing(f"Missing {self.header} header")
+        right = [n for n, values in self._sent.items() if self._shades.are_of(presented, values)]
+        if not right:
+            raise CredentialInvalid("Invalid credentials")
+        return Verdict(secret=right[0], verified_at=now)
+
+    def _presented(self, header: str) -> bytes | None:
         """The bytes to compare; None where the header is not of this kind."""
         text = header.strip(" \t")
         if self._user is None:
@@ -94,10 +125,6 @@ class Credential:
         except binascii.Error:
             return None
 
-    def shades(self) -> Mapping[str, str]:
-        """The hash that each secret would have cast, by the name of the secret."""
-        return {name: self._shade.cast(value) for name, value in self._values.items()}
-
 
 def _behind(text: str, prefix: str) -> bytes | None:
     """The text behind the prefix, which may be of any case, as schemes are (RFC 9110, section
@@ -105,7 +132,12 @@ def _behind(text: str, prefix: str) -> bytes | None:
     start, rest = text[: len(prefix)], text[len(prefix) :]
     if start.lower() != prefix.lower():
         return None
-    return rest.strip(" \t").encode("latin-1", "replace")
+    return _bytes(rest.strip(" \t"))
+
+
+def _bytes(header: str) -> bytes:
+    """The bytes of a text as HTTP servers hand it on."""
+    return header.encode("latin-1", "replace")
 
 
 def _digest(value: bytes) -> bytes:

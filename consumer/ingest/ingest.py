@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -108,10 +108,11 @@ class Ingest:
         self._add_verified_peer(delivery.peer)
         return self.store_or_spool(verified)
 
-    def verify(self, delivery: Delivery) -> Delivery:
-        """The delivery with its verdict, counted nowhere; raises SignatureError."""
-        proof = self._sources.named(delivery.source).proof
-        return delivery.verified(proof.verify(delivery, self._clock()))
+    def verify(self, delivery: Delivery, presented: Collection[str] = ()) -> Delivery:
+        """The delivery with its verdict, counted nowhere; raises SignatureError. `presented` are
+        hashes of the credential that it had, where that is not kept."""
+        source = self._sources.named(delivery.source)
+        return delivery.verified(source.verify(delivery, self._clock(), presented))
 
     def store_or_spool(self, delivery: Delivery) -> Outcome:
         """Make a verified delivery durable in MongoDB, or in the spool while that is away.

@@ -6,13 +6,21 @@ The source of a delivery is decided by the path it came by, and stays with it fo
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from consumer.core.delivery import MAIN, Delivery, Verdict
-from consumer.core.errors import SetupError, SourceUnknown, StoreUnavailable
+from consumer.core.errors import (
+    CredentialInvalid,
+    SetupError,
+    SignatureError,
+    SourceUnknown,
+    StoreUnavailable,
+)
+from consumer.ingest.credentials import Credential, Shades
 from consumer.ingest.parsing import EventParser
 from consumer.ingest.signature import Secret, SignatureScheme, verify
 from consumer.ingest.signature_diagnosis.findings import Finding, of_source
@@ -53,6 +61,15 @@ class Source:
     hidden: frozenset[str] = frozenset()
     unsigned: tuple[str, ...] = ()
 
+    def verify(self, delivery: Delivery, now: datetime, presented: Collection[str] = ()) -> Verdict:
+        """The verdict on a delivery; raises SignatureError. `presented` are hashes of what it
+        presented once, where that is not kept."""
+        if presented and isinstance(self.proof, Credential):
+            return self.proof.recognise(presented, now)
+        if presented and not isinstance(self.proof, Signed):
+            raise CredentialInvalid("Access tokens are not kept, and so cannot be verified again")
+        return self.proof.verify(delivery, now)
+
     def identity(self, delivery: Delivery) -> str:
         """The part of a delivery's identity that its body does not hold: nothing, or the source and
         the headers with id and type."""
@@ -69,8 +86,18 @@ class Sources:
     program would take it for the main one's. It raises SetupError or StoreUnavailable.
     """
 
-    def __init__(self, sources: Iterable[Source], admit: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        sources: Iterable[Source],
+        shades: Shades,
+        admit: Callable[[], None] = lambda: None,
+    ) -> None:
         self._by_name: Mapping[str, Source] = {source.name: source for source in sources}
+        self._shades = shades
+        # Headers that may prove a delivery to be another source's, or carry a credential.
+        self.proving = frozenset[str]()
+        if self.beside_main or not isinstance(self.main.proof, Signed):
+            self.proving = self.proving.union(*(each.kept | each.hidden for each in self))
         self._admit = admit
         self._admitted = False
 
@@ -111,6 +138,23 @@ class Sources:
             )
         return source
 
+    def presented(self, delivery: Delivery) -> list[str]:
+        """Hashes of all that a refused delivery may have presented as a credential."""
+        source = self._by_name.get(delivery.source)
+        if source is None or isinstance(source.proof, Signed):
+            return []
+        values = (delivery.headers.get(name) for name in sorted(source.hidden))
+        return [hash_ for value in values if value for hash_ in self._shades.cast(value)]
+
+    def right_for(self, delivery: Delivery, now: datetime) -> Source | None:
+        """The other source whose proof a refused delivery has, if there is one."""
+        for source in self:
+            if source.name != delivery.source:
+                with suppress(SignatureError):
+                    source.proof.verify(delivery, now)
+                    return source
+        return None
+
     def investigate(self, delivery: Delivery) -> Finding | None:
         """The reason why a refused delivery's signature is wrong; None where none is known."""
         source = self._by_name.get(delivery.source)
@@ -128,4 +172,9 @@ class Sources:
 
     def of_entry(self, entry: Mapping[str, Any]) -> Source:
         """The source of a dead letter; raises SourceUnknown."""
-        return self.named(entry.get("source", MAIN))
+        return self.named(source_of(entry))
+
+
+def source_of(entry: Mapping[str, Any]) -> str:
+    """The source of a dead letter: that which a person gave it to, or it came by."""
+    return str(entry.get("as_source") or entry.get("source") or MAIN)

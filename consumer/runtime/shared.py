@@ -138,7 +138,13 @@ def build_shared(
         metrics=metrics,
         warnings=RateLimit(_WARN_EVERY, clock),
     )
-    refusals = RefusalQueue(store=refusal_store.store, peers=peers, limits=limits, metrics=metrics)
+    refusals = RefusalQueue(
+        store=refusal_store.store,
+        proving=sources.proving,
+        peers=peers,
+        limits=limits,
+        metrics=metrics,
+    )
     rejection_store = RejectionStore(
         sources=sources,
         dead_letters=dead_letters,

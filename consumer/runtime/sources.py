@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from config.loading import Settings
 from config.sources import SourceSettings
-from consumer.ingest.credentials import Credential, Shade
+from consumer.ingest.credentials import Credential, Shades
 from consumer.ingest.oauth2 import AccessToken
 from consumer.ingest.parsing import HEADER, EventFields, EventParser
 from consumer.ingest.signature import Secret, SignatureScheme, covers
@@ -16,7 +16,8 @@ from consumer.runtime.settings_map import shared_secrets, signature_scheme
 
 def build_sources(settings: Settings, admit: Callable[[], None] = lambda: None) -> Sources:
     """All sources of the settings; `admit` as of Sources."""
-    return Sources(_each(settings), admit)
+    shades = Shades.of(secret.key for secret in shared_secrets(settings.main))
+    return Sources(_each(settings, shades), shades, admit)
 
 
 def token_clients(settings: Settings) -> dict[str, tuple[Secret, ...]]:
@@ -28,27 +29,21 @@ def token_clients(settings: Settings) -> dict[str, tuple[Secret, ...]]:
     }
 
 
-def _each(settings: Settings) -> Iterator[Source]:
+def _each(settings: Settings, shades: Shades) -> Iterator[Source]:
     every = settings.every_source
     hidden = {each.header_name.lower() for each in every.values() if each.credential}
-    main = shared_secrets(settings.main)
-    shade = Shade.of(main[0].key if main else b"")
     for name, each in every.items():
         fields = EventFields(each.id, each.type, each.subject_prefix)
         scheme = signature_scheme(each)
-        signing = (
-            () if each.credential else (each.header_name, scheme.timestamp_header, scheme.id_header)
-        )
-        kept = {header.lower() for header in (*signing, *fields.headers) if header}
         yield Source(
             name=name,
             path=each.path.rstrip("/"),
-            proof=_proof(name, each, scheme, shade),
+            proof=_proof(name, each, scheme, shades),
             parser=EventParser(fields, settings.cxone_store_max_depth, name),
             identifying=fields.headers,
-            kept=frozenset(kept),
+            kept=each.kept_headers,
             # Whoever posts to a wrong path shows its credential there.
-            hidden=frozenset(hidden - (set() if each.credential else kept)) | {"authorization"},
+            hidden=frozenset(hidden | ({"authorization"} - each.kept_headers)),
             unsigned=() if each.credential else _unsigned(each, scheme),
         )
 
@@ -66,7 +61,7 @@ def _unsigned(source: SourceSettings, scheme: SignatureScheme) -> tuple[str, ...
     )
 
 
-def _proof(name: str, source: SourceSettings, scheme: SignatureScheme, shade: Shade) -> Proof:
+def _proof(name: str, source: SourceSettings, scheme: SignatureScheme, shades: Shades) -> Proof:
     secrets = shared_secrets(source)
     if source.proof == "hmac":
         return Signed(scheme, secrets)
@@ -74,7 +69,7 @@ def _proof(name: str, source: SourceSettings, scheme: SignatureScheme, shade: Sh
         return AccessToken(name, secrets)
     return Credential(
         secrets,
-        shade,
+        shades,
         header=source.header_name,
         prefix=source.prefix_text,
         user=(source.user or name) if source.proof == "basic" else None,

@@ -130,7 +130,7 @@ def brief(entry: Mapping[str, Any], masks: Redaction) -> Entry:
         "_id", "reason", "status", "error_message", "diagnosis", "event_type", "event_id",
         "delivery_id", "seen", "timestamp", "last_seen", "retry_count", "next_retry_at",
         "blocked_by", "resolved_by", "discarded_because", "and_copies", "expires_at", "digest",
-        "peer", "source",
+        "peer", "source", "as_source", "right_for",
     )  # fmt: skip
     found = {name: entry.get(name) for name in names}
     found["event_id"] = masks.event_id(found["event_id"], found["event_type"])

@@ -46,9 +46,16 @@ def retry(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say which entries it would be.")
     ] = False,
+    as_source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Take them in as this source's, unproven ones too."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Send entries the way of a delivery again, with the settings as they are now.
+
+    With --as-source you answer for them: they are another source's from then on, and one whose
+    proof was refused is not verified again. The audit says who did it.
 
     An interrupted one is resumed by the same command: what is resolved is not tried again.
 
@@ -58,13 +65,21 @@ def retry(
     if not entry_ids and not chosen and not everything:
         raise typer.BadParameter("give ids, --all, or a filter like --reason REASON")
     with opened(ctx) as context:
+        named = [source.name for source in context.shared.sources]
+        if as_source is not None and as_source not in named:
+            raise typer.BadParameter(
+                f"--as-source takes a source of the settings: {', '.join(named)}"
+            )
         found = _found(context, entry_ids or [], chosen)
         if dry_run:
             _print_choice(found, as_json=as_json)
             return 0
         if found:
-            context.record("dlq retry", [_id for _id, _ in found])
-        results, interrupted = _replay(context, found)
+            given = {"as_source": as_source} if as_source else {}
+            if given:
+                context.shared.sources.admit()
+            context.record("dlq retry", [_id for _id, _ in found], **given)
+        results, interrupted = _replay(context, found, as_source)
     _print_results(results, len(found), as_json=as_json)
     if interrupted:
         error_console().print("Interrupted: the same command goes on with the rest.")
@@ -82,7 +97,9 @@ def _found(context: Context, entry_ids: Sequence[str], chosen: Entry) -> list[tu
     return context.shared.dead_letters.ids(chosen)
 
 
-def _replay(context: Context, found: Sequence[tuple[str, str]]) -> tuple[list[_Result], bool]:
+def _replay(
+    context: Context, found: Sequence[tuple[str, str]], as_source: str | None
+) -> tuple[list[_Result], bool]:
     """Results in order, and whether Ctrl-C ended it early; an entry is finished or untouched."""
     replay = context.shared.replay
     results: list[_Result] = []
@@ -103,7 +120,8 @@ def _replay(context: Context, found: Sequence[tuple[str, str]]) -> tuple[list[_R
                 except SetupError:
                     # It expired meanwhile.
                     continue
-                results.append((_id, reason, replay.entry(entry, f"{context.who} (dlq retry)")))
+                done = replay.entry(entry, f"{context.who} (dlq retry)", as_source=as_source)
+                results.append((_id, reason, done))
                 progress.advance(task)
         except KeyboardInterrupt:
             return results, True

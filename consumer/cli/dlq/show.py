@@ -120,6 +120,7 @@ def _now(found: Diagnosis, entry_id: str) -> Entry:
 
 def _attempt(attempt: dict[str, Any]) -> str:
     repairs = f" with {', '.join(attempt['repairs'])}" if attempt.get("repairs") else ""
+    repairs += f" as {attempt['as_source']}" if attempt.get("as_source") else ""
     error = f" ({attempt['error']})" if attempt.get("error") else ""
     return f"{shown(attempt['at'])}  {attempt['by']}{repairs}: {attempt['result']}{error}"
 

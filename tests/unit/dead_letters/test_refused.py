@@ -44,7 +44,7 @@ def test_what_waits_to_be_kept_holds_no_frames_of_its_request() -> None:
     # Nothing takes what waits before `start`.
     kept: list[Delivery] = []
     refusals = RefusalQueue(
-        store=lambda delivery, _: kept.append(delivery),
+        store=lambda delivery, *_: kept.append(delivery),
         peers=KnownPeers(Nobody()),
         limits=RefusalLimits(10, 1000),
         metrics=Metrics(),
