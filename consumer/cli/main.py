@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -157,6 +158,9 @@ def common(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What cp1252 lacks is written out, as in \u0141, instead of ending the command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if (sys.argv[1:] if arguments is None else arguments) not in _WITHOUT_LOG:
         from config import logs  # noqa: PLC0415  (a tenth of a second)
 

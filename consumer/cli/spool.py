@@ -44,7 +44,7 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
     found = survey(directory)
     age = (utc_now() - found.oldest).total_seconds() if found.oldest else None
     facts: dict[str, Any] = {
-        "directory": str(directory.resolve()),
+        "directory": str(directory.absolute()),
         "deliveries": found.depth,
         "bytes": found.bytes,
         "max_bytes": settings.cxone_spool_max_bytes,

@@ -102,7 +102,7 @@ def local_facts(settings: Settings) -> dict[str, Any]:
     """Facts without MongoDB: the owner of the data directory, the answer of its service at /readyz,
     and the spool; None for what cannot be known."""
     return {
-        "data_dir": str(settings.cxone_data_dir.resolve()),
+        "data_dir": str(settings.cxone_data_dir.absolute()),
         "owner": owner_of(settings.cxone_data_dir),
         "ready": _ready(settings.cxone_listen),
         "spool": _spool(settings),

@@ -27,7 +27,8 @@ class DataDirectory:
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
-        self.path = path.resolve()
+        # Links stay in it: to follow them fails on long paths where to use them does not.
+        self.path = path.absolute()
         self._clock = clock
         # Not per thread: whoever stops the program may be another thread than who started it.
         self._lock = FileLock(self.path / LOCK, blocking=False, mode=0o600, thread_local=False)

@@ -66,6 +66,11 @@ class Files:
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
 
+    def in_use(self, error: OSError) -> bool:
+        """True where another program may have the file open for itself alone, as backups and virus
+        scanners do on Windows. It tells that from missing rights only now and then."""
+        return sys.platform == "win32" and isinstance(error, PermissionError)
+
     def takes_writes(self, directory: Path) -> bool:
         """True where a small file can be made durable in it just now."""
         probe = directory / "probe"

@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from time import monotonic, sleep
+
+import structlog
 
 from consumer.core.errors import SetupError
 from consumer.spool.files import Files
@@ -28,6 +31,8 @@ from consumer.spool.frames import (
     walk,
 )
 from consumer.spool.records import moment
+
+log = structlog.get_logger(__name__)
 
 _NAME = re.compile(r"(\d{10})-([0-9a-f]{16})\.spool")
 _CURSOR = struct.Struct("<8sQ")
@@ -129,12 +134,17 @@ def oldest(files: Files, found: list[Segment]) -> datetime | None:
 
 
 def remove_orphans(files: Files, directory: Path, found: list[Segment]) -> None:
-    """Remove cursors whose segment is gone, and drafts of cursors; raises OSError."""
+    """Remove cursors whose segment is gone, and drafts of cursors; raises OSError. One that is in
+    use harms nobody until the next start."""
     stems = {segment.path.stem for segment in found}
     for name in files.names(directory):
         path = directory / name
         if path.suffix == ".new" or (path.suffix == ".done" and path.stem not in stems):
-            files.remove(path)
+            try:
+                files.remove(path)
+            except OSError as error:
+                if not files.in_use(error):
+                    raise
 
 
 def cursor_path(segment: Segment) -> Path:
@@ -162,11 +172,14 @@ def _load_cursor(files: Files, segment: Segment) -> int:
 
 # Seconds for which a stop waits for a write to the disk.
 _SOON = 2.0
+# Seconds for which opening waits for files that are in use, and between two attempts.
+_LONGEST_USE = 60.0
+_AGAIN = 1.0
 
 
 class Chain:
     """The segments of a directory that this process owns, oldest first; raises SetupError where
-    it cannot be opened.
+    it cannot be opened, after a while where its files are in use.
 
     Whoever writes to a segment, counts, adds or removes one holds `changing`.
     """
@@ -175,15 +188,28 @@ class Chain:
         self.directory = directory
         self.files = files
         self.changing = threading.Lock()
+        ends = monotonic() + _LONGEST_USE
+        while (found := self._open(last=monotonic() > ends)) is None:
+            sleep(_AGAIN)
+        self._segments = found
+
+    def _open(self, *, last: bool) -> list[Segment] | None:
+        """The segments there are; None where a file is in use, unless this is the `last` try."""
         try:
-            files.make_directory(directory)
-            self._segments = segments(files, directory)
-            remove_orphans(files, directory, self._segments)
+            self.files.make_directory(self.directory)
+            found = segments(self.files, self.directory)
+            remove_orphans(self.files, self.directory, found)
         except OSError as error:
+            in_use = self.files.in_use(error)
+            if in_use and not last:
+                log.warning("a file of the spool is in use", file=error.filename)
+                return None
+            others = " and no other program hold its files" if in_use else ""
             raise SetupError(
-                f"the spool in {directory} cannot be opened ({error.strerror}): let the user this"
-                " program runs as read and write it"
+                f"the spool in {self.directory} cannot be opened ({error.strerror}): let the user"
+                f" this program runs as read and write it{others}"
             ) from error
+        return found
 
     @property
     def depth(self) -> int:

@@ -56,13 +56,14 @@ class Serving:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line)
-            self._arrived.put(line)
+        with self.process.stderr as lines:
+            for line in lines:
+                self.lines.append(line)
+                self._arrived.put(line)
         self._arrived.put(None)
 
     def _await_url(self) -> str:
-        while (line := self._arrived.get(timeout=30)) is not None:
+        while (line := self._arrived.get(timeout=120)) is not None:
             found = re.search(r"http://[^\s\"']+", line) if "listening" in line else None
             if found:
                 return found.group()
@@ -99,8 +100,6 @@ class Serving:
     def wait(self) -> int:
         status = self.process.wait(timeout=40)
         self._reader.join(10)
-        if self.process.stderr is not None:
-            self.process.stderr.close()
         return status
 
 

@@ -218,6 +218,29 @@ class FailingDisk(Files):
             raise self.error
 
 
+class HeldDisk(Files):
+    """Has files that another program holds, as on Windows, until they were asked for `times`."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def read(self, path: Path, offset: int, count: int) -> bytes:
+        self._ask(path)
+        return super().read(path, offset, count)
+
+    def remove(self, path: Path) -> None:
+        self._ask(path)
+        super().remove(path)
+
+    def in_use(self, error: OSError) -> bool:
+        return isinstance(error, PermissionError)
+
+    def _ask(self, path: Path) -> None:
+        self.times -= 1
+        if self.times >= 0:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
 class Watched:
     def __init__(
         self, inner: Appender, on_sync: Callable[[], None], on_write: Callable[[], object] = list

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import pytest
 from typer.main import get_group
 
 from consumer.cli.main import COMMANDS, build, command
+from tests.support.processes import run
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -37,3 +39,10 @@ def test_completion_passes_over_a_command_that_is_not_there() -> None:
     context = group.make_context("cxone-consumer", [], resilient_parsing=True)
 
     assert group.resolve_command(context, ["spol"])[:2] == (None, None)
+
+
+def test_a_path_that_code_page_1252_lacks_is_written_out(tmp_path: Path) -> None:
+    done = run(["init", "--file", "Łódź.env"], tmp_path, {"PYTHONIOENCODING": "cp1252"})
+
+    assert done.returncode == 0, done.stderr
+    assert r"Wrote \u0141ód\u017a.env" in done.stdout.decode("cp1252")

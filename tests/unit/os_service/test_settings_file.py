@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import string
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.core.errors import SetupError
-from consumer.os_service.settings_file import Fitted, fit
+from consumer.os_service.settings_file import Fitted, fit, quoted
 
-SOURCE = Path("/srv/app/.env")
-FOLDER = Path("/etc/cxone-consumer/credentials")
-STATE = Path("/var/lib/cxone-consumer")
+# Absolute, which on Windows takes a drive.
+SOURCE = Path("/srv/app/.env").absolute()
+FOLDER = Path("/etc/cxone-consumer/credentials").absolute()
+STATE = Path("/var/lib/cxone-consumer").absolute()
 
 
 def fitted(text: str, source: Path = SOURCE) -> Fitted:
@@ -48,8 +50,8 @@ def test_secrets_already_in_files_stay_there() -> None:
 
     assert not done.secrets
     assert done.credentials == {
-        "CXONE_SHARED_SECRET": Path("/srv/app/secrets/cxone"),
-        "DD_API_KEY": Path("/run/dd"),
+        "CXONE_SHARED_SECRET": SOURCE.parent / "secrets" / "cxone",
+        "DD_API_KEY": Path("/run/dd").absolute(),
     }
 
 
@@ -64,20 +66,20 @@ def test_the_data_directory_is_that_of_the_service_and_a_change_is_told() -> Non
 def test_a_config_file_is_found_from_anywhere() -> None:
     done = fitted("CXONE_CONFIG=more.toml\n")
 
-    assert done.config == Path("/srv/app/more.toml")
-    assert values(done.text)["CXONE_CONFIG"] == "/srv/app/more.toml"
+    assert done.config == SOURCE.with_name("more.toml")
+    assert values(done.text)["CXONE_CONFIG"] == str(done.config)
 
 
 def test_of_two_config_files_it_is_the_last_as_for_every_reader() -> None:
     done = fitted("CXONE_CONFIG=one.toml\nCXONE_CONFIG=two.toml\n")
 
-    assert done.config == Path("/srv/app/two.toml")
-    assert values(done.text)["CXONE_CONFIG"] == "/srv/app/two.toml"
+    assert done.config == SOURCE.with_name("two.toml")
+    assert values(done.text)["CXONE_CONFIG"] == str(done.config)
 
 
 @pytest.mark.parametrize("text", ["", "CXONE_CONFIG=more.toml\n", "DD_ENV=prod\n"])
 def test_a_config_file_that_is_named_elsewhere_goes_before_it(text: str) -> None:
-    other = Path("/srv/it's other.toml")
+    other = Path("/srv/it's other.toml").absolute()
     done = fit(text, SOURCE, FOLDER, STATE, other)
 
     assert done.config == other
@@ -97,11 +99,11 @@ def test_what_is_not_set_stays_as_it_is(text: str) -> None:
 def test_what_systemd_would_read_otherwise_is_written_so_that_both_agree() -> None:
     done = fitted("DD_TAGS=a:b # a remark\nexport DD_ENV = 'two words'\n")
 
-    assert done.text == f'DD_TAGS=a:b\nDD_ENV="two words"\nCXONE_DATA_DIR={STATE}\n'
+    assert done.text == f'DD_TAGS=a:b\nDD_ENV="two words"\nCXONE_DATA_DIR={quoted(str(STATE))}\n'
 
 
 def test_a_line_that_cannot_be_read_is_named() -> None:
-    with pytest.raises(SetupError, match=r"/srv/app/\.env line 4"):
+    with pytest.raises(SetupError, match=re.escape(f"{SOURCE} line 4")):
         fitted("DD_ENV=prod\n\n\nDD_TAGS='open\n")
 
 

@@ -12,7 +12,7 @@ import pytest
 from consumer.core.errors import SetupError, StoreUnavailable
 from consumer.spool.spool import Spool
 from tests.support.service import eventually
-from tests.support.spool import MIB, FailingDisk, SlowDisk, delivery, files_of, ids
+from tests.support.spool import MIB, FailingDisk, HeldDisk, SlowDisk, delivery, files_of, ids
 
 
 def test_concurrent_deliveries_share_a_sync(reopened: Callable[..., Spool]) -> None:
@@ -171,3 +171,47 @@ def test_a_spool_that_cannot_be_opened_says_what_to_do(path: Path) -> None:
 
     with pytest.raises(SetupError, match="cannot be opened"):
         Spool(path, 64 * MIB)
+
+
+def test_files_that_another_program_holds_are_waited_for(
+    reopened: Callable[..., Spool], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.spool.segments._AGAIN", 0.0)
+    spool = reopened()
+    for number in range(3):
+        spool.append(delivery(number))
+    spool.remove(spool.take(1))
+    disk = HeldDisk(5)
+
+    spool = reopened(files=disk)
+    assert disk.times < 0
+    disk.times = 1
+    with pytest.raises(StoreUnavailable):
+        spool.take(3)
+    assert ids(spool) == ["delivery-1", "delivery-2"]
+    # Held when they could go, they stay, and go the next time.
+    entries = spool.take(3)
+    disk.times = 1
+    spool.remove(entries)
+    assert files_of(path)
+    assert not spool.take(1)
+    assert not files_of(path)
+    assert not spool.unreadable
+
+
+def test_files_that_are_held_for_ever_are_told_and_orphans_wait_for_the_next_start(
+    reopened: Callable[..., Spool], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.spool.segments._LONGEST_USE", -1.0)
+    reopened().append(delivery(1))
+    orphan = path / "0000000007-0123456789abcdef.done"
+    orphan.write_bytes(b"")
+    (held,) = files_of(path)
+
+    with pytest.raises(SetupError, match="no other program hold its files"):
+        reopened(files=HeldDisk(100))
+    held.unlink()
+    reopened(files=HeldDisk(1))
+    assert orphan.exists()
+    reopened()
+    assert not orphan.exists()

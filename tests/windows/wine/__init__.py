@@ -1,0 +1,1 @@
+"""Run the program on a Windows Python, under Wine."""
