@@ -11,14 +11,16 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from config import logs
-from config.loading import Settings, from_process
 from consumer.os_service.layout import NAME, WindowsLayout, windows_layout
 from consumer.os_service.log_file import LogFile
-from consumer.runtime.settings_map import needed
+
+if TYPE_CHECKING:
+    from config.loading import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +57,10 @@ def _host(given: argparse.Namespace, layout: WindowsLayout, stream: LogFile) -> 
     from consumer.os_service.windows_service import Assignment, ConsumerService  # noqa: PLC0415
 
     def settings() -> Settings:
+        # Not before the service reports: see windows_service.py.
+        from config.loading import from_process  # noqa: PLC0415
+        from consumer.runtime.settings_map import needed  # noqa: PLC0415
+
         found = from_process({}, given.settings, None, needed(embedded=given.embedded))
         logs.configure(found.log_level, found.log_format, stream)
         return found

@@ -1,4 +1,8 @@
-"""Run the service for Windows: pywin32 calls `SvcRun`, and a reporter says how it goes."""
+"""Run the service for Windows: pywin32 calls `SvcRun`, and a reporter says how it goes.
+
+Windows waits 30 seconds for a process that it started to ask for its service, and a cold or busy
+machine imports the whole of it for longer: that is imported once the service reports.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +17,15 @@ import structlog
 import win32service
 import win32serviceutil
 
-from config.loading import Settings, SettingsError
+from config.faults import SettingsError
 from consumer.core.errors import ConsumerError, SetupError, place_of
-from consumer.os_service import watch
 from consumer.os_service.layout import DESCRIPTION, LONGEST_START, NAME, TITLE
-from consumer.runtime.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from config.loading import Settings
+    from consumer.runtime.service import Service
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +117,8 @@ class ConsumerService(win32serviceutil.ServiceFramework):
             self.ReportServiceStatus(state, waitHint=wait_hint)
 
     def _run(self) -> None:
+        from consumer.os_service import watch  # noqa: PLC0415 - see above
+
         assignment = self.assignment
         settings = assignment.settings()
         reporter = Reporter(self, self._give_up, assignment.longest_start)

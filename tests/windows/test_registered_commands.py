@@ -16,6 +16,8 @@ from consumer.os_service import windows_main
 from consumer.os_service.layout import WindowsLayout
 from tests.windows.machine import Windows
 
+ROOT = Path(__file__).parents[2]
+
 # Runs `python -m consumer` as on Windows; nothing may import for another platform what it needs.
 _AS_ON_WINDOWS = """
 import runpy, sys
@@ -58,6 +60,33 @@ def test_a_service_that_was_registered_without_its_folder_uses_that_of_its_proce
 
     log = (tmp_path / "cxone-consumer" / "logs" / "service.log").read_text(encoding="utf-8")
     assert "could not be hosted" in log
+
+
+_AT_THE_DISPATCHER = """
+import sys
+sys.path.insert(0, {pywin32!r})
+from tests.windows.fakes import modules
+from tests.windows.machine import Windows
+machine = Windows()
+sys.modules.update(modules(machine))
+machine.service_main = lambda name: print(
+    machine.hosted.__name__, sorted({{"falcon", "pydantic", "pymongo"}} & sys.modules.keys())
+)
+from consumer.os_service.windows_main import main
+main(["--root", {root!r}, "--settings", "settings.env"])
+"""
+
+
+def test_windows_hears_of_the_process_before_most_of_it_is_imported(
+    pywin32_code: Path, tmp_path: Path
+) -> None:
+    code = _AT_THE_DISPATCHER.format(pywin32=str(pywin32_code), root=str(tmp_path))
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "ConsumerService []"
 
 
 def test_elsewhere_there_is_no_such_command() -> None:
