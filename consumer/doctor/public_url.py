@@ -6,13 +6,19 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
+from config.sources import MAIN, MAIN_PATH, SourceSettings
 from consumer.doctor.check import Check, Target
 from consumer.doctor.post import Answer, Silence, explain, post
 from consumer.http import probe
+from consumer.ingest.parsing import HEADER
 from consumer.ingest.signature import SignatureScheme, covers
 from consumer.ingest.signature_diagnosis.bodies import bodies
+from consumer.runtime.proving import prover, read_token, token_request, token_url, url_beside
+from consumer.runtime.settings_map import signature_scheme
 
 NAME = "way from outside"
 _TIMEOUT = 10.0
@@ -22,24 +28,93 @@ _RAW = "let the proxy pass on the body byte for byte (no rewriting, filtering or
 
 
 def examine(target: Target) -> Iterator[Check]:
+    """The way of each source, by the path that it posts to."""
     if target.url is None:
         return
-    if not target.secrets:
+    every = target.settings.every_source
+    at = urlsplit(target.url).path.rstrip("/")
+    known = next((each.path for each in every.values() if at.endswith(each.path.rstrip("/"))), "")
+    for name, source in every.items():
+        # The address may be none of ours, where a proxy calls it otherwise: then it is main's.
+        is_given = name == MAIN and not known
+        url = target.url if is_given else url_beside(target.url, known or MAIN_PATH, source.path)
+        for check in _way(target, name, source, url):
+            yield check if name == MAIN else replace(check, finding=f"{name}: {check.finding}")
+
+
+def _way(target: Target, name: str, source: SourceSettings, url: str) -> Iterator[Check]:
+    if source.secret is None:
         yield Check(NAME, "skip", "needs CXONE_SHARED_SECRET to sign with")
         return
+    token = ""
+    if source.proof == "oauth2":
+        address = token_url(url, source)
+        given = post(address, *token_request(name, source), _TIMEOUT)
+        if isinstance(given, Silence):
+            yield Check(NAME, "fail", f"{address}: {given.cause}", given.advice)
+            return
+        try:
+            token, _ = read_token(given.status, given.body)
+        except ValueError as error:
+            advice = "let the proxy pass POST /oauth2/token to this service, its header too"
+            yield Check(NAME, "fail", f"no access token from {address}: {error}", advice)
+            return
     body = probe.body(secrets.token_hex(8))
-    headers = probe.headers(target.scheme, target.secrets[0].key, body, target.clock())
-    answer = post(target.url, body, headers, _TIMEOUT)
+    proof = prover(name, source, target.clock, lambda: token)(body)
+    signature = None if source.credential else proof[source.header_name]
+    mark = probe.marked(body, *([] if signature is None else [probe.digest_of(signature)]))
+    # The identity is not looked at, but its headers must arrive like the others.
+    identity = {
+        place.removeprefix(HEADER): "canary"
+        for place in (*source.places_of_id, source.type)
+        if place.startswith(HEADER)
+    }
+    headers = {**identity, **mark, **proof}
+    answer = post(url, body, headers, _TIMEOUT)
     if isinstance(answer, Silence):
-        yield Check(NAME, "fail", f"{target.url}: {answer.cause}", answer.advice)
+        yield Check(NAME, "fail", f"{url}: {answer.cause}", answer.advice)
         return
     facts = _facts(answer)
     if facts is None:
         finding, advice = explain(answer)
-        yield Check(NAME, "fail", f"{target.url}: {finding}", advice)
+        yield Check(NAME, "fail", f"{url}: {finding}", advice)
         return
-    yield from judge(facts, body, headers, target.scheme)
-    yield from _speed_and_scheme(target.url, answer)
+    if source.credential:
+        sent = {key: value for key, value in headers.items() if key not in proof}
+        yield from _judge_credential(facts, body, sent, source.header_name)
+    else:
+        yield from judge(facts, body, headers, signature_scheme(source))
+    yield from _speed_and_scheme(url, answer)
+
+
+def _judge_credential(
+    facts: Mapping[str, Any], body: bytes, sent: Mapping[str, str], header: str
+) -> Iterator[Check]:
+    """Judge the way of a proof that does not cover the body: one that changed is taken still."""
+    for check in (*_body_changes(facts, body), *_header_changes(facts, sent)):
+        yield replace(check, status="warn")
+    if facts.get("verified"):
+        yield Check(NAME, "ok", _arrived(facts, f"{header} was right"))
+    elif facts.get("credential") == "missing":
+        advice = "let the proxy pass it on; one that asks for a login itself may keep Authorization"
+        yield Check(NAME, "fail", f"the header {header} did not arrive", advice)
+    elif facts.get("credential") == "twice":
+        advice = "let the proxy set it once, having removed what came: it is added to that"
+        yield Check(NAME, "fail", f"the header {header} arrived twice", advice)
+    else:
+        finding = f"the header {header} arrived, but the service there refuses it"
+        advice = (
+            "the proxy sets another, or the service runs with another secret than this command:"
+            " compare both, restart the service after a change"
+        )
+        yield Check(NAME, "fail", finding, advice)
+
+
+def _arrived(facts: Mapping[str, Any], proof: str) -> str:
+    finding = f"the canary arrived and {proof}; it was not stored"
+    if facts.get("secret") == "previous":
+        finding += " (by the previous secret: the service has a newer one)"
+    return finding
 
 
 def judge(
@@ -49,10 +124,7 @@ def judge(
     changes = [*_body_changes(facts, body), *_header_changes(facts, sent, scheme)]
     yield from changes
     if facts.get("verified"):
-        finding = "the canary arrived and its signature verified; it was not stored"
-        if facts.get("secret") == "previous":
-            finding += " (by the previous secret: the service has a newer one)"
-        yield Check(NAME, "ok", finding)
+        yield Check(NAME, "ok", _arrived(facts, "its signature verified"))
     elif not any(change.status == "fail" for change in changes):
         yield Check(
             NAME,
@@ -93,14 +165,14 @@ def _body_changes(facts: Mapping[str, Any], body: bytes) -> Iterator[Check]:
 
 
 def _header_changes(
-    facts: Mapping[str, Any], sent: Mapping[str, str], scheme: SignatureScheme
+    facts: Mapping[str, Any], sent: Mapping[str, str], scheme: SignatureScheme | None = None
 ) -> Iterator[Check]:
     arrived = facts["headers"]
     for name, value in sent.items():
         key = name.lower()
         if key in probe.TRANSPORT or (key == probe.HEADER.lower() and key in arrived):
             continue
-        proves = key == scheme.header.lower() or covers(scheme, name)
+        proves = scheme is not None and (key == scheme.header.lower() or covers(scheme, name))
         status, digest = "fail" if proves else "warn", arrived.get(key)
         if digest is None:
             yield Check(

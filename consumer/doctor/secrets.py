@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from config.layers import from_toml
+from config.sources import SourceSettings
 from consumer.doctor.check import Check, Target
 from consumer.ingest.signature import Secret, fingerprint
 from consumer.mongodb.client import SECRET_USE
 from consumer.monitoring.secret_use import SecretUse, Use
+from consumer.runtime.settings_map import shared_secrets
 
 NAME = "secret"
 IN_USE = "secrets in use"
-_SETTINGS = {"current": "CXONE_SHARED_SECRET", "previous": "CXONE_SHARED_SECRET_PREVIOUS"}
-_RENEW = "make a new one with `cxone-consumer init --force --new-secret` and enter it at CXone"
+_SECRETS = {"secret", "secret_previous"}
 # 64 bits take years to guess offline, given one signed body.
 _WEAK_BITS = 64
 _HOPELESS_BITS = 32
 # Senders that speak once a day have spoken by then.
 _QUIET = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The settings that hold the secrets of a source, the word for what these do, and the advice
+    for a weak one; `before` begins what is said of it where no setting is named."""
+
+    current: str
+    previous: str
+    signed: str
+    renew: str
+    before: str = ""
+
+    def of(self, secret: str) -> str:
+        return {"current": self.current, "previous": self.previous}.get(secret, secret)
+
+
+_MAIN = _Names(
+    "CXONE_SHARED_SECRET",
+    "CXONE_SHARED_SECRET_PREVIOUS",
+    "signed",
+    "make a new one with `cxone-consumer init --force --new-secret` and enter it at CXone",
+)
 
 
 def examine(target: Target) -> Iterator[Check]:
@@ -33,21 +61,44 @@ def examine(target: Target) -> Iterator[Check]:
             "run `cxone-consumer init`, or set it to the secret that CXone signs with",
         )
         return
-    faults = [check for secret in target.secrets for check in _faults(secret)]
-    others = [secret for secret in target.secrets if secret is not current]
+    yield from _judged(target.secrets, _MAIN)
+    for name, source in target.settings.sources.items():
+        yield from _judged(shared_secrets(source), _settings_of(name, source))
+    yield from _placed(target)
+
+
+def _judged(held: Sequence[Secret], settings: _Names) -> Iterator[Check]:
+    faults = [check for secret in held for check in _faults(secret, settings)]
+    current, *others = held
     if any(secret.key == current.key for secret in others):
         faults.append(
             Check(
                 NAME,
                 "warn",
-                "CXONE_SHARED_SECRET_PREVIOUS is the same as CXONE_SHARED_SECRET",
-                "remove it: it is for the time while CXone changes from one to another",
+                f"{settings.previous} is the same as {settings.current}",
+                "remove it: it is for the time while the sender changes from one to another",
             )
         )
     yield from faults
     if not faults:
         also = ", and the previous one is valid too" if others else ""
-        yield Check(NAME, "ok", f"{len(current.key)} bytes{also}")
+        yield Check(NAME, "ok", f"{settings.before}{len(current.key)} bytes{also}")
+
+
+def _placed(target: Target) -> Iterator[Check]:
+    """A fault where others on this machine may read the secrets of sources in the config file."""
+    path = target.settings.cxone_config
+    if path is None or os.name == "nt" or not path.exists() or not path.stat().st_mode & 0o077:
+        return
+    tables: Any = from_toml(path)[1].get("sources", {})
+    named = sorted(name for name, table in tables.items() if _SECRETS & table.keys())
+    if named:
+        yield Check(
+            NAME,
+            "warn",
+            f"others on this machine may read the secrets of {', '.join(named)} in {path}",
+            f"`chmod 600 {path}`, or name a file in secret_file, or use CXONE_SOURCE_…_SECRET",
+        )
 
 
 def strength(key: bytes) -> float:
@@ -56,15 +107,22 @@ def strength(key: bytes) -> float:
     return -sum(count * math.log2(count / len(key)) for count in counts)
 
 
-def _faults(secret: Secret) -> Iterator[Check]:
-    key, setting = secret.key, _SETTINGS.get(secret.name, secret.name)
+def _settings_of(name: str, source: SourceSettings) -> _Names:
+    title = f"sources.{name}.secret"
+    signed = "signed" if source.proof == "hmac" else "proved"
+    renew = "make a new one of 32 random bytes and enter it at the sender; this as the previous"
+    return _Names(title, f"{title}_previous", signed, renew, f"{name}: ")
+
+
+def _faults(secret: Secret, settings: _Names) -> Iterator[Check]:
+    key, setting = secret.key, settings.of(secret.name)
     bits = strength(key)
     if bits < _WEAK_BITS:
         yield Check(
             NAME,
             "fail" if bits < _HOPELESS_BITS else "warn",
             f"{setting} is weak: {len(key)} bytes, about {bits:.0f} bits at most",
-            _RENEW,
+            settings.renew,
         )
     if secret.text:
         # Decoded bytes may be any; a stray character in the text is a fault of the settings.
@@ -99,42 +157,54 @@ def _faults(secret: Secret) -> Iterator[Check]:
 
 def in_use(target: Target) -> Iterator[Check]:
     """One check for each secret that is set."""
-    uses = SecretUse(target.database[SECRET_USE])
-    known = {secret.name: uses.of(fingerprint(secret.key)) for secret in target.secrets}
-    current, now = known.get("current"), target.clock()
-    for name, use in known.items():
-        yield judge_previous(use, current, now) if name == "previous" else judge_current(use, now)
+    uses, now = SecretUse(target.database[SECRET_USE]), target.clock()
+    owners = [(target.secrets, _MAIN)] + [
+        (shared_secrets(source), _settings_of(name, source))
+        for name, source in target.settings.sources.items()
+    ]
+    for held, settings in owners:
+        known = {secret.name: uses.of(fingerprint(secret.key)) for secret in held}
+        current = known.get("current")
+        for name, use in known.items():
+            yield (
+                judge_previous(use, current, now, settings)
+                if name == "previous"
+                else judge_current(use, now, settings)
+            )
 
 
-def judge_current(use: Use | None, now: datetime) -> Check:
-    setting = _SETTINGS["current"]
+def judge_current(use: Use | None, now: datetime, settings: _Names = _MAIN) -> Check:
+    setting = settings.current
     if use is None or use.last_used is None:
-        return Check(IN_USE, "ok", f"{setting} has not signed a delivery yet")
-    return Check(IN_USE, "ok", f"{setting} {_last(use, use.last_used, now)}")
+        return Check(IN_USE, "ok", f"{setting} has not {settings.signed} a delivery yet")
+    return Check(IN_USE, "ok", f"{setting} {_last(use, use.last_used, now, settings)}")
 
 
-def judge_previous(use: Use | None, current: Use | None, now: datetime) -> Check:
+def judge_previous(
+    use: Use | None, current: Use | None, now: datetime, settings: _Names = _MAIN
+) -> Check:
     """Judge whether the previous secret can go: when it was silent for a day in which the current
     one was used."""
-    setting = _SETTINGS["previous"]
+    setting = settings.previous
     if use is None:
         return Check(IN_USE, "ok", f"{setting} is not known to a running service yet")
-    finding = f"{setting} has not signed a delivery since it is watched ({_ago(use.since, now)})"
+    since = _ago(use.since, now)
+    finding = f"{setting} has not {settings.signed} a delivery since it is watched ({since})"
     if use.last_used is not None:
-        finding = f"{setting} {_last(use, use.last_used, now)}"
+        finding = f"{setting} {_last(use, use.last_used, now, settings)}"
         if now - use.last_used < _QUIET:
             return Check(
                 IN_USE,
                 "warn",
                 f"{finding}: still in use",
-                "change the secret at the sender that still signs with it, and keep this until"
+                "change the secret at the sender that still uses it, and keep this until"
                 " 24 h have passed without",
             )
     silent_since = use.last_used or use.since
     if now - silent_since < _QUIET:
         return Check(IN_USE, "ok", finding, "keep it until 24 h have passed without")
     if not is_silent(use, current, now):
-        advice = "keep it until CXONE_SHARED_SECRET has signed a delivery"
+        advice = f"keep it until {settings.current} has {settings.signed} a delivery"
         return Check(IN_USE, "ok", f"{finding}, and the current one neither", advice)
     return Check(IN_USE, "ok", f"{finding}: no longer in use", f"remove {setting} and restart")
 
@@ -148,8 +218,8 @@ def is_silent(use: Use | None, current: Use | None, now: datetime) -> bool:
     return now - silent_since >= _QUIET and current.last_used >= silent_since
 
 
-def _last(use: Use, last_used: datetime, now: datetime) -> str:
-    return f"last signed a delivery {_ago(last_used, now)}, {use.deliveries:,} in all"
+def _last(use: Use, last_used: datetime, now: datetime, settings: _Names) -> str:
+    return f"last {settings.signed} a delivery {_ago(last_used, now)}, {use.deliveries:,} in all"
 
 
 def _ago(then: datetime, now: datetime) -> str:

@@ -25,7 +25,9 @@ _MAX_NAMES = 32
 _MAX_NONCE = 64
 # No proxy makes more of a probe.
 _MAX_REWRITTEN = 4096
-_DIGESTS = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{64})")
+# The second is that of the signature. Of a credential nothing is told, for it could be guessed.
+_DIGESTS = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{64}|-)")
+_CREDENTIAL = "-"
 
 # What proxies like to rewrite: blanks, line ends, key order, 1.0, exponents, big integers, unicode
 # and its escapes, slashes, markup. Every key sorts behind the first, so sorting keeps it first.
@@ -50,8 +52,12 @@ def headers(scheme: SignatureScheme, key: bytes, probe: bytes, now: datetime) ->
     """The headers to post the probe with. HEADER says what was sent: digests of the body and of
     the signature, as `<sha256 hex>.<sha256 hex>`."""
     signed = sign(scheme, key, probe, now)
-    sent = f"{_sha256(probe)}.{digest_of(signed[scheme.header])}"
-    return {"Content-Type": "application/json", **signed, HEADER: sent}
+    return {**marked(probe, digest_of(signed[scheme.header])), **signed}
+
+
+def marked(probe: bytes, proof: str = _CREDENTIAL) -> dict[str, str]:
+    """The headers of a probe without its proof; `proof` is the digest of the signature."""
+    return {"Content-Type": "application/json", HEADER: f"{_sha256(probe)}.{proof}"}
 
 
 def digest_of(value: str) -> str:
@@ -66,7 +72,7 @@ def is_suspect(delivery: Delivery) -> bool:
 
 
 def answer(
-    delivery: Delivery, verdict: Delivery | SignatureError
+    delivery: Delivery, verdict: Delivery | SignatureError, credential: str = ""
 ) -> tuple[int, dict[str, object]] | None:
     """HTTP status and JSON for a probe: 200 when it verified, 401 otherwise; None for a delivery
     like any other.
@@ -74,12 +80,20 @@ def answer(
     One that verified is a probe only byte for byte: whoever signs may send any word in any place.
     One that did not may have been rewritten on the way; then the header says that another body
     left with this same signature, or the body still has the probe's keys and no other.
+    `credential` is the header of a proof that does not cover the body: there the header that says
+    that another body left is enough.
     """
+    is_probe = _is_template(delivery.body) or (credential and _is_rewritten(delivery))
     if isinstance(verdict, Delivery):
-        return (200, report(delivery, verdict)) if _is_template(delivery.body) else None
-    if _is_template(delivery.body) or _left_with_another_body(delivery) or _has_the_keys(delivery):
-        return 401, report(delivery, verdict)
+        return (200, report(delivery, verdict, credential)) if is_probe else None
+    if is_probe or _left_with_another_body(delivery) or _has_the_keys(delivery):
+        return 401, report(delivery, verdict, credential)
     return None
+
+
+def _is_rewritten(delivery: Delivery) -> bool:
+    sent = _DIGESTS.fullmatch(delivery.headers.get(HEADER, ""))
+    return sent is not None and sent[2] == _CREDENTIAL and _sha256(delivery.body) != sent[1]
 
 
 def _is_template(arrived: bytes) -> bool:
@@ -105,10 +119,13 @@ def _has_the_keys(delivery: Delivery) -> bool:
     return isinstance(keys, dict) and keys.keys() == _KEYS
 
 
-def report(delivery: Delivery, verdict: Delivery | SignatureError) -> dict[str, object]:
+def report(
+    delivery: Delivery, verdict: Delivery | SignatureError, credential: str = ""
+) -> dict[str, object]:
     """The report on how a probe arrived: facts that its sender knows, but as seen from here.
 
-    `headers` maps the names worth keeping to the SHA-256 of their values, TRANSPORT aside.
+    `headers` maps the names worth keeping to the SHA-256 of their values, TRANSPORT aside;
+    `credential` says of that header no more than whether it came, and whether twice.
     """
     facts: dict[str, object] = {
         "status": "canary",
@@ -122,6 +139,11 @@ def report(delivery: Delivery, verdict: Delivery | SignatureError) -> dict[str, 
     }
     sent = _DIGESTS.fullmatch(delivery.headers.get(HEADER, ""))
     facts["body"] = "unknown" if sent is None else _compared(sent[1] == facts["body_sha256"])
+    if credential:
+        given = delivery.headers.get(credential)
+        verified = isinstance(verdict, Delivery)
+        several = given is not None and "," in given and not verified
+        facts["credential"] = "missing" if not given else "twice" if several else "once"
     if isinstance(verdict, SignatureError):
         facts["reason"] = verdict.reason
     elif verdict.verdict is not None:

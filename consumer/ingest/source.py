@@ -50,7 +50,7 @@ class Signed:
 class Source:
     """One sender. `kept` are the headers that stay with its deliveries beside those that always do,
     `hidden` those that are never kept, both in lower case; `unsigned` says which of id and type
-    its proof does not cover."""
+    its proof does not cover, `credential` is the header of one that does not cover the body."""
 
     name: str
     path: str
@@ -60,6 +60,7 @@ class Source:
     kept: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
     unsigned: tuple[str, ...] = ()
+    credential: str = ""
 
     def verify(self, delivery: Delivery, now: datetime, presented: Collection[str] = ()) -> Verdict:
         """The verdict on a delivery; raises SignatureError. `presented` are hashes of what it

@@ -237,6 +237,7 @@ class Service:
                 source=source.name,
                 kept=source.kept,
                 hidden=source.hidden,
+                credential=source.credential,
             )
             for source in shared.sources
         }

@@ -45,6 +45,7 @@ def _each(settings: Settings, shades: Shades) -> Iterator[Source]:
             # Whoever posts to a wrong path shows its credential there.
             hidden=frozenset(hidden | ({"authorization"} - each.kept_headers)),
             unsigned=() if each.credential else _unsigned(each, scheme),
+            credential=each.header_name if each.credential else "",
         )
 
 

@@ -16,6 +16,7 @@ from pymongo.database import Database
 from consumer.cli import main
 from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.ingest.signature import fingerprint
 from consumer.spool.spool import Spool
 from consumer.spool.survey import directory_in
 from tests.support.service import SECRET, Client, eventually, running_service
@@ -200,3 +201,28 @@ def test_sign_of_a_signing_source_prints_its_header(client: Client, command: Com
     assert value.startswith("sha256=")
     answer = client.request("POST", "/webhook/expert", CALL.encode(), {name: value})
     assert answer.status == 200
+
+
+def test_doctor_tries_the_way_of_each_source_and_its_secrets(
+    client: Client, database: Db, command: Command, config: Path
+) -> None:
+    config.chmod(0o644)
+    client.request("POST", "/from/desk", b"{}", basic("the password before it"))
+    used = {"_id": fingerprint(b"the password before it"), "deliveries": 1}
+    eventually(lambda: database["secret_use"].find_one(used))
+
+    _, told, _ = command("doctor", "--json", "--url", client.service.url)
+
+    checks = [(each["status"], each["finding"]) for each in json.loads(told)["checks"]]
+    findings = "\n".join(finding for _, finding in checks)
+    for source, header in (("voice", "X-Api-Key"), ("desk", "Authorization")):
+        right = f"{source}: the canary arrived and {header} was right; it was not stored"
+        assert ("ok", right) in checks
+    assert "hub: the canary arrived and Authorization was right" in findings
+    assert "expert: the canary arrived and its signature verified" in findings
+    assert "sources.desk.secret_previous last proved a delivery" in findings
+    assert "voice: 22 bytes" in findings
+    assert ("others on this machine may read the secrets of desk" in findings) == (os.name != "nt")
+    # That of desk, which is no canary.
+    assert database["events"].count_documents({}) == 1
+    assert database["dead_letter_queue"].count_documents({}) == 0

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,14 +21,17 @@ from tests.support.doctor import settings_of, target
 from tests.support.senders import web_server
 from tests.support.service import SECRET, STANDARD_WEBHOOKS, running_service
 
+ROUTE = "/webhook/cxone-dataaction"
 Mangle = Callable[[bytes, dict[str, str]], tuple[bytes, dict[str, str]]]
 
 
 @contextmanager
-def proxied(uri: str, database: str, mangle: Mangle, **settings: str) -> Iterator[str]:
-    """The public URL of a running service behind a proxy that mangles what passes."""
+def proxied(
+    uri: str, database: str, mangle: Mangle, path: str = ROUTE, **settings: str
+) -> Iterator[str]:
+    """The public URL of a running service behind a proxy that mangles what passes to one path."""
     with running_service(uri, database, **settings) as service:
-        address = service.service.url
+        address = service.service.url.replace(ROUTE, path)
 
         def forward(body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
             body, headers = mangle(body, headers)
@@ -38,7 +42,7 @@ def proxied(uri: str, database: str, mangle: Mangle, **settings: str) -> Iterato
             return reply.status, {}, reply.data
 
         with web_server(lambda _: (404, {}, b""), forward) as port:
-            yield f"http://127.0.0.1:{port}/webhook/cxone-dataaction"
+            yield f"http://127.0.0.1:{port}{path}"
 
 
 def untouched(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
@@ -82,9 +86,14 @@ WAYS: list[tuple[Mangle, str]] = [
 
 
 def sent_through(
-    mongod_uri: str, database: str, mangle: Mangle, key: str = SECRET, **settings: str
+    mongod_uri: str,
+    database: str,
+    mangle: Mangle,
+    key: str = SECRET,
+    path: str = ROUTE,
+    **settings: str,
 ) -> list[Check]:
-    with proxied(mongod_uri, database, mangle, **settings) as url:
+    with proxied(mongod_uri, database, mangle, path, **settings) as url:
         given = settings_of(**{"cxone_shared_secret": key, **settings})
         asked = target(given, url=url, clock=lambda: datetime.now(timezone.utc))
         return list(public_url.examine(asked))
@@ -169,3 +178,56 @@ def test_why_no_answer_came_is_said() -> None:
     assert "DNS" in unknown.cause
     assert isinstance(plain, Silence)
     assert "TLS" in plain.cause
+
+
+def tokenless(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return body, {name: value for name, value in headers.items() if name != "X-Api-Key"}
+
+
+def token_twice(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return body, {**headers, "X-Api-Key": f"{headers['X-Api-Key']}, {headers['X-Api-Key']}"}
+
+
+def other_token(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return body, {**headers, "X-Api-Key": "a token that the proxy sets"}
+
+
+def token_and_empty(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return b"", headers
+
+
+@pytest.mark.parametrize(
+    ("mangle", "status", "words"),
+    [
+        (untouched, "ok", "X-Api-Key was right; it was not stored"),
+        (compacting, "warn", "the body changed on the way"),
+        (token_and_empty, "warn", "0 arrived, as an empty body"),
+        (tokenless, "fail", "the header X-Api-Key did not arrive"),
+        (token_twice, "fail", "the header X-Api-Key arrived twice"),
+        (other_token, "fail", "X-Api-Key arrived, but the service there refuses it"),
+    ],
+)
+def test_the_way_of_a_token_is_told_and_the_canary_stored_nowhere(
+    mongod_uri: str,
+    database: Database[dict[str, Any]],
+    tmp_path: Path,
+    mangle: Mangle,
+    status: str,
+    words: str,
+) -> None:
+    config = tmp_path / "sources.toml"
+    token = "a token for voice only"
+    config.write_text(
+        f'[sources.voice]\nproof = "token"\nheader = "X-Api-Key"\nsecret = "{token}"\n'
+    )
+    checks = sent_through(
+        mongod_uri, database.name, mangle, path="/webhook/voice", cxone_config=str(config)
+    )
+
+    told = [check for check in checks if check.finding.startswith("voice: ")]
+    assert (status, words) in [(check.status, words) for check in told if words in check.finding], (
+        told
+    )
+    assert token not in repr(checks)
+    assert database["events"].count_documents({}) == 0
+    assert database["dead_letter_queue"].count_documents({"source": "voice"}) == 0
