@@ -21,6 +21,11 @@ class ConsumerError(Exception):
     reason: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
 
+    @property
+    def explained(self) -> str:
+        """The text for whoever can change the settings."""
+        return str(self)
+
 
 class SignatureError(ConsumerError):
     """The delivery is not proven to come from its source (401).
@@ -64,7 +69,17 @@ class MalformedJson(Rejected):
 
 
 class MissingFields(Rejected):
+    """`advice` is what may put it right, for others than the sender."""
+
     reason = "missing_fields"
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+    @property
+    def explained(self) -> str:
+        return f"{self}; {self.advice}" if self.advice else str(self)
 
 
 class Unstorable(Rejected):

@@ -51,7 +51,7 @@ class Inspector:
         except MalformedJson as error:
             return self._malformed(entry, body, error)
         except (Rejected, SourceUnknown) as error:
-            return Diagnosis(str(error), "edit")
+            return Diagnosis(error.explained, "edit")
         found = self._in_schema(event)
         if entry.get("verdict") or found.held:
             return found
@@ -62,7 +62,7 @@ class Inspector:
         try:
             self._parse(entry, body)
         except (Rejected, SourceUnknown) as error:
-            return str(error)
+            return error.explained
         return ""
 
     def type_of(self, entry: Mapping[str, Any], body: bytes) -> str | None:

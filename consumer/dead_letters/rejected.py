@@ -60,7 +60,7 @@ class RejectionStore:
                 digest=body_digest(delivery.body),
                 identity=self._sources.identity(delivery),
                 reason=error.reason,
-                error_message=str(error),
+                error_message=error.explained,
                 event_id=event_id,
                 event_type=event_type,
                 details=error.details if isinstance(error, Held) else None,
@@ -73,7 +73,7 @@ class RejectionStore:
             "subject": event_type,
             "reason": error.reason,
             "bytes": len(delivery.body),
-            "error": str(error),
+            "error": error.explained,
         }
         if not isinstance(error, MalformedJson) or not self._hex_bytes:
             log.warning("dead letter", **fields)

@@ -202,7 +202,7 @@ class Replay:
         attempt: dict[str, Any],
         details: Mapping[str, Any],
     ) -> Replayed:
-        attempt |= {"result": error.reason, "error": str(error)}
+        attempt |= {"result": error.reason, "error": error.explained}
         state = state_after(
             error,
             was=entry.get("blocked_by", entry["reason"]),
@@ -211,10 +211,10 @@ class Replay:
             rules=self.rules,
             jitter=self._jitter(),
         )
-        blocked = Blocked(state, error.reason, str(error), details)
+        blocked = Blocked(state, error.reason, error.explained, details)
         if not self._claims.put_back(entry, blocked, attempt):
             return Replayed(False, "busy", "another process took it over")
-        return Replayed(False, error.reason, str(error), state.status)
+        return Replayed(False, error.reason, error.explained, state.status)
 
     def _park(self, entry: dict[str, Any], by: str) -> Replayed:
         """Park an entry whose attempts never came to an end."""

@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from consumer.core.errors import SignatureInvalid, SignatureMissing
+from consumer.core.delivery import MAIN
+from consumer.core.errors import MissingFields, SignatureInvalid, SignatureMissing
+from consumer.core.text import safe
 from consumer.dead_letters.refusal_notes import RefusalNotes
 from consumer.dead_letters.retry import OPEN
 from consumer.doctor.check import Check, Target
 from consumer.mongodb.client import DEAD_LETTERS, REFUSALS
 
 NAME = "refused deliveries"
+REJECTED = "ids and types"
 _MAX_DIAGNOSES = 5
 _DIAGNOSIS = {"$ifNull": ["$diagnosis", None]}
 _EXAMINED = {"$or": [{"$ne": [_DIAGNOSIS, None]}, {"$eq": ["$examined", True]}]}
@@ -51,6 +54,38 @@ def examine(target: Target) -> Iterator[Check]:
     if not rows:
         yield Check(NAME, "ok", "none for its signature in the last 24 h")
     yield from judge_dropped(RefusalNotes(db[REFUSALS]).dropped(since))
+
+
+def rejected(target: Target) -> Iterator[Check]:
+    """One check for each text with which verified deliveries of the last day were refused for want
+    of an id or a type, the commonest first."""
+    wanted = {
+        "reason": MissingFields.reason,
+        "status": {"$in": list(OPEN)},
+        "last_seen": {"$gte": target.clock() - timedelta(hours=24)},
+    }
+    group = {
+        "_id": {"source": {"$ifNull": ["$source", MAIN]}, "text": "$error_message"},
+        "seen": {"$sum": "$seen"},
+    }
+    pipeline: list[Mapping[str, Any]] = [
+        {"$match": wanted},
+        {"$group": group},
+        {"$sort": {"seen": -1, "_id": 1}},
+        {"$limit": _MAX_DIAGNOSES},
+    ]
+    rows = list(target.database[DEAD_LETTERS].aggregate(pipeline))
+    for row in rows:
+        whose = "" if row["_id"]["source"] == MAIN else f" of the source {row['_id']['source']}"
+        yield Check(
+            REJECTED,
+            "warn",
+            f"{row['seen']:,} verified{whose} in the last 24 h: {safe(str(row['_id']['text']))}",
+            "where a setting is wrong, change it and restart: they are taken in then; else"
+            f" `cxone-consumer dlq list --reason {MissingFields.reason}`",
+        )
+    if not rows:
+        yield Check(REJECTED, "ok", "every event of the last 24 h had an id and a type")
 
 
 def judge_dropped(dropped: Mapping[str, int]) -> Iterator[Check]:

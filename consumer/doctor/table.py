@@ -35,6 +35,7 @@ ROWS = (
     Row(constraints.DOCUMENTS, constraints.documents, needs_mongodb=True),
     Row(secrets.IN_USE, secrets.in_use, needs_mongodb=True),
     Row(refusals.NAME, refusals.examine, needs_mongodb=True),
+    Row(refusals.REJECTED, refusals.rejected, needs_mongodb=True),
     Row(datadog.NAME, datadog.examine),
     Row(public_url.NAME, public_url.examine),
 )

@@ -20,6 +20,11 @@ _GZIP = b"\x1f\x8b"
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 # Before the name of a header, and before a text that is the same for every event.
 HEADER, CONST = "header:", "const:"
+# Keys that senders have for the same, looked for where an event lacks its own.
+_ALIASES = {
+    "id": ("id", "eventId", "eventID", "event_id", "EventId", "Id", "ID"),
+    "type": ("type", "eventType", "event_type", "EventType", "Type"),
+}
 _decode = msgspec.json.Decoder().decode
 
 
@@ -74,7 +79,7 @@ class EventParser:
         event_id = self._id(payload, headers)
         event_type = self._type(payload, headers)
         if event_id is None or not _is_type(event_type):
-            raise MissingFields(self._missing)
+            raise MissingFields(self._missing, self._advice(payload, headers))
         return Event(
             id=event_id,
             type=f"{self._fields.prefix}{event_type}",
@@ -103,6 +108,29 @@ class EventParser:
         """The type of a payload that may be no event."""
         found = self._type(payload, headers)
         return f"{self._fields.prefix}{found}" if _is_type(found) else None
+
+    def _advice(self, payload: dict[str, Any], headers: Mapping[str, str]) -> str:
+        """Where id or type may stand that are not where the settings say; "" where unknown. It
+        names keys that we looked for, and nothing else of the payload."""
+        found: list[str] = []
+        for what, is_one in (("id", _is_id), ("type", _is_type)):
+            setting = f"sources.{self._source}.{what}"
+            if self._source == MAIN:
+                setting = f"CXONE_{what.upper()}_FIELD"
+            places = self._fields.places[:-1] if what == "id" else self._fields.places[-1:]
+            for place in places:
+                if is_one(_look_up(place)(payload, headers)):
+                    continue
+                if place.startswith(HEADER):
+                    found.append(f"there was no header {place.removeprefix(HEADER)}")
+                    continue
+                dotted = "/" + place.replace(".", "/")
+                for other in (dotted, *_ALIASES[what]):
+                    if other != place and is_one(pointer(other)(payload)):
+                        what_is = "is one key with dots" if other == dotted else "finds none"
+                        found.append(f"{setting}={place} {what_is}, but {other} is there")
+                        break
+        return "; ".join(found)
 
     def _object(self, body: bytes) -> dict[str, Any]:
         try:
