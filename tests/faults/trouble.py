@@ -71,8 +71,10 @@ def outlast(uri: str, data_dir: Path, trouble: Trouble, rate: float) -> Outlaste
         # In this thread: a mongod that a thread started ends with it.
         trouble.run(data_dir)
         answers = sending.result()
+        spooled = sum(answer.status == 202 for answer in (*warm, *answers))
         waited = time.monotonic()
-        while survey(directory_in(data_dir)).depth and time.monotonic() - waited < 30:
+        # The line that tells of a drain is written after the spool is empty.
+        while time.monotonic() - waited < 60 and drained_by(service.lines()).total() < spooled:
             time.sleep(0.1)
         lines = service.lines()
     seconds = [answer.seconds for answer in answers]
