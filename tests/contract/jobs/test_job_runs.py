@@ -52,7 +52,7 @@ def test_a_failed_run_is_recorded_without_the_text_of_a_foreign_error(database: 
 
     (run,) = database[JOB_RUNS].find()
     assert run["outcome"] == "failed"
-    assert "ValueError" in run["error"] and "170" not in str(run)
+    assert "ValueError" in run["error"] and "1234567" not in str(run)
 
 
 def test_a_result_that_cannot_be_stored_does_not_stop_the_job(database: Db) -> None:
@@ -157,7 +157,7 @@ def test_a_job_learns_within_a_lease_time_that_mongodb_went_away(
     mongod_factory: Callable[..., Any],
 ) -> None:
     server = mongod_factory()
-    with connect(server.uri, timeout=0.5) as client:
+    with connect(server.uri, timeout=2) as client:
         database = open_database(client, "test")
         stopped_after: list[float] = []
 
@@ -169,10 +169,10 @@ def test_a_job_learns_within_a_lease_time_that_mongodb_went_away(
             stopped_after.append(time.monotonic() - gone)
             return {}
 
-        ended = runner(database, "p", 1.2).run(Job("count", 60, work, exclusive=True))
+        ended = runner(database, "p", 3).run(Job("count", 60, work, exclusive=True))
 
         assert isinstance(ended, RunResult) and ended.outcome == "lost"
-        assert stopped_after[0] < 1.2
+        assert stopped_after[0] < 3
 
 
 def test_without_mongodb_an_exclusive_job_waits_and_a_common_one_runs(mongod_uri: str) -> None:

@@ -6,6 +6,7 @@ import base64
 import hmac
 import socket
 import time
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -15,6 +16,7 @@ from pymongo.database import Database
 from consumer.core.clock import utc_now
 from consumer.dead_letters.replay import Replay
 from consumer.ingest.signature import SignatureScheme, sign
+from tests.support.jobs import granted, leases
 from tests.support.service import (
     PATH,
     SECRET,
@@ -28,6 +30,18 @@ from tests.support.service import (
 
 Db = Database[dict[str, Any]]
 SWEPT = {"job": "sweep_dead_letters", "outcome": "succeeded"}
+
+
+def hold_sweep(database: Db) -> None:
+    """Keep the sweep of a service from trying what the test tries."""
+    granted(leases(database, "a test", 3600), "sweep_dead_letters")
+
+
+@pytest.fixture
+def unswept(mongod_uri: str, database: Db) -> Iterator[Client]:
+    hold_sweep(database)
+    with running_service(mongod_uri, database.name) as running:
+        yield running
 
 
 def are_kept(database: Db, count: int) -> bool:
@@ -154,6 +168,7 @@ def test_standard_webhooks_are_accepted_by_setting(mongod_uri: str, database: Db
 def test_refused_delivery_is_recovered_by_replay_once_the_secret_is_right(
     mongod_uri: str, database: Db
 ) -> None:
+    hold_sweep(database)
     with running_service(mongod_uri, database.name, cxone_shared_secret="wrong") as client:
         assert client.post({"id": "1", "type": "t"}).status == 401
         eventually(lambda: dead_letters(database))
@@ -175,11 +190,11 @@ def test_refused_delivery_is_recovered_by_replay_once_the_secret_is_right(
 
 
 def test_replay_verifies_refused_deliveries_again_and_accepts_none_unsigned(
-    client: Client, database: Db
+    unswept: Client, database: Db
 ) -> None:
-    client.post({"id": "1", "type": "t"}, UNSIGNED)
+    unswept.post({"id": "1", "type": "t"}, UNSIGNED)
     eventually(lambda: dead_letters(database))
-    shared = client.service.shared
+    shared = unswept.service.shared
     (entry,) = dead_letters(database)
 
     replayed = Replay(shared.ingest, shared.dead_letters, utc_now).entry(entry, "a test")
@@ -189,10 +204,10 @@ def test_replay_verifies_refused_deliveries_again_and_accepts_none_unsigned(
 
 
 def test_replay_of_a_delivery_that_still_fails_records_the_attempt(
-    client: Client, database: Db
+    unswept: Client, database: Db
 ) -> None:
-    client.post(b"{")
-    shared = client.service.shared
+    unswept.post(b"{")
+    shared = unswept.service.shared
     (entry,) = dead_letters(database)
 
     replayed = Replay(shared.ingest, shared.dead_letters, utc_now).entry(entry, "a test")
