@@ -69,10 +69,13 @@ class Serving:
                 return found.group()
         raise AssertionError("".join(self.lines))
 
+    def has_logged(self, words: str) -> bool:
+        return any(words in line for line in self.lines)
+
     def await_line(self, words: str, seconds: float = 60) -> None:
         """Return when a line with these words was logged."""
         ends = time.monotonic() + seconds
-        while not any(words in line for line in self.lines):
+        while not self.has_logged(words):
             assert time.monotonic() < ends, "".join(self.lines)
             time.sleep(0.05)
 
