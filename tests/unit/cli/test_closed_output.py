@@ -1,0 +1,90 @@
+"""A command whose reader has left (`| head`, `| more` and q) ends without a word."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from consumer.cli.failures import exit_status
+from consumer.cli.main import COMMANDS, run
+from consumer.cli.service import windows
+from consumer.os_service.layout import windows_layout
+
+
+class Closed(io.RawIOBase):
+    """Standard output that nobody reads any more, as Windows has it."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _data: object) -> int:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+
+# A buffer keeps what could not be written; with PYTHONUNBUFFERED there is none.
+STREAMS: tuple[Callable[[], io.TextIOWrapper], ...] = (
+    lambda: io.TextIOWrapper(io.BufferedWriter(Closed())),
+    lambda: io.TextIOWrapper(cast("io.BufferedWriter", Closed()), write_through=True),
+)
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("arguments", [["--version"], *([name, "--help"] for name in COMMANDS)])
+def test_a_command_whose_output_nobody_reads_ends_with_1_and_says_nothing(
+    arguments: list[str],
+    stream: Callable[[], io.TextIOWrapper],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with redirect_stdout(stream()):
+        status = run(arguments)
+
+    assert (status, capfd.readouterr().err) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--version"], ["doctor"], ["spool", "status"], ["service", "install", "--dry-run"]],
+)
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_real_pipe_without_a_reader_leaves_no_traceback(
+    arguments: list[str], both: bool, unbuffered: str, tmp_path: Path
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "consumer", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if both else subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        said = process.stderr.read() if process.stderr else b""
+
+    assert (process.returncode, said) == (1, b"")
+
+
+def test_an_invalid_argument_of_something_else_is_no_reader_that_left() -> None:
+    assert exit_status(OSError(errno.EINVAL, "Invalid argument", "a?b")) is None
+
+
+def test_the_log_of_the_windows_service_is_not_to_blame_for_a_reader_that_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROGRAMDATA", str(tmp_path))
+    log = windows_layout().log
+    log.parent.mkdir(parents=True)
+    log.write_text("a line\n" * 10_000)
+
+    with redirect_stdout(STREAMS[0]()), pytest.raises(OSError, match="Invalid argument"):
+        windows.logs(100_000, follow=False)
