@@ -131,7 +131,10 @@ class Settings(BaseModel, frozen=True):
         le=1 << 36,
     )
     cxone_max_connections: kinds.Whole = _row(
-        1000, "Open connections; beyond them the idlest are closed.", ge=16, le=100_000
+        1000,
+        "Open connections, on Windows 500 at most; beyond them the idlest are closed.",
+        ge=16,
+        le=100_000,
     )
     cxone_request_timeout: kinds.Seconds = _row(
         30.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +13,7 @@ from config.loading import Settings
 from config.sources import SourceSettings
 from config.value_parsers import proxy_address
 from consumer.dead_letters.conditions import ConfiguredConditions
-from consumer.http.server.server import ServerOptions
+from consumer.http.server.server import MOST_ON_WINDOWS, ServerOptions
 from consumer.http.token import ROUTE as TOKEN_ROUTE
 from consumer.http.webhook import routes_of
 from consumer.mongodb.retention import Retention
@@ -75,6 +76,10 @@ def _signing(name: str, source: SourceSettings) -> Iterator[bytes]:
 
 def server_options(settings: Settings) -> ServerOptions:
     """Bounds and times of the HTTP server."""
+    connections = settings.cxone_max_connections
+    if sys.platform == "win32" and "cxone_max_connections" not in settings.model_fields_set:
+        # Who asked for no number need not be warned at each start that Windows has fewer.
+        connections = MOST_ON_WINDOWS
     return ServerOptions(
         listen=settings.cxone_listen,
         threads=settings.cxone_threads,
@@ -91,7 +96,7 @@ def server_options(settings: Settings) -> ServerOptions:
         request_timeout=settings.cxone_request_timeout,
         idle_timeout=settings.cxone_idle_timeout,
         drain_timeout=settings.cxone_drain_timeout,
-        max_connections=settings.cxone_max_connections,
+        max_connections=connections,
         max_waiting=settings.cxone_max_waiting,
         max_waiting_bytes=settings.cxone_max_waiting_bytes,
     )

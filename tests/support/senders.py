@@ -125,8 +125,8 @@ def running(
     app: Callable[..., Iterable[bytes]] = echo_length, **options: Any
 ) -> Iterator[tuple[Server, threading.Thread]]:
     """The server alone, in a thread."""
-    given = {"threads": 4, "max_body_bytes": 1000, "drain_timeout": 10.0, **options}
-    server = Server(app, ServerOptions(listen="127.0.0.1:0", **given))
+    usual = {"listen": "127.0.0.1:0", "threads": 4, "max_body_bytes": 1000, "drain_timeout": 10.0}
+    server = Server(app, ServerOptions(**{**usual, **options}))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

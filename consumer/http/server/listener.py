@@ -64,6 +64,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     request_timeout = 0.0
     max_waiting = 0
     max_connections = 0
+    other_sockets = 0
     delivery_paths: Collection[str] | None = None
     others: ThreadedTaskDispatcher
     shedder: ThreadedTaskDispatcher
@@ -84,11 +85,12 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     def handle_accept(self) -> None:
         """Take what waits; beyond the bound, close those that have been waiting longest."""
         for _ in range(_TAKEN_AT_ONCE):
-            before = len(self.active_channels)
+            before = len(self._map)
             super().handle_accept()
-            if len(self.active_channels) == before:
+            if len(self._map) == before:
                 return
-            if before >= self.max_connections:
+            # The system counts those of all listeners: a name may stand for several addresses.
+            if before >= self.max_connections + self.other_sockets:
                 self._close_the_idlest()
 
     def add_task(self, task: Channel) -> None:

@@ -43,8 +43,8 @@ _UNSTICK_EVERY = 0.005
 _WARN_EVERY = 60.0
 # Files that a process opens beside its connections and those of its threads to MongoDB.
 _RESERVED_FILES = 128
-# On Windows `select` takes 512 sockets, ours and the listening one among them.
-_MOST_ON_WINDOWS = 500
+# On Windows `select` takes 512 sockets, ours and the listening ones among them.
+MOST_ON_WINDOWS = 500
 _FEWEST_CONNECTIONS = 16
 
 
@@ -106,6 +106,7 @@ class Server:
             listener.request_timeout = options.request_timeout
             listener.max_waiting = options.max_waiting
             listener.max_connections = most
+            listener.other_sockets = len(self._map)
             listener.delivery_paths = options.delivery_paths
             listener.others = self._others
             listener.shedder = self._shedder
@@ -210,7 +211,7 @@ def _connections_within(wanted: int, threads: int) -> int:
     """Connections that the system lets this process hold, at most `wanted`; the limit of open files
     is raised as far as that needs and is allowed."""
     if sys.platform == "win32":
-        return min(wanted, _MOST_ON_WINDOWS)
+        return min(wanted, MOST_ON_WINDOWS)
     # Only there on POSIX.
     import resource  # noqa: PLC0415
 

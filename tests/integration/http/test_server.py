@@ -15,6 +15,7 @@ import pytest
 from consumer.core.errors import SetupError
 from consumer.http.server.server import Server, ServerOptions
 from tests.support.senders import chunked, echo_length, exchange, one_answer, running
+from tests.support.service import eventually
 
 LIMIT = 1000
 
@@ -243,6 +244,18 @@ def test_beyond_the_limit_of_connections_the_idlest_are_closed() -> None:
         assert [is_open(one) for one in silent] == [False] * 10
         assert [is_open(one) for one in dripping] == [True] * 5
         assert is_open(served)
+
+
+def test_the_limit_of_connections_is_one_for_all_addresses() -> None:
+    listen = "127.0.0.1:0 127.0.0.1:0"
+    with running(listen=listen, max_connections=20) as (server, _), ExitStack() as stack:
+        ports = [int(listener.effective_port) for listener in server._listeners]
+        for port in ports * 15:
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        last = exchange(server.address, b"GET / HTTP/1.0\r\n\r\n")
+
+        assert last.endswith(b"0")
+        eventually(lambda: server.connections <= 20)
 
 
 def test_new_senders_are_served_while_idle_connections_are_opened_without_end() -> None:

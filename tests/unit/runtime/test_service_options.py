@@ -1,0 +1,21 @@
+"""Settings in the words of the server."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from config.settings import Settings
+from consumer.http.server.server import MOST_ON_WINDOWS
+from consumer.runtime.service_options import server_options
+
+
+@pytest.mark.parametrize(("platform", "connections"), [("win32", MOST_ON_WINDOWS), ("linux", 1000)])
+def test_shipped_settings_ask_for_no_more_connections_than_the_system_has(
+    monkeypatch: pytest.MonkeyPatch, platform: str, connections: int
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+
+    assert server_options(Settings()).max_connections == connections
+    assert server_options(Settings(cxone_max_connections=1000)).max_connections == 1000
