@@ -8,7 +8,7 @@ from typing import Any
 
 from consumer.core.paths import Path, is_key, to_key
 from consumer.schemas.maps import is_data_key
-from consumer.schemas.model import SchemaVersion
+from consumer.schemas.model import SchemaVersion, first_items
 from consumer.schemas.policy import Defaults
 
 # A field whose own filling is larger is filled only where a default names it.
@@ -41,6 +41,7 @@ def fills(version: SchemaVersion, defaults: Defaults) -> dict[int, Fill]:
     with_data: set[Path] = set()
     if defaults.typed or defaults.values:
         children, with_data = _objects(version)
+    items = first_items(version.live)
     found: dict[int, Fill] = {}
     size = count = 0
     for position, field in enumerate(version.fields):
@@ -48,7 +49,7 @@ def fills(version: SchemaVersion, defaults: Defaults) -> dict[int, Fill]:
             continue
         path = field.path
         named = path in defaults.values
-        value = defaults.value(path, field.mask)
+        value = defaults.value(path, field.mask, has_items=path in items)
         if not named and value == {} and _is_geojson(children.get(path, set())):
             value = None
         own = len(to_key(path[-1]).encode("utf-8", "surrogatepass")) + _size(value) + _OVERHEAD

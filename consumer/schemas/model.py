@@ -8,7 +8,7 @@ from dataclasses import field as of_class
 from datetime import datetime
 from typing import Any
 
-from consumer.core.paths import ANY_KEY, Path, is_fillable
+from consumer.core.paths import ANY_KEY, ITEM, Path, is_fillable
 from consumer.schemas import json_types
 from consumer.schemas.json_types import OBJECT
 from consumer.schemas.shape import Shape
@@ -153,6 +153,11 @@ def from_document(document: Mapping[str, Any]) -> SchemaVersion:
         changes=tuple(map(change_of, document["changes"])),
         created_at=document["created_at"],
     )
+
+
+def first_items(fields: Iterable[Field]) -> dict[Path, int]:
+    """The arrays that had an item, each with the version that first knew one."""
+    return {field.path[:-1]: field.since for field in fields if field.path[-1] == ITEM}
 
 
 def is_by_hand(changes: Iterable[Change]) -> bool:

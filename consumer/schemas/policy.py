@@ -81,11 +81,14 @@ class Defaults:
     max_bytes: int = MAX_BYTES
     max_fields: int = MAX_FIELDS
 
-    def value(self, path: Path, types: int) -> Any:
-        """The default at `path`, whose known types are the mask `types`. Containers are shared:
-        copy them before they go into a document."""
+    def value(self, path: Path, types: int, *, has_items: bool) -> Any:
+        """The default at `path`, whose known types are the mask `types`; without an item an array
+        may stand for an empty object, so beside one it is no type. Containers are shared: copy them
+        before they go into a document."""
         if path in self.values:
             return self.values[path]
+        if types & OBJECT and not has_items:
+            types &= ~ARRAY
         return _TYPED.get(types) if self.typed else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from consumer.core.paths import ERASED, Path, is_fillable, to_key, to_segment
 from consumer.schemas import json_types
-from consumer.schemas.model import Field, SchemaVersion
+from consumer.schemas.model import Field, SchemaVersion, first_items
 from consumer.schemas.policy import Defaults
 
 
@@ -44,7 +44,7 @@ def filled_in(
     if meta.get("untracked"):
         return
     stamped, upto = document.get("schema_version", 0), meta.get("backfilled_to", 0)
-    unsure = unsure_below(head)
+    unsure, items = unsure_below(head), first_items(head.fields)
     found: dict[Path, int] = {}
     # From below: an object that holds nothing but what was filled in below it was filled in as {}.
     for position, field in reversed([*enumerate(head.fields)]):
@@ -53,7 +53,7 @@ def filled_in(
             if isinstance(value, Mapping):
                 value = {key: value[key] for key in value if (*field.path, key) not in found}
             sure = stamped >= unsure.get(position, 0)
-            if sure or _is_one(value, given(field, defaults)):
+            if sure or _is_one(value, given(field, defaults, items)):
                 found[field.path] = position
     yield from sorted(found.values())
 
@@ -99,13 +99,15 @@ def unsure_below(head: SchemaVersion) -> dict[int, int]:
     return found
 
 
-def given(field: Field, defaults: Defaults) -> list[Any]:
-    """The values that fill the field, as its types became known one after the other."""
+def given(field: Field, defaults: Defaults, items: Mapping[Path, int]) -> list[Any]:
+    """The values that fill the field, as its types became known one after the other; `items` as
+    of `first_items`."""
     versions = sorted({field.since, *field.types.values()})
     values: list[Any] = []
     for version in versions:
         known = (name for name, since in field.types.items() if since <= version)
-        value = defaults.value(field.path, json_types.mask(known))
+        has_items = items.get(field.path, version + 1) <= version
+        value = defaults.value(field.path, json_types.mask(known), has_items=has_items)
         if not _is_one(value, values):
             values.append(value)
     if {} in values and field.path not in defaults.values:
@@ -129,12 +131,12 @@ def leaving_of(
     gone: Mapping[int, Field], head: SchemaVersion, defaults: Defaults, stamp: int
 ) -> tuple[Leaving, ...]:
     """The same for any fields by position; those in which nothing is ever filled are left out."""
-    unsure = unsure_below(head)
+    unsure, items = unsure_below(head), first_items(head.fields)
     found = [
         Leaving(
             path=field.path,
             position=position,
-            values=given(field, defaults),
+            values=given(field, defaults, items),
             filled_below=field.fill_from if field.fill_from <= stamp else 0,
             unsure_below=unsure.get(position, 0),
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timezone
+from itertools import permutations
 from typing import Any
 
 import bson
@@ -79,6 +81,32 @@ def test_the_first_item_at_a_path_that_knows_object_and_empty_array_is_the_confl
     assert steps(before, {"a": [1]}) == [("type_conflict", "a[]")]
     assert judge(learn(before), {"a": [1]}, policy=HOLD_CONFLICT).held
     assert not judge(learn([first]), {"a": before[1]["a"]}, policy=HOLD_CONFLICT).held
+
+
+# One type at a path of one event: a list that mixes types has them all at once, none comes later.
+one_type = st.recursive(
+    st.sampled_from([[], {}, [None], [[]], [{}], 1, 1.5, "x"]),
+    lambda below: st.lists(below, max_size=1) | st.fixed_dictionaries({}, optional={"b": below}),
+    max_leaves=2,
+)
+
+
+def announces_conflict(events: Iterable[dict[str, Any]]) -> bool:
+    """True where one of the versions that the events make in turn names a type conflict."""
+    head: SchemaVersion | None = None
+    found = False
+    for payload in events:
+        made = judge(head, payload).next
+        found |= made is not None and any(each.kind == "type_conflict" for each in made.changes)
+        head = made or head
+    return found
+
+
+@given(st.lists(st.fixed_dictionaries({"a": one_type}), min_size=2, max_size=4))
+def test_a_conflict_is_announced_in_every_order_of_the_same_events_or_in_none(
+    events: list[dict[str, Any]],
+) -> None:
+    assert len(set(map(announces_conflict, permutations(events)))) == 1
 
 
 def test_an_empty_array_beside_a_map_widens_it() -> None:

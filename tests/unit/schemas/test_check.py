@@ -151,6 +151,17 @@ def test_what_is_new_is_found_beside_and_below_keys_that_are_passed_over() -> No
     assert schema.check({"o": {"user5@example.com": 1, "x": []}}).unknown == 1
 
 
+@pytest.mark.parametrize("first", [[], {}])
+@pytest.mark.parametrize("items", [[1], [None], [[]], [{}], [1] * 20])
+def test_the_first_item_of_an_array_that_never_had_one_is_new(
+    first: list[Any] | dict[str, Any], items: list[Any]
+) -> None:
+    schema = compile_schema(learn([{"a": first}, {"a": []}, {"a": {}}]))
+
+    assert schema.check({"a": []}).unknown == schema.check({"a": {}}).unknown == 0
+    assert schema.check({"a": items}).unknown > 0
+
+
 def nested(levels: int, leaf: Any) -> dict[str, Any]:
     value = leaf
     for _ in range(levels):

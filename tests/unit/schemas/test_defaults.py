@@ -158,6 +158,28 @@ def test_typed_defaults_are_null_where_the_type_is_not_single() -> None:
     assert payload == {"b": 1, "a": None}
 
 
+@pytest.mark.parametrize(
+    ("events", "default"),
+    [
+        ([{"a": []}], []),
+        ([{"a": []}, {"a": {"b": 1}}], {"b": 0}),
+        ([{"a": {"b": 1}}, {"a": []}], {"b": 0}),
+        ([{"a": []}, {"a": {}}, {"a": [1]}], None),
+        ([{"a": []}, {"a": {}}, {"a": "x"}], None),
+        ([{"a": []}, {"a": "x"}], None),
+    ],
+)
+def test_an_array_that_never_had_an_item_is_no_type_beside_an_object(
+    events: list[dict[str, Any]], default: Any
+) -> None:
+    schema = compile_schema(learn([*events, {"z": 1}]), Defaults(typed=True))
+    payload: dict[str, Any] = {"z": 1}
+
+    fill(payload, schema.check(payload))
+
+    assert payload == {"z": 1, "a": default}
+
+
 def test_an_explicit_null_a_scalar_and_a_foreign_type_are_left_alone() -> None:
     sent = {**SAMPLE, "object": None, "[]": "a scalar now", "list": [{}], "map": {"x": {}}}
 

@@ -14,12 +14,18 @@ from consumer.schemas.defaults import fill, fillings, newer_than, unfill
 from consumer.schemas.evolution import diff
 from consumer.schemas.manual_changes import erase_names, retire, unmap
 from consumer.schemas.model import SchemaVersion, change_of, from_document, shape_of
+from consumer.schemas.policy import Defaults
+from consumer.schemas.provenance import leaving, remove_fillings
 from tests.support.strategies import KEYS, judge, learn
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
 IDS = [f"6f1b9a2e-0d0c-4f57-9a0c-0242ac12000{n}" for n in range(4)]
 # Its `m` holds names, then becomes a map with the first id.
 NAMED: Any = {"id": "1", "m": {"a": {"x": 1}, "b": {"x": 2}}}
+
+
+# What `a` is filled with in turn: [], {}, null.
+EMPTY: tuple[dict[str, Any], ...] = ({"a": []}, {"a": {}}, {"a": [1]})
 
 
 def after(head: SchemaVersion, *payloads: dict[str, Any]) -> SchemaVersion:
@@ -64,6 +70,20 @@ def test_a_retired_field_is_known_but_not_filled_nor_what_is_below_it() -> None:
     assert filled(head, {"a": {}}) == {"a": {"b": None}, "e": None}
     assert compile_schema(head).check({"a": {"b": 1, "c": {"d": 1}}, "e": 1}).unknown == 0
     assert [(c.kind, c.path) for c in head.changes] == [("field_retired", ("a", "c"))]
+
+
+def test_whatever_filled_a_retired_field_while_its_types_became_known_is_taken_out() -> None:
+    typed = Defaults(typed=True)
+    versions = [learn([{"z": 1}, *EMPTY[: n + 1]]) for n in range(len(EMPTY))]
+    (gone,) = leaving(retired(versions[-1], "a"), typed, len(EMPTY) + 1)
+
+    for version in versions:
+        document: dict[str, Any] = {"z": 1}
+        done = fill(document, compile_schema(version, typed).check(document))
+        document["_meta"] = {"filled": done.positions}
+
+        assert remove_fillings(document, [gone]) == 0
+        assert "a" not in document
 
 
 def test_what_comes_later_below_a_retired_field_is_retired_with_it() -> None:
