@@ -65,7 +65,7 @@ def from_dotenv(path: Path | None) -> Layer:
         elif binding.error:
             layer.faults.append(Fault(".env", source, "cannot be read", 'NAME=value or NAME="…"'))
         elif binding.key is not None:
-            escaped = quoted is not None and bool(quoted[1] or _has_control(binding.value))
+            escaped = quoted is not None and bool(quoted[1] or has_control(binding.value))
             layer.entries.append(Entry(binding.key, binding.value, source, escaped))
     return layer
 
@@ -98,12 +98,13 @@ def from_toml(path: Path | None) -> tuple[Layer, dict[str, object]]:
         return layer, {}
     tables = {name: document.pop(name) for name in TABLES if name in document}
     layer.entries.extend(
-        Entry(name, value, source, _has_control(value)) for name, value in document.items()
+        Entry(name, value, source, has_control(value)) for name, value in document.items()
     )
     return layer, tables
 
 
-def _has_control(value: object) -> bool:
+def has_control(value: object) -> bool:
+    """True for what is no path, unless escapes in quotes made it so."""
     return isinstance(value, str) and any(character < " " for character in value)
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from config import kinds
 from config.faults import Fault, Wrong, shown
 from config.kinds import Choice
-from config.layers import Entry, resolved
+from config.layers import Entry, has_control, resolved
 from config.presets import PRESETS
 from config.signing import SecretFormat, secret_key, signed_parts
 
@@ -199,7 +199,8 @@ def _source(
             problem = f"stands beside {title}.{key}{_FILE}"
             faults.append(Fault(f"{title}.{key}", place, problem, "one of the two"))
         elif key + _FILE in content:
-            entry = Entry(f"{title}.{key}{_FILE}", content[key + _FILE], place)
+            value = content[key + _FILE]
+            entry = Entry(f"{title}.{key}{_FILE}", value, place, has_control(value))
             found = resolved(entry, is_file=True)
             if isinstance(found, Fault):
                 faults.append(found)

@@ -244,6 +244,28 @@ def test_a_path_in_toml_that_quotes_made_another_one_is_a_fault_that_names_them(
     assert found.isprintable()
 
 
+def test_the_secret_file_of_a_source_that_quotes_made_another_one_is_a_fault(
+    tmp_path: Path,
+) -> None:
+    config_file, env_file = tmp_path / "c.toml", tmp_path / "env"
+    config_file.write_text('[sources.a]\nsecret_file = "C:\\temp\\new"\n[sources.b]\n')
+    env_file.write_text(r'CXONE_SOURCE_B_SECRET_FILE="\\server\share"')
+
+    found = [fault for fault in faults_of({}, env_file, config_file) if "escape" in fault]
+
+    assert [fault.partition(" (")[0] for fault in found] == [
+        "CXONE_SOURCE_B_SECRET_FILE",
+        "sources.a.secret_file",
+    ]
+
+
+def test_the_home_of_nobody_is_a_fault_and_holds_nothing_of_the_path() -> None:
+    (found,) = faults_of({"CXONE_SHARED_SECRET_FILE": "~nobody-knows-them/hunter2"})
+
+    assert found.startswith("CXONE_SHARED_SECRET_FILE (environment): the file it names: ")
+    assert "hunter2" not in found
+
+
 def test_a_path_in_toml_between_single_quotes_is_read_as_written(tmp_path: Path) -> None:
     config_file = tmp_path / "c.toml"
     config_file.write_text(r"cxone_data_dir = '\\server\new'")
