@@ -9,15 +9,20 @@ from typing import Annotated, Any
 import typer
 
 from config.loading import Settings
-from consumer.cli.console import console, print_json
+from consumer.cli.console import console, print_json, shown
 from consumer.cli.context import AsJson, load_settings, open_shared
 from consumer.cli.status_view import Section, screen, sections, spool_words
 from consumer.core.clock import utc_now
 from consumer.core.data_dir import owner_of
 from consumer.core.errors import SetupError, StoreUnavailable
+from consumer.ingest.signature import fingerprint
+from consumer.mongodb.client import INSTANCES, SECRET_USE
 from consumer.mongodb.errors import translated
+from consumer.monitoring.instances import Instances
 from consumer.monitoring.overview import Overview, gather
-from consumer.runtime.settings_map import mongodb_uri
+from consumer.monitoring.secret_use import SecretUse
+from consumer.runtime.fleet import differences
+from consumer.runtime.settings_map import mongodb_uri, shared_secrets
 from consumer.spool.survey import directory_in, survey
 
 # Columns and lines where there is no terminal to ask.
@@ -49,6 +54,8 @@ def status(
                 shared.client, shared.database, shared.registry, shared.dead_letters.depths
             )
             contradictions = shared.registry.contradictions()
+            processes = Instances(shared.database[INSTANCES]).all()
+            sources = _sources(settings, SecretUse(shared.database[SECRET_USE]))
     except StoreUnavailable as error:
         found = local_facts(settings)
         if as_json:
@@ -58,10 +65,39 @@ def status(
         raise
     if as_json:
         listed = [{"finding": each.finding, "remedy": each.remedy} for each in contradictions]
-        print_json({**as_plain(overview), "contradictions": listed})
+        print_json({**as_plain(overview), "contradictions": listed, "sources": sources})
         return
     remedies = [f"{each.finding}: `{each.remedy}`" for each in contradictions]
-    _print_sections([*sections(overview, remedies)])
+    # Of an installation without sources nothing more is said.
+    if sources:
+        remedies += differences(settings, processes)
+    rows = [
+        f"{each['name']}: {each['proof']} at {each['path']}, "
+        + (f"last at {shown(each['last_used'])}" if each["last_used"] else "nothing came yet")
+        for each in sources
+    ]
+    of_sources = [Section(f"Sources: main and {len(rows)} more", rows)] if rows else []
+    _print_sections([*sections(overview, remedies), *of_sources])
+
+
+def _sources(settings: Settings, uses: SecretUse) -> list[dict[str, Any]]:
+    """The sources beside the main one, with the deliveries that their secrets of now have proven,
+    and when the last of these came."""
+    found: list[dict[str, Any]] = []
+    for name, source in settings.sources.items():
+        known = [uses.of(fingerprint(secret.key)) for secret in shared_secrets(source)]
+        used = [use for use in known if use is not None]
+        times = [use.last_used for use in used if use.last_used is not None]
+        found.append(
+            {
+                "name": name,
+                "path": source.path,
+                "proof": source.proof,
+                "deliveries": sum(use.deliveries for use in used),
+                "last_used": max(times, default=None),
+            }
+        )
+    return found
 
 
 def _print_sections(parts: Iterable[Section]) -> None:

@@ -28,6 +28,7 @@ REASONS = {
     "missing_fields": "Id or type is missing",
     "unstorable": "MongoDB cannot hold a value of it unaltered",
     "too_deep": "It is nested deeper than is stored",
+    "source_unknown": "The source it came by is not in the settings",
     "signature_missing": "It came without a signature",
     "signature_invalid": "Its signature is not that of its body",
     "id_conflict": "An event of this id is stored with other content",

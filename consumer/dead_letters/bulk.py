@@ -56,6 +56,7 @@ class BulkRun:
                 "reason": wanted.reason,
                 "statuses": wanted.statuses,
                 "event_type": wanted.event_type,
+                "source": wanted.source,
                 "times": [None if at is None else at.isoformat() for at in times],
                 "total": self.total,
                 "because": self.because,
@@ -76,7 +77,13 @@ class BulkRun:
             for at in loaded["times"]
         )
         wanted = DeadLetterFilter(
-            loaded["reason"], tuple(loaded["statuses"]), loaded["event_type"], since, until, first
+            loaded["reason"],
+            tuple(loaded["statuses"]),
+            loaded["event_type"],
+            since,
+            until,
+            first,
+            loaded.get("source", ""),
         )
         names = ("total", "because", "and_copies", "after", "ended", "busy", "passes")
         # An older program, before whose form this one goes on, knew fewer.

@@ -38,6 +38,7 @@ _ROW: Document = {
     # An id may be nearly as long as its event.
     "_meta.key": shortened("$_meta.key"),
     "_meta.exhibited_version": 1,
+    "_meta.source": 1,
     "schema_version": 1,
     _AT: 1,
 }

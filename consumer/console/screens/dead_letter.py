@@ -10,6 +10,7 @@ from consumer.console.base import ROOT
 from consumer.console.context import Context
 from consumer.console.request import Request
 from consumer.console.wording import REASONS, STATUSES
+from consumer.core.delivery import of_source
 from consumer.core.json_repairs import TABLE, repair
 from consumer.dead_letters.diagnosis import Diagnosis
 from consumer.dead_letters.editing import difference
@@ -102,7 +103,8 @@ def retry(
 ) -> Done:
     """Send it the way of a delivery again; the message says how that ended."""
     repairs = list(correction.repairs) if correction else []
-    request.record(f"dlq {what}", entries=[entry["_id"]], count=1, repairs=repairs)
+    about = {"repairs": repairs, **of_source(entry.get("source"))}
+    request.record(f"dlq {what}", entries=[entry["_id"]], count=1, **about)
     done = context.replay.entry(entry, f"{request.session.who} (dlq {what})", correction)
     return Done(here(entry["_id"]), _outcome(done), "good" if done.resolved else "bad")
 
@@ -151,7 +153,7 @@ def _discard(context: Context, request: Request, entry: dict[str, Any]) -> Done:
     if not because:
         raise Invalid("Say why it is discarded: whoever looks for it later will want to know.")
     and_copies, now = "and_copies" in request.form, request.now
-    about = {"because": because, "and_copies": and_copies}
+    about = {"because": because, "and_copies": and_copies, **of_source(entry.get("source"))}
     request.record("dlq discard", entries=[entry["_id"]], count=1, **about)
     by, claims = f"{request.session.who} (dlq discard)", context.dead_letters.claims
     if claims.discard(entry["_id"], by, because, now, and_copies=and_copies):

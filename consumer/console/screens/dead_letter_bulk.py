@@ -25,7 +25,7 @@ from consumer.dead_letters.search import DeadLetterFilter
 
 _MOST_BECAUSE = 1000
 _NAMED = 1000
-_FIELDS = ("reason", "status", "type", "from", "to")
+_FIELDS = ("reason", "status", "type", "source", "from", "to")
 
 
 def view(context: Context, request: Request) -> dict[str, Any]:
@@ -84,6 +84,8 @@ def _started(context: Context, request: Request) -> BulkRun:
     named = context.dead_letter_search.following(wanted, "", _NAMED)
     about: dict[str, Any] = {"reason": wanted.reason, "event_type": wanted.event_type}
     about["because"] = because
+    if wanted.source:
+        about["source"] = wanted.source
     and_copies = what == "discard" and "and_copies" in request.form
     if what == "discard":
         about["and_copies"] = and_copies

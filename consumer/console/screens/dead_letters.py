@@ -11,6 +11,7 @@ from consumer.console.context import Context
 from consumer.console.pagination import KeysetPage
 from consumer.console.request import Fields, Request
 from consumer.console.wording import REASONS, STATUSES
+from consumer.core.delivery import MAIN
 from consumer.dead_letters.retry import DISCARDED, RESOLVED, UNRESOLVED
 from consumer.dead_letters.search import DeadLetterFilter
 
@@ -54,19 +55,24 @@ def view(context: Context, request: Request) -> dict[str, Any]:
         "statuses": STATUSES,
         "reasons": REASONS,
         "rows": [_row(context, entry) for entry in found[:_PAGE]],
+        # Of an installation without others nothing tells a source.
+        "sources": [*context.settings.every_source] if context.settings.sources else [],
+        "tells_source": any(entry.get("source") for entry in found),
         "links": page.links(request, found, _PAGE, lambda entry: entry["last_seen"]),
-        "filtered": any(query.get(name) for name in ("reason", "type", "from", "to")),
+        "filtered": any(query.get(name) for name in ("reason", "type", "source", "from", "to")),
     }
 
 
 def dead_letter_filter(fields: Fields) -> DeadLetterFilter:
-    """The filter in the fields `reason`, `status` and `type`: without a status, all that wait."""
+    """The filter in the fields `reason`, `status`, `type` and `source`: without a status, all that
+    wait."""
     status = fields.get("status", "")
     statuses = UNRESOLVED if status not in STATUSES else (status,)
     return DeadLetterFilter(
         reason=fields.get("reason", "")[:_MOST_TEXT],
         statuses=() if status == ANY else statuses,
         event_type=fields.get("type", "").strip()[:_MOST_TEXT],
+        source=fields.get("source", "")[:_MOST_TEXT],
     )
 
 
@@ -89,6 +95,7 @@ def _row(context: Context, entry: dict[str, Any]) -> dict[str, Any]:
         "reason": entry["reason"],
         "status": entry["status"],
         "type": entry.get("event_type"),
+        "source": entry.get("source", MAIN),
         "event_id": context.redaction.event_id(entry.get("event_id"), entry.get("event_type")),
         "seen": entry["seen"],
         "last_seen": entry["last_seen"],

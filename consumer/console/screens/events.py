@@ -73,6 +73,7 @@ def _row(context: Context, row: dict[str, Any]) -> dict[str, Any]:
         "id": row["_id"],
         "key": context.redaction.event_id(meta.get("key"), _rules(context, subject)),
         "subject": subject,
+        "source": meta.get("source"),
         "version": row.get("schema_version", 0),
         "exhibited": meta.get("exhibited_version", 0),
         "at": row["processed_at"],

@@ -30,5 +30,17 @@ def view(context: Context, request: Request) -> dict[str, Any]:
         "changed_only": changed_only,
         "changed": sum(bool(row["changed"]) for row in found),
         "count": len(found),
+        "sources": [
+            (
+                name,
+                [
+                    (key, "********" if key in ("secret", "secret_previous") else value)
+                    for key, value in source.model_dump(exclude_unset=True).items()
+                    if value is not None
+                ],
+                source.path,
+            )
+            for name, source in context.settings.sources.items()
+        ],
         "subjects": sorted(context.settings.subjects.items()),
     }

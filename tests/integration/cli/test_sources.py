@@ -226,3 +226,28 @@ def test_doctor_tries_the_way_of_each_source_and_its_secrets(
     # That of desk, which is no canary.
     assert database["events"].count_documents({}) == 1
     assert database["dead_letter_queue"].count_documents({}) == 0
+
+
+def test_status_tells_the_sources_and_the_processes_that_have_others(
+    client: Client, database: Db, command: Command, config: Path
+) -> None:
+    client.request("POST", "/webhook/voice", CALL.encode(), VOICE)
+    used = {"_id": fingerprint(b"a token for voice only"), "deliveries": 1}
+    eventually(lambda: database["secret_use"].find_one(used))
+
+    _, shown, _ = command("status")
+    _, plain, _ = command("status", "--json")
+    config.write_text('[sources.voice]\nsecret = "a secret of another"\n')
+    _, differs, _ = command("status")
+    config.write_text("")
+    _, without, _ = command("status")
+
+    assert "voice: token at /webhook/voice, last at 20" in shown
+    assert "desk: basic at /from/desk, nothing came yet" in shown
+    assert "sources of these settings" not in shown
+    (voice,) = [each for each in json.loads(plain)["sources"] if each["name"] == "voice"]
+    assert voice["deliveries"] == 1
+    assert "the sources of these settings are not those of the service on" in " ".join(
+        differs.split()
+    )
+    assert "ources: main" not in without

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from pymongo.database import Database
 
 from tests.support.service import Answer, Client, running_service
+from tests.support.sources import SOURCES, VOICE
 
 PASSWORD = "a password for tests"
 
@@ -39,6 +41,9 @@ class Visitor:
 
     def post_webhook(self, body: bytes) -> Answer:
         return self._client.post(body)
+
+    def send(self, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        return self._client.request("POST", path, body, headers)
 
     def csrf(self) -> str:
         found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get("").body.decode())
@@ -272,3 +277,48 @@ def test_files_may_be_kept_for_long_for_their_address_changes_with_them(
 @pytest.mark.parametrize("name", ["..%2Fmount.py", "none.css", "%00"])
 def test_only_files_of_the_console_are_served(visitor: Visitor, name: str) -> None:
     assert visitor.get(f"/static/{name}").status == 404
+
+
+def test_sources_are_shown_where_there_are_any(
+    mongod_uri: str, database: Database[dict[str, object]], tmp_path: Path
+) -> None:
+    config = tmp_path / "sources.toml"
+    config.write_text(SOURCES)
+    with visiting(mongod_uri, database.name, cxone_config=str(config)) as visitor:
+        visitor.log_in()
+        visitor.post_webhook(b'{"id":')
+        before = [visitor.get(path).body.decode() for path in ("/dead-letters", "/events")]
+        visitor.send("/webhook/voice", b'{"contactId":', VOICE)
+        visitor.send("/webhook/voice", b'{"contactId":"c","call":{"sequence":1}}', VOICE)
+        letters = visitor.get("/dead-letters").body.decode()
+        of_main = visitor.get("/dead-letters?source=main").body.decode()
+        of_gone = visitor.get("/dead-letters?source=gone").body.decode()
+        bulk = visitor.get("/dead-letters/bulk?what=discard&source=main").body.decode()
+        events = visitor.get("/events").body.decode()
+        settings = visitor.get("/settings").body.decode()
+        (event,) = database["events"].find()
+        one = visitor.get(f"/events/one?id={event['_id']}").body.decode()
+
+    assert not [page for page in before if "by voice" in page or "by main" in page]
+    assert ("by voice" in letters, "by main" in letters) == (True, True)
+    assert "by voice" not in of_main
+    assert "No dead letter fits." in of_gone
+    assert "Discard 1 dead letter" in bulk
+    assert '<input type="hidden" name="source" value="main">' in bulk
+    assert "by voice" in events
+    assert "<dt>Source</dt><dd>voice</dd>" in one
+    assert "/webhook/voice" in settings
+    assert "a token for voice only" not in settings
+    assert "a password for the desk" not in settings
+
+
+def test_without_sources_no_page_tells_one(visitor: Visitor) -> None:
+    visitor.log_in()
+    visitor.post_webhook(b'{"id":')
+    visitor.post_webhook(b'{"id":"1","type":"t"}')
+
+    for path in ("/dead-letters", "/events", "/settings"):
+        page = visitor.get(path).body.decode()
+        assert 'name="source"' not in page
+        assert ">Sources<" not in page
+        assert "by main" not in page

@@ -123,3 +123,9 @@ def test_odd_addresses_are_answered_without_a_fault(visitor: Visitor) -> None:
     statuses = {path: visitor.get(path).status for path in _ODD}
 
     assert set(statuses.values()) <= {200, 400, 404}, statuses
+
+
+def test_a_run_goes_on_with_the_entries_of_its_source_alone() -> None:
+    run = BulkRun("discard", DeadLetterFilter(source="voice"), 1, "because")
+
+    assert BulkRun.load(run.dump()).wanted.query() == {"source": "voice"}
