@@ -17,6 +17,8 @@ OutcomeStatus = Literal["processed", "duplicate", "held", "spooled"]
 Scalar = str | int | float
 # The source that the settings without a table of their own describe.
 MAIN = "main"
+# Characters: what is longer of a header's value is cut, and so no proof and no id.
+MOST_OF_HEADER = 1024
 
 
 def body_digest(body: bytes) -> str:

@@ -15,6 +15,7 @@ from itertools import count
 from time import monotonic
 from typing import Any
 
+import msgspec
 import structlog
 
 from consumer.core.delivery import Delivery, Headers, body_digest, of_source
@@ -41,6 +42,10 @@ _REASONS = (SignatureMissing.reason, SignatureInvalid.reason)
 _RECOUNT_EVERY = 60.0
 _RECOUNT_WHEN_FULL = 10.0
 _RECOUNTING_SHARE = 0.05
+_FORM = "application/x-www-form-urlencoded"
+_ASKED_HERE = (
+    "a client secret came here, and is not kept: let the sender ask for its token at /oauth2/token"
+)
 # Headers that sign nothing. One that signs has less than a hundred bytes.
 _NOT_SIGNING = frozenset({"user-agent", "content-type", "content-encoding"})
 _MAX_SIGNATURE = 512
@@ -201,8 +206,13 @@ class RefusalStore:
         for which other source they would have been right.
         """
         self._sources.require_admitted(delivery.source)
+        found: dict[str, Any] = {}
+        if _asks_for_a_token(delivery):
+            # Its secret is in the body.
+            delivery = msgspec.structs.replace(delivery, body=b"")
+            found = {"diagnosis": _ASKED_HERE, "examined": True}
         whole = delivery.with_headers(Headers({**delivery.headers, **proof}))
-        found = self._diagnose(delivery, whole)
+        found = found or self._diagnose(delivery, whole)
         self._warn(delivery, error, found.get("diagnosis", "not looked into"))
         self._recount()
         digest = body_digest(delivery.body)
@@ -303,6 +313,12 @@ class RefusalStore:
                 suppressed=suppressed,
                 **of_source(delivery.source),
             )
+
+
+def _asks_for_a_token(delivery: Delivery) -> bool:
+    """True for a request for an access token whose sender took one address for the other."""
+    kind = delivery.headers.get("content-type", "").lower()
+    return kind.startswith(_FORM) and b"client_secret=" in delivery.body
 
 
 def _signature(delivery: Delivery, presented: Sequence[str]) -> dict[str, Any] | None:

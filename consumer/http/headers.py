@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from consumer.core.delivery import MOST_OF_HEADER
+
 # Headers that the diagnosis of a signature may need, and those that show an operator who sent it.
 # Cookies and credentials are never kept.
 _WORTH_KEEPING = re.compile(
     r"SIGNATURE|HMAC|HASH|DIGEST|TIMESTAMP|(?:^|_)(?:DATE|USER_AGENT)$|^CONTENT_(?:TYPE|ENCODING)$"
     r"|(?:^|_)(?:DELIVERY|EVENT|MESSAGE|SVIX|WEBHOOK)_ID$"
 )
-_MAX_VALUE = 1024
 
 
 class EnvironHeaders(Mapping[str, str]):
@@ -42,7 +43,7 @@ class EnvironHeaders(Mapping[str, str]):
     def get(self, name: str, default: Any = None) -> Any:
         """As of any mapping; spelled out, for the inherited one raises and catches."""
         value = self._environ.get(environ_key(name))
-        return value[:_MAX_VALUE] if isinstance(value, str) else default
+        return value[:MOST_OF_HEADER] if isinstance(value, str) else default
 
     def __iter__(self) -> Iterator[str]:
         for key in self._environ:

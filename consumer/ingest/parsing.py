@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from consumer.core.delivery import MAIN, Event, Scalar, body_digest, joined
+from consumer.core.delivery import MAIN, MOST_OF_HEADER, Event, Scalar, body_digest, joined
 from consumer.core.errors import MalformedJson, MissingFields, Rejected, TooDeep, Unstorable
 
 _MISSING = object()
@@ -157,7 +157,13 @@ def _look_up(place: str) -> Callable[[dict[str, Any], Mapping[str, str]], Any]:
         return lambda _payload, _headers: text
     if place.startswith(HEADER):
         name = place.removeprefix(HEADER)
-        return lambda _payload, headers: (headers.get(name) or "").strip(" \t")
+
+        def in_header(_payload: dict[str, Any], headers: Mapping[str, str]) -> str:
+            value = headers.get(name) or ""
+            # Two that are cut could be taken for one.
+            return value.strip(" \t") if len(value) < MOST_OF_HEADER else ""
+
+        return in_header
     if not place.startswith("/"):
         # The common one without a detour: this runs twice for each delivery.
         return lambda payload, _headers: payload.get(place, _MISSING)

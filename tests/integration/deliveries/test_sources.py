@@ -167,3 +167,30 @@ def test_a_refused_credential_is_kept_nowhere(client: Client, database: Db) -> N
         headers = str([entry["headers"], *entry["signatures"]]).lower()
         assert "api-key" not in headers
         assert "authorization" not in headers
+
+
+def test_a_client_secret_that_is_sent_to_a_source_is_kept_nowhere(
+    client: Client, database: Db
+) -> None:
+    form = b"grant_type=client_credentials&client_id=voice&client_secret=a+wrong+secret"
+    coded = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    answers = [post(client, path, coded, form) for path, _ in PROOFS.values()]
+
+    assert [answer.status for answer in answers] == [401] * 4
+    eventually(lambda: database["dead_letter_queue"].count_documents({}) == 4)
+    for entry in database["dead_letter_queue"].find():
+        assert "/oauth2/token" in entry["diagnosis"]
+        assert "wrong+secret" not in str(entry)
+
+
+def test_a_signature_in_authorization_is_kept_for_another_secret(
+    mongod_uri: str, database: Db
+) -> None:
+    given = {"cxone_signature_header": "Authorization", "cxone_signature_prefix": "HMAC "}
+    body = b'{"id":"1","type":"t"}'
+    with running_service(mongod_uri, database.name, **given) as client:
+        client.post(body, client.signed(body, "the secret to come"))
+        eventually(lambda: database["dead_letter_queue"].count_documents({}) == 1)
+
+    kept = database["dead_letter_queue"].find_one() or {}
+    assert kept["headers"]["authorization"].startswith("HMAC ")

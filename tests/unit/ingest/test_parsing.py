@@ -213,3 +213,15 @@ def test_deeper_than_agrees_with_the_recursive_definition(value: Any, limit: int
         return 0
 
     assert deeper_than(value, limit) == (depth(value) > limit)
+
+
+@pytest.mark.parametrize(("length", "is_event"), [(1023, True), (1024, False)])
+def test_a_header_that_may_have_been_cut_is_no_id(length: int, is_event: bool) -> None:
+    parser = EventParser(EventFields(id="header:X-Id"), max_depth=100)
+    headers = {"X-Id": "x" * length}
+
+    if is_event:
+        assert parser.parse(b'{"type":"t"}', headers=headers).id == "x" * length
+    else:
+        with pytest.raises(MissingFields):
+            parser.parse(b'{"type":"t"}', headers=headers)
