@@ -105,6 +105,7 @@ def erase_events(
             shared.sources.main.parser.type_of,
             by_subject=settings.cxone_schema_scope == "type",
             as_sent=names.as_sent,
+            identify=shared.sources.identify,
         )
         found = _find(records, person, scope, names.key_places())
         beside = partial(spool_rows, settings.cxone_data_dir, records, person, scope)

@@ -18,6 +18,8 @@ from consumer.schemas.maps import is_data_key, names_one
 _UNQUOTED_EQUALS = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"=])+)=(.*)', re.DOTALL)
 # As JSON writes them, so that 007 is text alone; no more digits than Decimal128 holds.
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,33}|(?:0|[1-9]\d{0,16})\.\d{1,17})", re.ASCII)
+# MongoDB takes no longer ones.
+_MOST_PATTERN = 16_000
 _COUNT = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -47,6 +49,28 @@ class WantedValue:
         if self.number is not None:
             found += [Decimal128(self.number), float(self.number)]
         return found if self.truth is None else [*found, self.truth]
+
+    def fits_key(self, key: Any) -> bool:
+        """True for the id of an event, and for one of several that are joined."""
+        if self.fits(key):
+            return True
+        if not isinstance(key, str) or not key.startswith("["):
+            return False
+        try:
+            parts = json.loads(key)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(parts, list) and any(map(self.fits, parts))
+
+    def keys_in_bson(self) -> list[Any]:
+        """The ids as a query names them, those among others that are joined too: perhaps more."""
+        parts = {json.dumps(self.text)}
+        if self.number is not None:
+            parts |= {self.text, json.dumps(float(self.number)), f"{self.number:f}"}
+        part = "|".join(re.escape(each) for each in sorted(parts))
+        if len(part) > _MOST_PATTERN:
+            return self.in_bson()
+        return [*self.in_bson(), re.compile(rf"^\[(?:.*, )?(?:{part})(?:, |\]$)")]
 
     def in_body(self) -> str:
         """A regular expression of how it may stand in a body that cannot be read."""

@@ -99,6 +99,11 @@ class EventParser:
         if type(payload) is not dict:
             payload = {}
         event_id = self._id(payload, headers)
+        if event_id is None and isinstance(self._fields.id, tuple):
+            # Null stands for those that are missing.
+            looked = (_look_up(place)(payload, headers) for place in self._fields.id)
+            parts = [found if _is_id(found) else None for found in looked]
+            event_id = json.dumps(parts) if any(part is not None for part in parts) else None
         key = joined(event_id) if isinstance(event_id, tuple) else event_id
         return key, self.type_of(payload, headers)
 

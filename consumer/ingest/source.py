@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from consumer.core.delivery import MAIN, Delivery, Verdict
+from consumer.core.delivery import MAIN, Delivery, Headers, Scalar, Verdict
 from consumer.core.errors import (
     CredentialInvalid,
     SetupError,
@@ -163,6 +163,13 @@ class Sources:
             return None
         found = investigate(delivery, source.proof.scheme, source.proof.secrets)
         return found if found is None or source.name == MAIN else of_source(found, source.name)
+
+    def identify(
+        self, name: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[Scalar | None, str | None]:
+        """Id and type of a body as a source reads it; nothing where it is not in the settings."""
+        source = self._by_name.get(name)
+        return (None, None) if source is None else source.parser.identify(body, Headers(headers))
 
     def identity(self, delivery: Delivery) -> str:
         """As that of its source; where that is not in the settings any header may be part of it."""

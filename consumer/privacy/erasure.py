@@ -9,6 +9,7 @@ from pathlib import Path
 
 from consumer.adoption.state import RecountMark
 from consumer.core.data_dir import DataDirectory
+from consumer.core.delivery import Delivery
 from consumer.core.errors import SetupError
 from consumer.events.recent import as_sent
 from consumer.mongodb.client import Document
@@ -215,11 +216,14 @@ def spool_rows(
         return
     untyped = 0
 
-    def fits(body: bytes) -> bool:
+    def fits(body: bytes, **more: object) -> bool:
         nonlocal untyped
-        how = records.match_body(body, person, scope)
+        how = records.match_body(body, person, scope, **more)
         untyped += how == "untyped"
         return how in ("read", "text")
+
+    def is_theirs(each: Delivery) -> bool:
+        return fits(each.body, source=each.source, headers=each.headers)
 
     def damage_fits(data: bytes) -> bool:
         # Around the body stands what the record says of it.
@@ -227,12 +231,12 @@ def spool_rows(
         return fits(data[start:end] if 0 <= start < end else data)
 
     try:
-        found = sum(fits(each.body) for each in deliveries(directory))
+        found = sum(is_theirs(each) for each in deliveries(directory))
         unknown, removed, why = untyped, 0, ""
         if remove:
             try:
                 with DataDirectory(data_dir):
-                    removed = erase_deliveries(directory, lambda each: fits(each.body))
+                    removed = erase_deliveries(directory, is_theirs)
             except SetupError as error:
                 in_use = f"stays until drained, {_AGAIN}"
                 why = in_use if "in use" in str(error) else str(error)

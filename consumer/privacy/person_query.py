@@ -97,7 +97,7 @@ def query(
     the subject. `places` are those where names may stand."""
     clauses: list[Document] = []
     if person.ids and not deep:
-        values = [value for each in person.ids for value in each.wanted.in_bson()]
+        values = [value for each in person.ids for value in each.wanted.keys_in_bson()]
         clauses.append({"_meta.key": {"$in": values}})
     if person.event_type is not None and by_subject:
         clauses.append({"_meta.subject": person.event_type})

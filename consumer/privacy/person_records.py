@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 
 from consumer.core.body_reader import read_body, read_document
+from consumer.core.delivery import MAIN
 from consumer.events.documents import plain
 from consumer.events.keys import COLLECTION_SUBJECT
 from consumer.mongodb.client import DEAD_LETTERS, EVENTS, RAW, Document
@@ -20,6 +21,9 @@ from consumer.mongodb.deadline import soon, unhurried
 from consumer.mongodb.errors import translated
 from consumer.mongodb.leases import CLAIM, UNCLAIMED
 from consumer.privacy.person_query import KeyPlace, Person, meta_of, payload_of, query
+
+# Of source, body and headers the id, of several their JSON list, and the type.
+Identify = Callable[[str, bytes, Mapping[str, str]], tuple[Any, str | None]]
 
 # What one search remembers; another one finds the rest.
 MOST = 100_000
@@ -32,7 +36,7 @@ _LOOK_EVERY = 0.25
 _CLAIM_WAIT = CLAIM.total_seconds() + 15.0
 _DEAD_LETTER_FIELDS = (
     *("original_payload", "edited_payload", "event_id", "event_type", "reason", "timestamp"),
-    *("document_id", "resolved_by"),
+    *("document_id", "resolved_by", "source", "as_source", "headers"),
 )
 
 
@@ -93,7 +97,8 @@ class PersonRecords:
     """The collections `events` and `dead_letter_queue`; methods raise StoreUnavailable.
 
     `type_of` reads the type of a payload, None where it has none; `by_subject`: the subject of an
-    event is its type; `as_sent` gives the payload of a stored event without what was filled in.
+    event is its type; `as_sent` gives the payload of a stored event without what was filled in;
+    `identify` reads id and type of a body as another source than the main one does.
     """
 
     def __init__(
@@ -103,6 +108,7 @@ class PersonRecords:
         *,
         by_subject: bool,
         as_sent: Callable[[Document], Document] = payload_of,
+        identify: Identify = lambda *_: (None, None),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._events = db[EVENTS]
@@ -110,6 +116,7 @@ class PersonRecords:
         self._type_of = type_of
         self._by_subject = by_subject
         self._as_sent = as_sent
+        self._identify = identify
         self._sleep = sleep
 
     def count(self) -> int:
@@ -205,10 +212,15 @@ class PersonRecords:
         says so."""
         meta = meta_of(document)
         payload = payload_of(document)
-        if person.event_type not in (None, self._type_of(payload)):
+        other = "source" in meta
+        type_ = meta.get("subject") if other and self._by_subject else self._type_of(payload)
+        if person.event_type not in (None, type_):
             return False
-        if any(each.wanted.fits(meta.get("key")) for each in person.ids):
+        if any(each.wanted.fits_key(meta.get("key")) for each in person.ids):
             return True
+        if other and person.ids:
+            # Where its id stands is another place.
+            return False
         if not self._holds(payload, scope, person, sure=True):
             return False
         sure = not meta.get("untracked")
@@ -261,10 +273,12 @@ class PersonRecords:
         # Where all types are one subject, the entries of a backfill have its name for a type.
         return {"$or": [{"event_type": {"$in": types}}, {"document_id": {"$exists": True}}]}
 
-    def match_body(self, body: bytes, person: Person, scope: SearchScope) -> str | None:
+    def match_body(
+        self, body: bytes, person: Person, scope: SearchScope, **more: object
+    ) -> str | None:
         """Match a body from elsewhere: `read`, by its `text`, `untyped` where it may be of another
-        type, or not at all (None)."""
-        fits, _, type_ = self._match_dead_letter({"original_payload": body}, person)
+        type, or not at all (None). `more`: its `source` and `headers`."""
+        fits, _, type_ = self._match_dead_letter({"original_payload": body, **more}, person)
         if person.event_type is not None and fits:
             if type_ is None and not scope.also_unknown:
                 return "untyped"
@@ -275,12 +289,19 @@ class PersonRecords:
     def _match_dead_letter(self, entry: Document, person: Person) -> tuple[str, bool, str | None]:
         """Match a dead letter: `read`, by its `text` alone, or not (empty); True beside it where
         all of it could be read; and its type."""
-        known = any(each.wanted.fits(entry.get("event_id")) for each in person.ids)
-        fits, whole, type_ = "read" if known else "", True, entry.get("event_type")
+        keys, type_ = [entry.get("event_id")], entry.get("event_type")
+        source = entry.get("as_source") or entry.get("source") or MAIN
+        fits, whole = "", True
         for name in ("original_payload", "edited_payload"):
-            body = entry.get(name)
-            found = read_body(bytes(body) if isinstance(body, bytes) else b"")
+            body = bytes(entry[name]) if isinstance(entry.get(name), bytes) else b""
+            found = read_body(body)
             whole = whole and found.whole
+            if source != MAIN and body:
+                key, own = self._identify(source, body, entry.get("headers") or {})
+                keys.append(key)
+                type_ = type_ or own
+                if person.ids and whole:
+                    continue
             for each in found.documents:
                 if type_ is None and isinstance(each, dict):
                     type_ = self._type_of(each)
@@ -289,6 +310,8 @@ class PersonRecords:
                     fits = "read"
                 elif person.may_be_in(found):
                     fits = "text"
+        if any(each.wanted.fits_key(key) for each in person.ids for key in keys):
+            fits = "read"
         return fits, whole, type_
 
     def _is_event(self, payload: Document) -> bool:
