@@ -296,6 +296,7 @@ def clashes(sources: Mapping[str, SourceSettings], place: str) -> Iterator[Fault
             if owners.setdefault(secret, name) != name:
                 problem = f"shares a secret with {owners[secret]}, current or previous"
                 yield Fault(f"sources.{name}.secret", place, problem, "a secret of its own")
+                break
 
 
 def _forms(source: SourceSettings) -> set[bytes]:
@@ -305,7 +306,8 @@ def _forms(source: SourceSettings) -> set[bytes]:
         if secret := getattr(source, key):
             forms.add(secret.get_secret_value().encode())
             with suppress(Wrong):
-                forms.add(key_of(source, key) or b"")
+                # HMAC takes a key for the same without the zeros at its end.
+                forms.add((key_of(source, key) or b"").rstrip(b"\0"))
     return forms - {b""}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.faults import Wrong
+from config.faults import SettingsError, Wrong
+from config.loading import load
 from config.signing import SecretFormat, secret_key, signed_parts
 
 
@@ -75,3 +77,32 @@ def test_what_a_sender_writes_is_read_again(key: bytes) -> None:
     assert secret_key(base64.urlsafe_b64encode(key).decode().rstrip("="), "base64") == key
     assert secret_key("whsec_" + base64.b64encode(key).decode(), "whsec") == key
     assert secret_key(key.hex(), "hex") == key
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("text", "abcdef"), ("text", "abcdef")),
+        (("text", "abcdef"), ("hex", "616263646566")),
+        (("base64", "YWJjZGVm"), ("whsec", "whsec_YWJjZGVm")),
+        (("hex", "616263646566"), ("base64", "YWJjZGVmAAA=")),
+    ],
+)
+def test_two_sources_share_no_secret_in_whatever_format(
+    tmp_path: Path, one: tuple[SecretFormat, str], other: tuple[SecretFormat, str]
+) -> None:
+    path = tmp_path / "sources.toml"
+    tables = (
+        f'[sources.{name}]\nsecret_format = "{written}"\nsecret = "{text}"\n'
+        for name, (written, text) in (("a", one), ("b", other))
+    )
+    path.write_text("".join(tables))
+
+    with pytest.raises(SettingsError) as caught:
+        load({}, {}, None, path)
+
+    (fault,) = caught.value.faults
+    assert (fault.name, fault.problem) == (
+        "sources.b.secret",
+        "shares a secret with a, current or previous",
+    )
