@@ -85,6 +85,7 @@ def test_what_a_sender_writes_is_read_again(key: bytes) -> None:
         (("text", "abcdef"), ("text", "abcdef")),
         (("text", "abcdef"), ("hex", "616263646566")),
         (("base64", "YWJjZGVm"), ("whsec", "whsec_YWJjZGVm")),
+        (("hex", "616263646566"), ("hex", "616263646566")),
         (("hex", "616263646566"), ("base64", "YWJjZGVmAAA=")),
     ],
 )
