@@ -9,7 +9,7 @@ from base64 import b64encode, urlsafe_b64encode
 from binascii import hexlify
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from secrets import token_hex
 from typing import Literal
 
@@ -19,6 +19,7 @@ from consumer.core.errors import SignatureInvalid, SignatureMissing
 
 Encoding = Literal["base64", "base64-unpadded", "base64url", "hex"]
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # Unix times from here on are milliseconds: as seconds they would lie beyond the year 5000.
 _MILLISECONDS_FROM = 100_000_000_000
 # Bytes; a shared secret of fewer is found by trying, given one signed body.
@@ -207,6 +208,7 @@ def unix_time(text: str) -> datetime | None:
     number = int(text)
     seconds = number / 1000 if number >= _MILLISECONDS_FROM else float(number)
     try:
-        return datetime.fromtimestamp(seconds, timezone.utc)
-    except (OverflowError, ValueError, OSError):
+        # Not `fromtimestamp`, for which on Windows the year 3000 is the last.
+        return _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
         return None
