@@ -74,7 +74,7 @@ def test_an_outage_of_mongodb_is_spooled_and_drained_from_a_long_path(
         mongod_factory(place, port=port)
         eventually(lambda: waiting(data_dir).depth == 0)
 
-    assert {answer.status for answer in answers} == {200, 202}
+    assert {202} <= {answer.status for answer in answers} <= {200, 202}
     with MongoClient[dict[str, Any]](uri, tz_aware=True) as client:
         verify(client["outage"], uri, range(120))
 
@@ -106,7 +106,7 @@ def test_five_times_terminate_process_under_load_loses_nothing_acknowledged(
         load.join(300)
         eventually(lambda: waiting(data_dir).depth == 0)
 
-    assert {answer.status for answer in answers} == {200, 202}
+    assert {202} <= {answer.status for answer in answers} <= {200, 202}
     with MongoClient[dict[str, Any]](uri, tz_aware=True) as client:
         verify(client["killed"], uri, range(count))
 

@@ -16,7 +16,7 @@ def test_the_unit_tests_pass_on_windows(wine: Wine, which: str) -> None:
     done = wine.run(*words, cwd=ROOT, seconds=900)
 
     said = done.stdout.decode("utf-8", "replace")
-    # What was skipped, and why, is shown by `pytest -s`.
+    # Skipped ones with their reasons: `pytest -rP` shows it.
     print(said[said.rfind("short test summary") :])
     assert done.returncode == 0, said[-20_000:]
     assert re.search(r"\b[1-9]\d* passed", said)
