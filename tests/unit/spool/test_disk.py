@@ -181,6 +181,8 @@ def test_files_that_another_program_holds_are_waited_for(
     for number in range(3):
         spool.append(delivery(number))
     spool.remove(spool.take(1))
+    # Or it would be the other program itself: Windows deletes nothing that is open.
+    spool.close()
     disk = HeldDisk(5)
 
     spool = reopened(files=disk)
@@ -203,7 +205,9 @@ def test_files_that_are_held_for_ever_are_told_and_orphans_wait_for_the_next_sta
     reopened: Callable[..., Spool], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("consumer.spool.segments._LONGEST_USE", -1.0)
-    reopened().append(delivery(1))
+    spool = reopened()
+    spool.append(delivery(1))
+    spool.close()
     orphan = path / "0000000007-0123456789abcdef.done"
     orphan.write_bytes(b"")
     (held,) = files_of(path)
