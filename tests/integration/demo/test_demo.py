@@ -64,7 +64,7 @@ def test_kept_running_demo_prints_where_its_console_is_and_the_password(tmp_path
         text=True,
         encoding="utf-8",
     )
-    watchdog = threading.Timer(40, process.kill)
+    watchdog = threading.Timer(240, process.kill)
     watchdog.start()
     try:
         assert process.stdout is not None
@@ -110,7 +110,7 @@ def test_kept_running_demo_takes_what_its_own_words_say_to_send(tmp_path: Path) 
         text=True,
         encoding="utf-8",
     )
-    watchdog = threading.Timer(40, process.kill)
+    watchdog = threading.Timer(240, process.kill)
     watchdog.start()
     try:
         assert process.stdout is not None
