@@ -1,4 +1,4 @@
-"""What is kept of sources beside main, and tried again, is that of the source it came by."""
+"""Dead letters of sources beside main are kept, and tried again, as their own source says."""
 
 from __future__ import annotations
 
