@@ -4,8 +4,6 @@ Public:
 - environment: who runs and supervises this process, and where Windows and pip put things
 - faults: what is wrong with the settings
 - layers: files with settings and secrets
-- layers: files with settings and secrets
-- layers: files with settings and secrets
 - loading: all settings, from every place
 - logs: logging, one line an event
 - presets: known ways of sending

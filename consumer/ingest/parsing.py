@@ -115,7 +115,7 @@ class EventParser:
         return f"{self._fields.prefix}{found}" if _is_type(found) else None
 
     def _advice(self, payload: dict[str, Any], headers: Mapping[str, str]) -> str:
-        """Where id or type may stand that are not where the settings say; "" where unknown. It
+        """Other places where id or type may stand than the settings say; "" where unknown. It
         names keys that we looked for, and nothing else of the payload."""
         found: list[str] = []
         for what, is_one in (("id", _is_id), ("type", _is_type)):

@@ -1,4 +1,4 @@
-"""Where id and type stand elsewhere is told to whoever can change the settings."""
+"""An id or type that stands elsewhere is told to whoever can change the settings."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Wine:
     def consumer(
         self, *words: str, cwd: Path, settings: Mapping[str, str] | None = None, status: int = 0
     ) -> str:
-        """What `cxone-consumer WORDS` printed, when it ended with that status."""
+        """The output of `cxone-consumer WORDS`, which ended with that status."""
         done = self.run("-m", "consumer", *words, cwd=cwd, settings=settings)
         printed = (done.stdout + done.stderr).decode("utf-8", "replace")
         assert done.returncode == status, printed
