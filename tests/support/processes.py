@@ -18,6 +18,16 @@ from urllib.parse import urlsplit
 
 # What a test's own environment says must not reach the program under test.
 _INHERITED = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "HOME", "USERPROFILE")
+# Windows has no SIGTERM to send. This makes a Ctrl-Break inside when its input ends, for one from
+# outside needs a console that both share, and Wine gives none that could be shared.
+_STOPPABLE = """
+import os, runpy, signal, threading
+def await_end():
+    os.read(0, 1)
+    signal.raise_signal(signal.SIGBREAK)
+threading.Thread(target=await_end, daemon=True).start()
+runpy.run_module("consumer", run_name="__main__", alter_sys=True)
+"""
 
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -31,8 +41,8 @@ def run(
     settings: Mapping[str, str] | None = None,
     stdin: bytes = b"",
 ) -> subprocess.CompletedProcess[bytes]:
-    """The finished `cxone-consumer ARGUMENTS`."""
-    return subprocess.run(
+    """The finished `cxone-consumer ARGUMENTS`; what it printed, with the line ends of POSIX."""
+    done = subprocess.run(
         [sys.executable, "-m", "consumer", *arguments],
         cwd=cwd,
         env=environment(settings),
@@ -41,6 +51,42 @@ def run(
         timeout=60,
         check=False,
     )
+    if sys.platform == "win32":
+        done.stdout, done.stderr = (
+            printed.replace(b"\r\n", b"\n") for printed in (done.stdout, done.stderr)
+        )
+    return done
+
+
+def start(
+    arguments: Sequence[str],
+    cwd: Path,
+    settings: Mapping[str, str],
+    *,
+    stdout: int | None = None,
+    stderr: int | None = None,
+) -> subprocess.Popen[str]:
+    """`cxone-consumer ARGUMENTS`, which `ask_to_stop` ends in good order."""
+    windows = sys.platform == "win32"
+    words = ["-c", _STOPPABLE] if windows else ["-m", "consumer"]
+    return subprocess.Popen(
+        [sys.executable, *words, *arguments],
+        cwd=cwd,
+        env=environment(settings),
+        stdin=subprocess.PIPE if windows else None,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def ask_to_stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> None:
+    """Send what `start` started the signal, on Windows Ctrl-Break."""
+    if process.stdin is None:
+        process.send_signal(number)
+    else:
+        process.stdin.close()
 
 
 class Serving:
@@ -95,13 +141,15 @@ class Serving:
         self.process.kill()
         self.wait()
 
-    def terminate(self) -> int:
+    def terminate(self, number: int = signal.SIGTERM) -> int:
         """Ask it to stop as a service manager does; its exit status."""
-        self.process.send_signal(signal.SIGTERM)
+        ask_to_stop(self.process, number)
         return self.wait()
 
     def wait(self) -> int:
         status = self.process.wait(timeout=40)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         self._reader.join(10)
         return status
 
@@ -111,14 +159,8 @@ def serving(
     cwd: Path, settings: Mapping[str, str], arguments: Sequence[str] = ()
 ) -> Iterator[Serving]:
     """`cxone-consumer serve` on a free port, killed at the end if it still runs."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "consumer", "serve", "--listen", "127.0.0.1:0", *arguments],
-        cwd=cwd,
-        env=environment(settings),
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
+    words = ["serve", "--listen", "127.0.0.1:0", *arguments]
+    process = start(words, cwd, settings, stderr=subprocess.PIPE)
     try:
         running = Serving(process)
     except BaseException:

@@ -9,6 +9,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPSConnection
@@ -20,6 +21,7 @@ from pymongo.database import Database
 
 from tests.support.service import Client, eventually, running_service
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nginx is a beta on Windows")
 Db = Database[dict[str, Any]]
 CONFIG = Path("config/nginx.conf")
 TOKEN = "the token that nginx vouches with"

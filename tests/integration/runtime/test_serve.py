@@ -47,10 +47,18 @@ def settings(uri: str, database: Db) -> dict[str, str]:
     }
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(
+            signal.SIGINT,
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send there"),
+        ),
+    ],
+)
 def test_signal_answers_everything_accepted_and_exits_0(
-    mongod_uri: str, database: Db, tmp_path: Path, number: str
+    mongod_uri: str, database: Db, tmp_path: Path, number: int
 ) -> None:
     answers: list[int] = []
     with serving(tmp_path, settings(mongod_uri, database)) as running:
@@ -61,8 +69,7 @@ def test_signal_answers_everything_accepted_and_exits_0(
         for one in posts:
             one.start()
         time.sleep(0.05)
-        running.process.send_signal(getattr(signal, number))
-        status = running.wait()
+        status = running.terminate(number)
         for one in posts:
             one.join(20)
 
