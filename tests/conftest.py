@@ -11,6 +11,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
@@ -46,6 +47,19 @@ def pytest_runtest_makereport(
         (name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections
     ]
     return report
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loggers_are_not_cached() -> Iterator[None]:
+    """A logger that the program cached in one test would write past the next one's set-up."""
+    configure = structlog.configure
+
+    def without_cache(**given: Any) -> None:
+        configure(**{**given, "cache_logger_on_first_use": False})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", without_cache)
+        yield
 
 
 @pytest.fixture(scope="session")
