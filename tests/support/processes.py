@@ -14,20 +14,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 # What a test's own environment says must not reach the program under test.
 _INHERITED = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "HOME", "USERPROFILE")
-# Windows has no SIGTERM to send. This makes a Ctrl-Break inside when its input ends, for one from
-# outside needs a console that both share, and Wine gives none that could be shared.
-_STOPPABLE = """
-import os, runpy, signal, threading
-def await_end():
-    os.read(0, 1)
-    signal.raise_signal(signal.SIGBREAK)
-threading.Thread(target=await_end, daemon=True).start()
-runpy.run_module("consumer", run_name="__main__", alter_sys=True)
-"""
+_RUN = "import runpy; runpy.run_module('consumer', run_name='__main__', alter_sys=True)"
 
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -68,7 +60,7 @@ def start(
 ) -> subprocess.Popen[str]:
     """`cxone-consumer ARGUMENTS`, which `ask_to_stop` ends in good order."""
     windows = sys.platform == "win32"
-    words = ["-c", _STOPPABLE] if windows else ["-m", "consumer"]
+    words = ["-c", signalled_at_end("SIGBREAK") + _RUN] if windows else ["-m", "consumer"]
     return subprocess.Popen(
         [sys.executable, *words, *arguments],
         cwd=cwd,
@@ -81,8 +73,20 @@ def start(
     )
 
 
-def ask_to_stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> None:
-    """Send what `start` started the signal, on Windows Ctrl-Break."""
+def signalled_at_end(name: str) -> str:
+    """Code by which a program on Windows gets a signal when its input ends. From outside only a
+    console that both share brings it one, and Wine gives none that could be shared."""
+    return f"""
+import os, signal, threading
+def await_end():
+    os.read(0, 1)
+    signal.raise_signal(signal.{name})
+threading.Thread(target=await_end, daemon=True).start()
+"""
+
+
+def ask_to_stop(process: subprocess.Popen[Any], number: int = signal.SIGTERM) -> None:
+    """Send it this signal, on Windows that of `signalled_at_end`."""
     if process.stdin is None:
         process.send_signal(number)
     else:

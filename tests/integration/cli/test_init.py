@@ -82,7 +82,7 @@ def test_an_existing_file_is_not_touched_without_force(tmp_path: Path) -> None:
 def test_force_keeps_the_secret_and_the_old_file(tmp_path: Path, secret: str, name: str) -> None:
     path = tmp_path / ".env"
     escaped = secret.replace("\\", "\\\\").replace("'", "\\'")
-    path.write_text(f"{name}='{escaped}'\nDD_ENV=prod\n")
+    path.write_bytes(f"{name}='{escaped}'\nDD_ENV=prod\n".encode())
 
     shared = write(path, force=True, new_secret=False)
 

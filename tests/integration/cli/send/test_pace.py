@@ -16,6 +16,7 @@ import pytest
 
 from consumer.demo.client import Outgoing, Sender
 from tests.support.places import ROOT
+from tests.support.processes import ask_to_stop, signalled_at_end
 from tests.support.senders import Receiver, Reply, sent
 from tests.support.service import eventually
 
@@ -76,7 +77,6 @@ def test_stopping_does_not_wait_for_a_silent_server(receiver: Receiver) -> None:
     held.set()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="os.kill cannot send Ctrl-C on Windows")
 def test_ctrl_c_ends_quickly_with_the_figures_so_far(receiver: Receiver, tmp_path: Path) -> None:
     held = threading.Event()
     receiver.answer = lambda body: (
@@ -89,10 +89,14 @@ def test_ctrl_c_ends_quickly_with_the_figures_so_far(receiver: Receiver, tmp_pat
         "import sys, typer; from consumer.cli.send import send; app = typer.Typer();"
         "app.command()(send); sys.exit(app(standalone_mode=False))"
     )
+    windows = sys.platform == "win32"
+    if windows:
+        command = signalled_at_end("SIGINT") + command
     arguments = ["a.json", "--url", receiver.url, "--repeat", "1000", "--json"]
     root = str(ROOT)
     process = subprocess.Popen(
         [sys.executable, "-c", command, *arguments],
+        stdin=subprocess.PIPE if windows else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": root},
@@ -100,7 +104,7 @@ def test_ctrl_c_ends_quickly_with_the_figures_so_far(receiver: Receiver, tmp_pat
     try:
         eventually(lambda: len(receiver.got) == 6, timeout=20)
         started = time.monotonic()
-        process.send_signal(signal.SIGINT)
+        ask_to_stop(process, signal.SIGINT)
         out, err = process.communicate(timeout=20)
     finally:
         process.kill()
