@@ -51,6 +51,7 @@ def wine(request: pytest.FixtureRequest) -> Iterator[Wine]:
     # With its last program Wine ends, and every service with it.
     staying = machine.start("-c", "import sys; sys.stdin.read()", cwd=prefix)
     yield machine
-    staying.communicate()
-    # Ends what tests left behind in this prefix, and nothing else.
+    # Ends what tests left behind in this prefix, and nothing else; first of all, for whatever is
+    # left holds the pipes of the one that stayed.
     subprocess.run(["wineserver", "-k"], env=machine.environment(), timeout=60, check=False)
+    staying.communicate(timeout=60)
