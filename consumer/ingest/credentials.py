@@ -117,22 +117,20 @@ class Credential:
     def _presented(self, header: str) -> bytes | None:
         """The bytes to compare; None where the header is not of this kind."""
         text = header.strip(" \t")
-        if self._user is None:
-            return _behind(text, self._prefix)
-        encoded = _behind(text, "Basic ")
+        value = behind(text, self._prefix if self._user is None else "Basic ")
+        if value is None or self._user is None:
+            return None if value is None else _bytes(value)
         try:
-            return None if encoded is None else base64.b64decode(encoded, validate=True)
+            return base64.b64decode(_bytes(value), validate=True)
         except binascii.Error:
             return None
 
 
-def _behind(text: str, prefix: str) -> bytes | None:
+def behind(text: str, prefix: str) -> str | None:
     """The text behind the prefix, which may be of any case, as schemes are (RFC 9110, section
     11.1); None where it does not begin so."""
     start, rest = text[: len(prefix)], text[len(prefix) :]
-    if start.lower() != prefix.lower():
-        return None
-    return _bytes(rest.strip(" \t"))
+    return rest.strip(" \t") if start.lower() == prefix.lower() else None
 
 
 def _bytes(header: str) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 
 from consumer.core.delivery import Delivery, Verdict
 from consumer.core.errors import CredentialInvalid, SignatureMissing
-from consumer.ingest.credentials import AUTHORIZATION
+from consumer.ingest.credentials import AUTHORIZATION, behind
 from consumer.ingest.signature import Secret
 
 # Seconds; the clocks of two processes may be so far apart.
@@ -47,10 +47,8 @@ class AccessToken:
     def verify(self, delivery: Delivery, now: datetime) -> Verdict:
         """The verdict with the secret that made the token; raises as `check`."""
         given = (delivery.headers.get(AUTHORIZATION) or "").strip(" \t")
-        scheme, _, token = given.partition(" ")
-        if scheme.lower() != "bearer":
-            token = ""
-        return Verdict(check(token.strip(" "), self.source, self.secrets, now), now)
+        token = behind(given, "Bearer ") or ""
+        return Verdict(check(token, self.source, self.secrets, now), now)
 
 
 def issue(source: str, secret: Secret, now: datetime, lifetime: int = MOST_LIFETIME) -> str:

@@ -123,7 +123,7 @@ def stored(database: Db) -> Counter[Identity]:
 
 @pytest.mark.parametrize(
     "count",
-    [pytest.param(600, id="some"), pytest.param(30_000, id="many", marks=pytest.mark.faults_full)],
+    [pytest.param(600, id="some"), pytest.param(30_000, id="many", marks=pytest.mark.slow)],
 )
 def test_what_is_taken_and_as_which_event_is_what_an_oracle_says(
     client: Client, database: Db, count: int

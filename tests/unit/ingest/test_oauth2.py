@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from consumer.core.delivery import Delivery, Headers
 from consumer.core.errors import CredentialInvalid, SignatureError, SignatureMissing
-from consumer.ingest.oauth2 import check, hkdf, issue
+from consumer.ingest.oauth2 import AccessToken, check, hkdf, issue
 from consumer.ingest.signature import Secret
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 654_321, tzinfo=timezone.utc)
@@ -94,6 +95,23 @@ def test_a_token_tells_its_source_and_times_and_is_never_the_same() -> None:
 
 def test_a_token_made_by_the_description_alone_is_taken() -> None:
     assert check(signed(payload()), "voice", (SECRET,), NOW) == "current"
+
+
+@pytest.mark.parametrize("header", ["Bearer {}", "bearer {}", "BEARER \t {}", "  Bearer   {}\t"])
+def test_blanks_and_the_case_of_the_scheme_do_not_matter(header: str) -> None:
+    """As for tokens that are secrets themselves."""
+    headers = Headers({"Authorization": header.format(issue("voice", SECRET, NOW))})
+    delivery = Delivery("d", b"{}", headers, NOW, source="voice")
+
+    assert AccessToken("voice", (SECRET,)).verify(delivery, NOW).secret == "current"
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic {}", "Bearer{}", "{}"])
+def test_without_its_scheme_a_token_is_missing(header: str) -> None:
+    headers = Headers({"Authorization": header.format(issue("voice", SECRET, NOW))})
+
+    with pytest.raises(SignatureMissing):
+        AccessToken("voice", (SECRET,)).verify(Delivery("d", b"{}", headers, NOW), NOW)
 
 
 def test_a_token_is_valid_while_its_secret_is_current_or_previous() -> None:
