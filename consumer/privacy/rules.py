@@ -22,8 +22,9 @@ class Redaction:
 
     general: Paths = frozenset()
     subjects: Mapping[str, Paths] = field(default_factory=dict)
-    # Where the event id stands: a key, or a JSON Pointer. It is shown in more places than payloads.
-    id_field: str = "id"
+    # Where event ids stand, of any source: keys and JSON Pointers. They are shown in more places
+    # than payloads, and not always with their source.
+    id_fields: tuple[str, ...] = ("id",)
     # The one subject of all types, where they evolve together: what any of them hides is hidden.
     together: str | None = None
 
@@ -61,14 +62,10 @@ class Redaction:
         return shown
 
     def event_id(self, event_id: Any, subject: str | None = None) -> Any:
-        """The id of an event, or the mask where its field is hidden."""
+        """The id of an event, or the mask where a field is hidden that it may come from."""
         paths = self._paths(subject)
-        keys = pointer(self.id_field) if self.id_field.startswith("/") else (self.id_field,)
-        for key in keys:
-            paths = below(paths, key)
-            if met(paths):
-                return None if event_id is None else MASK
-        return event_id
+        hidden = event_id is not None and any(_hides(paths, place) for place in self.id_fields)
+        return MASK if hidden else event_id
 
     def path(self, path: Path, subject: str | None = None) -> Path:
         """The path of a field, without the keys below a value that is hidden: they are part of it;
@@ -143,3 +140,12 @@ def without_hidden(version: SchemaVersion, masks: Redaction) -> SchemaVersion:
     """The version without the fields whose names are hidden."""
     shown = (each for each in version.fields if masks.path(each.path, version.subject) == each.path)
     return replace(version, fields=tuple(shown))
+
+
+def _hides(paths: Paths, place: str) -> bool:
+    """True where one of `paths` hides what stands at a key or JSON Pointer, or around it."""
+    for key in pointer(place) if place.startswith("/") else (place,):
+        paths = below(paths, key)
+        if met(paths):
+            return True
+    return False

@@ -106,7 +106,9 @@ def redaction(settings: Settings) -> Redaction:
     together = one_subject(settings)
     if together is not None:
         of_all.append(subjects.get(together, frozenset()))
-    return Redaction(frozenset().union(*of_all), subjects, settings.id_field, together)
+    every = settings.every_source.values()
+    places = dict.fromkeys(place for source in every for place in source.fields_of_id)
+    return Redaction(frozenset().union(*of_all), subjects, tuple(places), together)
 
 
 def _paths(texts: Collection[str], where: str) -> Paths:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -232,3 +233,18 @@ def test_nothing_is_masked_where_nothing_is_set() -> None:
 
     assert not rules
     assert rules.body(b'{"name":"Ann"}').spans == ()
+
+
+def test_ids_are_masked_by_every_place_that_one_may_come_from(tmp_path: Path) -> None:
+    toml = tmp_path / "cxone.toml"
+    toml.write_text('[sources.ivr]\npreset = "ivr-log"\nsecret = "a token of the ivr"\n')
+    settings = {"CXONE_ID_FIELD": '["a", "/b/c"]', "CXONE_CONFIG": str(toml)}
+
+    for hidden in ("a", "b", "/b/c", "contactId", "actionSequence", "**.contactid"):
+        assert (
+            redaction(load({**settings, "CXONE_REDACT": hidden}, {})).event_id('["1", 7]') == MASK
+        )
+    for shown in ("id", "c", "b.d"):
+        masks = redaction(load({**settings, "CXONE_REDACT": shown}, {}))
+        assert masks.event_id('["1", 7]') == '["1", 7]'
+    assert redaction(load({**settings, "CXONE_REDACT": "a"}, {})).event_id(None) is None
