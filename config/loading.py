@@ -57,11 +57,11 @@ def load(
     faults: list[Fault] = []
     chosen: dict[str, Entry] = {}
 
-    secrets_of_sources: list[Entry] = []
+    secrets_of_sources: list[list[Entry]] = []
 
     def take(layer: Layer, *, strict: bool = False) -> None:
-        secrets_of_sources.extend(
-            entry for entry in layer.entries if sources.is_secret_variable(entry.name)
+        secrets_of_sources.append(
+            [entry for entry in layer.entries if sources.is_secret_variable(entry.name)]
         )
         values, found = resolve(layer, known, strict=strict)
         faults.extend(found + _wrong_values(values))

@@ -344,6 +344,9 @@ class Settings(BaseModel, frozen=True):
     def main(self) -> SourceSettings:
         """The main source: what the settings without a table say."""
         values = {key: getattr(self, field) for key, field in MAIN_FIELDS.items()}
+        if MAIN_FIELDS["header"] not in self.model_fields_set:
+            # Without one the proof decides.
+            values["header"] = None
         return SourceSettings.model_construct(path=MAIN_PATH, **values)
 
     @property

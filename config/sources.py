@@ -4,7 +4,7 @@ their own."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
@@ -102,9 +102,7 @@ class SourceSettings(BaseModel, frozen=True):
         """The header that carries the proof."""
         if self.proof in ("basic", "oauth2"):
             return "Authorization"
-        if self.proof == "token" and self.header in (None, _SIGNATURE):
-            return "Authorization"
-        return self.header or _SIGNATURE
+        return self.header or (_SIGNATURE if self.proof == "hmac" else "Authorization")
 
     @property
     def kept_headers(self) -> frozenset[str]:
@@ -133,10 +131,10 @@ def is_secret_variable(name: str) -> bool:
 
 
 def read(
-    table: object, place: str, variables: Iterable[Entry]
+    table: object, place: str, variables: Iterable[Sequence[Entry]]
 ) -> tuple[dict[str, SourceSettings], list[Fault]]:
     """The sources of the TOML value under `sources`, by name, and what is wrong with them.
-    `variables` are secrets from elsewhere, the strongest place first."""
+    `variables` are secrets from elsewhere, place by place, the strongest first."""
     if not isinstance(table, dict):
         return {}, [Fault("sources", place, "not a table", "tables like [sources.voice]")]
     faults: list[Fault] = []
@@ -164,11 +162,28 @@ def _title(name: str) -> str:
 
 
 def _by_source(
-    table: Mapping[str, Any], variables: Iterable[Entry], faults: list[Fault]
+    table: Mapping[str, Any], variables: Iterable[Sequence[Entry]], faults: list[Fault]
 ) -> dict[str, dict[str, Entry]]:
-    """The variables by source and key; those of sources that have no table are faults."""
+    """The variables by source and key; those of sources that have no table are faults, and two of
+    one place that disagree."""
     found: dict[str, dict[str, Entry]] = {}
-    for entry in variables:
+    for layer in variables:
+        here: dict[tuple[str, str], Entry] = {}
+        for name, key, given in _known(table, layer, faults):
+            earlier = here.setdefault((name, key), given)
+            if earlier.value != given.value:
+                problem = f"disagrees with {earlier.name} ({earlier.source})"
+                faults.append(Fault(given.name, given.source, problem, "one of the two"))
+        for (name, key), given in here.items():
+            found.setdefault(name, {}).setdefault(key, given)
+    return found
+
+
+def _known(
+    table: Mapping[str, Any], layer: Sequence[Entry], faults: list[Fault]
+) -> Iterator[tuple[str, str, Entry]]:
+    """Source, key and value of each variable that can be used."""
+    for entry in layer:
         match = _VARIABLE.fullmatch(entry.name)
         if match is None:
             continue
@@ -179,13 +194,8 @@ def _by_source(
             given = Fault(entry.name, entry.source, problem, "a table for it")
         if isinstance(given, Fault):
             faults.append(given)
-        if not isinstance(given, Entry):
-            continue
-        earlier = found.setdefault(name, {}).setdefault(key.removesuffix(_FILE), given)
-        if earlier.source == given.source and earlier.value != given.value:
-            problem = f"disagrees with {earlier.name} ({earlier.source})"
-            faults.append(Fault(entry.name, entry.source, problem, "one of the two"))
-    return found
+        elif given is not None:
+            yield name, key.removesuffix(_FILE), given
 
 
 def _source(

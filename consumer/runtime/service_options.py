@@ -62,6 +62,8 @@ def configured_conditions(settings: Settings) -> ConfiguredConditions:
         signing=(
             repr(signature_scheme(settings.main)).encode(),
             *secrets,
+            # Of an installation that does not say so the bytes stay what they were.
+            *(() if settings.cxone_proof == "hmac" else (settings.cxone_proof.encode(),)),
             *(part for name, source in others for part in _signing(name, source)),
         ),
         settings=repr(accepting),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.loading import Settings, SettingsError, load
+from consumer.runtime.sources import build_sources
 
 MAIN = "the secret of main, 123"
 VOICE = "the secret of voice, 1"
@@ -311,3 +312,34 @@ preset = "unheard-of"
         "sources.desk.tolerance",
     }
     assert all(fault.isprintable() and len(fault) < 500 for fault in found)
+
+
+@pytest.mark.parametrize("other", ["CXONE_SOURCE_VOICE_SECRET", "cxone_source_voice_secret"])
+def test_two_secrets_of_one_env_file_are_a_fault(tmp_path: Path, other: str) -> None:
+    env_file, toml = tmp_path / "env", tmp_path / "cxone.toml"
+    env_file.write_text(f"CXONE_SOURCE_VOICE_SECRET={VOICE}\n{other}={DESK}\n")
+    toml.write_text("[sources.voice]\n")
+
+    with pytest.raises(SettingsError) as caught:
+        load({}, {}, env_file, toml)
+
+    assert [str(fault) for fault in caught.value.faults] == [
+        f"{other} ({env_file} line 2): disagrees with CXONE_SOURCE_VOICE_SECRET ({env_file} line 1)"
+        "; allowed: one of the two"
+    ]
+
+
+def test_a_token_comes_in_the_header_that_is_set_whatever_its_name(tmp_path: Path) -> None:
+    """Else it would be looked for elsewhere, and kept with what was refused as a signature is."""
+    signature = "X-Nice-Webhook-Signature"
+    toml = tmp_path / "cxone.toml"
+    toml.write_text(
+        f'[sources.voice]\nproof = "token"\nheader = "{signature}"\nsecret = "{VOICE}"\n'
+    )
+    proven = {"CXONE_PROOF": "token", "CXONE_SHARED_SECRET": DESK}
+
+    default, told = load({}, proven), load({"CXONE_SIGNATURE_HEADER": signature}, proven)
+
+    assert (default.main.header_name, told.main.header_name) == ("Authorization", signature)
+    assert load({}, proven, None, toml).sources["voice"].header_name == signature
+    assert signature.lower() in build_sources(told).main.hidden
