@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Generator, Iterator
@@ -49,17 +51,25 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _loggers_are_not_cached() -> Iterator[None]:
-    """A logger that the program cached in one test would write past the next one's set-up."""
-    configure = structlog.configure
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """Each test begins with a log that tells everything, on standard error, a line a write: what
+    one sets up must not decide what the next one sees, nor stand amid what a command printed."""
+    root, configure = logging.getLogger(), structlog.configure
+    before, level = structlog.get_config(), root.level
 
     def without_cache(**given: Any) -> None:
         configure(**{**given, "cache_logger_on_first_use": False})
 
     with pytest.MonkeyPatch.context() as patch:
+        # A cached logger would write past the set-up of the next test.
         patch.setattr(structlog, "configure", without_cache)
+        structlog.configure(logger_factory=lambda *_: structlog.WriteLogger(sys.stderr))
         yield
+    configure(**before)
+    root.setLevel(level)
+    for handler in [each for each in root.handlers if type(each).__module__ == "config.logs"]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
