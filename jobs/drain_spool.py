@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
+from consumer.core.clock import EPOCH
 from consumer.core.delivery import Delivery, Outcome, of_source
 from consumer.core.errors import Rejected, StoreUnavailable, place_of
 from consumer.core.metrics import Metrics
@@ -32,6 +33,9 @@ log = structlog.get_logger(__name__)
 _BATCH = 256
 # Seconds between two lines about a delivery that cannot be stored, tried at every run.
 _WARN_EVERY = 3600.0
+# Until what alone was put back is tried again, unless something else comes.
+_AGAIN = timedelta(seconds=30)
+_PUT_BACK = "put_back"
 
 
 class DrainSpool:
@@ -57,6 +61,7 @@ class DrainSpool:
         self._metrics = metrics
         self._clock = clock
         self._counted_damaged = 0
+        self._put_back, self._again_at = 0, EPOCH
         self._warnings = RateLimit(_WARN_EVERY, clock)
 
     def __call__(self, run: JobRun) -> dict[str, Any]:
@@ -65,13 +70,19 @@ class DrainSpool:
         self._spool.recheck()
         ended: Counter[str] = Counter()
         try:
-            if not self._breaker.is_open or self._breaker.probe():
+            if (not self._breaker.is_open or self._breaker.probe()) and self._is_worth_it():
                 self._drain(run, ended)
         finally:
             self._measure()
+        if set(ended) == {_PUT_BACK}:
+            self._put_back, self._again_at = self._spool.depth, self._clock() + _AGAIN
         if ended:
             log.info("spool drained", left=self._spool.depth, **ended)
         return {"left": self._spool.depth, **ended}
+
+    def _is_worth_it(self) -> bool:
+        """False while nothing but what was put back waits: each try writes it to the disk anew."""
+        return self._clock() >= self._again_at or self._spool.depth != self._put_back
 
     def _drain(self, run: JobRun, ended: Counter[str]) -> None:
         # What comes, or is put back, meanwhile is for the next run: so this one ends.
@@ -128,7 +139,7 @@ class DrainSpool:
                     return False
                 self._spool.append(entry.delivery)
                 self._spool.remove([entry])
-                ended["put_back"] += 1
+                ended[_PUT_BACK] += 1
         return True
 
     def _forget(

@@ -205,7 +205,6 @@ class RefusalStore:
         Of the headers of its `proof` that are not its own nothing is stored but keyed hashes, and
         for which other source they would have been right.
         """
-        self._sources.require_admitted(delivery.source)
         found: dict[str, Any] = {}
         if _asks_for_a_token(delivery):
             # Its secret is in the body.
@@ -214,6 +213,7 @@ class RefusalStore:
         whole = delivery.with_headers(Headers({**delivery.headers, **proof}))
         found = found or self._diagnose(delivery, whole)
         self._warn(delivery, error, found.get("diagnosis", "not looked into"))
+        self._sources.require_admitted(delivery.source)
         self._recount()
         digest = body_digest(delivery.body)
         identity = self._sources.identity(delivery)
@@ -317,8 +317,12 @@ class RefusalStore:
 
 def _asks_for_a_token(delivery: Delivery) -> bool:
     """True for a request for an access token whose sender took one address for the other."""
+    body = delivery.body
+    if b"client_secret" not in body:
+        return False
     kind = delivery.headers.get("content-type", "").lower()
-    return kind.startswith(_FORM) and b"client_secret=" in delivery.body
+    # Some post it as JSON, or say nothing of its type.
+    return b"grant_type" in body or (kind.startswith(_FORM) and b"client_secret=" in body)
 
 
 def _signature(delivery: Delivery, presented: Sequence[str]) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any, Protocol
 
 from consumer.core.delivery import MAIN, Delivery, Headers, Scalar, Verdict
@@ -25,6 +26,9 @@ from consumer.ingest.parsing import EventParser
 from consumer.ingest.signature import Secret, SignatureScheme, verify
 from consumer.ingest.signature_diagnosis.findings import Finding, of_source
 from consumer.ingest.signature_diagnosis.search import investigate
+
+# Seconds for which a refusal to store what comes by other sources is remembered.
+_ASK_AGAIN = 10.0
 
 
 class Proof(Protocol):
@@ -101,6 +105,7 @@ class Sources:
             self.proving = self.proving.union(*(each.kept | each.hidden for each in self))
         self._admit = admit
         self._admitted = False
+        self._refusal, self._ask_again_at = "", 0.0
 
     def __iter__(self) -> Iterator[Source]:
         return iter(self._by_name.values())
@@ -117,9 +122,17 @@ class Sources:
     def admit(self) -> None:
         """Let what comes by others than the main one be stored; raises SetupError while it must
         not be, and StoreUnavailable."""
-        if not self._admitted:
+        if self._admitted:
+            return
+        if monotonic() < self._ask_again_at:
+            raise SetupError(self._refusal)
+        try:
             self._admit()
-            self._admitted = True
+        except SetupError as error:
+            # It takes an upgrade to change that; each delivery would ask MongoDB.
+            self._refusal, self._ask_again_at = str(error), monotonic() + _ASK_AGAIN
+            raise
+        self._admitted = True
 
     def require_admitted(self, name: str) -> None:
         """Raise StoreUnavailable where what comes by a source must not be stored yet."""

@@ -150,6 +150,10 @@ def test_no_proof_of_a_source_is_valid_for_another(client: Client, proof: str, a
     assert (post(client, PROOFS[at][0], headers).status == 401) == (proof != at)
 
 
+TOKEN_FORM = b"grant_type=client_credentials&client_id=voice&client_secret=a+wrong+secret"
+TOKEN_JSON = b'{"grant_type":"client_credentials","client_secret":"a+wrong+secret"}'
+
+
 def test_a_refused_credential_is_kept_nowhere(client: Client, database: Db) -> None:
     wrong = "a wrong token of voice"
     answers = [
@@ -169,12 +173,18 @@ def test_a_refused_credential_is_kept_nowhere(client: Client, database: Db) -> N
         assert "authorization" not in headers
 
 
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (TOKEN_FORM, {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}),
+        (TOKEN_FORM, {}),
+        (TOKEN_JSON, {"Content-Type": "application/json"}),
+    ],
+)
 def test_a_client_secret_that_is_sent_to_a_source_is_kept_nowhere(
-    client: Client, database: Db
+    client: Client, database: Db, body: bytes, kind: dict[str, str]
 ) -> None:
-    form = b"grant_type=client_credentials&client_id=voice&client_secret=a+wrong+secret"
-    coded = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
-    answers = [post(client, path, coded, form) for path, _ in PROOFS.values()]
+    answers = [post(client, path, kind, body) for path, _ in PROOFS.values()]
 
     assert [answer.status for answer in answers] == [401] * 4
     eventually(lambda: database["dead_letter_queue"].count_documents({}) == 4)

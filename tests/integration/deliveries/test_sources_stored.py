@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pymongo.database import Database
@@ -96,6 +97,22 @@ def test_beside_an_older_process_other_sources_wait_in_the_spool_and_it_is_said(
     assert "old (cxone-consumer 1.0.0)" in said.json["mongodb"]["detail"]
     assert recorded(database) == stored_format.SOURCES
     assert [letter["source"] for letter in dead_letters(database)] == ["voice"]
+
+
+def test_what_waits_beside_an_older_process_asks_mongodb_once_in_ten_seconds(
+    mongod_uri: str, database: Db, config: Path, tmp_path: Path
+) -> None:
+    database["instances"].insert_one(OLDER)
+    config.write_text(DESK, encoding="utf-8")
+    with spooling(mongod_uri, database.name, tmp_path, cxone_config=str(config)) as parts:
+        sources = parts.shared.ingest._sources
+        admit = Mock(wraps=sources._admit)
+        sources._admit = admit
+        for number in range(3):
+            came = came_by("desk", **{"X-Event-Id": f"e-{number}", "X-Event-Type": "note"})
+            assert parts.ingest.store_or_spool(came).status == "spooled"
+
+    assert admit.call_count == 1
 
 
 DESK = """
