@@ -19,6 +19,7 @@ from consumer.mongodb import stored_format
 from consumer.mongodb.client import INSTANCES, open_database
 from consumer.mongodb.collection_faults import name_in_other_case
 from consumer.mongodb.embedded.binary import candidates, locate, version
+from consumer.mongodb.errors import is_unknown_to_dns
 from consumer.monitoring.instances import CLOCK_TOLERANCE, Instances, clocks_apart
 
 EMBEDDED = "embedded MongoDB"
@@ -127,6 +128,9 @@ def unreachable(client: MongoClient[dict[str, Any]], error: Exception) -> Check:
             "check replicaSet= in MONGODB_URI, and that rs.status() shows a primary",
         )
     said = _CONFIGURED.sub("", " ".join(errors) or str(error))
+    if isinstance(error, PyMongoError) and is_unknown_to_dns(error):
+        # Its text is the resolver's, of this system or of that.
+        said = "DNS"
     for pattern, cause, advice in _CAUSES:
         if re.search(pattern, said, re.IGNORECASE):
             return Check(MONGODB, "fail", f"cannot be reached{where}: {cause}", advice)
@@ -219,9 +223,9 @@ def stored(target: Target) -> Iterator[Check]:
 
 def _addresses(client: MongoClient[dict[str, Any]]) -> str:
     """Hosts without user or password, at most five."""
-    found = sorted(
-        f"{host}:{port}" for host, port in client.topology_description.server_descriptions()
-    )
+    servers = client.topology_description.server_descriptions()
+    # A mongodb+srv:// name that DNS has not answered for has no port.
+    found = sorted(host if port is None else f"{host}:{port}" for host, port in servers)
     return ", ".join(found[:5]) + (" …" if len(found) > 5 else "")
 
 

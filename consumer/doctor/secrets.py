@@ -104,7 +104,7 @@ def _placed(target: Target) -> Iterator[Check]:
 def strength(key: bytes) -> float:
     """Bits, by the characters' frequencies: an upper bound, enough to find `changeme`."""
     counts = Counter(key).values()
-    return -sum(count * math.log2(count / len(key)) for count in counts)
+    return sum(count * math.log2(len(key) / count) for count in counts)
 
 
 def _settings_of(name: str, source: SourceSettings) -> _Names:

@@ -31,7 +31,7 @@ def test_why_mongodb_cannot_be_reached_is_said_without_the_password(
     check = next(check for check in checks if check.name == "MongoDB")
     assert check.status == "fail"
     assert words in check.finding
-    assert where in check.finding
+    assert f" at {where}: " in check.finding
     assert "pa55word" not in repr(checks)
     assert exit_status(checks) == 3
     skipped = {check.name for check in checks if check.status == "skip"}
