@@ -173,7 +173,9 @@ def run(arguments: list[str] | None = None) -> int:
     """The exit status of a command; errors are shown as text, never as a traceback."""
     try:
         result = build()(arguments, standalone_mode=False)
-        sys.stdout.flush()
+        # None where it was closed before we began (`>&-`).
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except _UsageError as error:
         error.show()
         return int(error.exit_code)

@@ -6,7 +6,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,12 +31,14 @@ _QUIET = timedelta(hours=24)
 @dataclass(frozen=True, slots=True)
 class _Names:
     """The settings that hold the secrets of a source, the word for what these do, and the advice
-    for a weak one; `before` begins what is said of it where no setting is named."""
+    for a weak one; `written` is the setting of their format, "" where they are sent as they are
+    written, and `before` begins what is said where no setting is named."""
 
     current: str
     previous: str
     signed: str
     renew: str
+    written: str
     before: str = ""
 
     def of(self, secret: str) -> str:
@@ -48,6 +50,7 @@ _MAIN = _Names(
     "CXONE_SHARED_SECRET_PREVIOUS",
     "signed",
     "make a new one with `cxone-consumer init --force --new-secret` and enter it at CXone",
+    "CXONE_SECRET_FORMAT=whsec",
 )
 
 
@@ -61,9 +64,8 @@ def examine(target: Target) -> Iterator[Check]:
             "run `cxone-consumer init`, or set it to the secret that CXone signs with",
         )
         return
-    yield from _judged(target.secrets, _MAIN)
-    for name, source in target.settings.sources.items():
-        yield from _judged(shared_secrets(source), _settings_of(name, source))
+    for held, settings in _owners(target):
+        yield from _judged(held, settings)
     yield from _placed(target)
 
 
@@ -107,11 +109,19 @@ def strength(key: bytes) -> float:
     return sum(count * math.log2(len(key) / count) for count in counts)
 
 
-def _settings_of(name: str, source: SourceSettings) -> _Names:
-    title = f"sources.{name}.secret"
-    signed = "signed" if source.proof == "hmac" else "proved"
-    renew = "make a new one of 32 random bytes and enter it at the sender; this as the previous"
-    return _Names(title, f"{title}_previous", signed, renew, f"{name}: ")
+def _owners(target: Target) -> Iterator[tuple[Sequence[Secret], _Names]]:
+    """The secrets of each source and what is said of them, the main one's first."""
+    yield target.secrets, _of_proof(_MAIN, target.settings.main)
+    for name, source in target.settings.sources.items():
+        title = f"sources.{name}.secret"
+        renew = "make a new one of 32 random bytes and enter it at the sender; this as the previous"
+        written = f'secret_format = "whsec" in [sources.{name}]'
+        names = _Names(title, f"{title}_previous", "signed", renew, written, f"{name}: ")
+        yield shared_secrets(source), _of_proof(names, source)
+
+
+def _of_proof(names: _Names, source: SourceSettings) -> _Names:
+    return names if source.proof == "hmac" else replace(names, signed="proved", written="")
 
 
 def _faults(secret: Secret, settings: _Names) -> Iterator[Check]:
@@ -127,13 +137,13 @@ def _faults(secret: Secret, settings: _Names) -> Iterator[Check]:
     if secret.text:
         # Decoded bytes may be any; a stray character in the text is a fault of the settings.
         return
-    if key.startswith(b"whsec_"):
+    if settings.written and key.startswith(b"whsec_"):
         yield Check(
             NAME,
             "warn",
             f"{setting} begins with whsec_, and is used as it is",
-            "set CXONE_SECRET_FORMAT=whsec where the sender signs as Standard Webhooks say: with"
-            " what is behind it, decoded",
+            f"set {settings.written} where the sender signs as Standard Webhooks say: with what is"
+            " behind it, decoded",
         )
     if key != key.strip(b" \t\r\n"):
         yield Check(
@@ -158,11 +168,7 @@ def _faults(secret: Secret, settings: _Names) -> Iterator[Check]:
 def in_use(target: Target) -> Iterator[Check]:
     """One check for each secret that is set."""
     uses, now = SecretUse(target.database[SECRET_USE]), target.clock()
-    owners = [(target.secrets, _MAIN)] + [
-        (shared_secrets(source), _settings_of(name, source))
-        for name, source in target.settings.sources.items()
-    ]
-    for held, settings in owners:
+    for held, settings in _owners(target):
         known = {secret.name: uses.of(fingerprint(secret.key)) for secret in held}
         current = known.get("current")
         for name, use in known.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,11 +162,17 @@ def stop(longest: float, report: Callable[[str], None]) -> None:
 
 
 def remove(longest: float) -> None:
-    """End the run and forget the service; nothing starts it meanwhile."""
-    _change_start_type(win32service.SERVICE_DISABLED)
-    end_run(longest)
-    with _translated("remove"):
-        win32serviceutil.RemoveService(NAME)
+    """End the run and forget the service; nothing starts it meanwhile. Where that fails it stays as
+    it was registered."""
+    before = _change_start_type(win32service.SERVICE_DISABLED)
+    try:
+        end_run(longest)
+        with _translated("remove"):
+            win32serviceutil.RemoveService(NAME)
+    except BaseException:
+        with suppress(SetupError):
+            _change_start_type(before)
+        raise
 
 
 def _change_start_type(wanted: int) -> int:

@@ -405,6 +405,20 @@ def test_the_restart_after_an_error_does_not_win_over_an_uninstall(
     assert not windows.services
 
 
+def test_an_uninstall_that_fails_leaves_the_service_as_it_was_registered(
+    windows: Windows, command: ModuleType, impatient: ModuleType
+) -> None:
+    install(command)
+    service = windows.services[NAME]
+    service.config2[3] = False
+    windows.handler = lambda *_: windows.set_status(1, (0x10, STOP_PENDING, 0, 0, 0, 1, 20_000))
+
+    with pytest.raises(SetupError, match="still stopping"):
+        impatient.remove(0.0)
+
+    assert (service.start_type, service.config2[3]) == (2, True)
+
+
 def test_a_restart_by_windows_just_before_the_start_is_as_good(
     windows: Windows, command: ModuleType, impatient: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

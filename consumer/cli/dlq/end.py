@@ -128,7 +128,7 @@ def export(
     err.print(f"{sources.total()} bodies written")
     if sources.keys() - {MAIN}:
         counts = ", ".join(f"{count} of {name}" for name, count in sorted(sources.items()))
-        err.print(f"They came by several sources ({counts}): `send --source NAME` those of each")
+        err.print(f"By source: {counts}; `send --source NAME` those of each")
     for what, ids in (
         ("with masked values (CXONE_REDACT), not to be sent: --reveal writes them whole", hidden),
         ("on one line, which makes them other bodies with the same meaning", rewritten),

@@ -97,7 +97,7 @@ def test_dead_letters_show_their_source_and_are_chosen_by_it(
     assert [each["source"] for each in json.loads(of_main)["entries"]] == [None]
     assert re.search(r"source\W+voice", shown)
     assert written == 0
-    assert "several sources (1 of desk, 1 of main, 1 of voice)" in noted
+    assert "By source: 1 of desk, 1 of main, 1 of voice" in noted
 
 
 def test_where_all_came_by_the_main_source_nothing_tells_one(

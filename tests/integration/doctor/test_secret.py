@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from config.loading import load
 from consumer.doctor import secrets
 from consumer.doctor.check import Check
 from consumer.ingest.signature import Secret
-from tests.support.doctor import one, target
+from tests.support.doctor import one, settings_of, target
 
 STRONG = b"Zq3-vX9_kLm2pT7rWc5yBn8"
 
@@ -48,6 +51,33 @@ def test_a_doubtful_secret_is_told_and_not_shown(key: bytes, status: str, words:
     assert check.status == status
     assert words in check.finding
     assert key.decode() not in repr(check)
+
+
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [("", 'secret_format = "whsec"'), ('proof = "token"', None), ('proof = "basic"', None)],
+)
+def test_the_format_is_named_where_the_source_has_it_and_only_for_signatures(
+    tmp_path: Path, source: str, advice: str | None
+) -> None:
+    config = tmp_path / "cxone.toml"
+    secret = f"whsec_{STRONG.decode()}"
+    config.write_text(f'[sources.voice]\n{source}\nsecret = "{secret}"\n')
+    config.chmod(0o600)
+    settings = load({"CXONE_SHARED_SECRET": "main-4711-abcdefgh-XYZ"}, {}, config_file=config)
+
+    ours = target(settings)
+    told = [each.advice for each in secrets.examine(ours) if "whsec_" in each.finding]
+
+    assert len(told) == (advice is not None)
+    assert all(str(advice) in each and "sources.voice" in each for each in told)
+
+
+@pytest.mark.parametrize("proof", ["token", "basic", "oauth2"])
+def test_of_a_main_secret_that_is_sent_no_format_is_advised(proof: str) -> None:
+    ours = target(settings_of(cxone_shared_secret=f"whsec_{STRONG.decode()}", cxone_proof=proof))
+
+    assert [check.status for check in secrets.examine(ours)] == ["ok"]
 
 
 def test_decoded_bytes_are_judged_by_their_strength_alone() -> None:

@@ -64,7 +64,7 @@ def as_shipped(folder: Path, port: int, upstream: str, network: str | None) -> s
     """The shipped file with the block of client certificates in force, or with its line of a
     network in place of them, and names of this test."""
     text = CONFIG.read_text(encoding="utf-8")
-    begin, end = text.index("#ssl_client_certificate"), text.index("# Every source, with")
+    begin, end = text.index("#ssl_client_certificate"), text.index("# Every source under")
     block = re.sub(r"(?m)^    #(?=\S| {4})", "    ", "    " + text[begin:end])
     if network is not None:
         block = re.sub(r"ssl_(client_cert|verify).*|if \(.*", "", block)

@@ -74,6 +74,15 @@ def test_a_real_pipe_without_a_reader_leaves_no_traceback(
     assert (process.returncode, said) == (1, b"")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="closed by the shell before the program starts")
+@pytest.mark.parametrize("arguments", ["--version", "spool --help"])
+def test_a_command_without_standard_output_does_its_work_all_the_same(arguments: str) -> None:
+    command = f'"{sys.executable}" -m consumer {arguments} >&-'
+    ended = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False)
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 def test_an_invalid_argument_of_something_else_is_no_reader_that_left() -> None:
     assert exit_status(OSError(errno.EINVAL, "Invalid argument", "a?b")) is None
 

@@ -32,8 +32,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def wine(request: pytest.FixtureRequest) -> Iterator[Wine]:
     """A Windows with Python and this project. Tests fail where there is no Wine: who asks for them
     by their marker wants them run."""
-    missing = [name for name in ("wine", "x86_64-w64-mingw32-gcc") if not shutil.which(name)]
-    assert not missing, f"not installed: {missing}; apt-get install wine wine64 mingw-w64"
+    missing = [
+        name for name in ("wine", "x86_64-w64-mingw32-gcc", "unzip") if not shutil.which(name)
+    ]
+    assert not missing, f"not installed: {missing}; apt-get install wine wine64 mingw-w64 unzip"
     assert request.config.cache is not None
     prefix = Path(request.config.cache.mkdir("wine")) / "prefix"
     search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
