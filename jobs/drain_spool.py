@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,17 +87,17 @@ class DrainSpool:
 
     def _drain(self, run: JobRun, ended: Counter[str]) -> None:
         # What comes, or is put back, meanwhile is for the next run: so this one ends.
-        left = self._spool.depth
+        left, last = self._spool.depth, None
         if not left:
             # Nothing to store, but perhaps damage and emptied files to clear away.
             self._spool.take(1)
             return
         with ThreadPoolExecutor(self._workers, thread_name_prefix="drain") as pool:
             while left > 0 and not run.stopping():
-                batch = self._spool.take(min(_BATCH, left))
+                batch = self._spool.take(min(_BATCH, left), last)
                 if not batch:
                     return
-                left -= len(batch)
+                left, last = left - len(batch), batch[-1]
                 refused = self._forget(batch, list(pool.map(self._store_entry, batch)), ended)
                 if refused and not self._try_singly(refused, ended):
                     return
@@ -130,15 +131,17 @@ class DrainSpool:
 
     def _try_singly(self, entries: Sequence[Entry], ended: Counter[str]) -> bool:
         """Try what MongoDB did not take once more, and put back what it alone does not take, for
-        that must not block those behind it; False when MongoDB is away."""
+        that must not keep the space of those behind it; False when MongoDB is away."""
         for entry in entries:
             if not self._breaker.probe():
                 return False
             if self._forget([entry], [self._store_entry(entry)], ended):
                 if not self._breaker.probe():
                     return False
-                self._spool.append(entry.delivery)
-                self._spool.remove([entry])
+                # Where there is no room it stays where it is, until the next run.
+                with suppress(StoreUnavailable):
+                    self._spool.append(entry.delivery)
+                    self._spool.remove([entry])
                 ended[_PUT_BACK] += 1
         return True
 

@@ -40,8 +40,9 @@ class Reader:
         self._closed = False
         self.unreadable = 0
 
-    def take(self, count: int) -> list[Entry]:
-        """Up to `count` deliveries in order of arrival; they stay until they are removed.
+    def take(self, count: int, after: Entry | None = None) -> list[Entry]:
+        """Up to `count` deliveries in order of arrival, of those `after` one or of all; they stay
+        until they are removed.
 
         Damaged records on the way are set aside. Raises StoreUnavailable when the disk cannot be
         read, or a damaged record cannot be set aside.
@@ -49,7 +50,7 @@ class Reader:
         taken: list[Entry] = []
         size = 0
         try:
-            for entry in self._entries():
+            for entry in self._entries(after):
                 taken.append(entry)
                 size += entry.end - entry.offset
                 if len(taken) >= count or size >= _BATCH_BYTES:
@@ -85,10 +86,13 @@ class Reader:
         with self._chain.changing_in_time():
             self._closed = True
 
-    def _entries(self) -> Iterator[Entry]:
-        """Readable records of all segments, oldest first; raises OSError."""
+    def _entries(self, after: Entry | None) -> Iterator[Entry]:
+        """Readable records behind that one, or of all segments, oldest first; raises OSError."""
         for segment in self._chain.segments():
-            for part in parts(self._chain.files, segment):
+            if after is not None and segment.number < after.segment.number:
+                continue
+            begin = after.end if after is not None and segment is after.segment else 0
+            for part in parts(self._chain.files, segment, begin):
                 entry = self._entry(segment, part)
                 if entry is not None:
                     yield entry

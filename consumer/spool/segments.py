@@ -105,9 +105,10 @@ def _count(files: Files, segment: Segment) -> int:
     return count
 
 
-def parts(files: Files, segment: Segment) -> Iterator[Frame | Gap]:
-    """Records and gaps between cursor and end that are not passed, in order; raises OSError."""
-    at, end = segment.cursor, segment.end
+def parts(files: Files, segment: Segment, begin: int = 0) -> Iterator[Frame | Gap]:
+    """Records and gaps between cursor, or `begin`, and end that are not passed, in order; raises
+    OSError."""
+    at, end = max(segment.cursor, begin), segment.end
     while at < end:
         data = files.read(segment.path, at, min(end - at, WINDOW))
         reached = at

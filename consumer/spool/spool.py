@@ -71,9 +71,9 @@ class Spool:
         """
         self._writer.append(delivery)
 
-    def take(self, count: int) -> list[Entry]:
+    def take(self, count: int, after: Entry | None = None) -> list[Entry]:
         """Up to `count` deliveries in order of arrival, as `Reader.take`; one thread at a time."""
-        return self._reader.take(count)
+        return self._reader.take(count, after)
 
     def remove(self, entries: Iterable[Entry]) -> None:
         """Forget deliveries that are durable elsewhere, as `Reader.remove`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,43 @@ def test_a_delivery_that_breaks_the_drain_keeps_none_behind_it_waiting_and_is_to
     assert told.count("could not be stored") == 1
     assert "delivery-1" in told
     assert "PAYLOAD-VALUE" not in told
+
+
+def test_a_full_spool_of_what_must_wait_keeps_none_behind_it_waiting(
+    mongod_uri: str, database: Db, data_dir: Path
+) -> None:
+    settings = load(mongod_uri, database.name, data_dir)
+    # Of more than one batch.
+    most = 200_000
+    # One segment: no space is free before all of it is drained.
+    spool = Spool(directory_in(data_dir), most, segment_bytes=most)
+    with closing(Spooling(settings, mongod_uri, spool)) as parts:
+        number = 0
+        with suppress(StoreUnavailable):
+            while True:
+                spool.append(parts.ingest.verify(delivery(parts, event(number), f"{number}")))
+                number += 1
+        store = parts.ingest.store
+        waiting, behind = range(number - 10), range(number - 10, number)
+
+        def picky(one: Delivery) -> Outcome:
+            if int(one.id) in waiting:
+                raise StoreUnavailable("not yet")
+            return store(one)
+
+        parts.drain._store = picky
+        assert parts.drain(Run()) == {"left": number - 10, "processed": 10, "put_back": number - 10}
+        assert spool.size <= most
+        assert sorted(stored(database)) == list(behind)
+        assert parts.drain(Run()) == {"left": number - 10, "put_back": number - 10}
+        # Nothing else came: MongoDB is not asked once a second.
+        assert parts.drain(Run()) == {"left": number - 10}
+
+    # A crash forgot what was drained behind the first that waits: it is a duplicate.
+    with spooling(mongod_uri, database.name, data_dir) as parts:
+        result = parts.drain(Run())
+    assert (result["left"], result["processed"]) == (0, number - 10)
+    assert sorted(stored(database)) == list(range(number))
 
 
 def test_a_drain_ends_soon_when_the_process_stops(
