@@ -57,6 +57,7 @@ INGEST_QUARTERS = "ingest_quarters"
 ADOPTION_COUNTS = "adoption_counts"
 ADOPTION_TOTALS = "adoption_totals"
 ADOPTION_STATE = "adoption_state"
+READERS = "readers"
 
 COLLECTIONS = (
     EVENTS,
@@ -77,6 +78,7 @@ COLLECTIONS = (
     ENDED_SESSIONS,
     INGEST_HISTORY,
     INGEST_QUARTERS,
+    READERS,
 )
 # A process that must not write still says that it lives.
 _GUARDED = frozenset(COLLECTIONS) - {INSTANCES}

@@ -24,6 +24,7 @@ from consumer.mongodb.client import (
     INSTANCES,
     JOB_RUNS,
     LEASES,
+    READERS,
     SCHEMA_VERSIONS,
     Document,
     Inspection,
@@ -59,6 +60,7 @@ _FOREIGN: dict[str, Document] = {
     AUDIT: {"at": None},
     INGEST_HISTORY: {"at": None},
     INGEST_QUARTERS: {"at": None},
+    READERS: {"reader": None},
 }
 _SHOWN = 3
 _LONGEST = 60

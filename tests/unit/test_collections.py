@@ -67,6 +67,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "SECRET_USE": ("consumer.monitoring.secret_use",),
     "LEASES": ("consumer.mongodb.leases", "consumer.monitoring.overview"),
     "DATABASE_FORMAT": ("consumer.events.keys", "consumer.mongodb.stored_format"),
+    "READERS": ("consumer.readers.pins",),
     "ENDED_SESSIONS": ("consumer.mongodb.ended_sessions",),
 }
 # Tables of all collections, each for one purpose.

@@ -1,0 +1,4 @@
+"""Give programs downstream the data in the shape of one version, in views that keep it.
+
+Public:
+"""

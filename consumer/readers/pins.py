@@ -1,0 +1,182 @@
+"""Keep the pins: the version of a subject that each program downstream was written for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Literal
+
+from pymongo.collection import Collection
+
+from consumer.core.errors import SetupError
+from consumer.core.paths import Path
+from consumer.mongodb.client import Document
+from consumer.mongodb.errors import translated
+from consumer.schemas.policy import Defaults
+
+Mismatch = Literal["null", "keep"]
+
+MAX_PINS = 500
+# MongoDB takes 255 bytes for database and collection.
+_LONGEST = 200
+_READER = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+# A dot at either end or behind another one, and a word that MongoDB has for itself.
+_ODD = re.compile(r"\A\.|\.\Z|(?<=\.)\.|(?:\A|(?<=\.))system(?=\.)")
+_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One reader's version of one subject, and the `view` that shows it.
+
+    `uses`: the paths that the reader needs, none for all. A value of a type that the version does
+    not know is shown as null, or kept. `redact`: the view masks what CXONE_REDACT names.
+    `defaults` fill what is absent, as they were when it was pinned.
+    """
+
+    view: str
+    reader: str
+    subject: str
+    version: int
+    at: datetime
+    by: str
+    uses: tuple[Path, ...] = ()
+    mismatch: Mismatch = "null"
+    redact: bool = False
+    defaults: Defaults = field(default_factory=Defaults)
+
+    def is_like(self, other: Pin) -> bool:
+        """True for one that differs in nothing but when and by whom it was made."""
+        return {**self.to_document(), **_MADE} == {**other.to_document(), **_MADE}
+
+    def to_document(self) -> Document:
+        """The document of the collection `readers`."""
+        return {
+            "_id": self.view,
+            "reader": self.reader,
+            "subject": self.subject,
+            "version": self.version,
+            "uses": [list(path) for path in self.uses],
+            "mismatch": self.mismatch,
+            "redact": self.redact,
+            "defaults": {
+                "typed": self.defaults.typed,
+                # A list, for paths are no keys of a document.
+                "values": [
+                    {"path": list(path), "value": value}
+                    for path, value in self.defaults.values.items()
+                ],
+            },
+            "at": self.at,
+            "by": self.by,
+        }
+
+
+_MADE: Document = {"at": None, "by": None}
+
+
+def pin_of(document: Mapping[str, Any]) -> Pin:
+    """The pin of a document of `readers`; raises KeyError, TypeError or ValueError when it is none
+    of ours."""
+    defaults = document["defaults"]
+    return Pin(
+        view=document["_id"],
+        reader=document["reader"],
+        subject=document["subject"],
+        version=int(document["version"]),
+        at=document["at"],
+        by=document["by"],
+        uses=tuple(map(tuple, document["uses"])),
+        mismatch=document["mismatch"],
+        redact=bool(document["redact"]),
+        defaults=Defaults(
+            bool(defaults["typed"]),
+            {tuple(each["path"]): each["value"] for each in defaults["values"]},
+        ),
+    )
+
+
+def check_reader(name: str) -> None:
+    """Raise ValueError for what is no name of a reader."""
+    if not _READER.fullmatch(name) or name == "system":
+        raise ValueError(
+            "a reader's name is up to 40 of a-z, 0-9, _ and -, a letter first, and not `system`"
+        )
+
+
+def view_name(database: str, reader: str, subject: str) -> str:
+    """The name of the view: READER.SUBJECT, with what MongoDB does not take percent-encoded; a name
+    too long for it is cut, and ends in a digest."""
+    data = subject.encode("utf-8", "surrogatepass")
+    text = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in data)
+    text = _ODD.sub(lambda odd: "".join(f"%{ord(each):02X}" for each in odd.group()), text)
+    name = f"{reader}.{text}"
+    if len(f"{database}.{name}".encode()) <= _LONGEST:
+        return name
+    ending = f"~{sha256(name.encode()).hexdigest()[:12]}"
+    return name[: _LONGEST - len(f"{database}.{ending}".encode())] + ending
+
+
+class Pins:
+    """The collection `readers`; every method raises StoreUnavailable. Who pins or unpins records it
+    in the audit first."""
+
+    def __init__(self, readers: Collection[Document], most: int = MAX_PINS) -> None:
+        self._readers = readers
+        self._most = most
+
+    def all(self, subject: str | None = None) -> list[Pin]:
+        """Every pin, or those of one subject, by subject and reader."""
+        wanted: Document = {"ended": None, "reader": {"$type": "string"}}
+        if subject is not None:
+            wanted["subject"] = subject
+        with translated(self._readers.name):
+            found = list(self._readers.find(wanted))
+        return sorted(map(pin_of, found), key=lambda pin: (pin.subject, pin.reader))
+
+    def get(self, reader: str, subject: str) -> Pin | None:
+        """The pin of a reader on a subject."""
+        return next((pin for pin in self.all(subject) if pin.reader == reader), None)
+
+    def view_name(self, reader: str, subject: str) -> str:
+        """The name of the view for a pin in this database."""
+        return view_name(self._readers.database.name, reader, subject)
+
+    def put(self, pin: Pin) -> None:
+        """Make the pin durable, in place of an earlier one of its reader on its subject; raises
+        SetupError where there are as many as may be."""
+        document = pin.to_document()
+        change: Document = {"$set": document, "$unset": {"ended": ""}}
+        with translated(self._readers.name):
+            before = self._readers.find_one_and_update({"_id": pin.view}, change, upsert=True)
+            # Counted afterwards: of processes that race none sees fewer than there are.
+            if before and not before.get("ended"):
+                return
+            if self._readers.count_documents({"ended": None}) <= self._most:
+                return
+        self.end(pin, pin.at)
+        raise SetupError(
+            f"there are {self._most:,} pins, as many as CXONE_MAX_PINS allows: `schema unpin` ends"
+            " those that nobody reads by"
+        )
+
+    def end(self, pin: Pin, at: datetime) -> None:
+        """Have the pin be none any more; its view is dropped next, then `forget` it."""
+        with translated(self._readers.name):
+            self._readers.update_one(
+                {"_id": pin.view, "at": pin.at, "by": pin.by}, {"$set": {"ended": at}}
+            )
+
+    def ended(self) -> list[str]:
+        """The views of pins that were ended and are not forgotten."""
+        with translated(self._readers.name):
+            found = self._readers.find({"ended": {"$type": "date"}}, {"_id": 1})
+            return [each["_id"] for each in found]
+
+    def forget(self, view: str) -> None:
+        """Delete what is left of an ended pin."""
+        with translated(self._readers.name):
+            self._readers.delete_one({"_id": view, "ended": {"$type": "date"}})

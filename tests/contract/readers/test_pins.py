@@ -1,0 +1,105 @@
+"""Pins on a real mongod: kept, found, bounded, ended."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.core.errors import SetupError
+from consumer.mongodb.client import open_database
+from consumer.readers.pins import Pin, Pins
+from consumer.schemas.policy import Defaults
+from tests.support.adoption import NOW
+
+Db = Database[dict[str, Any]]
+
+
+def pins_in(database: Db, most: int = 500) -> Pins:
+    return Pins(open_database(database.client, database.name)["readers"], most)
+
+
+def a_pin(pins: Pins, reader: str = "billing", subject: str = "contact", **more: Any) -> Pin:
+    view = pins.view_name(reader, subject)
+    return Pin(view, reader, subject, more.pop("version", 1), NOW, "Ada", **more)
+
+
+def test_a_pin_is_read_as_it_was_made(database: Db) -> None:
+    pins = pins_in(database)
+    defaults = Defaults(True, {("a.b", "$c", "", "\\*", "[]"): {"$x": [1, None, 2.5], "y.z": {}}})
+    pin = a_pin(
+        pins, uses=(("a", "[]", "b.c"), ()), mismatch="keep", redact=True, defaults=defaults
+    )
+
+    pins.put(pin)
+
+    assert pins.get("billing", "contact") == pin
+    assert pins.get("billing", "other") is None
+
+
+def test_pinning_again_takes_the_place_of_the_pin_before(database: Db) -> None:
+    pins = pins_in(database)
+    pins.put(a_pin(pins, uses=(("a",),)))
+
+    pins.put(a_pin(pins, version=2))
+
+    assert pins.all() == [a_pin(pins, version=2)]
+
+
+def test_pins_are_listed_by_subject_and_reader(database: Db) -> None:
+    pins = pins_in(database)
+    for reader, subject in (("b", "s"), ("a", "t"), ("a", "s")):
+        pins.put(a_pin(pins, reader, subject))
+
+    assert [(pin.subject, pin.reader) for pin in pins.all()] == [("s", "a"), ("s", "b"), ("t", "a")]
+    assert [pin.reader for pin in pins.all("t")] == ["a"]
+
+
+def test_an_ended_pin_is_none_until_it_is_made_again(database: Db) -> None:
+    pins = pins_in(database)
+    pin = a_pin(pins)
+    pins.put(pin)
+
+    pins.end(pin, NOW)
+    assert (pins.all(), pins.ended()) == ([], [pin.view])
+    pins.put(replace(pin, version=2))
+    assert (pins.all(), pins.ended()) == ([replace(pin, version=2)], [])
+    pins.forget(pin.view)
+    assert pins.all() == [replace(pin, version=2)]
+
+    pins.end(replace(pin, version=2), NOW)
+    pins.forget(pin.view)
+    assert database["readers"].count_documents({}) == 0
+
+
+def test_there_are_no_more_pins_than_the_setting_says_however_many_race(database: Db) -> None:
+    pins = pins_in(database, most=5)
+
+    def pin(number: int) -> bool:
+        try:
+            pins.put(a_pin(pins, f"r{number}"))
+        except SetupError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(pin, range(20)))
+
+    assert len(pins.all()) == made.count(True) <= 5
+    while pin(21 + len(pins.all())):
+        pass
+    assert len(pins.all()) == 5
+    with pytest.raises(SetupError, match="CXONE_MAX_PINS"):
+        pins.put(a_pin(pins, "last"))
+    # One that is there may be made anew.
+    pins.put(replace(pins.all()[0], version=9))
+    assert pins.all()[0].version == 9
+
+
+def test_a_document_of_others_is_no_pin(database: Db) -> None:
+    database["readers"].insert_one({"_id": 1, "name": "somebody"})
+
+    assert pins_in(database).all() == []
