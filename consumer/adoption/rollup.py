@@ -147,12 +147,12 @@ def _expire(stores: Stores, state: State, bounds: Bounds, stopping: Stopping) ->
         if stopping():
             return state
         stores.totals.drop(state.generation, counted)
+    # Before the mark, for whoever is killed in between makes this step again.
+    stores.counts.forget(state.generation, floor)
     # After an absence that long, hours may expire before they were ever counted.
-    state = stores.state.advance(
+    return stores.state.advance(
         state, since=floor, summed=max(floor, state.summed), counted=max(floor, state.counted)
     )
-    stores.counts.forget(state.generation, floor)
-    return state
 
 
 def _count(

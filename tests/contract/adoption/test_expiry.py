@@ -5,8 +5,12 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 
+import pytest
+
+from consumer.adoption.counts import AdoptionCounts
 from consumer.adoption.report import report
 from consumer.adoption.rollup import Bounds, adoption_stores, claim
+from consumer.adoption.state import AdoptionState
 from consumer.core.clock import HOUR, hour_of
 from consumer.mongodb.retention import retained_from
 from tests.support.adoption import (
@@ -44,6 +48,29 @@ def test_expired_hours_leave_the_figures_whole_and_once(database: Db) -> None:
     assert result["figures"] == [vars_of(each) for each in expected]
     assert database["adoption_counts"].count_documents({"_id.hour": {"$lt": floor}}) == 0
     assert report(adoption_stores(database), registry, Bounds(NOW, floor)).figures == expected
+
+
+def test_a_kill_amid_expiry_leaves_no_expired_count_behind(
+    database: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(5)
+    registry = registered(database, SUBJECTS)
+    times = spread(chance, 200, NOW - 60 * HOUR, NOW)
+    database["events"].insert_many(documents(chance, times, SUBJECTS))
+    job(database, NOW, registry)(Run(1))
+
+    def killed(*_: object, **__: object) -> None:
+        raise InterruptedError
+
+    for store, step in ((AdoptionCounts, "forget"), (AdoptionState, "advance")):
+        with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+            patch.setattr(store, step, killed)
+            job(database, NOW, registry, retention_days=1)(Run(2))
+    result = job(database, NOW, registry, retention_days=1)(Run(3))
+
+    floor = retained_from(NOW, 1)
+    assert database["adoption_counts"].count_documents({"_id.hour": {"$lt": floor}}) == 0
+    assert result["figures"] == [vars_of(e) for e in brute_force(database, NOW, registry, floor)]
 
 
 def test_a_report_leaves_out_what_expired_since_the_last_roll_up(database: Db) -> None:
