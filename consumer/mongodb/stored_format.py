@@ -13,14 +13,18 @@ from consumer.mongodb.errors import translated
 # What each format brought: a program that knows less must not write where it is recorded.
 FORMATS = {
     1: "as first released",
-    2: "versions made by people: fields retired, maps undone, names erased, aliases",
+    2: "versions made by people: fields retired, maps undone, names erased",
     3: "sources beside main, whose dead letters an older program would take for main's",
+    4: "aliases, which an older program would drop from the next version and never fill",
 }
 SOURCES = 3
+ALIASES = 4
 # The newest that this program understands.
 FORMAT = max(FORMATS)
 # What it writes as long as nobody used more.
 _FIRST = min(FORMATS)
+# Of so many processes the error tells.
+_MOST_NAMED = 20
 # Where no older program looks at all.
 _ID = "stored_format"
 
@@ -59,20 +63,20 @@ def record(db: OurDatabase) -> None:
 def require(db: OurDatabase, wanted: int) -> None:
     """Raise the recorded format to `wanted`, which a deed needs that comes next.
 
-    Raises SetupError while `instances` shows a process that does not know it, silent ones too, for
-    they may come back; and StoreUnavailable.
+    Raises SetupError that names them while `instances` shows processes that do not know it, silent
+    ones too, for they may come back; and StoreUnavailable.
     """
     with translated(DATABASE_FORMAT):
         if (recorded(db) or _FIRST) >= wanted:
             return
     with translated(INSTANCES):
         # `not $gte`: also those that say nothing of formats.
-        older = db[INSTANCES].find_one({"format": {"$not": {"$gte": wanted}}})
-    if older is not None:
+        found = db[INSTANCES].find({"format": {"$not": {"$gte": wanted}}}).limit(_MOST_NAMED)
+        older = [f"{each['_id']} (cxone-consumer {each.get('version')})" for each in found]
+    if older:
         raise SetupError(
-            f"the process {older['_id']} (cxone-consumer {older.get('version')}) does not know what"
-            " this writes: upgrade it, or stop it, and try again; one that ended without a word is"
-            " forgotten after an hour"
+            f"these processes do not know what this writes: {', '.join(older)}: upgrade them, or"
+            " stop them, and try again; one that ended without a word is forgotten after an hour"
         )
     with translated(DATABASE_FORMAT):
         _raise(db, wanted)

@@ -14,7 +14,7 @@ from consumer.mongodb import stored_format
 from consumer.mongodb.client import EVENTS, SCHEMA_VERSIONS, SIMPLE, Document, OurDatabase
 from consumer.mongodb.deadline import soon, unhurried
 from consumer.mongodb.errors import translated
-from consumer.schemas.manual_changes import erase_names, without_names
+from consumer.schemas.manual_changes import erase_names, erased_alias, without_names
 from consumer.schemas.model import Field, SchemaVersion
 from consumer.schemas.policy import Defaults
 from consumer.schemas.provenance import Leaving, leaving_of
@@ -32,14 +32,15 @@ _BATCH = 500
 @dataclass(frozen=True, slots=True)
 class FoundNames:
     """By position, the fields as they were called; how many changes name one of them or were caused
-    by one of the events; and the versions that say so."""
+    by one of the events; the versions that say so; and whether aliases do."""
 
     fields: dict[int, Field]
     changes: int
     versions: int
+    aliases: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.fields or self.changes)
+        return bool(self.fields or self.changes or self.aliases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class NameErasure:
         caused; reads all of them."""
         fields: dict[int, Field] = {}
         changes = versions = 0
+        aliases = False
         for version in self._versions.history(subject):
             named = {
                 position: field
@@ -79,10 +81,12 @@ class NameErasure:
                 or bool(change.caused_by and is_cause(change.caused_by))
                 for change in version.changes
             )
+            aliased = any(erased_alias(a, is_name, 0) is not a for a in version.aliases)
             fields |= named
             changes += caused
-            versions += bool(named or caused)
-        return FoundNames(fields, changes, versions)
+            versions += bool(named or caused or aliased)
+            aliases = aliases or aliased
+        return FoundNames(fields, changes, versions, aliases)
 
     def erase(
         self, subject: str, is_name: Fits, is_cause: Fits, await_others: Callable[[], None]
@@ -96,14 +100,15 @@ class NameErasure:
         """
         found = self.find(subject, is_name, is_cause)
         made = documents = left = 0
-        if found.fields:
+        if found.fields or found.aliases:
             stored_format.require(self._db, _FORMAT)
             head, ours = self._registry.change(
                 subject, lambda head, now: erase_names(head, is_name, now)
             )
             if ours:
                 await_others()
-            made = max(head.fields[position].erased or 0 for position in found.fields)
+            erased = (head.fields[position].erased or 0 for position in found.fields)
+            made = max(erased, default=head.number)
             defaults = self._registry.compiled(subject).defaults
             documents, left = _take_out(self._db[EVENTS], head, found.fields, defaults)
         rewritten = self._versions.rewrite(
@@ -124,6 +129,9 @@ def _rewriting(version: SchemaVersion, is_name: Fits, is_cause: Fits, number: in
             changed[f"{place}.erased"] = number
             if field.absorbed is None:
                 changed[f"{place}.absorbed"] = number
+    for index, alias in enumerate(version.aliases):
+        if (gone := erased_alias(alias, is_name, number)) is not alias:
+            changed[f"aliases.{index}"] = gone.to_document()
     for index, change in enumerate(version.changes):
         path = without_names(change.path, is_name)
         if path != change.path:

@@ -37,6 +37,14 @@ def _decided(older: SchemaVersion, newer: SchemaVersion, undone: Set[Path]) -> I
             yield Change("map_undone", now.path, was.mask, was.mask)
         if now.retired is not None and was.retired is None and now.absorbed is None:
             yield Change("field_retired", now.path, was.mask, was.mask)
+    masks = {field.path: field.mask for field in newer.fields}
+    known = {(alias.old, alias.since): alias.until for alias in older.aliases}
+    for alias in newer.aliases:
+        until, mask = known.get((alias.old, alias.since), 0), masks.get(alias.old, 0)
+        if until == 0 and alias.until is None:
+            yield Change("alias_added", alias.old, mask, mask)
+        elif until is None and alias.until is not None:
+            yield Change("alias_removed", alias.old, mask, mask)
 
 
 def changes(before: Shape, after: Shape, caused_by: str = "") -> list[Change]:
@@ -134,7 +142,8 @@ def evolve(
                 retired[path] = new.retired
             fields.append(new)
     earlier = head.changes if head and head.number == number else ()
-    return SchemaVersion(subject, number, tuple(fields), (*earlier, *changes), now)
+    aliases = head.aliases if head else ()
+    return SchemaVersion(subject, number, tuple(fields), (*earlier, *changes), now, aliases)
 
 
 def _field(path: Path, node: Shape, sources: list[Field], number: int) -> Field:

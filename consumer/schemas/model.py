@@ -87,15 +87,34 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Alias:
+    """A field that events lack is filled at `old` from what they have at `new`, or without one
+    with `value`: from version `since` on, and up to `until`, which ended it."""
+
+    old: Path
+    new: Path | None
+    value: Any
+    since: int
+    until: int | None = None
+
+    def to_document(self) -> dict[str, Any]:
+        """The entry of `aliases`."""
+        source = {"value": self.value} if self.new is None else {"from": list(self.new)}
+        ended = {} if self.until is None else {"until": self.until}
+        return {"old": list(self.old), **source, "since": self.since, **ended}
+
+
+@dataclass(frozen=True, slots=True)
 class SchemaVersion:
     """One version of a subject. Positions in `fields` never change from version to version, for
-    documents refer to them."""
+    documents refer to them. `aliases` has those that ended, too: they say what documents hold."""
 
     subject: str
     number: int
     fields: tuple[Field, ...]
     changes: tuple[Change, ...]
     created_at: datetime
+    aliases: tuple[Alias, ...] = ()
 
     @property
     def live(self) -> tuple[Field, ...]:
@@ -103,9 +122,18 @@ class SchemaVersion:
         return tuple(field for field in self.fields if field.absorbed is None)
 
     @property
+    def aliases_in_force(self) -> tuple[Alias, ...]:
+        """The aliases that nobody ended, and whose field is filled at all."""
+        going_on = [alias for alias in self.aliases if alias.until is None]
+        filled = {field.path for field in self.fields if field.is_filled} if going_on else set()
+        return tuple(alias for alias in going_on if alias.old in filled)
+
+    @property
     def newest_fillable(self) -> int:
-        """The highest version that added a path which can be filled; 0 if none ever did."""
-        return max((field.fill_from for field in self.fields if field.is_filled), default=0)
+        """The highest version that added a path which can be filled, or an alias for one; 0 if none
+        ever did."""
+        added = max((field.fill_from for field in self.fields if field.is_filled), default=0)
+        return max(added, *(alias.since for alias in self.aliases_in_force), 0)
 
     @property
     def due(self) -> int:
@@ -135,9 +163,11 @@ class SchemaVersion:
 
     def to_document(self) -> dict[str, Any]:
         """The document of the collection `schema_versions`."""
+        aliases = [alias.to_document() for alias in self.aliases]
         return {
             "_id": {"subject": self.subject, "version": self.number},
             "fields": [field.to_document() for field in self.fields],
+            **({"aliases": aliases} if aliases else {}),
             "changes": [change.to_document() for change in self.changes],
             "created_at": self.created_at,
         }
@@ -152,6 +182,7 @@ def from_document(document: Mapping[str, Any]) -> SchemaVersion:
         fields=tuple(map(_field_of, document["fields"])),
         changes=tuple(map(change_of, document["changes"])),
         created_at=document["created_at"],
+        aliases=tuple(map(_alias_of, document.get("aliases") or ())),
     )
 
 
@@ -188,6 +219,17 @@ def _field_of(document: Mapping[str, Any]) -> Field:
         refilled=document.get("fill_from"),
         erased=document.get("erased"),
         extra={name: value for name, value in document.items() if name not in _KNOWN},
+    )
+
+
+def _alias_of(document: Mapping[str, Any]) -> Alias:
+    source = document.get("from")
+    return Alias(
+        old=tuple(document["old"]),
+        new=None if source is None else tuple(source),
+        value=document.get("value"),
+        since=int(document["since"]),
+        until=document.get("until"),
     )
 
 

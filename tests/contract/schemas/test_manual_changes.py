@@ -14,7 +14,7 @@ import pytest
 from consumer.core.errors import SetupError
 from consumer.core.paths import from_text, to_text
 from consumer.schemas.check import compile_schema
-from consumer.schemas.manual_changes import erase_names, retire, unmap
+from consumer.schemas.manual_changes import alias, alias_value, erase_names, retire, unmap
 from consumer.schemas.model import is_by_hand
 from consumer.schemas.policy import Guards, SchemaPolicy
 from consumer.schemas.registry.registry import SchemaRegistry
@@ -38,19 +38,26 @@ def erasing(name: str) -> Make:
     return lambda head, now: erase_names(head, lambda key: key == name, now)
 
 
+def aliasing(old: str, new: str) -> Make:
+    return lambda head, now: alias(head, from_text(old), from_text(new), now)
+
+
 DECISIONS: dict[str, tuple[Make, str]] = {
     "retire": (retiring("a.x"), "field_retired"),
     "unmap": (unmapping("m"), "map_undone"),
     "erase": (erasing("user5"), "name_erased"),
+    "alias": (aliasing("a.x", "b.x"), "alias_added"),
+    "value": (lambda head, now: alias_value(head, ("a", "x"), "2", now), "alias_added"),
 }
 each_decision = pytest.mark.parametrize("what", DECISIONS)
 
 
-def marks(version: Any) -> tuple[list[str], list[str], int]:
+def marks(version: Any) -> tuple[list[str], list[str], int, Any]:
     return (
         [to_text(f.path) for f in version.fields if f.retired],
         [to_text(f.path) for f in version.fields if f.pinned],
         sum(f.erased is not None for f in version.fields),
+        version.aliases,
     )
 
 
@@ -206,3 +213,26 @@ def test_a_stale_process_learns_of_an_undone_map_before_it_registers(versions: V
     assert [path for path in live if path.startswith("m.")] == [
         "m.6f1b9a2e-0d0c-4f57-9a0c-0242ac120003"
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (aliasing("a.x", "b"), aliasing("a.x", "c")),
+        (aliasing("a.x", "b"), aliasing("a", "c")),
+        (aliasing("a.x", "p"), aliasing("p", "c")),
+        (aliasing("a.x", "p"), aliasing("p", "a.x")),
+        (retiring("a.x"), aliasing("a.x", "b")),
+        (aliasing("a.x", "b"), retiring("a")),
+    ],
+)
+def test_a_decision_that_lost_its_race_is_checked_again_on_the_head(
+    versions: Versions, first: Make, second: Make
+) -> None:
+    other = SchemaRegistry(versions)
+    other.admit(SUBJECT, FIRST)
+    overtaken: Any = Overtaken(versions, lambda: other.change(SUBJECT, first), False)
+
+    with pytest.raises(SetupError):
+        SchemaRegistry(overtaken, sleep=lambda _: None).change(SUBJECT, second)
+    assert len(stored(versions, SUBJECT)) == 2
