@@ -8,14 +8,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from config import layers, sources, subjects
 from config.faults import Fault, SettingsError, Wrong, shown
 from config.layers import Entry, Layer, from_credentials, resolved
 from config.presets import PRESETS
 from config.settings import MAIN_FIELDS, Row, Settings, rows
-from config.signing import secret_key, signed_parts
 
 __all__ = ["Fault", "Row", "Settings", "SettingsError", "from_process", "load", "rows"]
 
@@ -80,7 +79,7 @@ def load(
     take(layer, strict=True)
     preset = PRESETS.get(str(chosen["cxone_preset"].value)) if "cxone_preset" in chosen else None
     if preset is not None:
-        given = {MAIN_FIELDS[key].upper(): value for key, value in preset.values.items()}
+        given = {_name_in_main(key): value for key, value in preset.values.items()}
         take(Layer([Entry(name, value, "preset") for name, value in given.items()]))
 
     place = str(chosen["cxone_config"].value) if "cxone_config" in chosen else ""
@@ -150,21 +149,9 @@ def _missing(settings: Settings, needed: Iterable[Row], broken: Collection[str])
 
 def _contradictions(settings: Settings, broken: Collection[str]) -> Iterator[Fault]:
     """Settings that are right alone and wrong together."""
-    content = settings.cxone_signed_content
-    for part, row in (("timestamp", "cxone_timestamp_header"), ("id", "cxone_signed_id_header")):
-        is_set = getattr(settings, row) is not None or row in broken
-        if part in signed_parts(content)[1::2] and not is_set:
-            problem = f"required with CXONE_SIGNED_CONTENT={content}"
-            yield Fault(row.upper(), "not set", problem, f"the name of the header with the {part}")
-    written = settings.cxone_secret_format
-    for row in ("cxone_shared_secret", "cxone_shared_secret_previous"):
-        secret: SecretStr | None = getattr(settings, row)
-        try:
-            _ = secret and secret_key(secret.get_secret_value(), written)
-        except Wrong as error:
-            yield Fault(row.upper(), f"CXONE_SECRET_FORMAT={written}", str(error))
-    for key, problem, allowed in sources.weak(settings.main):
-        yield Fault(MAIN_FIELDS[key].upper(), "beside CXONE_PROOF", problem, allowed)
+    for key, problem, allowed in sources.unfit(settings.main, _name_in_main):
+        if MAIN_FIELDS[key] not in broken:
+            yield Fault(_name_in_main(key), "settings", problem, allowed)
     if settings.cxone_dedupe == "id":
         for each, source in settings.every_source.items():
             if source.has_constant_id:
@@ -177,6 +164,10 @@ def _contradictions(settings: Settings, broken: Collection[str]) -> Iterator[Fau
                 name = f'defaults of [subjects."{subject}"]'
                 problem = "cannot stand beside CXONE_DEFAULTS=none, which fills nothing"
                 yield Fault(name, "config file", problem, "CXONE_DEFAULTS=null or typed")
+
+
+def _name_in_main(key: str) -> str:
+    return MAIN_FIELDS[key].upper()
 
 
 def names_of(rows: Sequence[Row]) -> dict[str, Row]:

@@ -4,7 +4,7 @@ their own."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
@@ -224,7 +224,7 @@ def _source(
         return None, faults + list(_wrong(title, values, place, error))
     if not source.path:
         source = source.model_copy(update={"path": f"/webhook/{name}"})
-    faults += [Fault(f"{title}.{key}", place, *what) for key, *what in _contradictions(source)]
+    faults += [Fault(f"{title}.{key}", place, *what) for key, *what in _wrong_together(source)]
     return source, faults
 
 
@@ -243,25 +243,34 @@ def _wrong(
         yield Fault(f"{title}.{key}", place, problem, kinds.allowed(SourceSettings, key))
 
 
-def _contradictions(source: SourceSettings) -> Iterator[tuple[str, str, str]]:
-    """Keys that are right alone and wrong together: key, what is wrong, what is allowed."""
+def _wrong_together(source: SourceSettings) -> Iterator[tuple[str, str, str]]:
     if source.secret is None:
         how = "secret, secret_file, or the variable CXONE_SOURCE_…_SECRET[_FILE]"
         yield "secret", "required", how
-    for part, key in (("timestamp", "timestamp_header"), ("id", "id_header")):
-        if part in signed_parts(source.signed)[1::2] and getattr(source, key) is None:
-            problem = f"required with signed = {source.signed}"
-            yield key, problem, f"the name of the header with the {part}"
-    for key in () if source.credential else _SECRETS:
-        try:
-            _ = key_of(source, key)
-        except Wrong as error:
-            yield key, f"secret_format = {source.secret_format}: {error}", ""
     path = source.path
     if not _PATH.fullmatch(path) or any(part in (".", "..") for part in path.split("/")):
         problem = f"{shown(path)} is not allowed"
         yield "path", problem, "a path like /webhook/voice, of letters, digits and . _ ~ -"
-    yield from weak(source)
+    yield from unfit(source)
+
+
+def unfit(
+    source: SourceSettings, named: Callable[[str], str] = str
+) -> Iterator[tuple[str, str, str]]:
+    """Keys that are right alone and do not fit each other: key, what is wrong, what is allowed.
+    `named` says how people know a key."""
+    for part, key in (("timestamp", "timestamp_header"), ("id", "id_header")):
+        if part in signed_parts(source.signed)[1::2] and getattr(source, key) is None:
+            problem = f"required with {named('signed')} = {source.signed}"
+            yield key, problem, f"the name of the header with the {part}"
+    if source.credential:
+        yield from _weak(source)
+        return
+    for key in _SECRETS:
+        try:
+            _ = key_of(source, key)
+        except Wrong as error:
+            yield key, f"{named('secret_format')} = {source.secret_format}: {error}", ""
 
 
 def key_of(source: SourceSettings, key: str) -> bytes | None:
@@ -270,10 +279,8 @@ def key_of(source: SourceSettings, key: str) -> bytes | None:
     return None if secret is None else secret_key(secret.get_secret_value(), source.secret_format)
 
 
-def weak(source: SourceSettings) -> Iterator[tuple[str, str, str]]:
+def _weak(source: SourceSettings) -> Iterator[tuple[str, str, str]]:
     """Secrets that are sent, and cannot be or be guessed: key, what is wrong, what is allowed."""
-    if not source.credential:
-        return
     written = source.secret_format
     if written != "text":
         yield "secret_format", f"a secret of {source.proof} is sent as it is written", "text"

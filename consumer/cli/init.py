@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 import typer
 from dotenv import dotenv_values
+from pydantic import SecretStr
 
 from config.presets import PRESETS, Preset
 from config.settings import MAIN_FIELDS, rows
-from config.sources import MAIN
+from config.sources import MAIN, TOKEN_PATH, SourceSettings, unfit
 from consumer.cli.context import Sources
 from consumer.cli.settings_text import (
     CONFIG,
@@ -30,6 +31,7 @@ from consumer.core.errors import SetupError
 from consumer.http.webhook import ROUTE
 from consumer.os_service import secret_rotation
 from consumer.os_service.files import File, replace
+from consumer.runtime.proving import url_beside
 
 _MAX_FILE = 1024 * 1024
 
@@ -73,7 +75,7 @@ def init(
     sources = ctx.find_object(Sources) or Sources()
     path = file or sources.env_file or Path(".env")
     url = webhook_url(public_url)
-    signing = write(
+    signing, preset = write(
         path, force=force, new_secret=new_secret, config=sources.config_file, preset=preset
     )
     row = PRESETS[preset or "data-action"]
@@ -90,13 +92,13 @@ def write(
     new_secret: bool,
     config: Path | None = None,
     preset: str | None = None,
-) -> SharedSecrets:
+) -> tuple[SharedSecrets, str | None]:
     """Write the settings file whole or not at all, readable by its owner alone. It names the TOML
     file `config`, or the one that the file before it named, so that every command has the same; and
-    likewise the `preset`.
+    likewise the `preset`. The secrets and the preset that hold then.
 
     With `new_secret` only the secrets of one that exists are changed. Raises SetupError when it
-    exists without `force`, or cannot be read or written.
+    exists without `force`, cannot be read or written, or has a secret that the preset cannot use.
     """
     old = _existing(path)
     if old is not None and not force:
@@ -104,12 +106,20 @@ def write(
             f"{path} exists: use --force to replace it (its secret is kept), or --file to write"
             " another"
         )
+    kept = (old or {}).get(PRESET) or None
+    if kept is not None and kept not in PRESETS:
+        raise SetupError(f"{PRESET} in {path} is none of {', '.join(PRESETS)}: correct it")
     if old is not None and new_secret:
+        if preset is not None:
+            raise typer.BadParameter(
+                "--new-secret changes nothing but secrets: use --force --preset without it",
+                param_hint="--preset",
+            )
         found = secret_rotation.read(path)
         fresh = fresh_secret(found.current)
         secret_rotation.rotate(found, fresh.current)
-        return fresh
-    preset = preset or (old or {}).get(PRESET)
+        return fresh, kept
+    preset = preset or kept
     signing = _secrets(path, old or {}, preset)
     named = (old or {}).get(CONFIG)
     config = config.absolute() if config is not None else Path(named) if named else None
@@ -120,7 +130,7 @@ def write(
         raise SetupError(
             f"cannot write {path} ({error.strerror}): check the directory and its permissions"
         ) from error
-    return signing
+    return signing, preset
 
 
 def _existing(path: Path) -> Mapping[str, str | None] | None:
@@ -150,13 +160,20 @@ def _secrets(path: Path, old: Mapping[str, str | None], preset: str | None) -> S
         raise SetupError(
             f"{path} reads its secret from {SECRET}_FILE: edit it by hand, or use --new-secret"
         )
-    if current is not None:
-        return SharedSecrets(current, old.get(PREVIOUS), fresh=False)
-    fresh = fresh_secret()
-    row = PRESETS.get(preset or "")
-    if row is not None and row.values.get("secret_format") == "whsec":
-        return SharedSecrets(f"whsec_{fresh.current}", None, fresh=True)
-    return fresh
+    values = PRESETS[preset].values if preset else {}
+    if current is None:
+        fresh = fresh_secret()
+        whsec = "whsec_" if values.get("secret_format") == "whsec" else ""
+        return SharedSecrets(f"{whsec}{fresh.current}", None, fresh=True)
+    previous = old.get(PREVIOUS) or None
+    held = {"secret": SecretStr(current), "secret_previous": previous and SecretStr(previous)}
+    source = SourceSettings.model_validate(dict(values)).model_copy(update=held)
+    for key, problem, _ in unfit(source):
+        raise SetupError(
+            f"{MAIN_FIELDS[key].upper()} in {path} does not fit the preset {preset} ({problem}):"
+            f" make a new one with `init --force --new-secret`, remove {PREVIOUS}, and try again"
+        )
+    return SharedSecrets(current, previous, fresh=False)
 
 
 def webhook_url(public_url: str | None) -> str:
@@ -173,10 +190,9 @@ def for_sender(preset: Preset, signing: SharedSecrets, url: str, hidden_in: Path
     """The text to enter at the sender; the secret itself unless it stays `hidden_in` a file."""
     secret = signing.current if hidden_in is None else f"(see {SECRET} in {hidden_in})"
     kept = "" if signing.fresh else "  (unchanged)"
-    parts = urlsplit(url)
     yours = {
         "{url}": url,
-        "{token_url}": f"{parts.scheme}://{parts.netloc}/oauth2/token",
+        "{token_url}": url_beside(url, ROUTE, TOKEN_PATH),
         "{source}": MAIN,
         "{secret}": f"{secret}{kept}",
     }

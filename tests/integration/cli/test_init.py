@@ -84,7 +84,7 @@ def test_force_keeps_the_secret_and_the_old_file(tmp_path: Path, secret: str, na
     escaped = secret.replace("\\", "\\\\").replace("'", "\\'")
     path.write_bytes(f"{name}='{escaped}'\nDD_ENV=prod\n".encode())
 
-    shared = write(path, force=True, new_secret=False)
+    shared, _ = write(path, force=True, new_secret=False)
 
     assert shared.current == secret
     assert values(path)[SECRET] == secret
@@ -93,12 +93,68 @@ def test_force_keeps_the_secret_and_the_old_file(tmp_path: Path, secret: str, na
 
 def test_a_new_secret_leaves_the_old_one_valid_as_the_previous(tmp_path: Path) -> None:
     path = tmp_path / ".env"
-    old = write(path, force=False, new_secret=False).current
+    old = write(path, force=False, new_secret=False)[0].current
 
-    new = write(path, force=True, new_secret=True).current
+    new = write(path, force=True, new_secret=True)[0].current
 
     assert new != old
     assert values(path) == {SECRET: new, "CXONE_SHARED_SECRET_PREVIOUS": old}
+
+
+def test_a_file_that_keeps_its_preset_is_told_of_that_preset(tmp_path: Path) -> None:
+    path = str(tmp_path / ".env")
+    run("--file", path, "--preset", "dfo")
+
+    _, replaced = run("--file", path, "--force")
+    _, rotated = run("--file", path, "--force", "--new-secret")
+
+    for said in (replaced, rotated):
+        assert "CXone Digital (DFO)" in said
+        assert "X-Nice-Webhook-Signature" not in said
+        assert "CXONE_PRESET=dfo stands for" in said
+    assert values(tmp_path / ".env")["CXONE_PRESET"] == "dfo"
+
+
+def test_a_new_secret_alone_changes_no_preset(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    write(path, force=False, new_secret=False)
+    before = path.read_text()
+
+    status, said = run(
+        "--file", str(path), "--force", "--new-secret", "--preset", "standard-webhooks"
+    )
+
+    assert (status, path.read_text()) == (2, before)
+    assert "--preset" in said
+
+
+@pytest.mark.parametrize("name", [SECRET, "CXONE_SHARED_SECRET_PREVIOUS"])
+@pytest.mark.parametrize(
+    ("preset", "secret"),
+    [("standard-webhooks", "no base64!"), ("dfo", "hunter2"), ("dfo", "x" * 999)],
+)
+def test_a_secret_that_the_preset_cannot_use_is_not_kept(
+    tmp_path: Path, preset: str, secret: str, name: str
+) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f"{SECRET}={'6f' * 32}\n{name}={secret}\n")
+    before = path.read_text()
+
+    with pytest.raises(SetupError, match=f"{name}.*{preset}.*--new-secret") as refused:
+        write(path, force=True, new_secret=False, preset=preset)
+
+    assert path.read_text() == before
+    assert secret not in str(refused.value)
+
+
+def test_a_proxy_s_part_of_the_address_is_before_that_of_tokens_too(tmp_path: Path) -> None:
+    url = "https://hooks.example.com/cx/webhook/cxone-dataaction"
+
+    _, said = run(
+        "--file", str(tmp_path / ".env"), "--preset", "integration-hub", "--public-url", url
+    )
+
+    assert "https://hooks.example.com/cx/oauth2/token" in said
 
 
 def test_a_secret_kept_in_another_file_is_not_replaced_unasked(tmp_path: Path) -> None:

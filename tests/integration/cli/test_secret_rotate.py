@@ -176,7 +176,7 @@ def test_init_with_a_new_secret_leaves_every_other_setting_in_force(tmp_path: Pa
     path = tmp_path / ".env"
     path.write_text(f"{SECRET}={OLD}\nMONGODB_URI=mongodb://db\n")
 
-    shared = write(path, force=True, new_secret=True)
+    shared, _ = write(path, force=True, new_secret=True)
 
     assert shared.previous == OLD
     assert values(path) == {

@@ -43,6 +43,18 @@ def test_deliveries_come_out_in_order_over_segments_and_restarts(
     assert ids(reopened()) == [f"delivery-{number}" for number in range(20)]
 
 
+def test_what_stands_behind_one_is_taken_without_those_before(
+    reopened: Callable[..., Spool],
+) -> None:
+    spool = reopened(segment_bytes=600)
+    for number in range(10):
+        spool.append(delivery(number))
+
+    for number, last in enumerate(spool.take(10)):
+        behind = [entry.delivery.id for entry in spool.take(10, last)]
+        assert behind == [f"delivery-{other}" for other in range(number + 1, 10)]
+
+
 def test_what_was_removed_does_not_come_back_after_a_restart(
     reopened: Callable[..., Spool],
 ) -> None:
