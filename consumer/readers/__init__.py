@@ -1,4 +1,6 @@
 """Give programs downstream the data in the shape of one version, in views that keep it.
 
 Public:
+- pins: the version of a subject that a reader is written for
+- verdicts: what breaks a reader
 """

@@ -15,5 +15,6 @@ Public:
 - provenance: sent and filled fields of a stored document
 - presence: payloads that send each field
 - export: JSON Schema and MongoDB validator
+- planned: a JSON Schema that somebody plans, as a shape
 - registry: versions shared through MongoDB
 """

@@ -7,6 +7,7 @@ import typer
 from consumer.cli.schema.amend import renumber, retire, unmap
 from consumer.cli.schema.approve import approve
 from consumer.cli.schema.backfill import backfill
+from consumer.cli.schema.check import check
 from consumer.cli.schema.diff import diff
 from consumer.cli.schema.explain import explain
 from consumer.cli.schema.export import export
@@ -22,6 +23,7 @@ for _name, _command in (
     ("export", export),
     ("diff", diff),
     ("explain", explain),
+    ("check", check),
     ("learn", learn),
     ("approve", approve),
     ("backfill", backfill),

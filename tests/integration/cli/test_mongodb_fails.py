@@ -38,6 +38,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "schema export": ("contact.created", "--format", "jsonschema"),
     "schema diff": ("contact.created",),
     "schema explain": ("event.json",),
+    "schema check": ("event.json",),
     "schema learn": ("event.json", "--yes"),
     "schema approve": ("contact.created", "--yes"),
     "schema backfill": (),
