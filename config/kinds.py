@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
 from config.presets import PRESETS
-from config.signing import signed_content
+from config.signing import CONST, HEADER, signed_content
 from config.value_parsers import (
     HOST,
     choice,
@@ -56,9 +56,6 @@ def field_name(value: str) -> str:
     if not 0 < len(value) <= 256 or (value.startswith("/") and _POINTER_ESCAPE.search(value)):
         raise ValueError
     return value
-
-
-HEADER, CONST = "header:", "const:"
 
 
 def place(value: str) -> str:

@@ -15,6 +15,7 @@ from config.faults import Fault, SettingsError, Wrong, shown
 from config.layers import Entry, Layer, from_credentials, resolved
 from config.presets import PRESETS
 from config.settings import MAIN_FIELDS, Row, Settings, rows
+from config.signing import MAIN
 
 __all__ = ["Fault", "Row", "Settings", "SettingsError", "from_process", "load", "rows"]
 
@@ -93,7 +94,7 @@ def load(
     settings = Settings.model_validate(
         {**usable, "subjects": MappingProxyType(rules), "sources": MappingProxyType(others)}
     )
-    faults += sources.clashes(settings.every_source, place)
+    faults += sources.clashes(settings.every_source, place, _name_in_main)
     faults += _missing(settings, [known[name.upper()] for name in required], broken)
     faults += _contradictions(settings, broken)
     if faults:
@@ -155,7 +156,7 @@ def _contradictions(settings: Settings, broken: Collection[str]) -> Iterator[Fau
     if settings.cxone_dedupe == "id":
         for each, source in settings.every_source.items():
             if source.has_constant_id:
-                where = "CXONE_ID_FIELD" if each == sources.MAIN else f"sources.{each}.id"
+                where = "CXONE_ID_FIELD" if each == MAIN else f"sources.{each}.id"
                 problem = "a constant id beside CXONE_DEDUPE=id: all events would be one"
                 yield Fault(where, "settings", problem, "CXONE_DEDUPE=content, or another id")
     if settings.cxone_defaults == "none" and "cxone_defaults" not in broken:

@@ -14,8 +14,8 @@ from pydantic.fields import FieldInfo
 
 from config import kinds, subjects
 from config.kinds import Choice, Kind
-from config.signing import SecretFormat
-from config.sources import MAIN, MAIN_PATH, Encoding, Proof, SourceSettings
+from config.signing import MAIN, Encoding, SecretFormat
+from config.sources import MAIN_PATH, Proof, SourceSettings
 from config.subjects import Policy, SubjectRules
 
 _MASK = "********"

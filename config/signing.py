@@ -1,4 +1,5 @@
-"""Read how senders sign: what is signed, as a template, and the formats that secrets come in."""
+"""Read how senders sign: what is signed, as a template, and the formats that secrets come in. And
+the words of sources that settings and service share."""
 
 from __future__ import annotations
 
@@ -8,6 +9,11 @@ from typing import Literal
 
 from config.faults import Wrong
 
+# The source that the settings without a table of their own describe.
+MAIN = "main"
+# Before the name of a header, and before a text that is the same for every event.
+HEADER, CONST = "header:", "const:"
+Encoding = Literal["base64", "base64-unpadded", "base64url", "hex"]
 SecretFormat = Literal["text", "base64", "hex", "whsec"]
 
 _WORDS = {"body": "{body}", "timestamp.body": "{timestamp}.{body}"}

@@ -16,12 +16,18 @@ from config.faults import Fault, Wrong, shown
 from config.kinds import Choice
 from config.layers import Entry, has_control, resolved
 from config.presets import PRESETS
-from config.signing import SecretFormat, secret_key, signed_parts
+from config.signing import (
+    CONST,
+    HEADER,
+    MAIN,
+    Encoding,
+    SecretFormat,
+    secret_key,
+    signed_parts,
+)
 
-MAIN = "main"
 MAIN_PATH = "/webhook/cxone-dataaction"
 TOKEN_PATH = "/oauth2/token"  # noqa: S105
-Encoding = Literal["base64", "base64-unpadded", "base64url", "hex"]
 Proof = Literal["hmac", "token", "basic", "oauth2"]
 # Bytes: of a token or password of fewer, guessing finds it.
 SHORTEST_CREDENTIAL = 16
@@ -29,7 +35,7 @@ _MOST = 100
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 # `CXONE_SOURCE_VOICE_SECRET`, also of the previous one, also of a file.
 _VARIABLE = re.compile(r"CXONE_SOURCE_(.{1,64}?)_(SECRET(?:_PREVIOUS)?(?:_FILE)?)", re.IGNORECASE)
-_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]{1,128}){1,8}/?")
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]{1,128}){1,8}")
 _OURS = ("/console", "/healthz", "/metrics", TOKEN_PATH, "/readyz")
 _SECRETS = ("secret", "secret_previous")
 _SIGNATURE = "X-Nice-Webhook-Signature"
@@ -84,13 +90,13 @@ class SourceSettings(BaseModel, frozen=True):
     @property
     def fields_of_id(self) -> tuple[str, ...]:
         """The places of the id in payloads."""
-        elsewhere = (kinds.HEADER, kinds.CONST)
+        elsewhere = (HEADER, CONST)
         return tuple(place for place in self.places_of_id if not place.startswith(elsewhere))
 
     @property
     def has_constant_id(self) -> bool:
         """True where no part of the id comes from the delivery."""
-        return all(place.startswith(kinds.CONST) for place in self.places_of_id)
+        return all(place.startswith(CONST) for place in self.places_of_id)
 
     @property
     def credential(self) -> bool:
@@ -105,17 +111,20 @@ class SourceSettings(BaseModel, frozen=True):
         return self.header or (_SIGNATURE if self.proof == "hmac" else "Authorization")
 
     @property
-    def kept_headers(self) -> frozenset[str]:
-        """The headers, in lower case, that stay with each delivery: of the signature, where there
-        is one, and with id and type."""
-        signing = (
-            () if self.credential else (self.header_name, self.timestamp_header, self.id_header)
-        )
-        places = (*self.places_of_id, self.type)
-        named = (
-            each.removeprefix(kinds.HEADER) for each in places if each.startswith(kinds.HEADER)
-        )
-        return frozenset(each.lower() for each in (*signing, *named) if each)
+    def kept_headers(self) -> dict[str, str]:
+        """The headers, in lower case, that stay with each delivery, and the key that names each: of
+        the signature, where there is one, and with id and type."""
+        named = [("id", place) for place in self.places_of_id] + [("type", self.type)]
+        found = {
+            place.removeprefix(HEADER).lower(): key
+            for key, place in named
+            if place.startswith(HEADER)
+        }
+        if not self.credential:
+            signing = {key: getattr(self, key) for key in ("timestamp_header", "id_header")}
+            signing["header"] = self.header_name
+            found |= {name.lower(): key for key, name in signing.items() if name}
+        return found
 
     @property
     def prefix_text(self) -> str:
@@ -222,8 +231,9 @@ def _source(
         source = SourceSettings.model_validate({**(preset.values if preset else {}), **values})
     except ValidationError as error:
         return None, faults + list(_wrong(title, values, place, error))
-    if not source.path:
-        source = source.model_copy(update={"path": f"/webhook/{name}"})
+    # A slash at the end tells no two paths apart, and each is served with and without.
+    path = (source.path or f"/webhook/{name}").removesuffix("/")
+    source = source.model_copy(update={"path": path})
     faults += [Fault(f"{title}.{key}", place, *what) for key, *what in _wrong_together(source)]
     return source, faults
 
@@ -292,10 +302,13 @@ def _weak(source: SourceSettings) -> Iterator[tuple[str, str, str]]:
             yield key, f"too short or too long for {source.proof}", bounds
 
 
-def clashes(sources: Mapping[str, SourceSettings], place: str) -> Iterator[Fault]:
-    """Sources, `main` among them, that could be taken for each other, or for what is ours."""
+def clashes(
+    sources: Mapping[str, SourceSettings], place: str, main: Callable[[str], str]
+) -> Iterator[Fault]:
+    """Sources, the main one first, that could be taken for each other, or for what is ours. `main`
+    is the name of a key's setting of that one."""
     owners: dict[bytes, str] = {}
-    carrying = {each.header_name.lower(): each for each in sources.values() if each.credential}
+    carrying = {each.header_name.lower() for each in sources.values() if each.credential}
     paths = {normal(path): "this service itself" for path in _OURS}
     for name, source in sources.items():
         path = normal(source.path)
@@ -304,11 +317,13 @@ def clashes(sources: Mapping[str, SourceSettings], place: str) -> Iterator[Fault
             problem = f"{shown(source.path)} is the path of {whose}"
             yield Fault(f"sources.{name}.path", place, problem, "a path of its own")
         paths[path] = f"the source {name}"
-        for header in sorted(source.kept_headers & carrying.keys()):
-            problem = f"the header {header} carries the secret of a source: nothing of it is kept"
-            yield Fault(
-                f"sources.{name}", place, problem, "another header for signature, id or type"
-            )
+        for header, key in source.kept_headers.items():
+            if header in carrying:
+                problem = f"the header {header} carries the secret of a source: it is not kept"
+                where = (
+                    (main(key), "settings") if name == MAIN else (f"sources.{name}.{key}", place)
+                )
+                yield Fault(*where, problem, "another header for signature, id or type")
         for secret in _forms(source):
             if owners.setdefault(secret, name) != name:
                 problem = f"shares a secret with {owners[secret]}, current or previous"
@@ -329,8 +344,8 @@ def _forms(source: SourceSettings) -> set[bytes]:
 
 
 def normal(path: str) -> str:
-    """A path without what does not tell two apart: slash at the end, case, percent-encoding."""
-    return unquote(path).casefold().rstrip("/")
+    """A path without what does not tell two apart: case, percent-encoding."""
+    return unquote(path).casefold()
 
 
 _FILES = tuple(key + _FILE for key in _SECRETS)

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from config.loading import Settings
-from config.sources import MAIN, SourceSettings
+from config.sources import SourceSettings
+from consumer.core.delivery import MAIN
 from consumer.core.errors import SetupError
 from consumer.runtime.proving import read_token, token_request, token_url
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from consumer.ingest.parsing import CONST, HEADER
+from config.signing import CONST, HEADER
 
 # Above, programs that read numbers as doubles would see two ids as one.
 _EXACT = 2**53 - 1

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from config.presets import PRESETS, Preset
 from config.settings import MAIN_FIELDS, rows
-from config.sources import MAIN, TOKEN_PATH, SourceSettings, unfit
+from config.sources import TOKEN_PATH, SourceSettings, unfit
 from consumer.cli.context import Sources
 from consumer.cli.settings_text import (
     CONFIG,
@@ -27,6 +27,7 @@ from consumer.cli.settings_text import (
     fresh_secret,
     settings_text,
 )
+from consumer.core.delivery import MAIN
 from consumer.core.errors import SetupError
 from consumer.http.webhook import ROUTE
 from consumer.os_service import secret_rotation

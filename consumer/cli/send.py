@@ -14,7 +14,7 @@ from uuid import uuid4
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from config.sources import MAIN, SourceSettings
+from config.sources import SourceSettings
 from consumer.cli.as_source import AsSource, required, source_named, token_getter
 from consumer.cli.bodies import read_bodies
 from consumer.cli.console import error_console
@@ -22,6 +22,7 @@ from consumer.cli.context import AsJson, load_settings
 from consumer.cli.fresh_ids import freshened
 from consumer.cli.send_report import Report
 from consumer.core.clock import utc_now
+from consumer.core.delivery import MAIN
 from consumer.demo.client import Outgoing, Sender, Sending
 from consumer.demo.results import Result, Tally
 from consumer.http.webhook import ROUTE

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from config.sources import MAIN, MAIN_PATH
+from config.sources import MAIN_PATH
 from consumer.cli.console import console, error_console, print_json, table
+from consumer.core.delivery import MAIN
 from consumer.demo.results import Summary
 
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from config.sources import MAIN
 from consumer.cli.as_source import AsSource, required, source_named
 from consumer.cli.bodies import read_body
 from consumer.cli.console import error_console, print_json
 from consumer.cli.context import AsJson, load_settings
 from consumer.core.clock import utc_now
+from consumer.core.delivery import MAIN
 from consumer.ingest.oauth2 import issue
 from consumer.runtime.proving import prover
 from consumer.runtime.settings_map import shared_secrets

@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from config import signing
+
 OutcomeStatus = Literal["processed", "duplicate", "held", "spooled"]
 Scalar = str | int | float
-# The source that the settings without a table of their own describe.
-MAIN = "main"
+MAIN = signing.MAIN
 # Characters: what is longer of a header's value is cut, and so no proof and no id.
 MOST_OF_HEADER = 1024
 
@@ -29,6 +30,11 @@ def body_digest(body: bytes) -> str:
 def of_source(name: str | None) -> dict[str, str]:
     """The source as a field of a log line or a row: of the main one nothing is said."""
     return {} if name in (None, MAIN) else {"source": str(name)}
+
+
+def source_of(entry: Mapping[str, Any]) -> str:
+    """The source of a dead letter: that which a person gave it to, or it came by."""
+    return str(entry.get("as_source") or entry.get("source") or MAIN)
 
 
 def joined(ids: tuple[Scalar, ...]) -> str:

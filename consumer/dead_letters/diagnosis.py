@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from consumer.core.delivery import Event, Headers
+from consumer.core.delivery import Event, Headers, source_of
 from consumer.core.errors import MalformedJson, Rejected, SourceUnknown
 from consumer.core.json_repairs import repair
 from consumer.ingest.source import Sources
@@ -67,11 +67,7 @@ class Inspector:
 
     def type_of(self, entry: Mapping[str, Any], body: bytes) -> str | None:
         """The event type of a body in place of the entry's, as far as it can be read."""
-        try:
-            parser = self.sources.of_entry(entry).parser
-        except SourceUnknown:
-            return None
-        return parser.identify(body, Headers(entry.get("headers") or {}))[1]
+        return self.sources.identify(source_of(entry), body, entry.get("headers") or {})[1]
 
     def _parse(self, entry: Mapping[str, Any], body: bytes) -> Event:
         parser = self.sources.of_entry(entry).parser

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from threading import Semaphore
 from typing import Any
 
 import structlog
 
 from consumer.core.delivery import Delivery, body_digest, of_source
-from consumer.core.errors import Held, MalformedJson, Rejected, SourceUnknown
+from consumer.core.errors import Held, MalformedJson, Rejected
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import REJECTED
 from consumer.core.text import Hidden, hexdump
@@ -50,10 +49,9 @@ class RejectionStore:
 
     def store(self, delivery: Delivery, error: Rejected | Held) -> None:
         """Store a delivery for the reason of `error`; raises StoreUnavailable."""
-        event_id, event_type = None, None
-        with suppress(SourceUnknown):
-            parser = self._sources.named(delivery.source).parser
-            event_id, event_type = parser.identify(delivery.body, delivery.headers)
+        event_id, event_type = self._sources.identify(
+            delivery.source, delivery.body, delivery.headers
+        )
         self._dead_letters.add(
             DeadLetter(
                 delivery=delivery,

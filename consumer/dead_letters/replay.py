@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from bson.binary import Binary
 
-from consumer.core.delivery import Delivery, Headers, Verdict
+from consumer.core.delivery import Delivery, Headers, Verdict, source_of
 from consumer.core.errors import (
     ConsumerError,
     Held,
@@ -30,7 +30,6 @@ from consumer.dead_letters.requeue import MIGRATION_FAILED
 from consumer.dead_letters.retry import DISCARDED, OPEN, PARKED, NextState, RetryRules, state_after
 from consumer.dead_letters.store import DeadLetters, verdict_document
 from consumer.ingest.ingest import Ingest, Processed
-from consumer.ingest.source import source_of
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from consumer.core.clock import EPOCH
-from consumer.core.delivery import MAIN, Delivery, Verdict
+from consumer.core.delivery import Delivery, Verdict, of_source
 from consumer.core.errors import StoreUnavailable
 from consumer.dead_letters.claims import ENDED_FIELDS, WELL_FORMED, Claims, push_attempt
 from consumer.dead_letters.retry import (
@@ -104,7 +104,7 @@ class DeadLetters:
             "event_type": new.event_type,
             "verdict": verdict,
             "history": [],
-            **({} if delivery.source == MAIN else {"source": delivery.source}),
+            **of_source(delivery.source),
             **new.at_first,
         }
         changed = {"error_message": new.error_message, **(new.details or {})}

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from config.sources import MAIN, MAIN_PATH, SourceSettings
+from config.signing import HEADER
+from config.sources import MAIN_PATH, SourceSettings
+from consumer.core.delivery import MAIN
 from consumer.doctor.check import Check, Target
 from consumer.doctor.post import Answer, Silence, explain, post
 from consumer.http import probe
-from consumer.ingest.parsing import HEADER
 from consumer.ingest.signature import SignatureScheme, covers
 from consumer.ingest.signature_diagnosis.bodies import bodies
 from consumer.runtime.proving import prover, read_token, token_request, token_url, url_beside
@@ -33,7 +34,7 @@ def examine(target: Target) -> Iterator[Check]:
         return
     every = target.settings.every_source
     at = urlsplit(target.url).path.rstrip("/")
-    known = next((each.path for each in every.values() if at.endswith(each.path.rstrip("/"))), "")
+    known = next((each.path for each in every.values() if at.endswith(each.path)), "")
     for name, source in every.items():
         # The address may be none of ours, where a proxy calls it otherwise: then it is main's.
         is_given = name == MAIN and not known

@@ -58,7 +58,7 @@ def issue(source: str, secret: Secret, now: datetime, lifetime: int = MOST_LIFET
     issued = int(now.timestamp())
     payload = _Payload(source, issued, issued + lifetime, token_urlsafe(16))
     signed = f"{_VERSION}.{_base64url(msgspec.json.encode(payload))}"
-    return f"{signed}.{_mac(source, secret, signed).decode()}"
+    return f"{signed}.{_mac(source, secret, signed)}"
 
 
 def check(token: str, source: str, secrets: Sequence[Secret], now: datetime) -> str:
@@ -75,26 +75,26 @@ def check(token: str, source: str, secrets: Sequence[Secret], now: datetime) -> 
     # Its text is compared, never what it decodes to: there is one text of each token.
     signed, _, mac = token.rpartition(".")
     for secret in secrets:
-        if hmac.compare_digest(_mac(source, secret, signed), mac.encode()):
+        if hmac.compare_digest(_mac(source, secret, signed).encode(), mac.encode()):
             _check_payload(signed, source, now)
             return secret.name
     raise _invalid()
 
 
-def hkdf(secret: bytes, info: bytes, salt: bytes = b"") -> bytes:
-    """The first 32 bytes of HKDF-SHA256 (RFC 5869): of its expansion that is the first step."""
-    return hmac.digest(hmac.digest(salt, secret, "sha256"), info + b"\x01", "sha256")
+def hkdf(secret: bytes, info: bytes) -> bytes:
+    """The first 32 bytes of HKDF-SHA256 without salt (RFC 5869): its output's first step."""
+    return hmac.digest(hmac.digest(b"", secret, "sha256"), info + b"\x01", "sha256")
 
 
 def _check_payload(signed: str, source: str, now: datetime) -> None:
+    """Look at what `issue` signed: nothing in it is secret."""
     version, _, encoded = signed.partition(".")
     try:
         text = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
         payload = msgspec.json.decode(text, type=_Payload)
-        is_ours = hmac.compare_digest(payload.source.encode(), source.encode())
     except (ValueError, msgspec.DecodeError):
         raise _invalid() from None
-    is_ours = is_ours and version == _VERSION
+    is_ours = payload.source == source and version == _VERSION
     if not is_ours or not 0 < payload.expires - payload.issued <= MOST_LIFETIME:
         raise _invalid()
     if payload.issued > now.timestamp() + CLOCK_SKEW:
@@ -107,9 +107,9 @@ def _invalid(fact: str = "Invalid access token") -> CredentialInvalid:
     return CredentialInvalid(fact, challenge=_INVALID)
 
 
-def _mac(source: str, secret: Secret, signed: str) -> bytes:
+def _mac(source: str, secret: Secret, signed: str) -> str:
     key = hkdf(secret.key, b"oauth2 token" + source.encode())
-    return _base64url(hmac.digest(key, signed.encode(), "sha256")).encode()
+    return _base64url(hmac.digest(key, signed.encode(), "sha256"))
 
 
 def _base64url(value: bytes) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from config.signing import CONST, HEADER
 from consumer.core.delivery import MAIN, MOST_OF_HEADER, Event, Scalar, body_digest, joined
 from consumer.core.errors import MalformedJson, MissingFields, Rejected, TooDeep, Unstorable
 
@@ -18,8 +19,6 @@ _MISSING = object()
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _GZIP = b"\x1f\x8b"
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-# Before the name of a header, and before a text that is the same for every event.
-HEADER, CONST = "header:", "const:"
 # Keys that senders have for the same, looked for where an event lacks its own.
 _ALIASES = {
     "id": ("id", "eventId", "eventID", "event_id", "EventId", "Id", "ID"),

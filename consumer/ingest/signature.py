@@ -11,13 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from secrets import token_hex
-from typing import Literal
 
-from config.signing import signed_parts
+from config.signing import Encoding, signed_parts
 from consumer.core.delivery import Delivery, Verdict
 from consumer.core.errors import SignatureInvalid, SignatureMissing
-
-Encoding = Literal["base64", "base64-unpadded", "base64url", "hex"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 # Unix times from here on are milliseconds: as seconds they would lie beyond the year 5000.

@@ -13,7 +13,7 @@ from datetime import datetime
 from time import monotonic
 from typing import Any, Protocol
 
-from consumer.core.delivery import MAIN, Delivery, Headers, Scalar, Verdict
+from consumer.core.delivery import MAIN, Delivery, Headers, Scalar, Verdict, source_of
 from consumer.core.errors import (
     CredentialInvalid,
     SetupError,
@@ -24,7 +24,7 @@ from consumer.core.errors import (
 from consumer.ingest.credentials import Credential, Shades
 from consumer.ingest.parsing import EventParser
 from consumer.ingest.signature import Secret, SignatureScheme, verify
-from consumer.ingest.signature_diagnosis.findings import Finding, of_source
+from consumer.ingest.signature_diagnosis.findings import Finding, in_table_of
 from consumer.ingest.signature_diagnosis.search import investigate
 
 # Seconds for which a refusal to store what comes by other sources is remembered.
@@ -175,7 +175,7 @@ class Sources:
         if source is None or not isinstance(source.proof, Signed):
             return None
         found = investigate(delivery, source.proof.scheme, source.proof.secrets)
-        return found if found is None or source.name == MAIN else of_source(found, source.name)
+        return found if found is None or source.name == MAIN else in_table_of(source.name, found)
 
     def identify(
         self, name: str, body: bytes, headers: Mapping[str, str]
@@ -194,8 +194,3 @@ class Sources:
     def of_entry(self, entry: Mapping[str, Any]) -> Source:
         """The source of a dead letter; raises SourceUnknown."""
         return self.named(source_of(entry))
-
-
-def source_of(entry: Mapping[str, Any]) -> str:
-    """The source of a dead letter: that which a person gave it to, or it came by."""
-    return str(entry.get("as_source") or entry.get("source") or MAIN)

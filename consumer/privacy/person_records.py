@@ -13,7 +13,7 @@ from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database
 
 from consumer.core.body_reader import read_body, read_document
-from consumer.core.delivery import MAIN
+from consumer.core.delivery import MAIN, source_of
 from consumer.events.documents import plain
 from consumer.events.keys import COLLECTION_SUBJECT
 from consumer.mongodb.client import DEAD_LETTERS, EVENTS, RAW, Document
@@ -290,7 +290,7 @@ class PersonRecords:
         """Match a dead letter: `read`, by its `text` alone, or not (empty); True beside it where
         all of it could be read; and its type."""
         keys, type_ = [entry.get("event_id")], entry.get("event_type")
-        source = entry.get("as_source") or entry.get("source") or MAIN
+        source = source_of(entry)
         fits, whole = "", True
         for name in ("original_payload", "edited_payload"):
             body = bytes(entry[name]) if isinstance(entry.get(name), bytes) else b""

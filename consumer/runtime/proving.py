@@ -46,8 +46,8 @@ def url_beside(url: str, path: str, other: str) -> str:
     """The address of `other`, a path of the service that has `path` at `url`: a proxy may put
     something before both."""
     parts = urlsplit(url)
-    at, end = parts.path.rstrip("/"), path.rstrip("/")
-    before = at.removesuffix(end) if at.endswith(end) else ""
+    at = parts.path.rstrip("/")
+    before = at.removesuffix(path) if at.endswith(path) else ""
     return parts._replace(path=before + other, query="", fragment="").geturl()
 
 

@@ -86,14 +86,9 @@ def server_options(settings: Settings) -> ServerOptions:
         listen=settings.cxone_listen,
         threads=settings.cxone_threads,
         max_body_bytes=settings.cxone_max_body_bytes,
-        delivery_paths=(
-            # Senders wait for their tokens as they wait for their answers.
-            TOKEN_ROUTE,
-            *(
-                route
-                for source in settings.every_source.values()
-                for route in routes_of(source.path.rstrip("/"))
-            ),
+        # Senders wait for their tokens as they wait for their answers.
+        delivery_paths=frozenset([TOKEN_ROUTE]).union(
+            *(routes_of(source.path) for source in settings.every_source.values())
         ),
         request_timeout=settings.cxone_request_timeout,
         idle_timeout=settings.cxone_idle_timeout,

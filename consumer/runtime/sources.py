@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from config.loading import Settings
+from config.signing import HEADER
 from config.sources import SourceSettings
 from consumer.ingest.credentials import Credential, Shades
 from consumer.ingest.oauth2 import AccessToken
-from consumer.ingest.parsing import HEADER, EventFields, EventParser
+from consumer.ingest.parsing import EventFields, EventParser
 from consumer.ingest.signature import Secret, SignatureScheme, covers
 from consumer.ingest.source import Proof, Signed, Source, Sources
 from consumer.runtime.settings_map import shared_secrets, signature_scheme
@@ -37,13 +38,13 @@ def _each(settings: Settings, shades: Shades) -> Iterator[Source]:
         scheme = signature_scheme(each)
         yield Source(
             name=name,
-            path=each.path.rstrip("/"),
+            path=each.path,
             proof=_proof(name, each, scheme, shades),
             parser=EventParser(fields, settings.cxone_store_max_depth, name),
             identifying=fields.headers,
-            kept=each.kept_headers,
+            kept=frozenset(each.kept_headers),
             # Whoever posts to a wrong path shows its credential there.
-            hidden=frozenset(hidden | ({"authorization"} - each.kept_headers)),
+            hidden=frozenset(hidden | ({"authorization"} - each.kept_headers.keys())),
             unsigned=() if each.credential else _unsigned(each, scheme),
             credential=each.header_name if each.credential else "",
         )

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from consumer.core.clock import EPOCH
-from consumer.core.delivery import MAIN, Delivery, Headers, Verdict
+from consumer.core.delivery import MAIN, Delivery, Headers, Verdict, of_source
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -97,7 +97,7 @@ def plain(delivery: Delivery) -> dict[str, Any]:
     verdict = delivery.verdict
     return {
         "delivery": delivery.id,
-        **({} if delivery.source == MAIN else {"source": delivery.source}),
+        **of_source(delivery.source),
         "received_at": delivery.received_at,
         "headers": dict(delivery.headers),
         "secret": verdict.secret if verdict else None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import sys
 import threading
-from collections.abc import Collection
 from time import monotonic
 
 import structlog
@@ -65,7 +64,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     max_waiting = 0
     max_connections = 0
     other_sockets = 0
-    delivery_paths: Collection[str] | None = None
+    delivery_paths: frozenset[str] | None = None
     others: ThreadedTaskDispatcher
     shedder: ThreadedTaskDispatcher
     bodies: MemoryLimit

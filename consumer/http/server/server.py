@@ -6,7 +6,7 @@ import contextlib
 import socket
 import sys
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -58,7 +58,7 @@ class ServerOptions:
     listen: str
     threads: int
     max_body_bytes: int
-    delivery_paths: Collection[str] | None = None
+    delivery_paths: frozenset[str] | None = None
     request_timeout: float = 30.0
     idle_timeout: float = 75.0
     drain_timeout: float = 30.0

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from urllib.parse import unquote
 
-from consumer.ingest.signature import MAX_SIGNATURES, Encoding, SignatureScheme
+from config.signing import Encoding
+from consumer.ingest.signature import MAX_SIGNATURES, SignatureScheme
 from consumer.ingest.signature_diagnosis.findings import Remark
 
 _MAX_HEADERS = 16

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from config.settings import MAIN_FIELDS
 
 Kind = Literal["settings", "doubled", "clock", "secret", "body", "unsupported"]
 
@@ -44,24 +46,12 @@ def finding(settings: Sequence[tuple[str, str]], remarks: Sequence[Remark]) -> F
 
 
 # Settings of the main source, and the keys for the same in the table of another.
-KEYS: Mapping[str, str] = {
-    "CXONE_SHARED_SECRET": "secret",
-    "CXONE_SHARED_SECRET_PREVIOUS": "secret_previous",
-    "CXONE_SECRET_FORMAT": "secret_format",
-    "CXONE_SIGNATURE_HEADER": "header",
-    "CXONE_SIGNATURE_ENCODING": "encoding",
-    "CXONE_SIGNATURE_PREFIX": "prefix",
-    "CXONE_SEVERAL_SIGNATURES": "several",
-    "CXONE_SIGNED_CONTENT": "signed",
-    "CXONE_TIMESTAMP_HEADER": "timestamp_header",
-    "CXONE_SIGNED_ID_HEADER": "id_header",
-    "CXONE_TIMESTAMP_TOLERANCE": "tolerance",
-}
+_KEYS = {field.upper(): key for key, field in MAIN_FIELDS.items()}
 _NAME = re.compile(r"CXONE_[A-Z_]+")
 
 
-def of_source(found: Finding, source: str) -> Finding:
+def in_table_of(source: str, found: Finding) -> Finding:
     """The finding in the words of the table of a source."""
-    advice = _NAME.sub(lambda name: KEYS.get(name[0], name[0]), found.advice)
-    settings = tuple((KEYS.get(name, name), value) for name, value in found.settings)
+    advice = _NAME.sub(lambda name: _KEYS.get(name[0], name[0]), found.advice)
+    settings = tuple((_KEYS.get(name, name), value) for name, value in found.settings)
     return replace(found, advice=f"[sources.{source}]: {advice}", settings=settings)

@@ -373,7 +373,7 @@ def test_deliveries_and_all_else_never_wait_for_each_other(stuck: str, free: str
     def ask(address: tuple[str, int], path: str) -> bytes:
         return exchange(address, b"GET %s HTTP/1.0\r\n\r\n" % path.encode(), timeout=10)
 
-    with running(app, threads=2, delivery_paths=("/delivery",)) as (server, _):
+    with running(app, threads=2, delivery_paths=frozenset({"/delivery"})) as (server, _):
         askers = [threading.Thread(target=ask, args=(server.address, stuck)) for _ in range(8)]
         for asker in askers:
             asker.start()

@@ -70,7 +70,7 @@ def settled(app: Counting, path: str = "/big") -> int:
 def test_nobody_waits_for_senders_that_pipeline_and_never_read(count: int) -> None:
     app = Counting()
     with (
-        running(app, delivery_paths=("/delivery",)) as (server, _),
+        running(app, delivery_paths=frozenset({"/delivery"})) as (server, _),
         unread(server.address, count, GET * 5000),
     ):
         calls = settled(app)

@@ -182,6 +182,23 @@ def test_no_two_sources_share_the_bytes_of_a_secret(tmp_path: Path, form: str, f
     assert coded not in found
 
 
+@pytest.mark.parametrize(
+    ("toml", "environ", "named"),
+    [
+        ("", {"CXONE_ID_FIELD": '["n", "header:x-api-key"]'}, "CXONE_ID_FIELD (settings)"),
+        ("", {"CXONE_SIGNATURE_HEADER": "X-API-Key"}, "CXONE_SIGNATURE_HEADER (settings)"),
+        (f'[sources.desk]\nsecret = "{DESK}"\ntype = "header:X-Api-Key"', {}, "sources.desk.type"),
+    ],
+)
+def test_a_header_that_carries_a_secret_has_no_other_meaning_and_its_setting_is_named(
+    tmp_path: Path, toml: str, environ: dict[str, str], named: str
+) -> None:
+    (found,) = faults_of(tmp_path, voice(f'header = "X-Api-Key"\n{toml}'), environ)
+
+    assert found.startswith(named)
+    assert "x-api-key carries the secret" in found
+
+
 def test_one_s_own_previous_secret_may_be_its_current_one(tmp_path: Path) -> None:
     assert secrets_of(settings(tmp_path, voice(f'secret_previous = "{VOICE}"'))) == [VOICE, VOICE]
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.signing import Encoding
 from consumer.core.delivery import Delivery, Headers
 from consumer.core.errors import SignatureError, SignatureInvalid, SignatureMissing
 from consumer.ingest.signature import (
-    Encoding,
     Secret,
     SignatureScheme,
     covers,
