@@ -12,7 +12,8 @@ from datetime import datetime, timezone
 from typing import Any, TextIO
 
 import msgspec
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,7 @@ from consumer.core.text import safe
 
 # A pipe or a file has no width; rich would fold at 80 columns what grep should find on one line.
 _REDIRECTED_WIDTH = 1000
+_UNBOUNDED = 100_000
 # Characters of a cell: a value from outside can be as long as a delivery, and tables have many.
 _MAX_CELL = 1000
 
@@ -47,6 +49,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
         grid.add_row(*(Text(_cut(shown(value))) for value in row))
     # Rich would fold a title to the width of its table.
     return Group(Text(safe(title), style="bold"), grid) if title else Group(grid)
+
+
+def fits(out: Console, rendered: RenderableType) -> bool:
+    """True when nothing of it has to be folded."""
+    unbounded = out.options.update(width=_UNBOUNDED)
+    return Measurement.get(out, unbounded, rendered).maximum <= out.width
 
 
 def _cut(text: str) -> str:

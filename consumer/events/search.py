@@ -100,6 +100,18 @@ class EventSearch:
             found = self._raw.find_one({"_id": _id})
             return None if found is None else {k: _json(plain(v)) for k, v in found.items()}
 
+    def first(self, subject: str, version: int, key: str) -> str | None:
+        """The `_id` of the first event of a subject that exhibits a version, of those whose own id
+        is `key` as text."""
+        wanted = {
+            "_meta.key": {"$in": read_value(key).in_bson()},
+            "_meta.subject": subject,
+            "_meta.exhibited_version": {"$gte": version},
+        }
+        with translated(self._events.name):
+            found = self._events.find_one(wanted, {"_id": 1}, sort=[(_AT, ASCENDING)])
+            return None if found is None else str(found["_id"])
+
     def _rows(
         self, query: Document, wanted: EventFilter, limit: int, hint: list[tuple[str, int]] | None
     ) -> list[Document]:

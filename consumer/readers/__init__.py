@@ -3,4 +3,5 @@
 Public:
 - pins: the version of a subject that a reader is written for
 - verdicts: what breaks a reader
+- judge: what broke the readers that are pinned
 """

@@ -12,17 +12,23 @@ from consumer.schemas.model import Change, Field, SchemaVersion
 from consumer.schemas.planned import Planned
 
 # What a reader knew comes no more.
-_ENDINGS = frozenset({"vanished", "renamed", "alias_removed"})
+ENDINGS = frozenset({"vanished", "renamed", "alias_removed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A change that breaks a reader: at the path that it knows, from the types that it knows."""
+    """A change that breaks a reader: at the path that it knows, from the types that it knows.
+
+    `since` is the version that brought it, None for what no version brought; `first_event` the
+    `_id` of the first event that shows it, where that is known.
+    """
 
     reader: str
     version: int
     path: Path
     change: Change
+    since: int | None = None
+    first_event: str | None = None
 
 
 class Sight:
@@ -78,7 +84,7 @@ def sights(
 
 def _breaks(change: Change, known: int) -> bool:
     """True for a change of a field of which the reader knows these types."""
-    if change.kind in _ENDINGS:
+    if change.kind in ENDINGS:
         return True
     if change.kind == "type_widened":
         return bool(known & INTEGER and change.after & NUMBER) and not known & NUMBER

@@ -27,6 +27,7 @@ from consumer.dead_letters.store import DeadLetters
 from consumer.events.constraints import read_constraints
 from consumer.events.filling import FilledEvents, free_key
 from consumer.events.keys import EventKeys
+from consumer.events.search import EventSearch
 from consumer.events.store import EventStore
 from consumer.ingest.ingest import Fallback, Ingest
 from consumer.ingest.source import Sources
@@ -35,6 +36,7 @@ from consumer.mongodb.circuit_breaker import CircuitBreaker
 from consumer.mongodb.client import (
     DEAD_LETTERS,
     EVENTS,
+    READERS,
     REFUSALS,
     SCHEMA_VERSIONS,
     OurDatabase,
@@ -42,6 +44,9 @@ from consumer.mongodb.client import (
     open_database,
 )
 from consumer.mongodb.errors import translated
+from consumer.privacy.rules import Redaction
+from consumer.readers.judge import Judge
+from consumer.readers.pins import Pins
 from consumer.runtime.service_options import dead_letter_retention
 from consumer.runtime.settings_map import (
     mongodb_uri,
@@ -84,6 +89,11 @@ class SharedParts:
         """Take over what others changed: schemas, and what may refuse events."""
         self.registry.refresh()
         self.events.refresh()
+
+    def judge(self, masks: Redaction) -> Judge:
+        """What broke whom of the pinned readers, without what is masked."""
+        first_event = EventSearch(self.database[EVENTS]).first
+        return Judge(Pins(self.database[READERS]), self.registry, first_event, masks.path)
 
     def to_write(self) -> None:
         """Raise FormatTooNew where this program must not write; before a command that may find

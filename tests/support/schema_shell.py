@@ -12,6 +12,9 @@ import pytest
 from pymongo.database import Database
 
 from consumer.cli.main import run
+from consumer.core.clock import utc_now
+from consumer.core.paths import from_text
+from consumer.readers.pins import Pin, Pins
 from tests.support.service import Client
 
 Document = dict[str, Any]
@@ -43,6 +46,13 @@ class Shell:
         status = run(["--config", str(self.config), "schema", *arguments])
         out, err = self.capsys.readouterr()
         return status, out, err
+
+    def pin(self, reader: str, subject: str, version: int = 1, *uses: str) -> None:
+        """Pin a reader, as `schema pin` does."""
+        pins = Pins(self.database["readers"])
+        view = pins.view_name(reader, subject)
+        paths = tuple(map(from_text, uses))
+        pins.put(Pin(view, reader, subject, version, utc_now(), "somebody", paths))
 
     def json(self, *arguments: str, stdin: bytes = b"", status: int = 0) -> Any:
         found, out, err = self(*arguments, "--json", stdin=stdin)

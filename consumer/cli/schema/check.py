@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -13,16 +13,15 @@ import typer
 from consumer.cli.bodies import read_bodies
 from consumer.cli.console import console, print_json, table
 from consumer.cli.context import AsJson
-from consumer.cli.schema.diff import types_text
+from consumer.cli.schema.breaches import breach_document, types
 from consumer.cli.schema.shared import Context, head_of, opened
 from consumer.core.errors import Rejected, SetupError
-from consumer.core.paths import Path, to_text
+from consumer.core.paths import to_text
 from consumer.core.text import safe
 from consumer.events.documents import encode
 from consumer.mongodb.client import READERS
 from consumer.readers.pins import Pins
 from consumer.readers.verdicts import Breach, Sight, sights
-from consumer.schemas.json_types import bits
 from consumer.schemas.planned import of_payload, read
 
 _SHOWN = 50
@@ -153,7 +152,7 @@ class _Checks:
 
     def _masked(self, breach: Breach, subject: str) -> Breach:
         path = self._context.hidden.path(breach.path, subject)
-        return Breach(breach.reader, breach.version, path, breach.change)
+        return replace(breach, path=path)
 
 
 def _print(found: list[_Finding], bodies: int, readers: list[str]) -> None:
@@ -175,14 +174,7 @@ def _print(found: list[_Finding], bodies: int, readers: list[str]) -> None:
 
 def _row(found: _Finding, breach: Breach) -> Sequence[object]:
     reader = f"{breach.reader} ({found.subject}@{breach.version})"
-    return (reader, to_text(breach.path), *_types(breach), found.number)
-
-
-def _types(breach: Breach) -> tuple[str, str]:
-    """The types that the reader knows, and those that it would get."""
-    change = breach.change
-    gone = {"vanished": "nothing", "renamed": "nothing"}
-    return types_text(change.before or 0), gone.get(change.kind) or types_text(change.after)
+    return (reader, to_text(breach.path), *types(breach), found.number)
 
 
 def _document(found: _Finding) -> dict[str, Any]:
@@ -190,18 +182,3 @@ def _document(found: _Finding) -> dict[str, Any]:
     if breach is None:
         return {"body": found.number, "subject": found.subject, "why": found.why}
     return {"body": found.number, "subject": found.subject, **breach_document(breach)}
-
-
-def breach_document(breach: Breach) -> dict[str, Any]:
-    """A breach for programs: its path as segments and as text."""
-    path: Path = breach.path
-    return {
-        "reader": breach.reader,
-        "version": breach.version,
-        "class": breach.change.kind,
-        "path": list(path),
-        "text": to_text(path),
-        "from": list(bits(breach.change.before or 0)),
-        "to": list(bits(breach.change.after)),
-        "caused_by": breach.change.caused_by,
-    }

@@ -9,23 +9,21 @@ from itertools import groupby
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
-from rich.measure import Measurement
+from rich.console import Console
 from rich.text import Text
 
-from consumer.cli.console import console, print_json, shown, table
+from consumer.cli.console import console, fits, print_json, shown, table
 from consumer.cli.context import AsJson
+from consumer.cli.schema.breaches import breach_document, print_breaches, types_text
 from consumer.cli.schema.shared import Subject, head_of, no_version, opened
 from consumer.core.paths import to_text
 from consumer.core.text import safe
 from consumer.privacy.rules import masked
 from consumer.schemas.evolution import diff as compare
-from consumer.schemas.json_types import bits
 from consumer.schemas.model import Change
 from consumer.schemas.registry.versions import VersionChanges
 
 _COLUMNS = ("class", "path", "was", "is")
-_UNBOUNDED = 100_000
 _VERSIONS = re.compile(r"(\d{1,9})?\.\.(\d{1,9})?|(\d{1,9})")
 
 
@@ -40,7 +38,8 @@ def diff(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what changed from version A to B: class, path, types, the event that caused it, when.
+    """Show what changed from version A to B: class, path, types, the event that caused it, when;
+    and which pinned readers that breaks.
 
     0 stands for before version 1; A.. goes up to the newest, N alone is N-1..N.
     """
@@ -56,6 +55,7 @@ def diff(
             replace(step, changes=masked(step.changes, masks, subject))
             for step in context.shared.registry.changes_between(subject, older, newer)
         ]
+        breaches = context.judge().breaches(subject, newer, older)
     changes = masked(compare(before, after), masks, subject)
     if as_json:
         print_json(
@@ -65,6 +65,7 @@ def diff(
                 "to": newer,
                 "steps": [step_document(step) for step in steps],
                 "net": [document(change) for change in changes],
+                "breaches": [breach_document(each) for each in breaches],
             }
         )
         return
@@ -73,6 +74,7 @@ def diff(
         print_changes(console(), changes, title)
     else:
         print_steps(console(), steps, title)
+    print_breaches(console(), breaches)
 
 
 def between(text: str | None, newest: int) -> tuple[int, int]:
@@ -90,11 +92,6 @@ def between(text: str | None, newest: int) -> tuple[int, int]:
     return older, newer
 
 
-def types_text(mask: int) -> str:
-    """`integer | string`; `null` where only null was seen so far."""
-    return " | ".join(bits(mask)) or "null"
-
-
 def path_texts(changes: Iterable[Change]) -> str:
     return ", ".join(to_text(change.path) for change in changes)
 
@@ -103,7 +100,7 @@ def print_changes(out: Console, changes: Sequence[Change], title: str = "") -> N
     """One table with the cause of each change; where that is too wide, one for each cause."""
     rows = [(*_row(change), change.caused_by or None) for change in changes]
     whole = table((*_COLUMNS, "caused by"), rows, title=title)
-    if _fits(out, whole):
+    if fits(out, whole):
         out.print(whole)
         return
     if title:
@@ -120,7 +117,7 @@ def print_steps(out: Console, steps: Sequence[VersionChanges], title: str) -> No
         for change in step.changes
     ]
     whole = table(("version", *_COLUMNS, "caused by", "when"), rows, title=title)
-    if _fits(out, whole):
+    if fits(out, whole):
         out.print(whole)
         return
     out.print(Text(safe(title), style="bold"))
@@ -153,9 +150,3 @@ def _print_by_cause(out: Console, changes: Iterable[Change]) -> None:
         if cause:
             out.print(safe(f"caused by {cause}"), soft_wrap=True)
         out.print(table(_COLUMNS, [_row(change) for change in alike]))
-
-
-def _fits(out: Console, rendered: RenderableType) -> bool:
-    """True when nothing of it has to be folded."""
-    unbounded = out.options.update(width=_UNBOUNDED)
-    return Measurement.get(out, unbounded, rendered).maximum <= out.width

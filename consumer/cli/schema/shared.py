@@ -21,6 +21,7 @@ from consumer.dead_letters.search import HeldDeadLetters
 from consumer.mongodb.client import AUDIT, DEAD_LETTERS
 from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
+from consumer.readers.judge import Judge
 from consumer.runtime.settings_map import one_subject, schema_policy
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import SchemaPolicy
@@ -49,6 +50,9 @@ class Context:
     def approval(self) -> Approval:
         held = HeldEvents(self.held, self.shared.sources, self.one_subject)
         return Approval(self.shared.registry, held, self.shared.replay)
+
+    def judge(self) -> Judge:
+        return self.shared.judge(self.hidden)
 
     def record(self, what: str, **details: object) -> None:
         """Put into the audit what this person is about to do."""

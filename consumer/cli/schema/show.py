@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,12 +13,14 @@ from rich.tree import Tree
 
 from consumer.cli.console import console, print_json, table
 from consumer.cli.context import AsJson
+from consumer.cli.schema.breaches import print_readers, reader_documents
 from consumer.cli.schema.shared import Context, Number, Subject, opened, version_of
 from consumer.core.paths import ANY_KEY, Path, to_text
 from consumer.core.text import safe
 from consumer.events.recent import documents_by_subject, estimated_documents
 from consumer.mongodb.client import EVENTS
 from consumer.privacy.rules import Redaction
+from consumer.readers.judge import Tally
 from consumer.schemas.fillable import Fill, fills
 from consumer.schemas.model import Field, SchemaVersion
 from consumer.schemas.policy import Defaults
@@ -27,19 +30,22 @@ _COUNT_SECONDS = 10.0
 # Known, but not filled: see CXONE_FILL_MAX_BYTES and CXONE_FILL_MAX_FIELDS.
 BEYOND = "beyond the bound"
 _SHOWN_CHARACTERS = 60
+_SHOWN_READERS = 5
 
 
 def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show every subject with its version, fields, documents, held deliveries and last change."""
+    """Show every subject with its version, fields, documents, held deliveries and last change; and
+    its readers, with those that are broken."""
     with opened(ctx) as context:
         summaries = context.shared.registry.summaries()
         events = context.shared.database[EVENTS]
         documents = documents_by_subject(events, _COUNT_SECONDS)
         estimated = estimated_documents(events)
         held = context.held.counts()
+        tallies = context.judge().tallies({each.subject: each.version for each in summaries})
     if context.one_subject is not None:
         held = {context.one_subject: sum(held.values())}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "subject": each.subject,
             "version": each.version,
@@ -51,6 +57,9 @@ def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
         for each in summaries
     ]
     if as_json:
+        for row in rows:
+            tally = tallies.get(row["subject"], Tally((), ()))
+            row |= {"readers": len(tally.readers), "broken": list(tally.broken)}
         print_json({"subjects": rows, "documents_estimated": estimated})
         return
     out = console()
@@ -64,18 +73,30 @@ def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
             f"About {estimated:,} documents in all (estimated: counting them by subject takes more"
             f" than {_COUNT_SECONDS:.0f} s)."
         )
+    if tallies:
+        read = [
+            (subject, len(each.readers), len(each.broken), _named(each.broken))
+            for subject, each in tallies.items()
+        ]
+        out.print(table(("subject", "readers", "broken", ""), read, title="Readers"))
 
 
 def show(
     ctx: typer.Context, subject: Subject, number: Number = None, as_json: AsJson = False
 ) -> None:
-    """Show the fields of a version: types, since when, and what fills them."""
+    """Show the fields of a version: types, since when, and what fills them; and the readers, each
+    with what broke it up to that version."""
     with opened(ctx) as context:
         version = version_of(context.shared, subject, number)
+        judge = context.judge()
+        pins = judge.pins(subject)
+        breaches = judge.breaches(subject, version.number, pins=pins)
     facts = _facts(context, version)
     defaults = context.policy.of(subject).defaults
     if as_json:
-        print_json({**facts, "fields": field_documents(version, defaults, context.hidden)})
+        fields = field_documents(version, defaults, context.hidden)
+        readers = reader_documents(pins, breaches)
+        print_json({**facts, "fields": fields, "readers": readers})
         return
     out = console()
     guards = facts["guards"]
@@ -94,6 +115,12 @@ def show(
     ]
     out.print(table(("", ""), [row for row in rows if row[1] is not None]))
     out.print(tree(version, defaults, context.hidden))
+    print_readers(out, pins, breaches)
+
+
+def _named(readers: Sequence[str]) -> str:
+    more = len(readers) - _SHOWN_READERS
+    return ", ".join(readers[:_SHOWN_READERS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _facts(context: Context, version: SchemaVersion) -> dict[str, Any]:

@@ -7,20 +7,10 @@ from typing import Any
 
 import pytest
 
-from consumer.core.clock import utc_now
-from consumer.core.paths import Path, from_text
-from consumer.readers.pins import Pin, Pins
 from tests.support.schema_shell import Shell, event, post
 from tests.support.service import Client
 
 SUBJECT = "evolving"
-
-
-def pin(shell: Shell, reader: str, version: int = 1, *uses: str) -> None:
-    pins = Pins(shell.database["readers"])
-    paths: tuple[Path, ...] = tuple(map(from_text, uses))
-    view = pins.view_name(reader, SUBJECT)
-    pins.put(Pin(view, reader, SUBJECT, version, utc_now(), "somebody", paths))
 
 
 @pytest.fixture
@@ -28,9 +18,9 @@ def pinned(service: Client, shell: Shell) -> Shell:
     post(service, event(1, SUBJECT, amount=1, who={"name": "x", "email": "y"}, tags=["a"]))
     # A later version widens it: the reader of the first one is broken by what others send already.
     post(service, event(2, SUBJECT, amount=2, who={"name": "x", "email": 7}))
-    pin(shell, "billing")
-    pin(shell, "names", 1, "who.name")
-    pin(shell, "newest", 2)
+    shell.pin("billing", SUBJECT)
+    shell.pin("names", SUBJECT, 1, "who.name")
+    shell.pin("newest", SUBJECT, 2)
     return shell
 
 

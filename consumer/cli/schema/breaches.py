@@ -1,0 +1,105 @@
+"""What broke the readers of a subject, as tables for people and documents for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+
+from consumer.cli.console import fits, table
+from consumer.core.paths import Path, to_text
+from consumer.core.text import safe
+from consumer.readers.pins import Pin
+from consumer.readers.verdicts import ENDINGS, Breach
+from consumer.schemas.json_types import bits
+
+_SHOWN = 50
+_COLUMNS = ("reader", "path", "change", "knows", "gets")
+
+
+def types_text(mask: int) -> str:
+    """`integer | string`; `null` where only null was seen so far."""
+    return " | ".join(bits(mask)) or "null"
+
+
+def types(breach: Breach) -> tuple[str, str]:
+    """The types that the reader knows, and those that it gets."""
+    change = breach.change
+    gets = "nothing" if change.kind in ENDINGS else types_text(change.after)
+    return types_text(change.before or 0), gets
+
+
+def print_breaches(out: Console, breaches: Sequence[Breach]) -> None:
+    """One table with the version that broke a reader and its first event; where that is too wide,
+    one for each version. Says nothing where nobody is broken."""
+    if not breaches:
+        return
+    most = sorted(breaches[:_SHOWN], key=lambda each: each.since or 0)
+    whole = table(
+        (*_COLUMNS, "since", "first event"),
+        [(*_row(each), each.since, each.first_event) for each in most],
+        title="Breaks",
+    )
+    if fits(out, whole):
+        out.print(whole)
+    else:
+        for (since, event), alike in groupby(most, lambda each: (each.since, each.first_event)):
+            first = f", first by event {event}" if event else ""
+            out.print(safe(f"\nVersion {since} breaks{first}"), soft_wrap=True)
+            out.print(table(_COLUMNS, map(_row, alike)))
+    if len(breaches) > _SHOWN:
+        out.print(f"{len(breaches):,} in all: --json shows every one")
+
+
+def breach_document(breach: Breach) -> dict[str, Any]:
+    """A breach for programs: its path as segments and as text."""
+    path: Path = breach.path
+    return {
+        "reader": breach.reader,
+        "version": breach.version,
+        "class": breach.change.kind,
+        "path": list(path),
+        "text": to_text(path),
+        "from": list(bits(breach.change.before or 0)),
+        "to": list(bits(breach.change.after)),
+        "since": breach.since,
+        "first_event": breach.first_event,
+    }
+
+
+def reader_documents(pins: Iterable[Pin], breaches: Sequence[Breach]) -> list[dict[str, Any]]:
+    """The readers of a subject for programs, each with what broke it."""
+    return [
+        {
+            "reader": pin.reader,
+            "version": pin.version,
+            "breaches": [breach_document(each) for each in breaches if each.reader == pin.reader],
+        }
+        for pin in pins
+    ]
+
+
+def print_readers(out: Console, pins: Sequence[Pin], breaches: Sequence[Breach]) -> None:
+    """The readers of a subject with their versions, and below them what broke them."""
+    if not pins:
+        return
+    rows = [(pin.reader, pin.version, _broken(pin, breaches)) for pin in pins]
+    out.print(table(("reader", "version", "broken"), rows, title="Readers"))
+    print_breaches(out, breaches)
+
+
+def _broken(pin: Pin, breaches: Iterable[Breach]) -> str:
+    own = [each for each in breaches if each.reader == pin.reader]
+    if not own:
+        return "no"
+    paths = len({each.path for each in own})
+    since = min((each.since for each in own if each.since), default=None)
+    return f"{paths} field{'s' * (paths > 1)} since version {since}"
+
+
+def _row(breach: Breach) -> tuple[object, ...]:
+    """The cells under _COLUMNS."""
+    reader = f"{breach.reader}@{breach.version}"
+    return (reader, to_text(breach.path), breach.change.kind, *types(breach))

@@ -1,0 +1,170 @@
+"""What came after a reader's version breaks it, or does not, on a real mongod."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.core.paths import Path, from_text
+from consumer.events.search import EventSearch
+from consumer.mongodb.client import EVENTS, READERS, SCHEMA_VERSIONS, open_database
+from consumer.readers.judge import Judge
+from consumer.readers.pins import Pin, Pins
+from consumer.readers.verdicts import Breach
+from consumer.schemas.manual_changes import alias, unalias
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.schemas.registry.versions import VersionChanges
+from tests.support.adoption import NOW
+
+Db = Database[dict[str, Any]]
+SUBJECT = "contact"
+
+
+@dataclass
+class Counting:
+    """A registry that counts the versions read from it."""
+
+    registry: SchemaRegistry
+    read: list[int] = field(default_factory=list)
+
+    def version(self, subject: str, number: int) -> SchemaVersion | None:
+        self.read.append(number)
+        return self.registry.version(subject, number)
+
+    def changes_between(self, subject: str, after: int, upto: int) -> Iterator[VersionChanges]:
+        return self.registry.changes_between(subject, after, upto)
+
+
+class Bench:
+    """Pins and versions of one subject in the database of a test."""
+
+    def __init__(self, database: Db) -> None:
+        self.database = open_database(database.client, database.name)
+        self.registry = SchemaRegistry(self.database[SCHEMA_VERSIONS])
+        self.pins = Pins(self.database[READERS])
+        self.schemas = Counting(self.registry)
+        search = EventSearch(self.database[EVENTS])
+        self.judge = Judge(self.pins, self.schemas, search.first, lambda path, _: path)
+
+    def send(self, event_id: str, **payload: Any) -> int:
+        """Register what a payload brings, store it, and return its version."""
+        admission = self.registry.admit(SUBJECT, payload, event_id)
+        meta = {"subject": SUBJECT, "key": event_id, "exhibited_version": admission.exhibited}
+        document = {"_id": f"_id of {event_id}", "processed_at": NOW, "_meta": meta}
+        self.database[EVENTS].insert_one(document)
+        return admission.version
+
+    def pin(self, reader: str, version: int, *uses: str) -> None:
+        paths: tuple[Path, ...] = tuple(map(from_text, uses))
+        view = self.pins.view_name(reader, SUBJECT)
+        self.pins.put(Pin(view, reader, SUBJECT, version, NOW, "Ada", paths))
+
+    def breaches(self, after: int = 0) -> list[Breach]:
+        return self.judge.breaches(SUBJECT, self.registry.subjects()[SUBJECT], after)
+
+    def said(self, after: int = 0) -> list[tuple[str, str, int | None]]:
+        return [(each.reader, ".".join(each.path), each.since) for each in self.breaches(after)]
+
+
+@pytest.fixture
+def bench(database: Db) -> Bench:
+    return Bench(database)
+
+
+def test_each_version_is_seen_from_the_version_of_the_reader(bench: Bench) -> None:
+    bench.send("e1", a=1, b="t")
+    bench.pin("old", 1)
+    bench.pin("of_b", 1, "b")
+    bench.pin("new", 2)
+    bench.send("e2", a=1.5)
+    bench.send("e3", a="t", c=1)
+    bench.send("e4", c="t")
+
+    assert bench.said() == [("new", "a", 3), ("old", "a", 2), ("old", "a", 3)]
+    assert bench.said(after=2) == [("new", "a", 3), ("old", "a", 3)]
+    assert bench.said(after=3) == []
+
+
+def test_the_first_event_is_named_by_its_own_id_and_not_by_its_senders(bench: Bench) -> None:
+    bench.send("07700 900123", a=1)
+    bench.pin("billing", 1)
+    bench.send("07700 900456", a="t")
+    # Another event of that id, which shows nothing new.
+    bench.database[EVENTS].insert_one(
+        {
+            "_id": "_id of another",
+            "processed_at": NOW.replace(year=2020),
+            "_meta": {"subject": SUBJECT, "key": "07700 900456", "exhibited_version": 1},
+        }
+    )
+
+    (found,) = bench.breaches()
+    bench.database[EVENTS].delete_many({})
+    (later,) = bench.breaches()
+
+    assert found.first_event == "_id of 07700 900456"
+    assert later.first_event is None
+    assert (found.change.caused_by, later.change.caused_by) == ("", "")
+
+
+def test_numbers_as_ids_are_found_too(bench: Bench) -> None:
+    bench.send("e1", a=1)
+    bench.pin("billing", 1)
+    bench.registry.admit(SUBJECT, {"a": "t"}, 12)
+    meta = {"subject": SUBJECT, "key": 12, "exhibited_version": 2}
+    bench.database[EVENTS].insert_one({"_id": "x", "processed_at": NOW, "_meta": meta})
+
+    assert [each.first_event for each in bench.breaches()] == ["x"]
+
+
+def test_an_alias_that_is_there_again_breaks_nobody(bench: Bench) -> None:
+    bench.send("e1", old="t", new="t")
+    bench.pin("billing", 1)
+    old, new = ("old",), ("new",)
+
+    bench.registry.change(SUBJECT, lambda head, now: alias(head, old, new, now))
+    bench.registry.change(SUBJECT, lambda head, now: unalias(head, old, now))
+    ended = bench.said()
+    bench.registry.change(SUBJECT, lambda head, now: alias(head, old, new, now))
+
+    assert (ended, bench.said()) == ([("billing", "old", 3)], [])
+
+
+def test_versions_that_only_add_fields_read_no_pinned_version(bench: Bench) -> None:
+    bench.send("e1", a=1)
+    for number in range(5):
+        bench.pin(f"reader{number}", 1)
+    bench.send("e2", b=1)
+    added = bench.breaches(), list(bench.schemas.read)
+    bench.send("e3", a="t")
+
+    assert added == ([], [])
+    assert len(bench.breaches()) == 5
+    assert bench.schemas.read == [1]
+
+
+def test_tallies_name_the_broken_readers_of_each_subject(bench: Bench) -> None:
+    bench.send("e1", a=1)
+    bench.pin("billing", 1)
+    bench.pin("crm", 1, "b")
+    bench.send("e2", a="t")
+
+    tally = bench.judge.tallies(bench.registry.subjects())[SUBJECT]
+
+    assert (tally.readers, tally.broken) == (("billing", "crm"), ("billing",))
+
+
+def test_a_pin_whose_version_is_lost_is_shown_and_not_judged(bench: Bench) -> None:
+    bench.send("e1", a=1)
+    bench.send("e2", a="t")
+    bench.pin("billing", 7)
+    bench.pin("crm", 1)
+    bench.database[SCHEMA_VERSIONS].delete_one({"_id.version": 1})
+
+    assert bench.said() == []
+    assert bench.judge.tallies(bench.registry.subjects())[SUBJECT].broken == ()
