@@ -62,8 +62,8 @@ class Judge:
     def breaches(
         self, subject: str, upto: int, after: int = 0, pins: Collection[Pin] | None = None
     ) -> list[Breach]:
-        """What the versions of a subject beyond `after`, up to `upto`, broke, for people and
-        programs: no hidden name in its path, no id of a sender's in its change."""
+        """Breaches by the versions of a subject beyond `after`, up to `upto`, for people and
+        programs: no hidden name in a path, no id of a sender in a change."""
         pins = self._pins.all(subject) if pins is None else pins
         known: dict[tuple[int, str], str | None] = {}
         return [
@@ -94,7 +94,7 @@ class Judge:
 
 
 def broken(pins: Collection[Pin], schemas: Schemas, upto: int, after: int = 0) -> list[Breach]:
-    """What the versions beyond `after`, up to `upto`, broke of pins of one subject, each seen from
+    """Breaches of pins of one subject by the versions beyond `after`, up to `upto`, each seen from
     its own version. An alias that was ended and is there again breaks nobody."""
     behind = [pin for pin in pins if pin.version < upto]
     if not behind:

@@ -91,7 +91,7 @@ class SharedParts:
         self.events.refresh()
 
     def judge(self, masks: Redaction) -> Judge:
-        """What broke whom of the pinned readers, without what is masked."""
+        """The judge of what broke which readers, without what is masked."""
         first_event = EventSearch(self.database[EVENTS]).first
         return Judge(Pins(self.database[READERS]), self.registry, first_event, masks.path)
 

@@ -1,4 +1,4 @@
-"""What broke the readers of a subject, as tables for people and documents for programs."""
+"""Show what broke the readers of a subject, as tables for people and documents for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came after a reader's version breaks it, or does not, on a real mongod."""
+"""A later version breaks a reader, or does not, on a real mongod."""
 
 from __future__ import annotations
 
