@@ -157,8 +157,8 @@ IdPlaces = Annotated[
     str | tuple[str, ...],
     BeforeValidator(id_places),
     Kind(
-        "a key, a JSON Pointer when it begins with /, header:NAME, or a list of them like"
-        ' ["contactId", "/call/sequence"]',
+        "a key, a JSON Pointer when it begins with /, header:NAME, const:TEXT, or a list of them"
+        ' like ["contactId", "/call/sequence"]',
         show_places,
     ),
 ]

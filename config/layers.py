@@ -104,7 +104,7 @@ def from_toml(path: Path | None) -> tuple[Layer, dict[str, object]]:
 
 
 def has_control(value: object) -> bool:
-    """True for what is no path, unless escapes in quotes made it so."""
+    """True for text with control characters: escapes in quotes made them of what was a path."""
     return isinstance(value, str) and any(character < " " for character in value)
 
 

@@ -22,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class SettingsFiles:
     """The files with settings that the options before the command name."""
 
     config_file: Path | None = None
@@ -38,9 +38,9 @@ def load_settings(
     """
     from config import loading  # noqa: PLC0415
 
-    sources: Sources = ctx.find_object(Sources) or Sources()
+    named: SettingsFiles = ctx.find_object(SettingsFiles) or SettingsFiles()
     given = {name.upper(): value for name, value in overrides.items() if value is not None}
-    return loading.from_process(given, sources.env_file, sources.config_file, required)
+    return loading.from_process(given, named.env_file, named.config_file, required)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from config.presets import PRESETS, Preset
 from config.settings import MAIN_FIELDS, rows
 from config.sources import TOKEN_PATH, SourceSettings, unfit
-from consumer.cli.context import Sources
+from consumer.cli.context import SettingsFiles
 from consumer.cli.settings_text import (
     CONFIG,
     PRESET,
@@ -73,11 +73,11 @@ def init(
 ) -> None:
     """Write a settings file with a generated secret and print what to enter at CXone, or, with
     --preset, at another sender."""
-    sources = ctx.find_object(Sources) or Sources()
-    path = file or sources.env_file or Path(".env")
+    named = ctx.find_object(SettingsFiles) or SettingsFiles()
+    path = file or named.env_file or Path(".env")
     url = webhook_url(public_url)
     signing, preset = write(
-        path, force=force, new_secret=new_secret, config=sources.config_file, preset=preset
+        path, force=force, new_secret=new_secret, config=named.config_file, preset=preset
     )
     row = PRESETS[preset or "data-action"]
     typer.echo(f"Wrote {path}.\n\n{for_sender(row, signing, url, path if not show else None)}")

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from consumer.cli.context import Sources
+from consumer.cli.context import SettingsFiles
 
 # Where each command is and what the list of commands says of it: to list them imports none.
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -153,7 +153,7 @@ def common(
         ),
     ] = False,
 ) -> None:
-    ctx.obj = Sources(config, env_file)
+    ctx.obj = SettingsFiles(config, env_file)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -10,7 +10,7 @@ import typer
 from config.loading import Settings
 from config.signing import secret_key
 from consumer.cli.console import console
-from consumer.cli.context import Sources, load_settings, open_shared
+from consumer.cli.context import SettingsFiles, load_settings, open_shared
 from consumer.cli.settings_text import fresh_secret
 from consumer.core.clock import utc_now
 from consumer.core.errors import NoMongo, SetupError, StoreUnavailable
@@ -45,8 +45,8 @@ def rotate(
     that those name, and nothing else. Refused while the previous secret signs deliveries, for
     those would be refused.
     """
-    sources = ctx.find_object(Sources) or Sources()
-    path = sources.env_file or Path(".env")
+    named = ctx.find_object(SettingsFiles) or SettingsFiles()
+    path = named.env_file or Path(".env")
     if not path.is_file():
         raise SetupError(f"there is no {path}: name the settings file with --env-file FILE")
     settings = load_settings(ctx, [CURRENT])

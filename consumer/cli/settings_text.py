@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from consumer.cli.context import Sources
+from consumer.cli.context import SettingsFiles
 from consumer.core.errors import SetupError
 from consumer.os_service import files
 
@@ -111,13 +111,13 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def settings_to_install(sources: Sources, place: Path) -> tuple[Path | None, str]:
+def settings_to_install(named: SettingsFiles, place: Path) -> tuple[Path | None, str]:
     """The settings file to start from and its text; `place` is where the service has its own.
 
     Where there is none, None and a new text with a new secret; so too for the text of a named file
     that is not there. Raises SetupError for one that cannot be read.
     """
-    source = sources.env_file or next(
+    source = named.env_file or next(
         (path for path in (place, Path(".env")) if path.is_file()), None
     )
     text = files.read(source) if source else None

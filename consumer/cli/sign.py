@@ -28,7 +28,7 @@ def sign(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write to a new file that nobody else reads."),
+        typer.Option(metavar="FILE", help="Write to a new file; on Linux you alone may read it."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -38,6 +38,8 @@ def sign(
     @FILE` reads what --out writes. The header of a source with a token or password is its secret,
     or for an hour as good as it: printed with --reveal alone.
     """
+    if as_json and out is not None:
+        raise typer.BadParameter("--out writes lines for `curl -H @FILE`: leave --json out")
     settings = load_settings(ctx, required(source))
     found = source_named(settings, source)
     if found.credential and not reveal and out is None:

@@ -1,4 +1,5 @@
-"""Slow down who guesses passwords or secrets: few wrong tries a client, and few in all."""
+"""Bound wrong tries of passwords or secrets: few a client, and few in all. Who asks before it looks
+at one slows guessing down; who asks after a wrong one bounds what those cost."""
 
 from __future__ import annotations
 

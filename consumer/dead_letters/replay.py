@@ -166,8 +166,10 @@ class Replay:
         return Replayed(True, status, "its entry was taken over by another process")
 
     def _verified(self, entry: Mapping[str, Any], delivery: Delivery) -> Delivery:
-        """The delivery with the verdict on the first of its entry's signatures that is right;
-        raises the SignatureError of the first of all."""
+        """The delivery with the verdict on the first of its entry's signatures that is right.
+
+        Raises the SignatureError of the first that was there and wrong, else SignatureMissing.
+        """
         wrong: SignatureError | None = None
         for signed, presented in signed_copies(entry, delivery):
             try:

@@ -104,8 +104,9 @@ class TokenEndpoint(Resource):
         return found
 
     def _wrong(self, client: str, address: str) -> _Refused:
-        """The refusal of a wrong try. Only these are counted, after the look at the secret: nobody
-        can have a right one refused by guessing, also where all come from one address."""
+        """The refusal of a wrong try. Only these are counted, after the look at the secret: that
+        bounds the lines of the log, and not the tries. So nobody can have a right one refused by
+        guessing, also where all come from one address; and a long one is not guessed."""
         wait = self._throttle.take(address)
         if wait is None:
             # People paste secrets into the wrong field, so only an id that is known is told.

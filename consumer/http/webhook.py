@@ -51,11 +51,11 @@ class Webhook(Resource):
         source: str = MAIN,
         kept: frozenset[str] = frozenset(),
         hidden: frozenset[str] = frozenset(),
-        credential: str = "",
+        credential_header: str = "",
     ) -> None:
-        """`kept` and `hidden`: headers that stay with a delivery, and that never do. `credential`:
-        the header of a proof that does not cover the body."""
-        self._credential = credential
+        """`kept` and `hidden`: headers that stay with a delivery, and that never do;
+        `credential_header`: that of a proof that does not cover the body."""
+        self._credential_header = credential_header
         self._source = source
         self._clients = clients
         self._ingest = ingest
@@ -124,7 +124,7 @@ class Webhook(Resource):
             verdict = self._ingest.verify(delivery)
         except SignatureError as error:
             verdict = error
-        answer = probe.answer(delivery, verdict, self._credential)
+        answer = probe.answer(delivery, verdict, self._credential_header)
         if answer is not None:
             resp.status, resp.media = answer
         return answer is not None

@@ -18,21 +18,21 @@ AUTHORIZATION = "Authorization"
 
 
 @dataclass(frozen=True, slots=True)
-class Shades:
+class KeyedHashes:
     """Keyed hashes that stand for refused credentials, which nobody keeps. Whoever reads one learns
     nothing, and a setting that is right later is recognised by it.
 
-    The keys derive from the main secrets, the current one first: by that one hashes are cast.
+    The keys derive from the main secrets, the current one first: new hashes are made under that.
     """
 
     keys: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, main_secrets: Iterable[bytes]) -> Shades:
+    def of(cls, main_secrets: Iterable[bytes]) -> KeyedHashes:
         purpose = b"cxone-consumer: credentials that were refused"
         return cls(tuple(hmac.digest(secret, purpose, "sha256") for secret in main_secrets))
 
-    def cast(self, header: str) -> list[str]:
+    def of_header(self, header: str) -> list[str]:
         """The hashes, in hex, of the value of a header: of all of it, and of what stands behind its
         first word."""
         text = header.strip(" \t")
@@ -44,13 +44,13 @@ class Shades:
             if each
         ]
 
-    def are_of(self, cast: Iterable[str], values: Collection[bytes]) -> bool:
+    def are_of(self, presented: Iterable[str], values: Collection[bytes]) -> bool:
         """True where one of the hashes is that of one of the values; all are compared."""
         expected = [
             hmac.digest(key, value, "sha256").hex() for key in self.keys for value in values
         ]
         found = False
-        for each in cast:
+        for each in presented:
             for right in expected:
                 found |= hmac.compare_digest(right.encode(), each.encode("utf-8", "replace"))
         return found
@@ -63,7 +63,7 @@ class Credential:
     def __init__(
         self,
         secrets: Sequence[Secret],
-        shades: Shades,
+        hashes: KeyedHashes,
         *,
         header: str = AUTHORIZATION,
         prefix: str = "",
@@ -72,7 +72,7 @@ class Credential:
         self.header = header
         self._prefix = prefix
         self._user = user
-        self._shades = shades
+        self._hashes = hashes
         start = b"" if user is None else user.encode() + b":"
         values = {secret.name: start + secret.key for secret in secrets}
         # Digests are of one length: comparing them tells nothing of the length of a secret.
@@ -105,11 +105,11 @@ class Credential:
         return Verdict(secret=matched, verified_at=now)
 
     def recognise(self, presented: Collection[str], now: datetime) -> Verdict:
-        """The verdict with the secret that one of these hashes was cast of; raises SignatureMissing
+        """The verdict with the secret that one of these hashes was made of; raises SignatureMissing
         where there are none, else CredentialInvalid."""
         if not presented:
             raise SignatureMissing(f"Missing {self.header} header")
-        right = [n for n, values in self._sent.items() if self._shades.are_of(presented, values)]
+        right = [n for n, values in self._sent.items() if self._hashes.are_of(presented, values)]
         if not right:
             raise CredentialInvalid("Invalid credentials")
         return Verdict(secret=right[0], verified_at=now)

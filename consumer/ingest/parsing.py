@@ -29,9 +29,9 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class EventFields:
-    """Places of id and type: a key of the top level, a JSON Pointer (RFC 6901) from `/` on, or
-    `header:NAME`; of the id several, joined; of the type also `const:TEXT`. `prefix` stands before
-    each type."""
+    """Places of id and type: a key of the top level, a JSON Pointer (RFC 6901) from `/` on,
+    `header:NAME` or `const:TEXT`; of the id also several, joined. `prefix` stands before each
+    type."""
 
     id: str | tuple[str, ...] = "id"
     type: str = "type"

@@ -21,7 +21,7 @@ from consumer.core.errors import (
     SourceUnknown,
     StoreUnavailable,
 )
-from consumer.ingest.credentials import Credential, Shades
+from consumer.ingest.credentials import Credential, KeyedHashes
 from consumer.ingest.parsing import EventParser
 from consumer.ingest.signature import Secret, SignatureScheme, verify
 from consumer.ingest.signature_diagnosis.findings import Finding, in_table_of
@@ -54,7 +54,7 @@ class Signed:
 class Source:
     """One sender. `kept` are the headers that stay with its deliveries beside those that always do,
     `hidden` those that are never kept, both in lower case; `unsigned` says which of id and type
-    its proof does not cover, `credential` is the header of one that does not cover the body."""
+    its proof does not cover, `credential_header` is that of one that does not cover the body."""
 
     name: str
     path: str
@@ -64,7 +64,7 @@ class Source:
     kept: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
     unsigned: tuple[str, ...] = ()
-    credential: str = ""
+    credential_header: str = ""
 
     def verify(self, delivery: Delivery, now: datetime, presented: Collection[str] = ()) -> Verdict:
         """The verdict on a delivery; raises SignatureError. `presented` are hashes of what it
@@ -94,11 +94,11 @@ class Sources:
     def __init__(
         self,
         sources: Iterable[Source],
-        shades: Shades,
+        hashes: KeyedHashes,
         admit: Callable[[], None] = lambda: None,
     ) -> None:
         self._by_name: Mapping[str, Source] = {source.name: source for source in sources}
-        self._shades = shades
+        self._hashes = hashes
         # Headers that may prove a delivery to be another source's, or carry a credential.
         self.proving = frozenset[str]()
         if self.beside_main or not isinstance(self.main.proof, Signed):
@@ -158,7 +158,7 @@ class Sources:
         if source is None or isinstance(source.proof, Signed):
             return []
         values = (delivery.headers.get(name) for name in sorted(source.hidden))
-        return [hash_ for value in values if value for hash_ in self._shades.cast(value)]
+        return [hash_ for value in values if value for hash_ in self._hashes.of_header(value)]
 
     def right_for(self, delivery: Delivery, now: datetime) -> Source | None:
         """The other source whose proof a refused delivery has, if there is one."""

@@ -237,7 +237,7 @@ class Service:
                 source=source.name,
                 kept=source.kept,
                 hidden=source.hidden,
-                credential=source.credential,
+                credential_header=source.credential_header,
             )
             for source in shared.sources
         }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from config.loading import Settings
 from config.signing import HEADER
 from config.sources import SourceSettings
-from consumer.ingest.credentials import Credential, Shades
+from consumer.ingest.credentials import Credential, KeyedHashes
 from consumer.ingest.oauth2 import AccessToken
 from consumer.ingest.parsing import EventFields, EventParser
 from consumer.ingest.signature import Secret, SignatureScheme, covers
@@ -17,8 +17,8 @@ from consumer.runtime.settings_map import shared_secrets, signature_scheme
 
 def build_sources(settings: Settings, admit: Callable[[], None] = lambda: None) -> Sources:
     """All sources of the settings; `admit` as of Sources."""
-    shades = Shades.of(secret.key for secret in shared_secrets(settings.main))
-    return Sources(_each(settings, shades), shades, admit)
+    hashes = KeyedHashes.of(secret.key for secret in shared_secrets(settings.main))
+    return Sources(_each(settings, hashes), hashes, admit)
 
 
 def token_clients(settings: Settings) -> dict[str, tuple[Secret, ...]]:
@@ -30,7 +30,7 @@ def token_clients(settings: Settings) -> dict[str, tuple[Secret, ...]]:
     }
 
 
-def _each(settings: Settings, shades: Shades) -> Iterator[Source]:
+def _each(settings: Settings, hashes: KeyedHashes) -> Iterator[Source]:
     every = settings.every_source
     hidden = {each.header_name.lower() for each in every.values() if each.credential}
     for name, each in every.items():
@@ -39,14 +39,14 @@ def _each(settings: Settings, shades: Shades) -> Iterator[Source]:
         yield Source(
             name=name,
             path=each.path,
-            proof=_proof(name, each, scheme, shades),
+            proof=_proof(name, each, scheme, hashes),
             parser=EventParser(fields, settings.cxone_store_max_depth, name),
             identifying=fields.headers,
             kept=frozenset(each.kept_headers),
             # Whoever posts to a wrong path shows its credential there.
             hidden=frozenset(hidden | ({"authorization"} - each.kept_headers.keys())),
             unsigned=() if each.credential else _unsigned(each, scheme),
-            credential=each.header_name if each.credential else "",
+            credential_header=each.header_name if each.credential else "",
         )
 
 
@@ -63,7 +63,9 @@ def _unsigned(source: SourceSettings, scheme: SignatureScheme) -> tuple[str, ...
     )
 
 
-def _proof(name: str, source: SourceSettings, scheme: SignatureScheme, shades: Shades) -> Proof:
+def _proof(
+    name: str, source: SourceSettings, scheme: SignatureScheme, hashes: KeyedHashes
+) -> Proof:
     secrets = shared_secrets(source)
     if source.proof == "hmac":
         return Signed(scheme, secrets)
@@ -71,7 +73,7 @@ def _proof(name: str, source: SourceSettings, scheme: SignatureScheme, shades: S
         return AccessToken(name, secrets)
     return Credential(
         secrets,
-        shades,
+        hashes,
         header=source.header_name,
         prefix=source.prefix_text,
         user=(source.user or name) if source.proof == "basic" else None,

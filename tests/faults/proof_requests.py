@@ -216,7 +216,7 @@ class Requests:
         return [*made, minted("hub", SENDERS[-1].secrets[0], now, now + 60, version="v2")]
 
     def next(self) -> bytes:
-        """The bytes of a request: one of four as its sender would send it."""
+        """The bytes of a request: one of eight as its sender would send it."""
         while True:
             sender = self.random.choice(SENDERS)
             request = self._made(sender)
@@ -254,11 +254,7 @@ class Requests:
         """Put the proof of `sender` on it, in place of what has its names."""
         secret = secret or self.random.choice(sender.secrets)
         if sender.proof == "hmac":
-            content = b""
-            for part in sender.signed:
-                content += part if isinstance(part, bytes) else self._signed(request, part, sender)
-            mac = hmac.new(secret, content + request.body, hashlib.sha256).digest()
-            value = sender.prefix + _in(sender.encoding, mac)
+            value = sender.prefix + _in(sender.encoding, self._mac(request, sender, secret))
         elif sender.proof == "basic":
             value = b"Basic " + base64.b64encode(sender.user + b":" + secret)
         elif sender.proof == "oauth2":
@@ -266,6 +262,13 @@ class Requests:
         else:
             value = sender.prefix + secret
         _set(request, sender.header, value)
+
+    def _mac(self, request: Request, sender: Sender, secret: bytes) -> bytes:
+        content = b"".join(
+            part if isinstance(part, bytes) else self._signed(request, part, sender)
+            for part in sender.signed
+        )
+        return hmac.new(secret, content + request.body, hashlib.sha256).digest()
 
     def _signed(self, request: Request, name: str, sender: Sender) -> bytes:
         """The value of a signed header, that is there or is made now."""
@@ -360,11 +363,7 @@ class Requests:
 
     def _encoded_otherwise(self, request: Request, sender: Sender) -> None:
         if sender.proof == "hmac":
-            content = b"".join(
-                part if isinstance(part, bytes) else self._signed(request, part, sender)
-                for part in sender.signed
-            )
-            mac = hmac.new(sender.secrets[0], content + request.body, hashlib.sha256).digest()
+            mac = self._mac(request, sender, sender.secrets[0])
             ways = ("base64", "base64url", "hex", "HEX", "unpadded", "two", "sha1")
             value = _in(self.random.choice(ways), mac)
             prefix = self.random.choice((sender.prefix, sender.prefix, sender.prefix.upper(), b""))

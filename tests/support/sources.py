@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-SOURCES = """
+from pymongo.database import Database
+
+from tests.support.service import Client, running_service
+
+ONE_SOURCE = """
 [sources.voice]
 proof = "token"
 header = "X-Api-Key"
@@ -12,7 +20,8 @@ secret = "a token for voice only"
 id = ["contactId", "/call/sequence"]
 type = "const:ivr.log"
 subject_prefix = "voice."
-
+"""
+SOURCES = f"""{ONE_SOURCE}
 [sources.desk]
 path = "/from/desk"
 proof = "basic"
@@ -35,6 +44,23 @@ secret = "a secret for expert"
 """
 VOICE = {"X-Api-Key": "a token for voice only"}
 CALL = {"contactId": "c1", "call": {"sequence": 7}, "text": "hello"}
+
+
+@contextmanager
+def with_sources(
+    uri: str,
+    database: Database[Any],
+    config: Path,
+    sources: str = SOURCES,
+    *prepare_every: float,
+    **settings: str,
+) -> Iterator[Client]:
+    """`running_service` with the tables of `sources`, which stand in the file `config`."""
+    config.write_text(sources, encoding="utf-8")
+    with running_service(
+        uri, database.name, *prepare_every, cxone_config=str(config), **settings
+    ) as client:
+        yield client
 
 
 def basic(password: str, user: str = "desk") -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 
 from config.environment import requirement
 from config.loading import SettingsError, load
-from consumer.cli.context import Sources
+from consumer.cli.context import SettingsFiles
 from consumer.core.errors import SetupError
 from tests.windows.machine import (
     RUNNING,
@@ -52,9 +52,9 @@ def running() -> ModuleType:
     return importlib.import_module("consumer.cli.service.windows")
 
 
-def install(command: ModuleType, sources: Sources | None = None, **options: Any) -> None:
+def install(command: ModuleType, files: SettingsFiles | None = None, **options: Any) -> None:
     given = {"user": None, "settings": None, "embedded": False, "dry_run": False, **options}
-    command.install(sources or Sources(), **given)
+    command.install(files or SettingsFiles(), **given)
 
 
 def stops_when_asked(windows: Windows, after: float = 0.0) -> None:
@@ -208,7 +208,7 @@ def test_a_config_file_of_the_command_line_is_that_of_the_service(
     Path("it's mine.toml").write_text('dd_env = "prod"\n')
     Path(".env").write_text(SETTINGS + "CXONE_CONFIG=old.toml\n")
 
-    install(command, Sources(config_file=Path("it's mine.toml")))
+    install(command, SettingsFiles(config_file=Path("it's mine.toml")))
 
     settings = load({}, {}, root() / "settings.env")
     assert settings.cxone_config == Path("it's mine.toml").absolute()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from consumer.cli.context import AsJson, Sources
+from consumer.cli.context import AsJson, SettingsFiles
 from consumer.core.errors import SetupError
 
 if sys.platform == "win32":
@@ -60,8 +60,8 @@ def install(
     The first time its settings are those of ./.env, or of the file named by `--env-file` before
     the command; where there is neither, new ones with a new secret.
     """
-    sources = ctx.find_object(Sources) or Sources()
-    manager.install(sources, user=user, settings=env_file, embedded=embedded, dry_run=dry_run)
+    named = ctx.find_object(SettingsFiles) or SettingsFiles()
+    manager.install(named, user=user, settings=env_file, embedded=embedded, dry_run=dry_run)
 
 
 @app.command()

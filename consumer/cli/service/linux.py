@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from consumer.cli.console import console, error_console, print_json, table
-from consumer.cli.context import Sources
+from consumer.cli.context import SettingsFiles
 from consumer.cli.settings_text import settings_to_install
 from consumer.core.errors import SetupError
 from consumer.core.text import safe
@@ -27,7 +27,7 @@ SETTINGS = str(Layout().settings)
 
 
 def install(
-    sources: Sources,
+    named: SettingsFiles,
     *,
     user: str | None,
     settings: Path | None,
@@ -43,8 +43,8 @@ def install(
         _may_write("install", layout)
         linux.check_user(user)
         linux.check_systemd(layout)
-    source, text = settings_to_install(sources, layout.settings)
-    planned = linux.plan(Request(source, text, sources.config_file, user, embedded), layout)
+    source, text = settings_to_install(named, layout.settings)
+    planned = linux.plan(Request(source, text, named.config_file, user, embedded), layout)
     if dry_run:
         # Whole as it is printed, this is a unit file: the rest is in comments.
         sys.stdout.write(planned.unit.text + "\n" + "".join(_dry_run_lines(planned)))

@@ -13,7 +13,7 @@ import typer
 from config import loading as configuration
 from config.environment import people, requirement
 from consumer.cli.console import console, print_json, table
-from consumer.cli.context import Sources
+from consumer.cli.context import SettingsFiles
 from consumer.cli.settings_text import settings_to_install
 from consumer.core.errors import SetupError
 from consumer.core.text import safe
@@ -34,7 +34,7 @@ _NO_PASSWORD = ("NT SERVICE\\", "NT AUTHORITY\\")
 
 
 def install(
-    sources: Sources,
+    named: SettingsFiles,
     *,
     user: str | None,
     settings: Path | None,
@@ -44,9 +44,9 @@ def install(
     """Write, register and start; raises SetupError, and SettingsError for what is set wrong."""
     layout = windows_layout()
     place = (settings or layout.settings).absolute()
-    source, text = settings_to_install(sources, place)
-    read = configuration.load({}, {}, source, sources.config_file)
-    fitted = fit(text, source or place, None, layout.data, sources.config_file)
+    source, text = settings_to_install(named, place)
+    read = configuration.load({}, {}, source, named.config_file)
+    fitted = fit(text, source or place, None, layout.data, named.config_file)
     written = File(place, fitted.text)
     arguments = command_line(layout, place, embedded=embedded)
     account = user or WINDOWS_ACCOUNT

@@ -19,8 +19,8 @@ from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.ingest.signature import fingerprint
 from consumer.spool.spool import Spool
 from consumer.spool.survey import directory_in
-from tests.support.service import SECRET, Client, eventually, running_service
-from tests.support.sources import SOURCES, VOICE, basic
+from tests.support.service import SECRET, Client, eventually
+from tests.support.sources import SOURCES, VOICE, basic, with_sources
 
 Db = Database[dict[str, Any]]
 Command = Callable[..., tuple[int, str, str]]
@@ -36,7 +36,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(mongod_uri: str, database: Db, config: Path) -> Iterator[Client]:
-    with running_service(mongod_uri, database.name, cxone_config=str(config)) as client:
+    with with_sources(mongod_uri, database, config) as client:
         yield client
 
 

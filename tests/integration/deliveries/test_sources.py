@@ -14,21 +14,14 @@ from structlog.testing import capture_logs
 from consumer.events.keys import document_id
 from consumer.ingest.signature import fingerprint
 from tests.support.service import SECRET, UNSIGNED, Client, eventually, running_service
-from tests.support.sources import CALL, SOURCES, VOICE, basic
+from tests.support.sources import CALL, VOICE, basic, with_sources
 
 Db = Database[dict[str, Any]]
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> Path:
-    path = tmp_path / "sources.toml"
-    path.write_text(SOURCES, encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def client(mongod_uri: str, database: Db, sources: Path) -> Iterator[Client]:
-    with running_service(mongod_uri, database.name, cxone_config=str(sources)) as client:
+def client(mongod_uri: str, database: Db, tmp_path: Path) -> Iterator[Client]:
+    with with_sources(mongod_uri, database, tmp_path / "sources.toml") as client:
         yield client
 
 

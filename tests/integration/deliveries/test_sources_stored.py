@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -23,23 +21,12 @@ from tests.support.service import (
     Client,
     dead_letters,
     eventually,
-    running_service,
 )
+from tests.support.sources import CALL, ONE_SOURCE, VOICE, with_sources
 from tests.support.spool import spooling
 
 Db = Database[dict[str, Any]]
 
-VOICE = """
-[sources.voice]
-proof = "token"
-header = "X-Api-Key"
-secret = "a token for voice only"
-id = ["contactId", "/call/sequence"]
-type = "const:ivr.log"
-subject_prefix = "voice."
-"""
-TOKEN = {"X-Api-Key": "a token for voice only"}
-CALL = {"contactId": "c1", "call": {"sequence": 7}, "text": "hello"}
 OLDER = {"_id": "old", "host": "there", "version": "1.0.0", "format": 2}
 
 
@@ -48,16 +35,7 @@ def config(tmp_path: Path) -> Path:
     return tmp_path / "sources.toml"
 
 
-@contextmanager
-def service(
-    uri: str, database: Db, config: Path, sources: str, **settings: str
-) -> Iterator[Client]:
-    config.write_text(sources, encoding="utf-8")
-    with running_service(uri, database.name, SOON, cxone_config=str(config), **settings) as client:
-        yield client
-
-
-def post(client: Client, body: Any, headers: dict[str, str] = TOKEN, source: str = "voice") -> Any:
+def post(client: Client, body: Any, headers: dict[str, str] = VOICE, source: str = "voice") -> Any:
     return client.request("POST", f"/webhook/{source}", client.encoded(body), headers)
 
 
@@ -68,10 +46,10 @@ def recorded(database: Db) -> int | None:
 def test_sources_raise_the_stored_format_and_nothing_is_raised_without(
     mongod_uri: str, database: Db, config: Path
 ) -> None:
-    with service(mongod_uri, database, config, "") as client:
+    with with_sources(mongod_uri, database, config, "", SOON) as client:
         assert client.post({"id": "1", "type": "t"}).status == 200
         eventually(lambda: recorded(database) == 1)
-    with service(mongod_uri, database, config, VOICE):
+    with with_sources(mongod_uri, database, config, ONE_SOURCE, SOON):
         eventually(lambda: recorded(database) == stored_format.SOURCES)
 
 
@@ -79,7 +57,7 @@ def test_beside_an_older_process_other_sources_wait_in_the_spool_and_it_is_said(
     mongod_uri: str, database: Db, config: Path
 ) -> None:
     database["instances"].insert_one(OLDER)
-    with service(mongod_uri, database, config, VOICE) as client:
+    with with_sources(mongod_uri, database, config, ONE_SOURCE, SOON) as client:
         spooled = [post(client, CALL), post(client, {"no": "id"})]
         assert client.post({"id": "1", "type": "t"}).status == 200
         eventually(lambda: not client.get("/readyz").json["mongodb"]["ok"])
@@ -138,7 +116,7 @@ def came_by(source: str, body: Any = CALL, **headers: str) -> Delivery:
 def test_one_letter_of_a_source_counts_its_copies_and_others_are_others(
     mongod_uri: str, database: Db, config: Path
 ) -> None:
-    with service(mongod_uri, database, config, VOICE + DESK) as client:
+    with with_sources(mongod_uri, database, config, ONE_SOURCE + DESK, SOON) as client:
         for body in ({"no": "id"}, {"no": "id"}):
             assert post(client, body).status == 400
             assert client.post(body).status == 400
@@ -176,7 +154,7 @@ def test_what_a_removed_source_left_in_the_spool_is_kept_and_stored_once_it_is_b
     assert "--as-source" in kept[0]["error_message"]
     assert recorded(database) == stored_format.SOURCES
 
-    with service(mongod_uri, database, config, DESK, cxone_sweep_interval="1s"):
+    with with_sources(mongod_uri, database, config, DESK, SOON, cxone_sweep_interval="1s"):
         eventually(lambda: database["events"].count_documents({}) == 2)
         eventually(lambda: {e["status"] for e in dead_letters(database)} == {"resolved"})
     assert {e["_meta"]["key"] for e in database["events"].find()} == {"e-1", "e-2"}
@@ -186,13 +164,15 @@ def test_what_a_removed_source_left_in_the_spool_is_kept_and_stored_once_it_is_b
 def test_renaming_a_source_changes_only_what_comes_later(
     mongod_uri: str, database: Db, config: Path
 ) -> None:
-    renamed = VOICE.replace("sources.voice", "sources.phone")
-    with service(mongod_uri, database, config, VOICE) as client:
+    renamed = ONE_SOURCE.replace("sources.voice", "sources.phone")
+    with with_sources(mongod_uri, database, config, ONE_SOURCE, SOON) as client:
         assert post(client, CALL).status == 200
         assert post(client, {"contactId": "c2"}).status == 400
         assert post(client, CALL, {"X-Api-Key": "a wrong one, long enough"}).status == 401
         eventually(lambda: len(dead_letters(database)) == 2)
-    with service(mongod_uri, database, config, renamed, cxone_sweep_interval="1s") as client:
+    with with_sources(
+        mongod_uri, database, config, renamed, SOON, cxone_sweep_interval="1s"
+    ) as client:
         assert post(client, CALL, source="phone").json["status"] == "processed"
         assert post(client, CALL).status == 404
         # Both kinds are woken, for the settings of what is accepted are others.

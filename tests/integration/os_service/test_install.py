@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from config.loading import SettingsError, load
-from consumer.cli.context import Sources
+from consumer.cli.context import SettingsFiles
 from consumer.core.errors import SetupError
 from consumer.os_service import files
 from consumer.os_service.layout import NAME, Layout
@@ -72,7 +72,7 @@ class Machine:
         self._calls.unlink(missing_ok=True)
         return found
 
-    def install(self, sources: Sources | None = None, **options: Any) -> None:
+    def install(self, files: SettingsFiles | None = None, **options: Any) -> None:
         given: dict[str, Any] = {
             "user": None,
             "settings": None,
@@ -80,7 +80,7 @@ class Machine:
             "dry_run": False,
             **options,
         }
-        installing.install(sources or Sources(), layout=self.layout, **given)
+        installing.install(files or SettingsFiles(), layout=self.layout, **given)
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_a_config_file_of_the_command_line_is_that_of_the_service(machine: Machi
     Path("new.toml").write_text('dd_env = "staging"\n')
     Path(".env").write_text(f"{SETTINGS.replace('DD_ENV=prod', '')}CXONE_CONFIG=old.toml\n")
 
-    machine.install(Sources(config_file=Path("new.toml")))
+    machine.install(SettingsFiles(config_file=Path("new.toml")))
 
     unit = machine.layout.unit.read_text()
     assert f"LoadCredential=config.toml:{Path('new.toml').absolute()}\n" in unit
@@ -299,7 +299,7 @@ def test_by_hand_it_has_the_settings_of_the_config_file_too(
     Path("more.toml").write_text('dd_env = "staging"\n')
     Path(".env").write_text(SETTINGS.replace("DD_ENV=prod", ""))
 
-    machine.install(Sources(config_file=Path("more.toml")))
+    machine.install(SettingsFiles(config_file=Path("more.toml")))
 
     said = capsys.readouterr().out
     command = next(line for line in said.splitlines() if line.startswith("  /")).split()

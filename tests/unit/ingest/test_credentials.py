@@ -10,11 +10,11 @@ import pytest
 
 from consumer.core.delivery import Delivery, Headers
 from consumer.core.errors import CredentialInvalid, SignatureMissing
-from consumer.ingest.credentials import Credential, Shades
+from consumer.ingest.credentials import Credential, KeyedHashes
 from consumer.ingest.signature import Secret
 
 NOW = datetime(2026, 5, 4, tzinfo=timezone.utc)
-MAIN = Shades.of([b"the main secret"])
+MAIN = KeyedHashes.of([b"the main secret"])
 CURRENT, PREVIOUS = "the current token", "the previous token"
 SECRETS = [Secret("current", CURRENT.encode()), Secret("previous", PREVIOUS.encode())]
 
@@ -54,7 +54,7 @@ def test_either_secret_is_right_at_once_and_recognised_later(
     assert repaired.verify(came, NOW).secret == name
     with pytest.raises(CredentialInvalid):
         wrong.verify(came, NOW)
-    presented = MAIN.cast(sent(form, secret))
+    presented = MAIN.of_header(sent(form, secret))
     assert repaired.recognise(presented, NOW).secret == name
     with pytest.raises(CredentialInvalid):
         wrong.recognise(presented, NOW)
@@ -69,7 +69,7 @@ def test_no_part_of_a_secret_and_no_more_is_right(kind: str) -> None:
         with pytest.raises((CredentialInvalid, SignatureMissing)):
             proof.verify(delivery(header, proof.header), NOW)
         with pytest.raises((CredentialInvalid, SignatureMissing)):
-            proof.recognise(MAIN.cast(header), NOW)
+            proof.recognise(MAIN.of_header(header), NOW)
 
 
 def test_another_user_of_basic_is_another() -> None:
@@ -80,12 +80,15 @@ def test_another_user_of_basic_is_another() -> None:
 
     assert refused.value.challenge is not None
     with pytest.raises(CredentialInvalid):
-        proof.recognise(MAIN.cast(basic("desk", CURRENT)), NOW)
+        proof.recognise(MAIN.of_header(basic("desk", CURRENT)), NOW)
 
 
 def test_a_hash_is_recognised_while_its_main_secret_is_current_or_previous() -> None:
-    presented = Shades.of([b"the main secret"]).cast(f"Bearer {CURRENT}")
-    rotated, gone = Shades.of([b"a new one", b"the main secret"]), Shades.of([b"a new one"])
+    presented = KeyedHashes.of([b"the main secret"]).of_header(f"Bearer {CURRENT}")
+    rotated, gone = (
+        KeyedHashes.of([b"a new one", b"the main secret"]),
+        KeyedHashes.of([b"a new one"]),
+    )
 
     assert Credential(SECRETS, rotated, prefix="Bearer ").recognise(presented, NOW)
     with pytest.raises(CredentialInvalid):
@@ -94,19 +97,22 @@ def test_a_hash_is_recognised_while_its_main_secret_is_current_or_previous() -> 
 
 def test_a_prefix_that_was_set_wrong_is_no_matter_later() -> None:
     for header in (CURRENT, f"Token {CURRENT}", f"Bearer {CURRENT}"):
-        presented = MAIN.cast(header)
+        presented = MAIN.of_header(header)
         prefix = header.removesuffix(CURRENT)
         assert Credential(SECRETS, MAIN, prefix=prefix).recognise(presented, NOW)
 
 
 def test_hashes_say_nothing_of_what_they_stand_for() -> None:
-    first, second = MAIN.cast("Bearer one two"), Shades.of([b"another"]).cast("Bearer one two")
+    first, second = (
+        MAIN.of_header("Bearer one two"),
+        KeyedHashes.of([b"another"]).of_header("Bearer one two"),
+    )
 
     assert len(first) == 2
     assert {len(each) for each in first} == {64}
     assert not set(first) & set(second)
-    assert MAIN.cast("  ") == []
-    assert Shades.of([]).cast("Bearer one") == []
+    assert MAIN.of_header("  ") == []
+    assert KeyedHashes.of([]).of_header("Bearer one") == []
 
 
 def test_nothing_presented_is_missing() -> None:

@@ -27,6 +27,13 @@ def test_wrong_usage_is_told(arguments: list[str], text: str) -> None:
         ran("send", *arguments)
 
 
+def test_sign_writes_lines_for_curl_and_no_json(tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="curl -H @FILE"):
+        ran("sign", "-", "--json", "--out", str(tmp_path / "headers"), stdin=b"{}")
+
+    assert not list(tmp_path.iterdir())
+
+
 def test_sign_prints_the_header_for_the_exact_bytes(tmp_path: Path) -> None:
     body = b'{"id": 1}\r\n'
     (tmp_path / "a.json").write_bytes(body)
