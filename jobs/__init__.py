@@ -6,6 +6,7 @@ Public:
 - backfill: fill stored documents up to the newest version
 - drain_spool: store spooled deliveries
 - heartbeat: list this process among those that run
+- judge_readers: measure in how many fields readers are broken
 - note_refusals: count refused deliveries that were not kept, and known peers
 - note_secrets: record the use of shared secrets
 - record_history: record deliveries by minute and quarter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 from operator import attrgetter
@@ -13,7 +13,7 @@ import structlog
 from consumer.monitoring.datadog.announcements import Announcements, Watermark
 from consumer.monitoring.datadog.points import Common
 from consumer.monitoring.datadog.sink import Sink
-from consumer.monitoring.datadog.version_events import version_event
+from consumer.monitoring.datadog.version_events import Broken, version_event
 from consumer.privacy.rules import Redaction, with_masked_changes
 from consumer.schemas.model import SchemaVersion
 from jobs.scheduling.job import JobRun
@@ -40,7 +40,10 @@ class AnnounceVersions:
         common: Common,
         masks: Redaction,
         clock: Callable[[], datetime],
+        breaches: Callable[[str, int, int], Sequence[Broken]] = lambda *_: (),
     ) -> None:
+        """`breaches` are of a subject, by its versions up to one and beyond another, masked."""
+        self._breaches = breaches
         self._newest = newest
         self._announcements = announcements
         self._sink = sink
@@ -85,7 +88,8 @@ class AnnounceVersions:
         if not fresh:
             return mark, True
         news = [with_masked_changes(version, self._masks) for version in fresh]
-        event = version_event(news, self._common)
+        broken = self._breaches(fresh[-1].subject, fresh[-1].number, fresh[0].number - 1)
+        event = version_event(news, self._common, broken)
         reply = self._sink.post(event, run.stopping, _SECONDS_AN_EVENT)
         if reply.meaning in ("accepted", "bad", "too_large"):
             if reply.meaning != "accepted":

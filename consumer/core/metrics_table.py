@@ -49,6 +49,7 @@ VERSION_ADOPTION_RATE = "cxone.dataaction.schema_version.adoption_rate"
 VERSION_PRODUCER_RATE = "cxone.dataaction.schema_version.producer_adoption_rate"
 VERSION_CONFORMING_RATE = "cxone.dataaction.schema_version.conforming_rate"
 VERSION_UNFILLED = "cxone.dataaction.schema_version.unfilled"
+READERS_BROKEN = "cxone.dataaction.readers.broken"
 SPOOLED = "cxone.dataaction.spool.spooled"
 SPOOL_DRAINED = "cxone.dataaction.spool.drained"
 SPOOL_DAMAGED = "cxone.dataaction.spool.damaged"
@@ -204,6 +205,14 @@ TABLE = (
         "document",
         "Documents that lack fields on purpose: refused, beyond the bound, or CXONE_DEFAULTS=none",
         ("event_type",),
+        fleet=True,
+    ),
+    Metric(
+        READERS_BROKEN,
+        "gauge",
+        "field",
+        "Fields in which a reader is broken by versions after the one that it is pinned to",
+        ("reader", "event_type"),
         fleet=True,
     ),
     Metric(SPOOLED, "counter", "delivery", "Deliveries put into the spool", of_delivery=True),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Protocol
 
@@ -30,10 +31,10 @@ class Schemas(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The readers of a subject, and those of them that something broke."""
+    """The readers of a subject; `broken` are those that something broke, in how many fields."""
 
-    readers: tuple[str, ...]
-    broken: tuple[str, ...]
+    readers: tuple[str, ...] = ()
+    broken: Mapping[str, int] = field(default_factory=dict)
 
 
 class Judge:
@@ -54,6 +55,8 @@ class Judge:
         self._schemas = schemas
         self._first_event = first_event
         self._shown = shown
+        # By subject: the pins and the newest version that it was judged for.
+        self._tallied: dict[str, tuple[list[Pin], int, Tally]] = {}
 
     def pins(self, subject: str) -> list[Pin]:
         """The pins of a subject, by reader."""
@@ -72,15 +75,20 @@ class Judge:
 
     def tallies(self, newest: Mapping[str, int]) -> dict[str, Tally]:
         """The readers of every subject that has any, given the newest version of each."""
-        found: dict[str, Tally] = {}
+        found: dict[str, tuple[list[Pin], int, Tally]] = {}
         for subject, group in groupby(self._pins.all(), lambda pin: pin.subject):
-            pins = list(group)
-            breaches = broken(pins, self._schemas, newest.get(subject, 0))
-            found[subject] = Tally(
-                tuple(pin.reader for pin in pins),
-                tuple(dict.fromkeys(each.reader for each in breaches)),
-            )
-        return found
+            pins, upto = list(group), newest.get(subject, 0)
+            known = self._tallied.get(subject)
+            is_known = known is not None and known[:2] == (pins, upto)
+            found[subject] = known if known and is_known else (pins, upto, self._tally(pins, upto))
+        self._tallied = found
+        return {subject: tally for subject, (_, _, tally) in found.items()}
+
+    def _tally(self, pins: Sequence[Pin], upto: int) -> Tally:
+        fields = {(each.reader, each.path) for each in broken(pins, self._schemas, upto)}
+        counts = Counter(reader for reader, _ in fields)
+        readers = tuple(pin.reader for pin in pins)
+        return Tally(readers, {name: counts[name] for name in readers if counts[name]})
 
     def _told(
         self, subject: str, breach: Breach, known: dict[tuple[int, str], str | None]

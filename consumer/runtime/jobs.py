@@ -62,6 +62,7 @@ from jobs.backfill.run import BackfillParts
 from jobs.backfill.store import BackfillStore
 from jobs.drain_spool import DrainSpool
 from jobs.heartbeat import Heartbeat
+from jobs.judge_readers import JudgeReaders
 from jobs.note_refusals import EVERY as NOTE_REFUSALS_EVERY
 from jobs.note_refusals import NoteRefusals
 from jobs.note_secrets import EVERY as NOTE_EVERY
@@ -148,6 +149,7 @@ def periodic(
         fleet=fleet,
         clock=clock,
     )
+    judge = shared.judge(redaction(settings))
     announce = AnnounceVersions(
         newest=shared.registry.subjects,
         announcements=Announcements(database[REPORTS], database[SCHEMA_VERSIONS]),
@@ -155,6 +157,7 @@ def periodic(
         common=fleet,
         masks=redaction(settings),
         clock=clock,
+        breaches=judge.breaches,
     )
     drain = DrainSpool(
         spool=spool,
@@ -216,6 +219,12 @@ def periodic(
             "announce_versions",
             settings.cxone_report_interval,
             _with_faults(database, announce, REPORTS),
+            exclusive=True,
+        ),
+        Job(
+            "judge_readers",
+            settings.cxone_report_interval,
+            JudgeReaders(judge, shared.registry.subjects, metrics),
             exclusive=True,
         ),
         Job(

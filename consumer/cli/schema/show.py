@@ -58,7 +58,7 @@ def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
     ]
     if as_json:
         for row in rows:
-            tally = tallies.get(row["subject"], Tally((), ()))
+            tally = tallies.get(row["subject"], Tally())
             row |= {"readers": len(tally.readers), "broken": list(tally.broken)}
         print_json({"subjects": rows, "documents_estimated": estimated})
         return
@@ -75,7 +75,7 @@ def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
         )
     if tallies:
         read = [
-            (subject, len(each.readers), len(each.broken), _named(each.broken))
+            (subject, len(each.readers), len(each.broken), _named(list(each.broken)))
             for subject, each in tallies.items()
         ]
         out.print(table(("subject", "readers", "broken", ""), read, title="Readers"))

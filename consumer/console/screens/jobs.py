@@ -24,6 +24,7 @@ TONES = {
 PURPOSES = {
     "adoption": "counts how far schema versions have spread",
     "announce_versions": "tells Datadog of new schema versions",
+    "judge_readers": "judges whom they broke",
     "backfill": "fills fields of newer versions into older documents",
     "heartbeat": "says that this process lives",
     "prepare_store": "creates indexes and applies retention",

@@ -52,7 +52,7 @@ class Client:
 
     def post(self, event: VersionEvent) -> None:
         """An event through the v1 EventsApi, which needs the API key alone."""
-        alert = EventAlertType.WARNING if event.warns else EventAlertType.INFO
+        alert_of: Any = EventAlertType
         self._events.create_event(
             body=EventCreateRequest(
                 title=event.title,
@@ -61,7 +61,7 @@ class Client:
                 host=event.host,
                 aggregation_key=event.key,
                 date_happened=event.second,
-                alert_type=alert,
+                alert_type=alert_of(event.alert),
             )
         )
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from consumer.core.paths import to_text
 from consumer.monitoring.datadog.points import Common, tags
@@ -15,12 +16,15 @@ from consumer.schemas.model import Change, SchemaVersion
 _TITLE = 100
 _TEXT = 4000
 _NAME = 60
+# Readers that are named in tags.
+_MOST_READERS = 50
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class VersionEvent:
-    """An event for Datadog within its limits; `second` is Unix time, `warns` for a conflict."""
+    """An event for Datadog within its limits; `second` is Unix time. `alert`: error where a reader
+    breaks, else warning for a conflict."""
 
     title: str
     text: str
@@ -28,12 +32,29 @@ class VersionEvent:
     host: str
     key: str
     second: int
-    warns: bool
+    alert: Literal["info", "warning", "error"]
 
 
-def version_event(versions: Sequence[SchemaVersion], common: Common) -> VersionEvent:
-    """One event for versions of one subject, oldest first (not empty). What of their changes nobody
-    may see is masked before: the event leaves this service."""
+class Broken(Protocol):
+    """A change that breaks a reader of `version`; `first_event` is the `_id` of the event."""
+
+    @property
+    def reader(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def change(self) -> Change: ...
+    @property
+    def since(self) -> int | None: ...
+    @property
+    def first_event(self) -> str | None: ...
+
+
+def version_event(
+    versions: Sequence[SchemaVersion], common: Common, broken: Sequence[Broken] = ()
+) -> VersionEvent:
+    """One event for versions of one subject, oldest first (not empty), and what they broke. What of
+    it nobody may see is masked before: the event leaves this service."""
     newest = versions[-1]
     numbers = f"version {newest.number}"
     if len(versions) > 1:
@@ -42,21 +63,42 @@ def version_event(versions: Sequence[SchemaVersion], common: Common) -> VersionE
     name = subject if len(subject) <= _NAME else f"{subject[: _NAME - 1]}…"
     classes = {change.kind for version in versions for change in version.changes}
     digest = hashlib.sha256(newest.subject.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    own = (f"event_type:{newest.subject}", *(f"change:{kind}" for kind in classes))
+    readers = list(dict.fromkeys(each.reader for each in broken))
+    own = (
+        f"event_type:{newest.subject}",
+        *(f"change:{kind}" for kind in classes),
+        *(f"reader:{reader}" for reader in readers[:_MOST_READERS]),
+    )
+    quiet: Literal["info", "warning"] = "warning" if "type_conflict" in classes else "info"
     return VersionEvent(
-        title=f"Schema of {name}: {numbers}"[:_TITLE],
-        text=_text(versions),
+        title=f"Schema of {name}: {numbers}{_whom(readers, len(versions))}"[:_TITLE],
+        text=_text([*map(_break, broken), *(line for each in versions for line in _lines(each))]),
         tags=tags((*own, *common.tags)),
         host=common.host,
         # Of one version from two processes Datadog makes one line in its stream.
         key=f"cxone-schema-{digest}-{newest.number}",
         second=int(newest.created_at.timestamp()),
-        warns="type_conflict" in classes,
+        alert="error" if broken else quiet,
     )
 
 
-def _text(versions: Sequence[SchemaVersion]) -> str:
-    lines = [line for version in versions for line in _lines(version)]
+def _whom(readers: Sequence[str], versions: int) -> str:
+    if not readers:
+        return ""
+    more = f" and {len(readers) - 1} more" if len(readers) > 1 else ""
+    return f" {'breaks' if versions == 1 else 'break'} {_safe(readers[0])}{more}"
+
+
+def _break(broken: Broken) -> str:
+    change = broken.change
+    first = f", first by event {broken.first_event}" if broken.first_event else ""
+    return (
+        f"{broken.since}: breaks {_safe(broken.reader)} (pinned to {broken.version}): {change.kind}"
+        f" {_path(change)} {_types(change)}{first}"
+    )
+
+
+def _text(lines: Sequence[str]) -> str:
     left = _TEXT - 40
     text: list[str] = []
     for count, line in enumerate(lines):
@@ -69,8 +111,11 @@ def _text(versions: Sequence[SchemaVersion]) -> str:
 
 def _lines(version: SchemaVersion) -> Iterator[str]:
     for change in version.changes:
-        path = _safe(to_text(change.path))[:300]
-        yield f"{version.number}: {change.kind} {path} {_types(change)}"
+        yield f"{version.number}: {change.kind} {_path(change)} {_types(change)}"
+
+
+def _path(change: Change) -> str:
+    return _safe(to_text(change.path))[:300]
 
 
 def _types(change: Change) -> str:

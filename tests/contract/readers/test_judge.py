@@ -12,7 +12,7 @@ from pymongo.database import Database
 from consumer.core.paths import Path, from_text
 from consumer.events.search import EventSearch
 from consumer.mongodb.client import EVENTS, READERS, SCHEMA_VERSIONS, open_database
-from consumer.readers.judge import Judge
+from consumer.readers.judge import Judge, Tally
 from consumer.readers.pins import Pin, Pins
 from consumer.readers.verdicts import Breach
 from consumer.schemas.manual_changes import alias, unalias
@@ -154,9 +154,15 @@ def test_tallies_name_the_broken_readers_of_each_subject(bench: Bench) -> None:
     bench.pin("crm", 1, "b")
     bench.send("e2", a="t")
 
-    tally = bench.judge.tallies(bench.registry.subjects())[SUBJECT]
+    def tally() -> Tally:
+        return bench.judge.tallies(bench.registry.subjects())[SUBJECT]
 
-    assert (tally.readers, tally.broken) == (("billing", "crm"), ("billing",))
+    assert (tally().readers, tally().broken) == (("billing", "crm"), {"billing": 1})
+    assert tally() is tally()
+    bench.pin("billing", 2)
+    assert tally().broken == {}
+    bench.send("e3", a=True)
+    assert tally().broken == {"billing": 1}
 
 
 def test_a_pin_whose_version_is_lost_is_shown_and_not_judged(bench: Bench) -> None:
@@ -167,4 +173,4 @@ def test_a_pin_whose_version_is_lost_is_shown_and_not_judged(bench: Bench) -> No
     bench.database[SCHEMA_VERSIONS].delete_one({"_id.version": 1})
 
     assert bench.said() == []
-    assert bench.judge.tallies(bench.registry.subjects())[SUBJECT].broken == ()
+    assert bench.judge.tallies(bench.registry.subjects())[SUBJECT].broken == {}

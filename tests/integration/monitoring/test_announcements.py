@@ -13,13 +13,21 @@ import pytest
 
 from consumer.core.clock import utc_now
 from consumer.core.errors import StoreUnavailable
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import READERS_BROKEN
+from consumer.events.search import EventSearch
+from consumer.mongodb.client import open_database
 from consumer.monitoring.datadog.announcements import Announcements
 from consumer.monitoring.datadog.sink import LogSink
 from consumer.privacy.paths import read_paths
 from consumer.privacy.rules import Redaction
+from consumer.readers.judge import Judge
+from consumer.readers.pins import Pin, Pins
 from consumer.schemas.json_types import INTEGER, STRING
 from consumer.schemas.model import Change, SchemaVersion
+from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.announce_versions import AnnounceVersions
+from jobs.judge_readers import JudgeReaders
 from tests.support.datadog import COMMON, Bench, Db, Says
 from tests.support.jobs import Run
 
@@ -56,7 +64,15 @@ class Announcing:
             common=COMMON,
             masks=Redaction(read_paths(["participants"])),
             clock=lambda: self.now,
+            breaches=self.judge().breaches,
         )
+
+    def judge(self) -> Judge:
+        database = open_database(self.database.client, self.database.name)
+        registry = SchemaRegistry(database["schema_versions"])
+        masks = Redaction(read_paths(["participants"]))
+        first_event = EventSearch(database["events"]).first
+        return Judge(Pins(database["readers"]), registry, first_event, masks.path)
 
     @property
     def events(self) -> list[Any]:
@@ -87,6 +103,67 @@ def test_new_versions_of_a_subject_are_one_event_with_path_types_and_class(
     assert "2: type_conflict wait integer → integer or string" in event["text"]
     assert event["alert_type"] == "warning"
     assert "event_type:contact.created" in event["tags"]
+
+
+def test_an_event_says_whom_a_version_breaks_in_what_and_by_which_event(
+    announcing: Announcing,
+) -> None:
+    database = open_database(announcing.database.client, announcing.database.name)
+    registry = SchemaRegistry(database["schema_versions"])
+    pins = Pins(database["readers"])
+    registry.admit("t", {"wait": 1, "participants": {"ann@example.com": 1}, "other": 1}, "e1")
+    for reader, uses in (("billing", ()), ("crm", ((("other",)),)), ("etl", (("wait",),))):
+        pins.put(Pin(pins.view_name(reader, "t"), reader, "t", 1, announcing.now, "Ada", uses))
+    announcing.job()(Run(fence=1))
+    payload = {"wait": "@all", "participants": {"ann@example.com": "x"}}
+    registry.admit("t", payload, "07700 900123")
+    meta = {"subject": "t", "key": "07700 900123", "exhibited_version": 2}
+    document = {"_id": "5f3a", "processed_at": announcing.now, "_meta": meta}
+    announcing.database["events"].insert_one(document)
+    registry.admit("t", {"fresh": 1}, "e3")
+
+    announcing.job()(Run(fence=1))
+    registry.admit("t", {"fresher": 1}, "e4")
+    announcing.job()(Run(fence=1))
+
+    first, event, last = announcing.events
+    assert event["title"] == "Schema of t: versions 2 to 3 break billing and 1 more"
+    assert event["alert_type"] == "error"
+    assert {"reader:billing", "reader:etl"} <= set(event["tags"])
+    assert "reader:crm" not in event["tags"]
+    lines = event["text"].splitlines()
+    assert lines[0] == (
+        "2: breaks billing (pinned to 1): type_conflict wait integer → integer or string,"
+        " first by event 5f3a"
+    )
+    assert "2: breaks etl (pinned to 1): type_conflict wait" in event["text"]
+    assert "2: type_conflict wait" in event["text"]
+    assert not any(each in event["text"] for each in ("ann@", "ann(at)", "07700", "@all"))
+    assert (first["alert_type"], last["alert_type"]) == ("info", "info")
+    assert "reader" not in last["title"] + last["text"]
+
+
+def test_each_pin_is_reported_with_the_fields_in_which_it_is_broken(
+    announcing: Announcing,
+) -> None:
+    database = open_database(announcing.database.client, announcing.database.name)
+    registry = SchemaRegistry(database["schema_versions"])
+    pins = Pins(database["readers"])
+    registry.admit("t", {"a": 1, "b": 1, "c": 1}, "e1")
+    registry.admit("t", {"a": "t", "b": 1.5}, "e2")
+    metrics = Metrics()
+    job = JudgeReaders(announcing.judge(), registry.subjects, metrics)
+
+    def pin(reader: str, version: int) -> dict[str, float]:
+        view = pins.view_name(reader, "t")
+        pins.put(Pin(view, reader, "t", version, announcing.now, "Ada"))
+        job(Run())
+        return {each.tags["reader"]: each.value for each in metrics.values(READERS_BROKEN)}
+
+    assert pin("billing", 1) == {"billing": 2}
+    assert pin("crm", 2) == {"billing": 2, "crm": 0}
+    assert pin("billing", 2) == {"billing": 0, "crm": 0}
+    assert READERS_BROKEN in metrics.take_gauges_set()
 
 
 def test_names_below_what_is_masked_are_not_sent(announcing: Announcing) -> None:

@@ -19,7 +19,7 @@ from consumer.monitoring.datadog.version_events import VersionEvent
 from consumer.runtime.service_options import datadog_account, datadog_proxy
 from tests.support.doctor import target
 
-EVENT = VersionEvent(title="t", text="x", tags=(), host="h", key="k", second=1, warns=False)
+EVENT = VersionEvent(title="t", text="x", tags=(), host="h", key="k", second=1, alert="info")
 
 
 @contextmanager
