@@ -285,6 +285,13 @@ class Settings(BaseModel, frozen=True):
     cxone_adoption_interval: kinds.Seconds = _row(
         60.0, "How often it is counted how far schema versions have spread.", ge=5, le=3600
     )
+    cxone_statistics_max_bytes: kinds.Size = _row(
+        500_000_000,
+        "Room in MongoDB for statistics of how often fields are sent, the oldest days out first; "
+        "0 makes none.",
+        ge=0,
+        le=1 << 40,
+    )
     # -- Datadog --------------------------------------------------------------------------------
     dd_api_key: kinds.Secret = _row(
         None, "Without it metrics are at /metrics, and in the log at debug.", ["DATADOG_API_KEY"]

@@ -5,6 +5,7 @@ Public:
 - announce_versions: post new schema versions to Datadog as events
 - backfill: fill stored documents up to the newest version
 - drain_spool: store spooled deliveries
+- field_statistics: count which fields are sent, and find signals
 - heartbeat: list this process among those that run
 - judge_readers: measure in how many fields readers are broken
 - note_refusals: count refused deliveries that were not kept, and known peers

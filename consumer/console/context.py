@@ -17,7 +17,6 @@ from consumer.dead_letters.diagnosis import Inspector
 from consumer.dead_letters.replay import Replay
 from consumer.dead_letters.search import DeadLetterSearch
 from consumer.dead_letters.store import DeadLetters
-from consumer.events.recent import RecentEvents
 from consumer.events.search import EventSearch
 from consumer.http.health import HealthCheck
 from consumer.mongodb.ended_sessions import EndedSessions
@@ -28,6 +27,7 @@ from consumer.privacy.rules import Redaction
 from consumer.schemas.policy import SchemaPolicy
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import SchemaSummary
+from consumer.signals.store import FieldStatistics, Signals
 
 T = TypeVar("T")
 
@@ -47,7 +47,8 @@ class Context:
     approval: Approval
     held: HeldEvents
     adoption: AdoptionHistory
-    recent_events: RecentEvents
+    field_statistics: FieldStatistics
+    signals: Signals
     events: EventSearch
     redaction: Redaction
     dead_letter_search: DeadLetterSearch

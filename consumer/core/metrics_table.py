@@ -50,6 +50,7 @@ VERSION_PRODUCER_RATE = "cxone.dataaction.schema_version.producer_adoption_rate"
 VERSION_CONFORMING_RATE = "cxone.dataaction.schema_version.conforming_rate"
 VERSION_UNFILLED = "cxone.dataaction.schema_version.unfilled"
 READERS_BROKEN = "cxone.dataaction.readers.broken"
+SIGNALS = "cxone.dataaction.signals"
 SPOOLED = "cxone.dataaction.spool.spooled"
 SPOOL_DRAINED = "cxone.dataaction.spool.drained"
 SPOOL_DAMAGED = "cxone.dataaction.spool.damaged"
@@ -213,6 +214,14 @@ TABLE = (
         "field",
         "Fields in which a reader is broken by versions after the one that it is pinned to",
         ("reader", "event_type"),
+        fleet=True,
+    ),
+    Metric(
+        SIGNALS,
+        "gauge",
+        "signal",
+        "Open signals that fields vanished or were likely renamed, of a subject and kind",
+        ("event_type", "kind"),
         fleet=True,
     ),
     Metric(SPOOLED, "counter", "delivery", "Deliveries put into the spool", of_delivery=True),

@@ -7,7 +7,7 @@ Public:
 - filling: append filled, without what an index or validator refuses
 - constraints: indexes and validators that may refuse an event
 - take_out: removal of fillings as an update
-- recent: the newest events as they were sent, and counts
+- recent: the newest events, how they were sent, and counts
 - search: events by id, or by subject, version and time
 - matching: payloads by a value at a path
 """

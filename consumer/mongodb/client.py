@@ -58,6 +58,8 @@ ADOPTION_COUNTS = "adoption_counts"
 ADOPTION_TOTALS = "adoption_totals"
 ADOPTION_STATE = "adoption_state"
 READERS = "readers"
+FIELD_STATISTICS = "field_statistics"
+SIGNALS = "signals"
 
 COLLECTIONS = (
     EVENTS,
@@ -79,6 +81,8 @@ COLLECTIONS = (
     INGEST_HISTORY,
     INGEST_QUARTERS,
     READERS,
+    FIELD_STATISTICS,
+    SIGNALS,
 )
 # A process that must not write still says that it lives.
 _GUARDED = frozenset(COLLECTIONS) - {INSTANCES}

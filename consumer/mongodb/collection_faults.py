@@ -26,6 +26,7 @@ from consumer.mongodb.client import (
     LEASES,
     READERS,
     SCHEMA_VERSIONS,
+    SIGNALS,
     Document,
     Inspection,
     OurDatabase,
@@ -61,6 +62,7 @@ _FOREIGN: dict[str, Document] = {
     INGEST_HISTORY: {"at": None},
     INGEST_QUARTERS: {"at": None},
     READERS: {"reader": None},
+    SIGNALS: {"_id": {"$not": {"$type": "object"}}},
 }
 _SHOWN = 3
 _LONGEST = 60

@@ -18,7 +18,6 @@ from consumer.core.clock import utc_now
 from consumer.dead_letters.approval import Approval, HeldEvents
 from consumer.dead_letters.diagnosis import Inspector
 from consumer.dead_letters.search import DeadLetterSearch, HeldDeadLetters
-from consumer.events.recent import RecentEvents
 from consumer.events.search import EventSearch
 from consumer.http.health import HealthCheck
 from consumer.mongodb.client import AUDIT, DEAD_LETTERS, ENDED_SESSIONS, EVENTS, JOB_RUNS
@@ -29,6 +28,7 @@ from consumer.monitoring.job_runs import JobRuns
 from consumer.monitoring.overview import gather
 from consumer.runtime.settings_map import one_subject, redaction, schema_policy, shared_secrets
 from consumer.runtime.shared import SharedParts
+from consumer.signals.store import FieldStatistics, Signals
 
 # Seconds for which what screens read of the whole fleet is good enough, and its document counts.
 _FRESH = 2.0
@@ -72,7 +72,8 @@ def add_console(
         approval=Approval(shared.registry, held, shared.replay),
         held=held,
         adoption=adoption,
-        recent_events=RecentEvents(database[EVENTS]),
+        field_statistics=FieldStatistics(database),
+        signals=Signals(database),
         events=EventSearch(database[EVENTS]),
         redaction=redaction(settings),
         dead_letter_search=DeadLetterSearch(database[DEAD_LETTERS]),

@@ -20,12 +20,14 @@ from consumer.core.errors import StoreUnavailable
 from consumer.dead_letters.conditions import ConditionStore
 from consumer.dead_letters.refusal_notes import RefusalNotes
 from consumer.dead_letters.requeue import Requeue
+from consumer.events.recent import RecentEvents
 from consumer.mongodb.client import (
     ADOPTION_COUNTS,
     ADOPTION_STATE,
     ADOPTION_TOTALS,
     DEAD_LETTERS,
     EVENTS,
+    FIELD_STATISTICS,
     INSTANCES,
     JOB_RUNS,
     LEASES,
@@ -34,6 +36,7 @@ from consumer.mongodb.client import (
     RETRY_CONDITIONS,
     SCHEMA_VERSIONS,
     SECRET_USE,
+    SIGNALS,
     OurDatabase,
 )
 from consumer.mongodb.leases import Leases
@@ -52,6 +55,7 @@ from consumer.runtime.service_options import (
 )
 from consumer.runtime.settings_map import redaction, shared_secrets
 from consumer.runtime.shared import SharedParts
+from consumer.signals.store import FieldStatistics, Signals
 from consumer.spool.spool import Spool
 from jobs.adoption import Adoption
 from jobs.announce_versions import AnnounceVersions
@@ -61,6 +65,8 @@ from jobs.backfill.pace import PaceRules
 from jobs.backfill.run import BackfillParts
 from jobs.backfill.store import BackfillStore
 from jobs.drain_spool import DrainSpool
+from jobs.field_statistics import EVERY as COUNT_FIELDS_EVERY
+from jobs.field_statistics import CountFields
 from jobs.heartbeat import Heartbeat
 from jobs.judge_readers import JudgeReaders
 from jobs.note_refusals import EVERY as NOTE_REFUSALS_EVERY
@@ -202,6 +208,16 @@ def periodic(
         clock=clock,
         ahead=lambda: heartbeat.ahead,
     )
+    count_fields = CountFields(
+        events=RecentEvents(database[EVENTS]),
+        statistics=FieldStatistics(database),
+        signals=Signals(database),
+        heads=shared.registry,
+        metrics=metrics,
+        max_bytes=settings.cxone_statistics_max_bytes,
+        clock=clock,
+        ahead=lambda: heartbeat.ahead,
+    )
     known = {name: shared_secrets(source) for name, source in settings.every_source.items()}
     secrets = NoteSecrets(known, metrics, SecretUse(database[SECRET_USE]))
     refusals = NoteRefusals(shared.peers, RefusalNotes(database[REFUSALS]), metrics, clock)
@@ -236,6 +252,13 @@ def periodic(
                 *(ADOPTION_COUNTS, ADOPTION_TOTALS, ADOPTION_STATE),
             ),
             exclusive=True,
+        ),
+        Job(
+            "field_statistics",
+            COUNT_FIELDS_EVERY,
+            _with_faults(database, count_fields, FIELD_STATISTICS, SIGNALS),
+            exclusive=True,
+            ready=prepared,
         ),
         Job("backfill", settings.cxone_backfill_interval, backfill, exclusive=True, ready=prepared),
         Job(

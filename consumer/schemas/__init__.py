@@ -13,7 +13,6 @@ Public:
 - defaults: fill a payload, and take the filling out
 - fillable: the default of each field, and the bound on filling
 - provenance: sent and filled fields of a stored document
-- presence: payloads that send each field
 - export: JSON Schema and MongoDB validator
 - planned: a JSON Schema that somebody plans, as a shape
 - registry: versions shared through MongoDB

@@ -65,6 +65,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "JOB_RUNS": ("consumer.monitoring.job_runs", "consumer.monitoring.overview"),
     "REPORTS": ("consumer.monitoring.datadog.announcements",),
     "SECRET_USE": ("consumer.monitoring.secret_use",),
+    "FIELD_STATISTICS": ("consumer.signals.store",),
+    "SIGNALS": ("consumer.signals.store",),
     "LEASES": ("consumer.mongodb.leases", "consumer.monitoring.overview"),
     "DATABASE_FORMAT": ("consumer.events.keys", "consumer.mongodb.stored_format"),
     "READERS": ("consumer.readers.pins",),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -15,6 +15,7 @@ from consumer.cli.console import console, print_json, table
 from consumer.cli.context import AsJson
 from consumer.cli.schema.breaches import print_readers, reader_documents
 from consumer.cli.schema.shared import Context, Number, Subject, opened, version_of
+from consumer.core.clock import utc_now
 from consumer.core.paths import ANY_KEY, Path, to_text
 from consumer.core.text import safe
 from consumer.events.recent import documents_by_subject, estimated_documents
@@ -24,6 +25,8 @@ from consumer.readers.judge import Tally
 from consumer.schemas.fillable import Fill, fills
 from consumer.schemas.model import Field, SchemaVersion
 from consumer.schemas.policy import Defaults
+from consumer.signals.statistics import looked_at
+from consumer.signals.store import FieldStatistics
 
 # Counting events is a look aside: it must not keep anybody waiting.
 _COUNT_SECONDS = 10.0
@@ -31,6 +34,10 @@ _COUNT_SECONDS = 10.0
 BEYOND = "beyond the bound"
 _SHOWN_CHARACTERS = 60
 _SHOWN_READERS = 5
+
+Days = Annotated[
+    int, typer.Option(min=1, max=400, metavar="N", help="How often fields were sent in N days.")
+]
 
 
 def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
@@ -82,19 +89,27 @@ def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 def show(
-    ctx: typer.Context, subject: Subject, number: Number = None, as_json: AsJson = False
+    ctx: typer.Context,
+    subject: Subject,
+    number: Number = None,
+    days: Days = 7,
+    as_json: AsJson = False,
 ) -> None:
-    """Show the fields of a version: types, since when, and what fills them; and the readers, each
-    with what broke it up to that version."""
+    """Show the fields of a version: types, since when, how often events send them, and what fills
+    them; and the readers, each with what broke it up to that version."""
+    now = utc_now()
     with opened(ctx) as context:
         version = version_of(context.shared, subject, number)
         judge = context.judge()
         pins = judge.pins(subject)
         breaches = judge.breaches(subject, version.number, pins=pins)
-    facts = _facts(context, version)
+        sent = FieldStatistics(context.shared.database).figures(subject, days, now)
+    facts = {**_facts(context, version), "days": days, "looked_at": sent.looked_at}
     defaults = context.policy.of(subject).defaults
     if as_json:
         fields = field_documents(version, defaults, context.hidden)
+        for position, field in enumerate(fields):
+            field["statistics"] = sent.document(position)
         readers = reader_documents(pins, breaches)
         print_json({**facts, "fields": fields, "readers": readers})
         return
@@ -112,9 +127,10 @@ def show(
         ("defaults without a field", ", ".join(facts["defaults_without_field"]) or None),
         ("depth", f"at most {guards['depth']} levels"),
         ("versions an hour", f"at most {guards['versions_per_hour']}"),
+        ("looked at", looked_at(sent)),
     ]
     out.print(table(("", ""), [row for row in rows if row[1] is not None]))
-    out.print(tree(version, defaults, context.hidden))
+    out.print(tree(version, defaults, context.hidden, lambda at: sent.text(at, now)))
     print_readers(out, pins, breaches)
 
 
@@ -153,8 +169,14 @@ def _beyond(version: SchemaVersion, defaults: Defaults) -> int:
     return sum(fill.beyond for fill in fills(version, defaults).values())
 
 
-def tree(version: SchemaVersion, defaults: Defaults, masks: Redaction) -> Tree:
-    """The live fields, each under its parent, in the order they were found."""
+def tree(
+    version: SchemaVersion,
+    defaults: Defaults,
+    masks: Redaction,
+    sent: Callable[[int], str] = lambda _: "",
+) -> Tree:
+    """The live fields, each under its parent, in the order they were found; `sent` says of the
+    field at a position how often it is."""
     filling = fills(version, defaults)
     root = Tree(Text(safe(f"{version.subject}, version {version.number}"), style="bold"))
     places: dict[Path, Tree] = {(): root}
@@ -163,6 +185,8 @@ def tree(version: SchemaVersion, defaults: Defaults, masks: Redaction) -> Tree:
     for position, field in sorted(live, key=lambda numbered: len(numbered[1].path)):
         name = to_text(masks.path(field.path, version.subject)[-1:])
         label = _label(name, field, filling.get(position), defaults)
+        if often := sent(position):
+            label.append(f"  {often}", style="not bold green")
         places[field.path] = places[field.path[:-1]].add(label)
     return root
 

@@ -25,6 +25,7 @@ PURPOSES = {
     "adoption": "counts how far schema versions have spread",
     "announce_versions": "tells Datadog of new schema versions",
     "judge_readers": "judges whom they broke",
+    "field_statistics": "counts how often fields are sent, and looks for those that vanished",
     "backfill": "fills fields of newer versions into older documents",
     "heartbeat": "says that this process lives",
     "prepare_store": "creates indexes and applies retention",

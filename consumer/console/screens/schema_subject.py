@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -19,10 +20,10 @@ from consumer.schemas.export import json_schema, mongo_validator
 from consumer.schemas.fillable import Fill, fills
 from consumer.schemas.model import Field, SchemaVersion
 from consumer.schemas.policy import Defaults
-from consumer.schemas.presence import presence
+from consumer.signals.statistics import Figures, looked_at
 
-# Newest events that are read to see who sends which field.
-LOOKED_AT = 100
+# Days over which it is told how often fields are sent.
+SPANS = {1: "today", 7: "7 days", 30: "30 days", 90: "90 days"}
 _STEPS = 30
 _MOST_DEFAULT = 40
 TABS = {"fields": "Fields", "versions": "Versions", "compare": "Compare"}
@@ -79,13 +80,15 @@ def export(context: Context, request: Request) -> Download:
 def _fields(context: Context, request: Request, head: SchemaVersion) -> dict[str, Any]:
     version = _version(context, head, request.query.number("version", head.number, most=10**9))
     defaults = context.schema_policy.of(head.subject).defaults
-    payloads = list(context.recent_events.payloads(head, defaults, LOOKED_AT))
+    asked = request.query.number("days", 7, least=1, most=400)
+    days, now = asked if asked in SPANS else 7, context.clock()
+    sent = context.field_statistics.figures(head.subject, days, now)
     return {
         "version": version,
-        "looked_at": len(payloads),
-        "fields": field_rows(
-            version, defaults, presence(version, payloads), len(payloads), context.redaction
-        ),
+        "spans": SPANS,
+        "days": days,
+        "looked_at": looked_at(sent),
+        "fields": field_rows(version, defaults, sent, now, context.redaction),
     }
 
 
@@ -133,7 +136,7 @@ _TABS = {"fields": _fields, "versions": _versions, "compare": _compare}
 class FieldRow:
     """One field under its parent. `types`: names, each with the version that first knew it where
     that is a later one. `default` is empty where nothing is ever filled in; `sent` is a share from
-    0 to 1, None where no event was looked at."""
+    0 to 1, None where no event was looked at, and `often` says it in words."""
 
     name: str
     path: str
@@ -144,14 +147,15 @@ class FieldRow:
     is_map: bool
     default: str
     sent: float | None
+    often: str
     retired: int | None
 
 
 def field_rows(
     version: SchemaVersion,
     defaults: Defaults,
-    sent: Mapping[Path, int],
-    looked_at: int,
+    sent: Figures,
+    now: datetime,
     masks: Redaction,
 ) -> list[FieldRow]:
     """The live fields, children under their parents in the order they were found."""
@@ -160,12 +164,14 @@ def field_rows(
         children.setdefault(field.path[:-1], []).append(field)
     filling = fills(version, defaults)
     filled = {version.fields[position].path: fill for position, fill in filling.items()}
+    positions = {field.path: at for at, field in enumerate(version.fields)}
     return [
         _row(
             field,
             masks.path(field.path, version.subject),
             filled.get(field.path),
-            sent[field.path] / looked_at if looked_at else None,
+            sent.share(positions[field.path]),
+            sent.text(positions[field.path], now),
         )
         for field in _walk(children, ())
     ]
@@ -177,7 +183,7 @@ def _walk(children: Mapping[Path, list[Field]], parent: Path) -> Iterator[Field]
         yield from _walk(children, field.path)
 
 
-def _row(field: Field, shown: Path, fill: Fill | None, sent: float | None) -> FieldRow:
+def _row(field: Field, shown: Path, fill: Fill | None, sent: float | None, often: str) -> FieldRow:
     types = sorted(field.types.items(), key=lambda item: item[1])
     return FieldRow(
         name=to_text(shown[-1:]),
@@ -189,6 +195,7 @@ def _row(field: Field, shown: Path, fill: Fill | None, sent: float | None) -> Fi
         is_map=field.path[-1] == ANY_KEY,
         default=_default(fill),
         sent=sent,
+        often=often,
         retired=field.retired,
     )
 

@@ -15,6 +15,7 @@ from consumer.events.documents import encode
 from consumer.events.store import EventStore
 from consumer.mongodb.client import connect, open_database
 from consumer.mongodb.indexes import INDEXES, create_indexes
+from consumer.signals.store import UNTOLD
 
 Db = Database[dict[str, Any]]
 
@@ -151,6 +152,10 @@ def test_every_index_of_the_table_serves_its_query(database: Db) -> None:
         ("schema_versions", "created_at"): database["schema_versions"]
         .find()
         .sort("created_at", -1),
+        ("field_statistics", "_id.day"): database["field_statistics"]
+        .find({"_id.day": {"$type": "date"}})
+        .sort("_id.day"),
+        ("signals", "is_told"): database["signals"].find(UNTOLD),
         ("refusals", "at"): database["refusals"].find({"at": past}),
         ("ended_sessions", "expires_at"): database["ended_sessions"].find({"expires_at": past}),
         ("instances", "last_seen"): database["instances"].find({"last_seen": past}),

@@ -1,0 +1,289 @@
+"""Keep field statistics, one document a subject and day, and signals, one document each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import Binary
+from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from consumer.core.clock import EPOCH
+from consumer.core.errors import StoreUnavailable
+from consumer.core.paths import Path
+from consumer.mongodb.client import FIELD_STATISTICS, SIGNALS, Document
+from consumer.mongodb.errors import translated
+from consumer.signals.signals import Signal, State
+from consumer.signals.statistics import (
+    DAY,
+    Day,
+    Figures,
+    Together,
+    day_of,
+    figures,
+    pack,
+    unpack,
+)
+
+_LOOKS = "looks"
+# A first look goes back so far.
+_FIRST = DAY
+_LAST_DAY = datetime.max.replace(tzinfo=EPOCH.tzinfo, microsecond=0)
+_MOST_SIGNALS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A span of time whose events are looked at once: `start` <= processed_at < `end`."""
+
+    number: int
+    start: datetime
+    end: datetime
+
+
+@dataclass(slots=True)
+class Kept:
+    """The document of a day, as of a look; `judged_at`: when signals were last looked for."""
+
+    day: Day
+    look: int
+    judged_at: datetime
+
+
+class FieldStatistics:
+    """The collection `field_statistics`; every method raises StoreUnavailable."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._db = db
+        self._days = db[FIELD_STATISTICS]
+
+    def begin(self, closed: datetime, fence: int) -> Look | None:
+        """The look to make now: the last one, where it was cut off, else one at what came since;
+        None where nothing is closed since. Raises StoreUnavailable too where a newer fence was
+        here."""
+        with translated(FIELD_STATISTICS):
+            try:
+                self._days.update_one(
+                    {"_id": _LOOKS, "fence": {"$lte": fence}},
+                    {"$set": {"fence": fence}},
+                    upsert=True,
+                )
+            except DuplicateKeyError:
+                raise StoreUnavailable(
+                    "another process counts fields now: this one leaves it to that one"
+                ) from None
+            last = self._days.find_one({"_id": _LOOKS}) or {}
+            if last.get("under_way"):
+                return Look(last["number"], last["start"], last["end"])
+            look = Look(last.get("number", 0) + 1, last.get("end", closed - _FIRST), closed)
+            if look.start >= look.end:
+                return None
+            fields = {"number": look.number, "start": look.start, "end": look.end}
+            self._days.update_one(
+                {"_id": _LOOKS, "fence": fence}, {"$set": {**fields, "under_way": True}}
+            )
+        return look
+
+    def finish(self, look: Look) -> None:
+        """Note that all of a look is kept."""
+        with translated(FIELD_STATISTICS):
+            done = {"$set": {"under_way": False}}
+            self._days.update_one({"_id": _LOOKS, "number": look.number}, done)
+
+    def newest(self, subject: str) -> Kept | None:
+        """The newest day of a subject."""
+        with translated(FIELD_STATISTICS):
+            found = self._days.find_one(_between(subject), sort=[("_id", DESCENDING)])
+        return None if found is None else _kept(found)
+
+    def add(self, subject: str, day: Day, look: Look, judged_at: datetime) -> Kept:
+        """Add what a look counted of a day; it is added once, however often a look is made."""
+        key = {"subject": subject, "day": day.day}
+        with translated(FIELD_STATISTICS):
+            while True:
+                found = self._days.find_one({"_id": key})
+                if found is None:
+                    kept = Kept(day, look.number, judged_at)
+                    try:
+                        self._days.insert_one({"_id": key, **_fields(kept)})
+                    except DuplicateKeyError:
+                        continue
+                    return kept
+                kept = _kept(found)
+                if kept.look >= look.number:
+                    return kept
+                as_of, kept.look = kept.look, look.number
+                kept.day.add(day)
+                done = self._days.update_one({"_id": key, "look": as_of}, {"$set": _fields(kept)})
+                if done.matched_count:
+                    return kept
+
+    def judge(self, subject: str, kept: Kept) -> None:
+        """Note when signals were looked for, and the pairs that are counted from now on."""
+        key = {"subject": subject, "day": kept.day.day}
+        fields = _fields(kept)
+        changed = {name: fields[name] for name in ("judged_at", "pairs")}
+        with translated(FIELD_STATISTICS):
+            self._days.update_one({"_id": key, "look": kept.look}, {"$set": changed})
+
+    def days(self, subject: str, start: datetime) -> list[Day]:
+        """The days of a subject from `start` on, ascending."""
+        with translated(FIELD_STATISTICS):
+            found = self._days.find(_between(subject, start)).sort("_id")
+            return [_kept(each).day for each in found]
+
+    def figures(self, subject: str, days: int, now: datetime) -> Figures:
+        """The figures of the last days, today with them."""
+        return figures(self.days(subject, day_of(now) - (days - 1) * DAY), days)
+
+    def trim(self, most: int) -> int:
+        """Delete whole days, the oldest first, until all take so many bytes at most; how many
+        documents went."""
+        gone = 0
+        with translated(FIELD_STATISTICS):
+            size = int(self._db.command("collStats", FIELD_STATISTICS)["size"])
+            while size > most:
+                # In the order of the index on days.
+                dated = {"_id.day": {"$type": "date"}}
+                oldest = self._days.find_one(dated, {"_id": 1}, sort=[("_id.day", ASCENDING)])
+                if oldest is None:
+                    return gone
+                of_day = {"_id.day": oldest["_id"]["day"]}
+                summed: list[Document] = [
+                    {"$match": of_day},
+                    {"$group": {"_id": None, "size": {"$sum": {"$bsonSize": "$$ROOT"}}}},
+                ]
+                size -= sum(each["size"] for each in self._days.aggregate(summed))
+                gone += self._days.delete_many(of_day).deleted_count
+        return gone
+
+
+def _between(subject: str, start: datetime = EPOCH) -> Document:
+    first, last = ({"subject": subject, "day": day} for day in (start, _LAST_DAY))
+    return {"_id": {"$gte": first, "$lte": last}}
+
+
+def _fields(kept: Kept) -> Document:
+    day = kept.day
+    return {
+        "look": kept.look,
+        "version": day.version,
+        "looked_at": day.looked_at,
+        "fields": Binary(pack(day.fields)),
+        "pairs": [[*pair, *both] for pair, both in day.pairs.items()],
+        "judged_at": kept.judged_at,
+    }
+
+
+def _kept(found: Document) -> Kept:
+    day = Day(
+        found["_id"]["day"],
+        found["version"],
+        found["looked_at"],
+        unpack(found["fields"]),
+        {(old, new): Together(*counts) for old, new, *counts in found["pairs"]},
+    )
+    return Kept(day, found["look"], found["judged_at"])
+
+
+class Signals:
+    """The collection `signals`; every method raises StoreUnavailable."""
+
+    def __init__(self, db: Database[Document]) -> None:
+        self._signals = db[SIGNALS]
+
+    def of(self, subject: str | None = None, limit: int = _MOST_SIGNALS) -> list[Signal]:
+        """The signals of a subject, or of all, ended ones too."""
+        # Whoever can write to MongoDB can put any document there.
+        wanted = {"since": {"$type": "date"}} if subject is None else _of(subject)
+        with translated(SIGNALS):
+            return list(map(_signal, self._signals.find(wanted).sort("_id").limit(limit)))
+
+    def save(self, signals: Iterable[tuple[Signal, bool]]) -> None:
+        """Keep signals, each with whether it is new; what people said of the others stays."""
+        updates = [
+            UpdateOne({"_id": each.key}, {"$set": _document(each)}, upsert=True)
+            if is_new
+            else UpdateOne({"_id": each.key}, {"$set": _going_on(each)})
+            for each, is_new in signals
+        ]
+        if updates:
+            with translated(SIGNALS):
+                self._signals.bulk_write(updates, ordered=False)
+
+    def decide(self, signals: Iterable[Signal], state: State) -> int:
+        """Acknowledge or mute signals, or open them again; how many there were. An open one was
+        told before."""
+        keys = [each.key for each in signals]
+        with translated(SIGNALS):
+            done = self._signals.update_many(
+                {"_id": {"$in": keys}}, {"$set": {"state": state, "is_told": True}}
+            )
+        return done.matched_count
+
+    def untold(self, limit: int) -> list[Signal]:
+        """Open signals that nobody was told of."""
+        with translated(SIGNALS):
+            return list(map(_signal, self._signals.find(UNTOLD).sort("_id").limit(limit)))
+
+    def tell(self, signal: Signal, *, told: bool) -> bool:
+        """Mark that a signal is told, before it is; or that it was not after all. False where
+        another process was faster."""
+        with translated(SIGNALS):
+            changed = {"$set": {"is_told": told}}
+            done = self._signals.update_one({"_id": signal.key, "is_told": not told}, changed)
+        return done.matched_count == 1
+
+    def forget(self, subject: str, has_name: Callable[[Path], bool]) -> int:
+        """Delete the signals of paths that hold a name which is to go."""
+        paths = ((each, (each.path, each.to or ())) for each in self.of(subject))
+        keys = [each.key for each, named in paths if any(map(has_name, named))]
+        with translated(SIGNALS):
+            return self._signals.delete_many({"_id": {"$in": keys}}).deleted_count
+
+
+# The documents of the index on this: a test explains it.
+UNTOLD: Document = {"is_told": False}
+
+
+def _of(subject: str) -> Document:
+    return {"_id": {"$gte": {"subject": subject}, "$lt": {"subject": subject, "kind": "~"}}}
+
+
+def _going_on(signal: Signal) -> Document:
+    return {
+        "last_seen": signal.last_seen,
+        "score": signal.score,
+        "figures": dict(signal.figures),
+        "ended_at": signal.ended_at,
+    }
+
+
+def _document(signal: Signal) -> Document:
+    return {
+        "since": signal.since,
+        **_going_on(signal),
+        "state": signal.state,
+        "is_told": signal.is_told,
+    }
+
+
+def _signal(found: Document) -> Signal:
+    key: dict[str, Any] = found["_id"]
+    return Signal(
+        key["kind"],
+        tuple(key["path"]),
+        tuple(key["to"]) if "to" in key else None,
+        found["since"],
+        found["score"],
+        found["figures"],
+        subject=key["subject"],
+        last_seen=found["last_seen"],
+        state=found["state"],
+        ended_at=found.get("ended_at"),
+        is_told=found["is_told"],
+    )
