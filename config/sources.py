@@ -16,15 +16,7 @@ from config.faults import Fault, Wrong, shown
 from config.kinds import Choice
 from config.layers import Entry, has_control, resolved
 from config.presets import PRESETS
-from config.signing import (
-    CONST,
-    HEADER,
-    MAIN,
-    Encoding,
-    SecretFormat,
-    secret_key,
-    signed_parts,
-)
+from config.signing import CONST, HEADER, MAIN, Encoding, SecretFormat, secret_key, signed_parts
 
 MAIN_PATH = "/webhook/cxone-dataaction"
 TOKEN_PATH = "/oauth2/token"  # noqa: S105
@@ -114,17 +106,12 @@ class SourceSettings(BaseModel, frozen=True):
     def kept_headers(self) -> dict[str, str]:
         """The headers, in lower case, that stay with each delivery, and the key that names each: of
         the signature, where there is one, and with id and type."""
-        named = [("id", place) for place in self.places_of_id] + [("type", self.type)]
-        found = {
-            place.removeprefix(HEADER).lower(): key
-            for key, place in named
-            if place.startswith(HEADER)
-        }
+        named = [(place, "id") for place in self.places_of_id] + [(self.type, "type")]
+        found = {name.removeprefix(HEADER): key for name, key in named if name.startswith(HEADER)}
         if not self.credential:
-            signing = {key: getattr(self, key) for key in ("timestamp_header", "id_header")}
-            signing["header"] = self.header_name
-            found |= {name.lower(): key for key, name in signing.items() if name}
-        return found
+            signing = ((self.timestamp_header, "timestamp_header"), (self.id_header, "id_header"))
+            found |= {name: key for name, key in signing if name} | {self.header_name: "header"}
+        return {name.lower(): key for name, key in found.items()}
 
     @property
     def prefix_text(self) -> str:

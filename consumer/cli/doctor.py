@@ -20,7 +20,7 @@ from consumer.doctor.check import MONGODB, SETTINGS, Check, Target, exit_status,
 from consumer.doctor.table import ROWS
 from consumer.mongodb.client import connect
 from consumer.mongodb.embedded.port import running_uri
-from consumer.runtime.settings_map import schema_policy, shared_secrets
+from consumer.runtime.settings_map import schema_policy
 
 _WORDS = {"ok": "ok", "warn": "warning", "fail": "FAULT", "skip": "skipped"}
 
@@ -88,7 +88,6 @@ def examine(settings: Settings, url: str | None) -> Iterator[Check]:
     with closing(client) if client is not None else nullcontext():
         target = Target(
             settings=settings,
-            secrets=shared_secrets(settings.main),
             client=client,
             clock=utc_now,
             url=url,

@@ -14,6 +14,7 @@ import typer
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+from config.layers import read_text
 from config.presets import PRESETS, Preset
 from config.settings import MAIN_FIELDS, rows
 from config.sources import TOKEN_PATH, SourceSettings, unfit
@@ -137,16 +138,12 @@ def write(
 def _existing(path: Path) -> Mapping[str, str | None] | None:
     """The assignments of the file; None when there is none."""
     try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_FILE + 1)
+        text = read_text(path, _MAX_FILE)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise SetupError(f"cannot read {path} ({error.strerror}): use --file") from error
-    if len(text) > _MAX_FILE:
-        raise SetupError(f"{path} is over 1 MiB, so no settings file: use --file")
-    decoded = text.decode("utf-8-sig", "replace")
-    return dotenv_values(stream=io.StringIO(decoded), interpolate=False)
+    except ValueError as error:
+        raise SetupError(f"{path}: {error}; or use --file") from error
+    return dotenv_values(stream=io.StringIO(text), interpolate=False)
 
 
 def _preset(name: str) -> str:

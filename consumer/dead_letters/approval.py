@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from consumer.core.delivery import Event, Headers
+from consumer.core.delivery import Event
 from consumer.core.errors import Rejected, SourceUnknown
 from consumer.core.paths import Path, to_text
 from consumer.dead_letters.replay import Replay, Replayed, recorded_correction
@@ -200,8 +200,7 @@ class HeldEvents:
         original = bytes(entry["original_payload"])
         correction = recorded_correction(entry)
         try:
-            parser = self._sources.of_entry(entry).parser
             body = correction.body if correction else original
-            return parser.parse(body, original, Headers(entry.get("headers") or {}))
+            return self._sources.parse(entry, body, original)
         except (Rejected, SourceUnknown) as error:
             return str(error)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from consumer.core.delivery import Event, Headers, source_of
+from consumer.core.delivery import Event, source_of
 from consumer.core.errors import MalformedJson, Rejected, SourceUnknown
 from consumer.core.json_repairs import repair
 from consumer.ingest.source import Sources
@@ -47,7 +47,7 @@ class Inspector:
         if not body:
             return Diagnosis("its document is stored", "backfill")
         try:
-            event = self._parse(entry, body)
+            event = self.sources.parse(entry, body)
         except MalformedJson as error:
             return self._malformed(entry, body, error)
         except (Rejected, SourceUnknown) as error:
@@ -60,7 +60,7 @@ class Inspector:
     def problem(self, entry: Mapping[str, Any], body: bytes) -> str:
         """The reason why a body in place of the entry's is no event; empty when it is one."""
         try:
-            self._parse(entry, body)
+            self.sources.parse(entry, body)
         except (Rejected, SourceUnknown) as error:
             return error.explained
         return ""
@@ -68,10 +68,6 @@ class Inspector:
     def type_of(self, entry: Mapping[str, Any], body: bytes) -> str | None:
         """The event type of a body in place of the entry's, as far as it can be read."""
         return self.sources.identify(source_of(entry), body, entry.get("headers") or {})[1]
-
-    def _parse(self, entry: Mapping[str, Any], body: bytes) -> Event:
-        parser = self.sources.of_entry(entry).parser
-        return parser.parse(body, headers=Headers(entry.get("headers") or {}))
 
     def _malformed(self, entry: Mapping[str, Any], body: bytes, error: MalformedJson) -> Diagnosis:
         repaired = repair(body, safe_only=False)

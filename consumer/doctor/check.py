@@ -11,7 +11,6 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
 from config.loading import Settings
-from consumer.ingest.signature import Secret
 from consumer.mongodb.client import OurDatabase, open_database
 
 Status = Literal["ok", "warn", "fail", "skip"]
@@ -40,7 +39,6 @@ class Target:
     the public address that the probe is sent to; `timeout` bounds each wait, in seconds."""
 
     settings: Settings
-    secrets: tuple[Secret, ...]
     client: MongoClient[dict[str, Any]] | None
     clock: Callable[[], datetime]
     url: str | None = None

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from config.layers import from_toml
-from config.sources import SourceSettings
+from config.signing import MAIN
 from consumer.doctor.check import Check, Target
 from consumer.ingest.signature import Secret, fingerprint
 from consumer.mongodb.client import SECRET_USE
@@ -41,9 +41,6 @@ class _Names:
     written: str
     before: str = ""
 
-    def of(self, secret: str) -> str:
-        return {"current": self.current, "previous": self.previous}.get(secret, secret)
-
 
 _MAIN = _Names(
     "CXONE_SHARED_SECRET",
@@ -55,8 +52,7 @@ _MAIN = _Names(
 
 
 def examine(target: Target) -> Iterator[Check]:
-    current = next((secret for secret in target.secrets if secret.name == "current"), None)
-    if current is None:
+    if target.settings.cxone_shared_secret is None:
         yield Check(
             NAME,
             "fail",
@@ -111,21 +107,19 @@ def strength(key: bytes) -> float:
 
 def _owners(target: Target) -> Iterator[tuple[Sequence[Secret], _Names]]:
     """The secrets of each source and what is said of them, the main one's first."""
-    yield target.secrets, _of_proof(_MAIN, target.settings.main)
-    for name, source in target.settings.sources.items():
-        title = f"sources.{name}.secret"
-        renew = "make a new one of 32 random bytes and enter it at the sender; this as the previous"
-        written = f'secret_format = "whsec" in [sources.{name}]'
+    renew = "make a new one of 32 random bytes and enter it at the sender; this as the previous"
+    for name, source in target.settings.every_source.items():
+        title, written = f"sources.{name}.secret", f'secret_format = "whsec" in [sources.{name}]'
         names = _Names(title, f"{title}_previous", "signed", renew, written, f"{name}: ")
-        yield shared_secrets(source), _of_proof(names, source)
-
-
-def _of_proof(names: _Names, source: SourceSettings) -> _Names:
-    return names if source.proof == "hmac" else replace(names, signed="proved", written="")
+        names = _MAIN if name == MAIN else names
+        if source.credential:
+            names = replace(names, signed="proved", written="")
+        yield shared_secrets(source), names
 
 
 def _faults(secret: Secret, settings: _Names) -> Iterator[Check]:
-    key, setting = secret.key, settings.of(secret.name)
+    key = secret.key
+    setting = settings.previous if secret.name == "previous" else settings.current
     bits = strength(key)
     if bits < _WEAK_BITS:
         yield Check(
@@ -137,32 +131,29 @@ def _faults(secret: Secret, settings: _Names) -> Iterator[Check]:
     if secret.text:
         # Decoded bytes may be any; a stray character in the text is a fault of the settings.
         return
-    if settings.written and key.startswith(b"whsec_"):
-        yield Check(
-            NAME,
-            "warn",
-            f"{setting} begins with whsec_, and is used as it is",
+    is_quoted = len(key) > 1 and key[:1] == key[-1:] and key[:1] in b"\"'"
+    stray = (
+        (
+            settings.written != "" and key.startswith(b"whsec_"),
+            "begins with whsec_, and is used as it is",
             f"set {settings.written} where the sender signs as Standard Webhooks say: with what is"
             " behind it, decoded",
-        )
-    if key != key.strip(b" \t\r\n"):
-        yield Check(
-            NAME,
-            "warn",
-            f"{setting} begins or ends with a blank or newline",
+        ),
+        (
+            key != key.strip(b" \t\r\n"),
+            "begins or ends with a blank or newline",
             "remove it, unless CXone has it too: signatures would never match",
-        )
-    if len(key) > 1 and key[:1] == key[-1:] and key[:1] in b"\"'":
-        yield Check(
-            NAME, "warn", f"{setting} stands in quotes that are part of it", "remove the quotes"
-        )
-    if not key.isascii():
-        yield Check(
-            NAME,
-            "warn",
-            f"{setting} holds letters beyond ASCII",
+        ),
+        (is_quoted, "stands in quotes that are part of it", "remove the quotes"),
+        (
+            not key.isascii(),
+            "holds letters beyond ASCII",
             "senders may encode them in another way than UTF-8: use ASCII",
-        )
+        ),
+    )
+    for is_so, finding, advice in stray:
+        if is_so:
+            yield Check(NAME, "warn", f"{setting} {finding}", advice)
 
 
 def in_use(target: Target) -> Iterator[Check]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import falcon
 
+from config.sources import TOKEN_PATH
 from consumer.core.metrics import Metrics
 from consumer.http import errors
 from consumer.http.health import Alive, Exposition, HealthCheck, Ready
-from consumer.http.token import ROUTE as TOKEN_ROUTE
 from consumer.http.token import TokenEndpoint
 from consumer.http.webhook import Webhook, routes_of
 
@@ -32,7 +32,7 @@ def build_app(
         ("/healthz", Alive()),
         ("/readyz", Ready(checks, stores)),
         ("/metrics", Exposition(metrics)),
-        *([(TOKEN_ROUTE, token)] if token is not None else []),
+        *([(TOKEN_PATH, token)] if token is not None else []),
     )
     for path, resource in routes:
         add_route(app, path, resource)

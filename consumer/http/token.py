@@ -16,7 +16,6 @@ import falcon
 import msgspec
 import structlog
 
-from config.sources import TOKEN_PATH
 from consumer.core.throttle import Throttle
 from consumer.http.client_address import Clients
 from consumer.http.errors import Resource
@@ -25,7 +24,6 @@ from consumer.ingest.signature import Secret
 
 log = structlog.get_logger(__name__)
 
-ROUTE = TOKEN_PATH
 _MOST_BYTES = 8 * 1024
 _MOST_FIELDS = 100
 # What every process honours, also one whose clock is ahead.

@@ -47,13 +47,12 @@ class KeyedHashes:
     def are_of(self, presented: Iterable[str], values: Collection[bytes]) -> bool:
         """True where one of the hashes is that of one of the values; all are compared."""
         expected = [
-            hmac.digest(key, value, "sha256").hex() for key in self.keys for value in values
+            hmac.digest(key, value, "sha256").hex().encode()
+            for key in self.keys
+            for value in values
         ]
-        found = False
-        for each in presented:
-            for right in expected:
-                found |= hmac.compare_digest(right.encode(), each.encode("utf-8", "replace"))
-        return found
+        given = [each.encode("utf-8", "replace") for each in presented]
+        return sum(hmac.compare_digest(one, each) for one in expected for each in given) > 0
 
 
 class Credential:
@@ -93,16 +92,12 @@ class Credential:
         if not given:
             raise SignatureMissing(f"Missing {self.header} header", challenge=self._challenge)
         value = self._presented(given)
-        matched = None
-        if value is not None:
-            digest = _digest(value)
-            for name, expected in self._digests:
-                # Every secret is compared, whichever matches.
-                if hmac.compare_digest(expected, digest) and matched is None:
-                    matched = name
-        if matched is None:
+        digest = b"" if value is None else _digest(value)
+        # Every secret is compared, whichever matches.
+        right = [name for name, each in self._digests if hmac.compare_digest(each, digest)]
+        if not right:
             raise CredentialInvalid("Invalid credentials", challenge=self._challenge)
-        return Verdict(secret=matched, verified_at=now)
+        return Verdict(secret=right[0], verified_at=now)
 
     def recognise(self, presented: Collection[str], now: datetime) -> Verdict:
         """The verdict with the secret that one of these hashes was made of; raises SignatureMissing

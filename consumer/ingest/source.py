@@ -13,7 +13,7 @@ from datetime import datetime
 from time import monotonic
 from typing import Any, Protocol
 
-from consumer.core.delivery import MAIN, Delivery, Headers, Scalar, Verdict, source_of
+from consumer.core.delivery import MAIN, Delivery, Event, Headers, Scalar, Verdict, source_of
 from consumer.core.errors import (
     CredentialInvalid,
     SetupError,
@@ -191,6 +191,7 @@ class Sources:
             return json.dumps([delivery.source, sorted(delivery.headers.items())])
         return source.identity(delivery)
 
-    def of_entry(self, entry: Mapping[str, Any]) -> Source:
-        """The source of a dead letter; raises SourceUnknown."""
-        return self.named(source_of(entry))
+    def parse(self, entry: Mapping[str, Any], body: bytes, original: bytes | None = None) -> Event:
+        """The event of a dead letter, by a body of it; raises Rejected or SourceUnknown."""
+        parser = self.named(source_of(entry)).parser
+        return parser.parse(body, original, Headers(entry.get("headers") or {}))

@@ -10,11 +10,10 @@ from datetime import timedelta
 from importlib.metadata import version
 
 from config.loading import Settings
-from config.sources import SourceSettings
+from config.sources import TOKEN_PATH, SourceSettings
 from config.value_parsers import proxy_address
 from consumer.dead_letters.conditions import ConfiguredConditions
 from consumer.http.server.server import MOST_ON_WINDOWS, ServerOptions
-from consumer.http.token import ROUTE as TOKEN_ROUTE
 from consumer.http.webhook import routes_of
 from consumer.mongodb.retention import Retention
 from consumer.monitoring.datadog.intake import Account
@@ -87,7 +86,7 @@ def server_options(settings: Settings) -> ServerOptions:
         threads=settings.cxone_threads,
         max_body_bytes=settings.cxone_max_body_bytes,
         # Senders wait for their tokens as they wait for their answers.
-        delivery_paths=frozenset([TOKEN_ROUTE]).union(
+        delivery_paths=frozenset([TOKEN_PATH]).union(
             *(routes_of(source.path) for source in settings.every_source.values())
         ),
         request_timeout=settings.cxone_request_timeout,

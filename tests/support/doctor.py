@@ -9,7 +9,6 @@ from typing import Any
 
 from config import loading as configuration
 from consumer.doctor.check import Check, Target
-from consumer.runtime.settings_map import shared_secrets
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -20,7 +19,7 @@ def settings_of(**given: str) -> configuration.Settings:
 
 def target(settings: configuration.Settings | None = None, **changed: Any) -> Target:
     settings = settings or settings_of()
-    return replace(Target(settings, shared_secrets(settings.main), None, lambda: NOW), **changed)
+    return replace(Target(settings, None, lambda: NOW), **changed)
 
 
 def one(checks: Iterator[Check]) -> Check:

@@ -13,7 +13,8 @@ from consumer.ingest.signature import Secret
 from consumer.ingest.signature_diagnosis.findings import Remark
 
 _BLANKS = b" \t\r\n"
-_SETTINGS = {"previous": "CXONE_SHARED_SECRET_PREVIOUS"}
+# The settings that hold the secrets, by their names.
+SETTINGS = {"current": "CXONE_SHARED_SECRET", "previous": "CXONE_SHARED_SECRET_PREVIOUS"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,6 @@ class Key:
     value: bytes
     remarks: tuple[Remark, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
-
-
-def setting_of(secret: Secret) -> str:
-    """The setting that holds the secret."""
-    return _SETTINGS.get(secret.name, "CXONE_SHARED_SECRET")
 
 
 def keys(secrets: Sequence[Secret]) -> list[Key]:
@@ -43,7 +39,7 @@ def keys(secrets: Sequence[Secret]) -> list[Key]:
         for secret in secrets:
             value = make(secret.key)
             if value is not None:
-                remark = Remark("secret", text.format(name=setting_of(secret)))
+                remark = Remark("secret", text.format(name=SETTINGS[secret.name]))
                 found.setdefault(value, Key(value, (remark,)))
     return list(found.values())
 

@@ -10,7 +10,7 @@ from consumer.ingest.signature import Secret, SignatureScheme
 from consumer.ingest.signature_diagnosis.bodies import bodies
 from consumer.ingest.signature_diagnosis.claims import ALGORITHMS, Claim, claims, ordered
 from consumer.ingest.signature_diagnosis.findings import Finding, Remark, finding
-from consumer.ingest.signature_diagnosis.keys import Key, keys, setting_of
+from consumer.ingest.signature_diagnosis.keys import SETTINGS, Key, keys
 from consumer.ingest.signature_diagnosis.timestamps import SignedTime, signed_times
 
 # What may be hashed for one delivery: under 10 ms where SHA-256 has hardware support. Each attempt
@@ -39,7 +39,7 @@ def investigate(
             ):
                 return Finding(
                     "secret",
-                    f"a header carries the secret of {setting_of(secret)} itself instead of a"
+                    f"a header carries the secret of {SETTINGS[secret.name]} itself instead of a"
                     " signature: let the sender sign, and replace the secret, for it travelled",
                 )
     claimed = claims(delivery.headers, scheme)

@@ -217,3 +217,15 @@ def test_commented_settings_are_ones_that_exist(tmp_path: Path) -> None:
 
     assert names
     assert set(names) <= {row.name for row in settings.rows()}
+
+
+def test_a_file_that_cannot_be_read_as_text_keeps_its_secret(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    # As `>` of Windows PowerShell writes it.
+    path.write_text(f"{SECRET}={'6f' * 32}\n", encoding="utf-16")
+    before = path.read_bytes()
+
+    with pytest.raises(SetupError, match="save it as UTF-8"):
+        write(path, force=True, new_secret=False)
+
+    assert path.read_bytes() == before

@@ -9,17 +9,15 @@ import pytest
 from config.loading import load
 from consumer.doctor import secrets
 from consumer.doctor.check import Check
-from consumer.ingest.signature import Secret
 from tests.support.doctor import one, settings_of, target
 
 STRONG = b"Zq3-vX9_kLm2pT7rWc5yBn8"
 
 
-def secrets_checked(current: bytes, previous: bytes | None = None) -> list[Check]:
-    held = [Secret("current", current)]
-    if previous is not None:
-        held.append(Secret("previous", previous))
-    return list(secrets.examine(target(secrets=tuple(held))))
+def secrets_checked(current: bytes, previous: bytes = b"", written: str = "text") -> list[Check]:
+    given = {"cxone_shared_secret": current, "cxone_shared_secret_previous": previous}
+    texts = {name: key.decode() if written == "text" else key.hex() for name, key in given.items()}
+    return list(secrets.examine(target(settings_of(cxone_secret_format=written, **texts))))
 
 
 def test_a_generated_secret_is_well() -> None:
@@ -81,11 +79,11 @@ def test_of_a_main_secret_that_is_sent_no_format_is_advised(proof: str) -> None:
 
 
 def test_decoded_bytes_are_judged_by_their_strength_alone() -> None:
-    strong = Secret("current", b'"\xff' + STRONG + b'\n"', "Iv9acTMtdlg=")
-    weak = Secret("current", b"\0" * 32, "00" * 32)
+    (strong,) = secrets_checked(b'"\xff' + STRONG + b'\n"', written="hex")
+    (weak,) = secrets_checked(b"\0" * 32, written="hex")
 
-    assert [each.status for each in secrets.examine(target(secrets=(strong,)))] == ["ok"]
-    assert "is weak" in one(secrets.examine(target(secrets=(weak,)))).finding
+    assert strong.status == "ok"
+    assert "is weak" in weak.finding
 
 
 def test_two_equal_secrets_are_told() -> None:

@@ -13,12 +13,13 @@ import pytest
 import urllib3
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 
+from config.sources import TOKEN_PATH
 from consumer.core.clock import utc_now
 from consumer.core.metrics import Metrics
 from consumer.core.throttle import Throttle
 from consumer.http import errors
 from consumer.http.client_address import Clients
-from consumer.http.token import ROUTE, TokenEndpoint
+from consumer.http.token import TokenEndpoint
 from consumer.ingest.oauth2 import check
 from consumer.ingest.signature import Secret
 from tests.support.senders import running
@@ -41,7 +42,7 @@ def app() -> falcon.App[Any, Any]:
     endpoint = TokenEndpoint(
         clients={"voice": SECRETS}, clock=utc_now, addresses=Clients(()), throttle=Throttle()
     )
-    built.add_route(ROUTE, endpoint)
+    built.add_route(TOKEN_PATH, endpoint)
     built.add_route("/webhook/voice", Deliveries())
     errors.install(built, reject_status=400, metrics=Metrics())
     return built
@@ -64,7 +65,7 @@ def test_a_client_gets_a_token_and_posts_with_it(way: str) -> None:
         else:
             body = client.prepare_request_body()
             headers = urllib3.make_headers(basic_auth=f"voice:{quote_plus(SECRET)}")
-        answer = post(server.address, ROUTE, body, {**FORM, **headers})
+        answer = post(server.address, TOKEN_PATH, body, {**FORM, **headers})
         client.parse_request_body_response(answer.data.decode())
         uri, sent, _ = client.add_token("https://example.invalid/webhook/voice", "POST")
         taken = post(server.address, "/webhook/voice", "{}", sent)
@@ -84,7 +85,7 @@ def test_a_client_gets_a_token_and_posts_with_it(way: str) -> None:
 )
 def test_a_client_understands_why_it_was_refused(body: str, error: str, status: int) -> None:
     with running(app(), max_body_bytes=100_000) as (server, _):
-        answer = post(server.address, ROUTE, body, FORM)
+        answer = post(server.address, TOKEN_PATH, body, FORM)
 
     assert answer.status == status
     with pytest.raises(OAuth2Error) as understood:
@@ -110,6 +111,6 @@ def test_two_headers_authorization_prove_nothing() -> None:
         proof = urllib3.make_headers(basic_auth=f"voice:{quote_plus(SECRET)}")
         headers.add("Authorization", proof["authorization"])
     with running(app(), max_body_bytes=100_000) as (server, _):
-        answer = post(server.address, ROUTE, "grant_type=client_credentials", headers)
+        answer = post(server.address, TOKEN_PATH, "grant_type=client_credentials", headers)
 
     assert answer.status == 400

@@ -17,12 +17,13 @@ import pytest
 from falcon import testing
 from structlog.testing import capture_logs
 
+from config.sources import TOKEN_PATH
 from consumer.core.errors import SignatureInvalid
 from consumer.core.metrics import Metrics
 from consumer.core.throttle import Throttle
 from consumer.http import errors
 from consumer.http.client_address import Clients
-from consumer.http.token import ROUTE, TokenEndpoint
+from consumer.http.token import TokenEndpoint
 from consumer.ingest.oauth2 import check
 from consumer.ingest.signature import Secret
 
@@ -45,7 +46,7 @@ def client(now: Callable[[], float] = lambda: 0.0) -> testing.TestClient:
         addresses=Clients((ip_network("127.0.0.1"),)),
         throttle=Throttle(now),
     )
-    app.add_route(ROUTE, endpoint)
+    app.add_route(TOKEN_PATH, endpoint)
     errors.install(app, reject_status=400, metrics=Metrics())
     return testing.TestClient(app)
 
@@ -67,7 +68,7 @@ def ask(
     if auth is not None:
         headers["Authorization"] = auth
     data = urlencode(fields).encode() if body is None else body
-    return to.simulate_post(ROUTE, body=data, headers=headers, remote_addr="127.0.0.1")
+    return to.simulate_post(TOKEN_PATH, body=data, headers=headers, remote_addr="127.0.0.1")
 
 
 def by_form(name: str, secret: str) -> tuple[tuple[str, str], ...]:
@@ -196,7 +197,7 @@ def test_what_is_no_fault_is_none(
 
 def test_nothing_is_read_from_the_address() -> None:
     answer = client().simulate_post(
-        ROUTE, query_string=urlencode(RIGHT), headers={"Content-Type": FORM}
+        TOKEN_PATH, query_string=urlencode(RIGHT), headers={"Content-Type": FORM}
     )
 
     assert told(answer) == (400, "invalid_request")
@@ -204,7 +205,7 @@ def test_nothing_is_read_from_the_address() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"])
 def test_nothing_but_post_is_taken(method: str) -> None:
-    answer = client().simulate_request(method, ROUTE)
+    answer = client().simulate_request(method, TOKEN_PATH)
 
     assert answer.status_code == 405
     assert "POST" in answer.headers["allow"]
@@ -213,7 +214,7 @@ def test_nothing_but_post_is_taken(method: str) -> None:
 def test_a_body_without_length_is_never_read_unbounded() -> None:
     headers = {"Content-Type": FORM, "Content-Length": ""}
 
-    answer = client().simulate_post(ROUTE, body=urlencode(RIGHT), headers=headers)
+    answer = client().simulate_post(TOKEN_PATH, body=urlencode(RIGHT), headers=headers)
 
     assert told(answer) == (400, "invalid_request")
 
