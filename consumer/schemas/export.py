@@ -48,7 +48,7 @@ def json_schema(version: SchemaVersion, defaults: Defaults | None = None) -> Jso
     Nothing is required and further fields are allowed, for old and new senders live together; every
     field may be null.
     """
-    shape = _with_defaults(version, defaults or Defaults())
+    shape = shape_with_defaults(version, defaults or Defaults())
 
     def types(mask: int) -> JsonSchema:
         return {"type": [*bits(mask), "null"]}
@@ -67,7 +67,7 @@ def mongo_schema(version: SchemaVersion, defaults: Defaults | None = None) -> Mo
     Empty names are left out, for one aborted mongod 6.0.5, and dotted ones, which it ignores; so
     are the names that the stored document has for itself, and what lies too deep for its parser.
     """
-    shape = _with_defaults(version, defaults or Defaults())
+    shape = shape_with_defaults(version, defaults or Defaults())
     left_out: list[Path] = []
 
     def speaks_of(path: Path) -> bool:
@@ -127,7 +127,7 @@ def _below(
     return keywords
 
 
-def _with_defaults(version: SchemaVersion, defaults: Defaults) -> Shape:
+def shape_with_defaults(version: SchemaVersion, defaults: Defaults) -> Shape:
     """The shape of a version, joined with that of the values mapped to its fields by hand."""
     shape = shape_of(version)
     for path, node in list(walk(shape)):

@@ -1,0 +1,284 @@
+"""Say what a reader sees of a document: exactly the fields of the version it is pinned to.
+
+`shown` is the meaning; `readers.view` has MongoDB do the same.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bson.decimal128 import Decimal128
+from bson.int64 import Int64
+
+from consumer.core.paths import ANY_KEY, ITEM, Path, is_key, is_reserved, to_key
+from consumer.readers.pins import Pin
+from consumer.schemas.export import shape_with_defaults
+from consumer.schemas.fillable import fills
+from consumer.schemas.json_types import ARRAY, BOOLEAN, INTEGER, NUMBER, OBJECT, STRING
+from consumer.schemas.model import Alias, SchemaVersion
+from consumer.schemas.shape import Shape
+
+# Fields of ours that a view shows.
+OURS = ("_id", "schema_version", "processed_at")
+MASK = "********"
+# Text that may be JSON, in which hidden fields may stand. PCRE and Python read it alike.
+LIKE_JSON = '^[ \t\r\n\ufeff]*[\\[{"]'
+
+# MongoDB takes 200 levels of documents in each other (code 15); what reads a view needs some too.
+_DEEPEST = 160
+# Levels around the expressions of a view, and those that one value takes at most, without default.
+_BEGIN = 4
+_OWN = 12
+_MISSING = object()
+_KINDS: Mapping[type, int] = {
+    bool: BOOLEAN,
+    int: INTEGER,
+    Int64: INTEGER,
+    float: NUMBER,
+    str: STRING,
+    list: ARRAY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What is known at one path. `types` 0: no type, or none that can be shown.
+
+    `keys` are those of an object, in the order of the version; a map has `any_key`. What is absent
+    is an alias, or `default`. A `masked` value is hidden; `inner`: texts that may be JSON are.
+    """
+
+    types: int = 0
+    keys: Mapping[str, Node] = field(default_factory=dict)
+    any_key: Node | None = None
+    item: Node | None = None
+    default: Any = None
+    source: tuple[str, ...] | None = None
+    value: Any = _MISSING
+    masked: bool = False
+    inner: bool = False
+    keep: bool = False
+
+    @property
+    def has_value(self) -> bool:
+        """True where an alias gives a value of its own."""
+        return self.value is not _MISSING
+
+    @property
+    def aliased(self) -> bool:
+        """True where an alias fills something at or below the path."""
+        own = self.source is not None or self.has_value
+        return own or any(node.aliased for node in self.keys.values())
+
+
+@dataclass(frozen=True, slots=True)
+class NotShown:
+    """A path that the view cannot show as it is sent, and why."""
+
+    path: Path
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What a view of one pin shows: `fields` by name at the top level."""
+
+    subject: str
+    fields: Mapping[str, Node]
+    not_shown: tuple[NotShown, ...] = ()
+
+
+def projection_of(
+    pin: Pin,
+    version: SchemaVersion,
+    aliases: Sequence[Alias] = (),
+    hides: Callable[[Path], bool] | None = None,
+) -> Projection:
+    """The projection of a pin on its version, with the `aliases` in force now. `hides` says of a
+    path whether its values are masked; for a pin that masks nothing it is not asked."""
+    build = _Build(pin, version, aliases, hides if pin.redact else None)
+    fields: dict[str, Node] = {}
+    for segment, child in shape_with_defaults(version, pin.defaults).children.items():
+        key = to_key(segment) if is_key(segment) else ""
+        if is_key(segment) and is_reserved(key):
+            build.left_out((segment,), "it is kept aside, for MongoDB or we have that name")
+        elif not key or "." in key:
+            build.left_out((segment,), "a projection cannot name such a key at the top level")
+        else:
+            fields[key] = build.node(child, (segment,), _BEGIN)
+    return Projection(version.subject, fields, tuple(build.not_shown))
+
+
+class _Build:
+    def __init__(
+        self,
+        pin: Pin,
+        version: SchemaVersion,
+        aliases: Sequence[Alias],
+        hides: Callable[[Path], bool] | None,
+    ) -> None:
+        self._keep = pin.mismatch == "keep"
+        self._hides = hides
+        self._aliases = [each for each in aliases if each.until is None]
+        # The bounds on growth are those of what is stored.
+        boundless = replace(pin.defaults, max_bytes=sys.maxsize, max_fields=sys.maxsize)
+        self._defaults = {
+            version.fields[position].path: fill.value
+            for position, fill in fills(version, boundless).items()
+        }
+        self.not_shown: list[NotShown] = []
+
+    def left_out(self, path: Path, why: str) -> None:
+        self.not_shown.append(NotShown(path, why))
+
+    def node(self, shape: Shape, path: Path, level: int) -> Node:
+        """The node at `path`, whose expression begins below `level` levels of documents."""
+        if not shape.types:
+            self.left_out(path, "no type is known")
+            return Node()
+        default = self._defaults.get(path)
+        if level + _OWN + _levels(default) > _DEEPEST:
+            self.left_out(path, "it lies deeper than MongoDB takes")
+            return Node()
+        masked = self._hides is not None and self._hides(path)
+        own = [each for each in self._aliases if each.old == path]
+        node = Node(
+            shape.types,
+            default=None if masked else default,
+            masked=masked,
+            inner=self._hides is not None,
+            keep=self._keep,
+            source=next((tuple(map(to_key, each.new)) for each in own if each.new), None),
+        )
+        for each in own:
+            if each.new is None and (each.value is None or _is_known(node, each.value)):
+                node = replace(node, value=each.value)
+        if masked:
+            return node
+        if shape.types & OBJECT:
+            node = self._object(node, shape, path, level + 3)
+        if shape.types & ARRAY and ITEM in shape.children:
+            below = level + (6 if shape.types & OBJECT else 4)
+            node = replace(node, item=self.node(shape.children[ITEM], (*path, ITEM), below))
+        return node
+
+    def _object(self, node: Node, shape: Shape, path: Path, level: int) -> Node:
+        if ANY_KEY in shape.children:
+            below = (*path, ANY_KEY)
+            return replace(node, any_key=self.node(shape.children[ANY_KEY], below, level + 4))
+        names = [segment for segment in shape.children if is_key(segment)]
+        odd = any(map(is_odd, map(to_key, names)))
+        keys = {
+            to_key(segment): self.node(
+                shape.children[segment],
+                (*path, segment),
+                # An odd key is bound to a variable first.
+                level + 3 * odd + 2 * is_odd(to_key(segment)),
+            )
+            for segment in names
+        }
+        return replace(node, keys=keys)
+
+
+def is_odd(key: str) -> bool:
+    """True for a key that no path of an expression can name."""
+    return not key or "." in key or key.startswith("$")
+
+
+def shown(projection: Projection, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the reader sees of a document of the subject, as it is read from MongoDB."""
+    found = {name: document[name] for name in OURS if name in document}
+    for name, node in projection.fields.items():
+        found[name] = _at(node, document.get(name, _MISSING), document)
+    return found
+
+
+def _at(node: Node, value: Any, document: Mapping[str, Any]) -> Any:
+    return _absent(node, document) if value is _MISSING else _present(node, value, document)
+
+
+def _present(node: Node, value: Any, document: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - kinds
+    if value is None or not node.types:
+        return None
+    if node.masked:
+        return MASK if node.types & STRING else None
+    if isinstance(value, Mapping) and node.types & OBJECT:
+        many, keys = node.any_key, node.keys.items()
+        if many is not None:
+            return {key: _present(many, each, {}) for key, each in value.items()}
+        return {key: _at(child, value.get(key, _MISSING), document) for key, child in keys}
+    if isinstance(value, list) and node.types & ARRAY:
+        return [] if node.item is None else [_present(node.item, each, {}) for each in value]
+    if node.inner and (isinstance(value, Mapping | list)):
+        # Nobody looks into what is not known.
+        return None
+    if node.inner and isinstance(value, str) and _LIKE_JSON(value):
+        value = MASK
+    return value if node.keep or _is_known(node, value) else None
+
+
+def _absent(node: Node, document: Mapping[str, Any]) -> Any:
+    if not node.types:
+        return None
+    value = _alias(node, document)
+    if value is not _MISSING:
+        return _present(node, value, document)
+    if any(_is_given(child, document) for child in node.keys.values()):
+        return {key: _absent(child, document) for key, child in node.keys.items()}
+    return given(node, node.default)
+
+
+def given(node: Node, value: Any) -> Any:
+    """A default, or the value of an alias, as it is shown: filled downwards."""
+    return None if value is None else _present(node, copy.deepcopy(value), {})
+
+
+def _is_given(node: Node, document: Mapping[str, Any]) -> bool:
+    """True where an alias fills something at or below the node."""
+    return _alias(node, document) is not _MISSING or any(
+        _is_given(child, document) for child in node.keys.values()
+    )
+
+
+def _alias(node: Node, document: Mapping[str, Any]) -> Any:
+    """The value that an alias gives, if it has a type that the node knows."""
+    if node.source is not None:
+        value: Any = document
+        for key in node.source:
+            value = value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
+        if value is not _MISSING and (value is None or _is_known(node, value)):
+            return value
+    return node.value
+
+
+def _is_known(node: Node, value: Any) -> bool:
+    types = node.types
+    if types & NUMBER:
+        types |= INTEGER
+    return bool(types & _kind(value))
+
+
+def _kind(value: Any) -> int:
+    """The JSON type of a value as it is read; 0 for what JSON does not have."""
+    if isinstance(value, Mapping):
+        return OBJECT
+    if isinstance(value, Decimal128):
+        number = value.to_decimal()
+        whole = number.is_finite() and number == number.to_integral_value()
+        return INTEGER if whole else NUMBER
+    return _KINDS.get(type(value), 0)
+
+
+def _levels(value: Any) -> int:
+    if isinstance(value, Mapping | list | tuple):
+        inside = value.values() if isinstance(value, Mapping) else value
+        return 1 + max(map(_levels, inside), default=0)
+    return 0
+
+
+_LIKE_JSON = re.compile(LIKE_JSON).search
