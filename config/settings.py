@@ -270,6 +270,9 @@ class Settings(BaseModel, frozen=True):
         ge=2,
         le=100_000,
     )
+    cxone_max_pins: kinds.Whole = _row(
+        500, "Pins of readers, each with a view that MongoDB keeps in memory.", ge=0, le=10_000
+    )
     cxone_backfill_interval: kinds.Seconds = _row(
         60.0, "How often older documents are looked for that lack fields.", ge=1, le=86_400
     )

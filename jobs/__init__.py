@@ -8,6 +8,7 @@ Public:
 - field_statistics: count which fields are sent, and find signals
 - heartbeat: list this process among those that run
 - judge_readers: measure in how many fields readers are broken
+- keep_views: keep the views of readers what pins and schemas say
 - note_refusals: count refused deliveries that were not kept, and known peers
 - note_secrets: record the use of shared secrets
 - record_history: record deliveries by minute and quarter

@@ -43,6 +43,13 @@ def below(paths: Paths, key: str) -> Paths:
     return frozenset(found)
 
 
+def any_below(paths: Paths) -> Paths:
+    """Rest of the paths below some key."""
+    found = {path for path in paths if path[:1] == (ANY_DEPTH,)}
+    rests = (path[1:] if path[:1] == (ANY_DEPTH,) else path for path in paths)
+    return frozenset(found | {rest[1:] for rest in rests if rest})
+
+
 def inside(paths: Paths, index: int) -> Paths:
     """Rest of the paths in an item of a list: a JSON Pointer may count it."""
     return paths | {path[1:] for path in paths if path and path[0] == str(index)}

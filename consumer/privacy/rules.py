@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from consumer.core.paths import ANY_KEY, RESERVED, Path, is_key, to_key
+from consumer.core.paths import ANY_KEY, ITEM, RESERVED, Path, is_key, to_key
 from consumer.privacy.masks import MASK, MOST, MaskedBody, mask, masked_text
-from consumer.privacy.paths import Paths, below, inside, met, pointer
+from consumer.privacy.paths import Paths, any_below, below, inside, met, pointer
 from consumer.schemas.maps import is_personal
 from consumer.schemas.model import Change, SchemaVersion
 
@@ -85,6 +85,27 @@ class Redaction:
             if not met(paths):
                 paths = below(paths, key)
         return tuple(shown)
+
+    def hides(self, path: Path, subject: str | None = None) -> bool:
+        """True where values at a path of a schema are hidden, or around it: of some item or key, if
+        not of every one."""
+        paths = self._paths(subject)
+        for segment in path:
+            if met(paths):
+                break
+            if segment == ITEM:
+                paths |= {rest[1:] for rest in paths if rest and rest[0].isdigit()}
+            elif segment == ANY_KEY:
+                paths = any_below(paths)
+            else:
+                paths = below(paths, to_key(segment)) if is_key(segment) else frozenset()
+        return met(paths)
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that differs where something else is hidden."""
+        subjects = {name: sorted(paths) for name, paths in sorted(self.subjects.items())}
+        return repr((sorted(self.general), subjects, self.together))
 
     def _paths(self, subject: str | None) -> Paths:
         if subject is None or subject == self.together:

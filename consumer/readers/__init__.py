@@ -4,4 +4,5 @@ Public:
 - pins: the version of a subject that a reader is written for
 - verdicts: what breaks a reader
 - judge: what broke the readers that are pinned
+- views: the views of pins, kept what pins and schemas say
 """

@@ -34,7 +34,8 @@ class Pin:
 
     `uses`: the paths that the reader needs, none for all. A value of a type that the version does
     not know is shown as null, or kept. `redact`: the view masks what CXONE_REDACT names.
-    `defaults` fill what is absent, as they were when it was pinned.
+    `defaults` fill what is absent, as they were when it was pinned. `applied` says how the view was
+    made last.
     """
 
     view: str
@@ -47,6 +48,7 @@ class Pin:
     mismatch: Mismatch = "null"
     redact: bool = False
     defaults: Defaults = field(default_factory=Defaults)
+    applied: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def is_like(self, other: Pin) -> bool:
         """True for one that differs in nothing but when and by whom it was made."""
@@ -96,6 +98,7 @@ def pin_of(document: Mapping[str, Any]) -> Pin:
             bool(defaults["typed"]),
             {tuple(each["path"]): each["value"] for each in defaults["values"]},
         ),
+        applied=document.get("applied") or {},
     )
 
 
@@ -141,6 +144,11 @@ class Pins:
         """The pin of a reader on a subject."""
         return next((pin for pin in self.all(subject) if pin.reader == reader), None)
 
+    def knows(self, view: str) -> bool:
+        """True for the view of a pin, also of one that was ended and not yet forgotten."""
+        with translated(self._readers.name):
+            return self._readers.find_one({"_id": view}, {"_id": 1}) is not None
+
     def view_name(self, reader: str, subject: str) -> str:
         """The name of the view for a pin in this database."""
         return view_name(self._readers.database.name, reader, subject)
@@ -162,6 +170,13 @@ class Pins:
             f"there are {self._most:,} pins, as many as CXONE_MAX_PINS allows: `schema unpin` ends"
             " those that nobody reads by"
         )
+
+    def set_applied(self, pin: Pin, applied: Mapping[str, str]) -> None:
+        """Record how the view of this pin was made, unless another took its place."""
+        with translated(self._readers.name):
+            self._readers.update_one(
+                {"_id": pin.view, "at": pin.at, "by": pin.by}, {"$set": {"applied": applied}}
+            )
 
     def end(self, pin: Pin, at: datetime) -> None:
         """Have the pin be none any more; its view is dropped next, then `forget` it."""

@@ -47,7 +47,7 @@ _KINDS: Mapping[type, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What is known at one path. `types` 0: no type, or none that can be shown.
+    """One path of a version. `types` 0: no type, or none that can be shown.
 
     `keys` are those of an object, in the order of the version; a map has `any_key`. What is absent
     is an alias, or `default`. A `masked` value is hidden; `inner`: texts that may be JSON are.
@@ -86,7 +86,7 @@ class NotShown:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What a view of one pin shows: `fields` by name at the top level."""
+    """Fields that the view of one pin shows: `fields` by name at the top level."""
 
     subject: str
     fields: Mapping[str, Node]
@@ -191,7 +191,7 @@ def is_odd(key: str) -> bool:
 
 
 def shown(projection: Projection, document: Mapping[str, Any]) -> dict[str, Any]:
-    """What the reader sees of a document of the subject, as it is read from MongoDB."""
+    """The reader's sight of a document of the subject, as it is read from MongoDB."""
     found = {name: document[name] for name in OURS if name in document}
     for name, node in projection.fields.items():
         found[name] = _at(node, document.get(name, _MISSING), document)

@@ -46,7 +46,7 @@ from consumer.monitoring.ingest_history import IngestHistory
 from consumer.monitoring.instances import BEAT_EVERY, Instances, this_process
 from consumer.monitoring.job_runs import JobRuns
 from consumer.monitoring.secret_use import SecretUse
-from consumer.runtime.fleet import facts
+from consumer.runtime.fleet import facts, masks_of_all
 from consumer.runtime.service_options import (
     configured_conditions,
     datadog_account,
@@ -54,7 +54,7 @@ from consumer.runtime.service_options import (
     report_common,
 )
 from consumer.runtime.settings_map import redaction, shared_secrets
-from consumer.runtime.shared import SharedParts
+from consumer.runtime.shared import SharedParts, build_views
 from consumer.signals.store import FieldStatistics, Signals
 from consumer.spool.spool import Spool
 from jobs.adoption import Adoption
@@ -69,6 +69,8 @@ from jobs.field_statistics import EVERY as COUNT_FIELDS_EVERY
 from jobs.field_statistics import CountFields
 from jobs.heartbeat import Heartbeat
 from jobs.judge_readers import JudgeReaders
+from jobs.keep_views import EVERY as VIEWS_EVERY
+from jobs.keep_views import KeepViews
 from jobs.note_refusals import EVERY as NOTE_REFUSALS_EVERY
 from jobs.note_refusals import NoteRefusals
 from jobs.note_secrets import EVERY as NOTE_EVERY
@@ -218,6 +220,9 @@ def periodic(
         clock=clock,
         ahead=lambda: heartbeat.ahead,
     )
+    views = build_views(
+        settings, shared, lambda: masks_of_all(settings, Instances(database[INSTANCES]).all())
+    )
     known = {name: shared_secrets(source) for name, source in settings.every_source.items()}
     secrets = NoteSecrets(known, metrics, SecretUse(database[SECRET_USE]))
     refusals = NoteRefusals(shared.peers, RefusalNotes(database[REFUSALS]), metrics, clock)
@@ -260,6 +265,7 @@ def periodic(
             exclusive=True,
             ready=prepared,
         ),
+        Job("keep_views", VIEWS_EVERY, KeepViews(views), exclusive=True),
         Job("backfill", settings.cxone_backfill_interval, backfill, exclusive=True, ready=prepared),
         Job(
             "sweep_dead_letters",

@@ -47,6 +47,7 @@ from consumer.mongodb.errors import translated
 from consumer.privacy.rules import Redaction
 from consumer.readers.judge import Judge
 from consumer.readers.pins import Pins
+from consumer.readers.views import Masks, Views
 from consumer.runtime.service_options import dead_letter_retention
 from consumer.runtime.settings_map import (
     mongodb_uri,
@@ -205,6 +206,12 @@ def build_shared(
         keys=keys,
         peers=peers,
     )
+
+
+def build_views(settings: Settings, shared: SharedParts, masks: Callable[[], Masks]) -> Views:
+    """The views of readers; `masks` is what all processes hide, as they are now."""
+    pins = Pins(shared.database[READERS], settings.cxone_max_pins)
+    return Views(shared.database, pins, shared.registry, masks)
 
 
 @contextmanager

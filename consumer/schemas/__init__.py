@@ -13,6 +13,7 @@ Public:
 - defaults: fill a payload, and take the filling out
 - fillable: the default of each field, and the bound on filling
 - provenance: sent and filled fields of a stored document
+- shape: the tree of paths and types
 - export: JSON Schema and MongoDB validator
 - planned: a JSON Schema that somebody plans, as a shape
 - registry: versions shared through MongoDB

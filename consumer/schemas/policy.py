@@ -81,6 +81,10 @@ class Defaults:
     max_bytes: int = MAX_BYTES
     max_fields: int = MAX_FIELDS
 
+    def frozen(self) -> Defaults:
+        """These defaults without bounds: what a reader is shown where nothing is."""
+        return Defaults(self.typed, self.values)
+
     def value(self, path: Path, types: int, *, has_items: bool) -> Any:
         """The default at `path`, whose known types are the mask `types`; without an item an array
         may stand for an empty object, so beside one it is no type. Containers are shared: copy them

@@ -29,6 +29,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "consumer.monitoring.overview",
         "consumer.privacy.name_erasure",
         "consumer.privacy.person_records",
+        "consumer.readers.views",
         "consumer.schemas.registry.document_stamps",
         "jobs.backfill.replace",
         "jobs.backfill.store",
@@ -69,7 +70,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "SIGNALS": ("consumer.signals.store",),
     "LEASES": ("consumer.mongodb.leases", "consumer.monitoring.overview"),
     "DATABASE_FORMAT": ("consumer.events.keys", "consumer.mongodb.stored_format"),
-    "READERS": ("consumer.readers.pins",),
+    "READERS": ("consumer.readers.pins", "consumer.readers.views"),
     "ENDED_SESSIONS": ("consumer.mongodb.ended_sessions",),
 }
 # Tables of all collections, each for one purpose.

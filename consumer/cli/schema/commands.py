@@ -12,6 +12,7 @@ from consumer.cli.schema.diff import diff
 from consumer.cli.schema.explain import explain
 from consumer.cli.schema.export import export
 from consumer.cli.schema.learn import learn
+from consumer.cli.schema.pins import pin, pins, unpin
 from consumer.cli.schema.show import list_subjects, show
 
 app = typer.Typer(no_args_is_help=True)
@@ -24,6 +25,9 @@ for _name, _command in (
     ("diff", diff),
     ("explain", explain),
     ("check", check),
+    ("pins", pins),
+    ("pin", pin),
+    ("unpin", unpin),
     ("learn", learn),
     ("approve", approve),
     ("backfill", backfill),

@@ -27,6 +27,7 @@ from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import SchemaPolicy
 
 if TYPE_CHECKING:
+    from consumer.readers.views import Views
     from consumer.runtime.shared import SharedParts
 
 _NAMED = 3
@@ -53,6 +54,12 @@ class Context:
 
     def judge(self) -> Judge:
         return self.shared.judge(self.hidden)
+
+    def views(self) -> Views:
+        """The views of readers, masked as all processes mask."""
+        from consumer.runtime.shared import build_views  # noqa: PLC0415 - for help it takes long
+
+        return build_views(self.settings, self.shared, lambda: self.hidden)
 
     def record(self, what: str, **details: object) -> None:
         """Put into the audit what this person is about to do."""

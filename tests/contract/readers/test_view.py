@@ -164,7 +164,7 @@ def test_each_kind_of_value_is_shown_or_null(database: Db) -> None:
     one, two, three = seen(database, documents, projection)
 
     own = {name: one[name] for name in OURS}
-    hidden = {"open": None, "empty": [], "nothing": {}}
+    hidden: Document = {"open": None, "empty": [], "nothing": {}}
     kept = {key: first[key] for key in ("whole", "number", "text", "flag", "many", "object")}
     assert one == {**own, **kept, **hidden, "either": 1}
     assert list(one) == [*OURS, *(k for k in first if k not in ("$shadowed", "a.b", ""))]
@@ -191,7 +191,7 @@ def test_values_of_other_types_are_kept_where_that_is_wanted(database: Db) -> No
 
     (found,) = seen(database, documents, projection_of(pin(mismatch="keep"), version))
 
-    assert {key: found[key] for key in version.fields and ("n", "o", "l", "open")} == {
+    assert {key: found[key] for key in ("n", "o", "l", "open")} == {
         "n": {"x": 1.5},
         "o": {"a": [1]},
         "l": ["a"],

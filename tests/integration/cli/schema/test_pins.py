@@ -1,66 +1,132 @@
-"""Pins of the settings that the database contradicts are named, with the command that helps."""
+"""`schema pin`, `pins` and `unpin` beside the running service."""
 
 from __future__ import annotations
 
-import json
-import logging
 from typing import Any
 
-import structlog
-from structlog.testing import capture_logs
+import pytest
 
-from config import loading as configuration
-from consumer.cli.main import run
-from consumer.doctor.schemas import pinned
-from consumer.mongodb.client import connect
-from tests.support.doctor import target
 from tests.support.schema_shell import Shell, event, post
-from tests.support.service import Client, eventually, running_service
+from tests.support.service import Client
 
-BY_ID = event(1, "a b", m={"4711": 1, "4712": 2}, o={"x": 1})
-PINNED = '[subjects."a b"]\nobjects = ["m", "o", "absent"]\n'
-COMMAND = "cxone-consumer schema unmap 'a b' m"
+Document = dict[str, Any]
 
 
-def status(shell: Shell, *options: str) -> str:
-    assert run(["--config", str(shell.config), "status", *options]) == 0
-    return shell.capsys.readouterr().out
+@pytest.fixture
+def filled(service: Client, shell: Shell) -> Shell:
+    post(
+        service,
+        event(1, "evolving", amount=1, who={"name": "Ada"}, later=None),
+        event(2, "evolving", amount="much", who={"name": "Bob", "phone": "1"}, later=[1]),
+        event(3, "evolving", **{"a.b": 1}),
+    )
+    return shell
 
 
-def doctor(shell: Shell, uri: str) -> list[tuple[str, str]]:
-    given = {"MONGODB_DATABASE": shell.database.name}
-    settings = configuration.load(given, {}, None, shell.config)
-    with connect(uri, timeout=30) as client:
-        checks = list(pinned(target(settings, client=client)))
-    return [(each.status, each.finding + each.advice) for each in checks]
+def view(shell: Shell, name: str = "billing.evolving") -> dict[str, Document]:
+    return {each["id"]: each for each in shell.database[name].find()}
 
 
-def test_a_map_that_the_settings_pin_as_an_object_is_named_until_it_is_undone(
-    service: Client, shell: Shell, mongod_uri: str
+def test_pin_shows_the_version_and_says_what_a_reader_must_know(filled: Shell) -> None:
+    status, out, _ = filled("pin", "evolving@1", "--as", "billing", "--uses", "who")
+
+    seen = view(filled)
+    assert status == 0
+    assert list(seen["e2"])[3:] == ["id", "type", "amount", "who", "later"]
+    assert (seen["e1"]["amount"], seen["e2"]["amount"]) == (1, None)
+    assert seen["e2"]["who"] == {"name": "Bob"}
+    assert "billing reads evolving as version 1 has it, in the view billing.evolving" in out
+    assert "Not shown: later: no type is known; version 2 has one." in out
+    assert "createRole" in out
+    assert '"collection": "billing.evolving"' in out
+    assert "processed_at" in out
+    assert "change streams" in out
+    (deed,) = filled.database["audit"].find({"what": "schema pin"})
+    assert (deed["subject"], deed["reader"], deed["version"]) == ("evolving", "billing", 1)
+
+
+def test_pin_again_says_so_or_takes_another_version(filled: Shell) -> None:
+    filled.json("pin", "evolving@1", "--as", "billing")
+
+    again = filled.json("pin", "evolving@1", "--as", "billing")
+    _, out, _ = filled("pin", "evolving", "--as", "billing", "--mismatch", "keep", "--redact")
+    newer = filled.json("pin", "evolving", "--as", "billing", "--mismatch", "keep", "--redact")
+
+    assert not again["new"]
+    assert "It was pinned to version 1." in out
+    assert (newer["new"], newer["version"]) == (False, 3)
+    assert newer["not_shown"] == [
+        {
+            "path": '"a.b"',
+            "why": "a projection cannot name such a key at the top level",
+            "since": 3,
+        }
+    ]
+    assert filled.database["audit"].count_documents({"what": "schema pin"}) == 2
+
+
+def test_pins_lists_what_is_pinned_and_the_state_of_its_view(filled: Shell) -> None:
+    assert "No program is pinned" in filled("pins")[1]
+    filled.json("pin", "evolving@1", "--as", "billing", "--uses", "who.name", "--uses", "id")
+    filled.json("pin", "evolving", "--as", "crm")
+
+    (billing, crm) = filled.json("pins")
+    _, out, _ = filled("pins")
+
+    assert (billing["reader"], billing["version"], billing["newest"]) == ("billing", 1, 3)
+    assert (billing["uses"], billing["state"]) == (["who.name", "id"], "view")
+    assert (crm["view"], crm["uses"]) == ("crm.evolving", [])
+    assert "crm.evolving" in out
+
+
+def test_unpin_drops_the_view(filled: Shell) -> None:
+    filled.json("pin", "evolving", "--as", "billing")
+
+    status, _, err = filled("unpin", "evolving", "--as", "biling")
+    gone = filled.json("unpin", "evolving", "--as", "billing")
+
+    assert status == 1
+    assert "did you mean evolving --as billing?" in " ".join(err.split())
+    assert gone["view"] == "billing.evolving"
+    assert "billing.evolving" not in filled.database.list_collection_names()
+    assert filled.json("pins") == []
+    assert filled.database["audit"].count_documents({"what": "schema unpin"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("evolving", "--as", "Billing"), 2, "a letter first"),
+        (("evolving", "--as", "system"), 2, "not `system`"),
+        (("evolving@9", "--as", "billing"), 1, "has no version 9"),
+        (("evolvin", "--as", "billing"), 1, 'did you mean "evolving"'),
+        (("evolving", "--as", "billing", "--uses", "who.nam"), 1, "did you mean who.name"),
+        (("evolving", "--as", "billing", "--uses", "a["), 2, "is not a path"),
+        (("evolving", "--as", "billing", "--mismatch", "no"), 2, "null"),
+    ],
+)
+def test_what_cannot_be_pinned_is_told(
+    filled: Shell, arguments: tuple[str, ...], status: int, says: str
 ) -> None:
-    post(service, BY_ID)
-    shell.config.write_text(PINNED)
+    found, _, err = filled("pin", *arguments)
 
-    found: list[Any] = doctor(shell, mongod_uri)
-    told, plain = status(shell), json.loads(status(shell, "--json"))["contradictions"]
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    settings = {"cxone_config": str(shell.config)}
-    with (
-        capture_logs() as lines,
-        running_service(mongod_uri, shell.database.name, **settings) as at,
-    ):
-        assert at.post(event(2, "a b", m={"4713": 1})).status == 200
-        eventually(lambda: any("that is a map" in line["event"] for line in lines))
+    assert found == status
+    assert says in " ".join(err.replace("│", " ").split())
+    assert filled.database["readers"].count_documents({}) == 0
 
-    assert [each[0] for each in found] == ["warn"]
-    (line,) = [line for line in lines if "that is a map" in line["event"]]
-    for text in (found[0][1], told, str(plain), str(line)):
-        # A screen may break a line within the command.
-        words = " ".join(text.split())
-        assert COMMAND.replace("'", "\\'") in words or COMMAND in words
-    assert len(plain) == 1
 
-    assert shell("unmap", "a b", "m")[0] == 0
+def test_a_collection_of_that_name_is_left_alone(filled: Shell) -> None:
+    filled.database["billing.evolving"].insert_one({"_id": 1})
 
-    assert [each[0] for each in doctor(shell, mongod_uri)] == ["ok"]
-    assert COMMAND not in status(shell)
+    status, _, err = filled("pin", "evolving", "--as", "billing")
+
+    assert status == 1
+    assert "was not made by a pin" in " ".join(err.split())
+    assert filled.database["billing.evolving"].count_documents({}) == 1
+
+
+def test_a_subject_may_have_an_at_sign_in_its_name(service: Client, shell: Shell) -> None:
+    post(service, event(1, "mail@2", a=1))
+
+    assert shell.json("pin", "mail@2", "--as", "billing")["view"] == "billing.mail%402"
+    assert shell.json("pin", "mail@2@1", "--as", "crm")["version"] == 1

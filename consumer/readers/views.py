@@ -1,0 +1,263 @@
+"""Make the views of pins, and keep them what the pins and schemas say: by collMod, never over a
+collection, never dropped and made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from hashlib import sha256
+from importlib.metadata import version as release_of
+from time import monotonic
+from typing import Any, Protocol
+
+import bson
+from pymongo.errors import OperationFailure
+
+from consumer.core.errors import ConsumerError, SetupError, StoreUnavailable
+from consumer.core.paths import Path
+from consumer.mongodb.client import DURABLE, EVENTS, READERS, Document, OurDatabase
+from consumer.mongodb.deadline import unhurried
+from consumer.mongodb.errors import translated
+from consumer.readers.pins import Pin, Pins
+from consumer.readers.projection import Projection, projection_of
+from consumer.readers.view import pipeline
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.registry.registry import SchemaRegistry
+
+_NO_SUCH_NAMESPACE = 26
+# Seconds a round takes to look whether somebody else altered views.
+_LOOK = 1.0
+_PLAN = frozenset({"transformBy", "parsedQuery"})
+
+
+def role(database: str, view: str) -> Document:
+    """The role that a reader of a view needs, as createRole takes it."""
+    resource = {"db": database, "collection": view}
+    return {
+        "role": view,
+        "privileges": [{"resource": resource, "actions": ["find"]}],
+        "roles": [],
+    }
+
+
+class Masks(Protocol):
+    """Rules of CXONE_REDACT."""
+
+    def hides(self, path: Path, subject: str | None) -> bool:
+        """True where values at a path of a schema are hidden."""
+
+    def path(self, path: Path, subject: str | None = None) -> Path:
+        """The path without names that are hidden."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Text that differs where something else is hidden."""
+
+
+class Views:
+    """The views of a database. Who pins or unpins records it in the audit first."""
+
+    def __init__(
+        self,
+        database: OurDatabase,
+        pins: Pins,
+        registry: SchemaRegistry,
+        masks: Callable[[], Masks],
+    ) -> None:
+        """`masks` are those of all processes, as they are now."""
+        self._database = database
+        self._registry = registry
+        self._masks = masks
+        self._next = 0
+        self.pins = pins
+
+    def projection(self, pin: Pin) -> Projection:
+        """The projection of a pin as things are; raises SetupError where its version is gone."""
+        return self._round().projection(pin)
+
+    def pin(self, pin: Pin) -> None:
+        """Make the pin and its view; raises SetupError where something else has its name, or there
+        are as many as may be."""
+        self._database.require_writable(READERS)
+        look = self._round()
+        steps = pipeline(look.projection(pin))
+        known = self.pins.knows(pin.view)
+        if self._kinds([pin.view]) and not known:
+            raise SetupError(
+                f'"{pin.view}" is there and was not made by a pin: rename it, or choose another'
+                " name for the reader"
+            )
+        self.pins.put(pin)
+        try:
+            self._apply(pin, self._kinds([pin.view]).get(pin.view), steps, look.key(pin))
+        except ConsumerError:
+            if not known:
+                # Without a view it is none; where MongoDB is away the view comes with it.
+                with suppress(StoreUnavailable):
+                    self.pins.end(pin, pin.at)
+            raise
+
+    def unpin(self, pin: Pin, at: datetime) -> None:
+        """End the pin and drop its view."""
+        self.pins.end(pin, at)
+        self._drop(pin.view, self._kinds([pin.view]).get(pin.view))
+
+    def kinds(self) -> dict[str, str]:
+        """The kinds of what has the names of views: each should be `view`."""
+        return self._kinds([pin.view for pin in self.pins.all()])
+
+    def keep(self, stopping: Callable[[], bool]) -> dict[str, Any]:
+        """Make every view what it should be, and drop those of ended pins: how many there are, how
+        many were changed, and what is wrong."""
+        pins, ended = self.pins.all(), self.pins.ended()
+        if not pins and not ended:
+            return {"views": 0}
+        heads = self._registry.subjects()
+        kinds = self._kinds([*(pin.view for pin in pins), *ended])
+        for view in ended:
+            self._drop(view, kinds.get(view))
+        changed = 0
+        faults: list[str] = []
+        known: list[Pin] = []
+        look = self._round()
+        for pin in pins:
+            if stopping():
+                break
+            kind = kinds.get(pin.view)
+            try:
+                if kind == "view" and pin.applied.get("key") == look.key(
+                    pin, heads.get(pin.subject)
+                ):
+                    known.append(pin)
+                    continue
+                changed += self._renew(pin, kind, look)
+            except ConsumerError as error:
+                if isinstance(error, StoreUnavailable) and error.away:
+                    raise
+                faults.append(f"{pin.view}: {error}")
+        changed += sum(self._altered(known, look, stopping))
+        found = {"views": len(pins), "changed": changed}
+        return {**found, "fault": "; ".join(faults[:5])} if faults else found
+
+    def _round(self) -> _Round:
+        return _Round(self._registry, self._masks())
+
+    def _renew(self, pin: Pin, kind: str | None, look: _Round) -> bool:
+        """Make the view what the pin and its schema say; True where it was something else."""
+        steps = pipeline(look.projection(pin))
+        if kind == "view" and _digest(steps) == pin.applied.get("digest"):
+            self.pins.set_applied(pin, {**pin.applied, "key": look.key(pin)})
+            return False
+        self._apply(pin, kind, steps, look.key(pin))
+        return True
+
+    def _altered(
+        self, pins: list[Pin], look: _Round, stopping: Callable[[], bool]
+    ) -> Iterator[bool]:
+        """Make again, some in each round, the views that others altered, as a restore may."""
+        until = monotonic() + _LOOK
+        for _ in range(len(pins)):
+            if stopping() or monotonic() > until:
+                return
+            self._next = (self._next + 1) % len(pins)
+            pin = pins[self._next]
+            if self._seen(pin.view) != pin.applied.get("seen"):
+                self._apply(pin, "view", pipeline(look.projection(pin)), look.key(pin))
+                yield True
+
+    def _apply(self, pin: Pin, kind: str | None, steps: list[Document], key: str) -> None:
+        if kind not in (None, "view"):
+            raise SetupError(f'"{pin.view}" is a {kind}, and nothing of ours: rename it')
+        command: Document = {"viewOn": EVENTS, "pipeline": steps}
+        command["writeConcern"] = DURABLE.document
+        with translated(pin.view), unhurried():
+            try:
+                self._database.command({"collMod": pin.view, **command})
+            except OperationFailure as error:
+                if error.code != _NO_SUCH_NAMESPACE:
+                    raise
+                self._database.command({"create": pin.view, **command})
+        made = {"key": key, "digest": _digest(steps), "seen": self._seen(pin.view)}
+        self.pins.set_applied(pin, made)
+
+    def _drop(self, view: str, kind: str | None) -> None:
+        if kind == "view":
+            with translated(view):
+                self._database.drop_collection(view)
+        self.pins.forget(view)
+
+    def _kinds(self, names: Iterable[str]) -> dict[str, str]:
+        """The kinds of those of these names that exist. Options are not asked for: those of views
+        are their pipelines."""
+        wanted = {"name": {"$in": list(names)}}
+        with translated(READERS):
+            rows = self._database.list_collections(
+                filter=wanted, nameOnly=True, authorizedCollections=True
+            )
+            return {row["name"]: row.get("type", "collection") for row in rows}
+
+    def _seen(self, view: str) -> str:
+        """A digest of what MongoDB makes of a view: it shows no pipeline without all others."""
+        looked = {"find": view, "filter": {"_id": ""}, "limit": 1}
+        with translated(view):
+            plan = self._database.command("explain", looked, verbosity="queryPlanner")
+        return _digest(sorted(map(repr, _parts(plan))))
+
+
+class _Round:
+    """The versions and masks of one moment, each read once."""
+
+    def __init__(self, registry: SchemaRegistry, masks: Masks) -> None:
+        self._registry = registry
+        self._masks = masks
+        self._heads: dict[str, SchemaVersion | None] = {}
+        self._versions: dict[tuple[str, int], SchemaVersion | None] = {}
+
+    def head(self, subject: str) -> SchemaVersion | None:
+        if subject not in self._heads:
+            self._heads[subject] = self._registry.refreshed(subject)
+        return self._heads[subject]
+
+    def projection(self, pin: Pin) -> Projection:
+        """The projection of a pin; raises SetupError where its version is gone."""
+        head, at = self.head(pin.subject), (pin.subject, pin.version)
+        if at not in self._versions:
+            self._versions[at] = self._registry.version(*at)
+        version = self._versions[at]
+        if head is None or version is None:
+            raise SetupError(f'schema "{pin.subject}" has no version {pin.version}')
+        subject, masks = pin.subject, self._masks
+        if pin.redact:
+            named = (each for each in version.fields if masks.path(each.path, subject) == each.path)
+            version = replace(version, fields=tuple(named))
+        aliases = head.aliases_in_force
+        return projection_of(pin, version, aliases, lambda path: masks.hides(path, subject))
+
+    def key(self, pin: Pin, number: int | None = None) -> str:
+        """Text that is another where the view may have to be. `number`: that of the head, where it
+        is known."""
+        if number is None:
+            head = self.head(pin.subject)
+            number = head.number if head else 0
+        says = {**pin.to_document(), "at": None, "by": None}
+        masks = self._masks.fingerprint if pin.redact else ""
+        return _digest([says, number, masks, release_of("cxone-consumer")])
+
+
+def _digest(value: Any) -> str:
+    return sha256(bson.encode({"": value})).hexdigest()
+
+
+def _parts(plan: Any) -> Iterator[Any]:
+    if isinstance(plan, dict):
+        for key, value in plan.items():
+            if key in _PLAN:
+                yield value
+            else:
+                yield from _parts(value)
+    elif isinstance(plan, list):
+        for each in plan:
+            yield from _parts(each)

@@ -1,0 +1,306 @@
+"""Views of pins on a real mongod: made, kept equal, never over what is not ours."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
+
+from consumer.core.errors import SetupError
+from consumer.core.paths import Path
+from consumer.mongodb.client import OurDatabase, open_database
+from consumer.mongodb.indexes import create_indexes
+from consumer.privacy.paths import read_paths
+from consumer.privacy.rules import Redaction
+from consumer.readers.pins import Pin, Pins
+from consumer.readers.views import Views, role
+from consumer.schemas.manual_changes import alias, unalias
+from consumer.schemas.registry.registry import SchemaRegistry
+from jobs.keep_views import KeepViews
+from tests.support.adoption import NOW
+from tests.support.backfill import store
+from tests.support.jobs import Run
+
+Db = Database[dict[str, Any]]
+Document = dict[str, Any]
+
+
+class House:
+    """The parts of one process, on the database of a test."""
+
+    def __init__(self, database: Db, most: int = 500) -> None:
+        self.raw = database
+        self.database: OurDatabase = open_database(database.client, database.name)
+        self.registry = SchemaRegistry(self.database["schema_versions"])
+        self.masks = Redaction()
+        pins = Pins(self.database["readers"], most)
+        self.views = Views(self.database, pins, self.registry, lambda: self.masks)
+
+    def store(self, _id: str, **payload: Any) -> None:
+        store(self.database, self.registry, _id, payload)
+
+    def pin(self, reader: str = "billing", version: int = 1, **more: Any) -> Pin:
+        view = self.views.pins.view_name(reader, "s")
+        made = Pin(view, reader, "s", version, NOW, "Ada", **more)
+        self.views.pin(made)
+        return made
+
+    def keep(self) -> dict[str, Any]:
+        return KeepViews(self.views)(Run())
+
+    def payloads(self, view: str = "billing.s") -> dict[str, Document]:
+        ours = ("_id", "schema_version", "processed_at")
+        return {
+            each["_id"]: {key: value for key, value in each.items() if key not in ours}
+            for each in self.raw[view].find()
+        }
+
+    def options(self, view: str = "billing.s") -> Any:
+        (info,) = self.raw.list_collections(filter={"name": view})
+        return info["options"]
+
+
+@pytest.fixture
+def house(database: Db) -> House:
+    made = House(database)
+    made.store("old", a=1)
+    made.store("new", a=2, b="x")
+    made.store("other", a="text")
+    return made
+
+
+def test_a_pin_makes_a_view_of_one_match_and_one_project(house: House) -> None:
+    house.pin()
+
+    assert [list(stage) for stage in house.options()["pipeline"]] == [["$match"], ["$project"]]
+    assert house.payloads() == {"old": {"a": 1}, "new": {"a": 2}, "other": {"a": None}}
+
+
+def test_a_pin_made_again_changes_its_view(house: House) -> None:
+    house.pin()
+    house.pin(version=3, mismatch="keep")
+
+    assert house.payloads()["other"] == {"a": "text", "b": None}
+    assert [pin.version for pin in house.views.pins.all()] == [3]
+
+
+@pytest.mark.parametrize("make", ["collection", "view"])
+def test_no_view_is_made_over_what_is_there(house: House, make: str) -> None:
+    if make == "view":
+        house.raw.create_collection("billing.s", viewOn="other", pipeline=[])
+    else:
+        house.raw["billing.s"].insert_one({"_id": "theirs"})
+    before = house.options()
+
+    with pytest.raises(SetupError, match="was not made by a pin"):
+        house.pin()
+
+    assert house.options() == before
+    assert house.views.pins.all() == []
+
+
+def test_a_collection_in_the_place_of_a_view_is_left_alone_and_told(house: House) -> None:
+    house.pin()
+    house.raw.drop_collection("billing.s")
+    house.raw["billing.s"].insert_one({"_id": "theirs"})
+
+    found = house.keep()
+    house.views.unpin(house.views.pins.all()[0], NOW)
+
+    assert "billing.s" in found["fault"]
+    assert house.raw["billing.s"].find_one() == {"_id": "theirs"}
+
+
+def drop(house: House) -> None:
+    house.raw.drop_collection("billing.s")
+
+
+def alter(house: House) -> None:
+    house.raw.command("collMod", "billing.s", viewOn="events", pipeline=[])
+
+
+def restore(house: House) -> None:
+    """The views of an older backup, and a pin that knows nothing of how its view was made."""
+    alter(house)
+    house.raw["readers"].update_many({}, {"$unset": {"applied": ""}})
+
+
+@pytest.mark.parametrize("harm", [drop, alter, restore])
+def test_a_look_makes_a_view_what_it_should_be(house: House, harm: Callable[[House], None]) -> None:
+    house.pin()
+    house.pin("other")
+    before = house.options()
+    harm(house)
+    assert house.raw["billing.s"].count_documents({"b": "x"}) != 0 or harm is drop
+
+    found = house.keep()
+
+    assert (found["views"], found["changed"]) == (2, 2 if harm is restore else 1)
+    assert house.options() == before
+    assert house.keep() == {"views": 2, "changed": 0}
+
+
+def test_a_look_changes_no_view_that_is_right(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.pin()
+    changed: list[str] = []
+    command = house.database.command
+
+    def watched(what: Any, *args: Any, **kwargs: Any) -> Any:
+        changed.extend(key for key in what if key in ("collMod", "create"))
+        return command(what, *args, **kwargs)
+
+    monkeypatch.setattr(house.database, "command", watched)
+    house.keep()
+    house.store("newest", a=1, c={"d": 1})
+    house.keep()
+
+    assert changed == []
+
+
+def test_an_alias_reaches_the_views_whose_version_knows_the_field(house: House) -> None:
+    house.pin()
+    house.registry.change("s", lambda head, now: alias(head, ("a",), ("renamed", "a"), now))
+    house.store("renamed", renamed={"a": 7})
+
+    assert house.keep()["changed"] == 1
+    # What ingest filled before it knew the alias stays as it is stored.
+    house.raw["events"].update_one({"_id": "renamed"}, {"$unset": {"a": ""}})
+    assert house.payloads()["renamed"] == {"a": 7}
+
+    house.registry.change("s", lambda head, now: unalias(head, ("a",), now))
+    assert house.keep()["changed"] == 1
+    assert house.payloads()["renamed"] == {"a": None}
+
+
+def test_masks_that_change_reach_the_views_that_mask(house: House) -> None:
+    house.pin(redact=True, version=3)
+    house.pin("open", version=3)
+    house.masks = Redaction(read_paths(["**.b"]))
+
+    assert house.keep()["changed"] == 1
+    assert house.payloads()["new"]["b"] == "********"
+    assert house.payloads("open.s")["new"]["b"] == "x"
+
+
+def test_an_unpinned_view_is_gone_also_after_a_kill_in_between(house: House) -> None:
+    pin, other = house.pin(), house.pin("other")
+
+    house.views.unpin(pin, NOW)
+    house.views.pins.end(other, NOW)
+    assert house.keep() == {"views": 0, "changed": 0}
+
+    assert house.raw.list_collection_names(filter={"type": "view"}) == []
+    assert house.raw["readers"].count_documents({}) == 0
+
+
+def test_a_pin_that_was_killed_before_its_view_gets_it(house: House) -> None:
+    made = Pin("billing.s", "billing", "s", 1, NOW, "Ada")
+    house.views.pins.put(made)
+
+    assert house.keep()["changed"] == 1
+    assert house.payloads()["old"] == {"a": 1}
+
+
+def test_a_version_that_is_gone_is_told_and_stops_no_other(house: House) -> None:
+    house.views.pins.put(Pin("lost.s", "lost", "s", 9, NOW, "Ada"))
+    house.views.pins.put(Pin("there.s", "there", "s", 1, NOW, "Ada"))
+
+    found = house.keep()
+
+    assert 'lost.s: schema "s" has no version 9' in found["fault"]
+    assert house.payloads("there.s")["old"] == {"a": 1}
+
+
+def test_options_of_views_are_never_listed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.pin()
+    asked: list[Document] = []
+    theirs = house.database.list_collections
+
+    def watched(**kwargs: Any) -> Any:
+        asked.append(kwargs)
+        return theirs(**kwargs)
+
+    monkeypatch.setattr(house.database, "list_collections", watched)
+    house.keep()
+    house.views.kinds()
+
+    assert asked
+    assert all(each["nameOnly"] for each in asked)
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ({"_id": "old"}, "_id_"),
+        ({"processed_at": {"$gte": NOW, "$lt": NOW}}, "processed_at_1"),
+    ],
+)
+def test_queries_by_id_and_time_reach_the_indexes(house: House, query: Any, index: str) -> None:
+    create_indexes(house.database)
+    house.pin()
+
+    plan = house.raw.command("explain", {"find": "billing.s", "filter": query})
+
+    scanned = list(_scans(plan))
+    assert [name for name, _ in scanned if name.startswith(index)], scanned
+    assert all(bounds != ["[MinKey, MaxKey]"] for _, bounds in scanned)
+
+
+def _scans(plan: Any) -> Any:
+    if isinstance(plan, dict):
+        if plan.get("stage") == "COLLSCAN":
+            yield "COLLSCAN", []
+        if plan.get("stage") == "IXSCAN":
+            yield plan["indexName"], next(iter(plan["indexBounds"].values()))
+        for key, value in plan.items():
+            if key != "rejectedPlans":
+                yield from _scans(value)
+    elif isinstance(plan, list):
+        for each in plan:
+            yield from _scans(each)
+
+
+def test_the_role_of_a_reader_shows_it_the_view_and_nothing_else(
+    house: House, mongod_uri: str
+) -> None:
+    pin = house.pin()
+    house.raw.command(
+        "createRole",
+        role(house.raw.name, pin.view)["role"],
+        **{key: value for key, value in role(house.raw.name, pin.view).items() if key != "role"},
+    )
+    user = f"u{uuid.uuid4().hex}"
+    house.raw.command("createUser", user, pwd="secret", roles=[pin.view])
+    try:
+        with MongoClient[Document](
+            mongod_uri, username=user, password="secret", authSource=house.raw.name
+        ) as client:
+            theirs = client[house.raw.name]
+            assert theirs[pin.view].find_one({"_id": "old"}) is not None
+            for forbidden in ("events", "readers", "schema_versions"):
+                with pytest.raises(OperationFailure, match="not authorized"):
+                    theirs[forbidden].find_one()
+            with pytest.raises(OperationFailure, match="not authorized"):
+                theirs[pin.view].insert_one({})
+    finally:
+        house.raw.command("dropUser", user)
+        house.raw.command("dropRole", pin.view)
+
+
+def test_paths_of_a_schema_are_hidden_as_values_are() -> None:
+    masks = Redaction(read_paths(["a.name", "**.phone", "/l/0/x", "m.*.y"]))
+    hidden: tuple[Path, ...] = (
+        ("a", "name"), ("A", "Name", "below"), ("z", "[]", "phone"), ("l", "[]", "x"),
+        ("m", "k", "y"), ("m", "*", "y"), ("phone",), ("*", "name"),
+    )  # fmt: skip
+    for path in hidden:
+        assert masks.hides(path, None), path
+    for path in (("a",), ("name",), ("l", "x2"), ("m", "y")):
+        assert not masks.hides(path, None), path
