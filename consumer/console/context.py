@@ -24,6 +24,7 @@ from consumer.monitoring.audit import Audit
 from consumer.monitoring.job_runs import JobRuns
 from consumer.monitoring.overview import Overview
 from consumer.privacy.rules import Redaction
+from consumer.readers.judge import Judge, Tally
 from consumer.schemas.policy import SchemaPolicy
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import SchemaSummary
@@ -34,8 +35,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """`overview`, `summaries` and `documents` are read once for all who look at about the same
-    time; they raise StoreUnavailable like every store. `checks` are those of /readyz.
+    """`overview`, `summaries`, `documents` and `tallies` are read once for all who look at about
+    the same time; they raise StoreUnavailable like every store. `checks` are those of /readyz.
     `one_subject` is the subject of all event types, where they evolve together."""
 
     settings: Settings
@@ -58,6 +59,8 @@ class Context:
     overview: Callable[[], Overview]
     summaries: Callable[[], list[SchemaSummary]]
     documents: Callable[[], Counted]
+    judge: Judge
+    tallies: Callable[[], Mapping[str, Tally]]
     traffic: TrafficBoard
     job_runs: JobRuns
     audit: Audit

@@ -46,6 +46,9 @@ KINDS = {
     "field_retired": ("retired", "warn"),
     "map_undone": ("no longer a map", "info"),
     "name_erased": ("name erased", "warn"),
+    "alias_removed": ("alias ended", "warn"),
+    "vanished": ("vanished", "bad"),
+    "renamed": ("renamed", "bad"),
 }
 
 

@@ -30,6 +30,11 @@ class Breach:
     since: int | None = None
     first_event: str | None = None
 
+    @property
+    def is_end(self) -> bool:
+        """True where what the reader knew comes no more."""
+        return self.change.kind in ENDINGS
+
 
 class Sight:
     """The paths and types that a reader sees, who is pinned to `version` and uses `uses` of it

@@ -62,6 +62,8 @@ def add_console(
     together = one_subject(settings)
     held = HeldEvents(HeldDeadLetters(database[DEAD_LETTERS]), shared.sources, together)
     adoption = AdoptionHistory(database, _UNCOUNTED)
+    masks = redaction(settings)
+    judge = shared.judge(masks)
     context = Context(
         settings=settings,
         clock=utc_now,
@@ -75,7 +77,7 @@ def add_console(
         field_statistics=FieldStatistics(database),
         signals=Signals(database),
         events=EventSearch(database[EVENTS]),
-        redaction=redaction(settings),
+        redaction=masks,
         dead_letter_search=DeadLetterSearch(database[DEAD_LETTERS]),
         dead_letters=shared.dead_letters,
         replay=shared.replay,
@@ -86,6 +88,8 @@ def add_console(
         ),
         summaries=Cached(shared.registry.summaries, _FRESH),
         documents=Cached(adoption.documents, _COUNTED),
+        judge=judge,
+        tallies=Cached(lambda: judge.tallies(shared.registry.subjects()), _FRESH),
         traffic=TrafficBoard(IngestHistory(database)),
         job_runs=JobRuns(database[JOB_RUNS]),
         audit=Audit(database[AUDIT]),

@@ -12,7 +12,7 @@ from consumer.cli.console import fits, table
 from consumer.core.paths import Path, to_text
 from consumer.core.text import safe
 from consumer.readers.pins import Pin
-from consumer.readers.verdicts import ENDINGS, Breach
+from consumer.readers.verdicts import Breach
 from consumer.schemas.json_types import bits
 
 _SHOWN = 50
@@ -27,7 +27,7 @@ def types_text(mask: int) -> str:
 def types(breach: Breach) -> tuple[str, str]:
     """The types that the reader knows, and those that it gets."""
     change = breach.change
-    gets = "nothing" if change.kind in ENDINGS else types_text(change.after)
+    gets = "nothing" if breach.is_end else types_text(change.after)
     return types_text(change.before or 0), gets
 
 

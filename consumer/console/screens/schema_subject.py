@@ -15,6 +15,7 @@ from consumer.console.request import Request
 from consumer.console.screens.schemas import held_by_subject
 from consumer.core.paths import ANY_KEY, Path, to_text
 from consumer.privacy.rules import Redaction, masked, without_hidden
+from consumer.readers.judge import Tally
 from consumer.schemas.evolution import diff
 from consumer.schemas.export import json_schema, mongo_validator
 from consumer.schemas.fillable import Fill, fills
@@ -26,7 +27,8 @@ from consumer.signals.statistics import Figures, looked_at
 SPANS = {1: "today", 7: "7 days", 30: "30 days", 90: "90 days"}
 _STEPS = 30
 _MOST_DEFAULT = 40
-TABS = {"fields": "Fields", "versions": "Versions", "compare": "Compare"}
+_MOST_BREACHES = 200
+TABS = {"fields": "Fields", "versions": "Versions", "compare": "Compare", "readers": "Readers"}
 
 
 def view(context: Context, request: Request) -> dict[str, Any]:
@@ -47,6 +49,7 @@ def common(context: Context, head: SchemaVersion) -> dict[str, Any]:
         "head": head,
         "tabs": TABS,
         "held": held_by_subject(context).get(head.subject, 0),
+        "broken": len(context.tallies().get(head.subject, Tally()).broken),
         "contract": policy.contract,
         "live": len(head.live),
     }
@@ -99,7 +102,10 @@ def _versions(context: Context, request: Request, head: SchemaVersion) -> dict[s
         replace(step, changes=masked(step.changes, context.redaction, head.subject))
         for step in context.registry.changes_between(head.subject, after, upto)
     ]
-    return {"steps": steps[::-1], "older": after or None}
+    broken: dict[int | None, dict[str, None]] = {}
+    for each in context.judge.breaches(head.subject, upto, after):
+        broken.setdefault(each.since, {})[each.reader] = None
+    return {"steps": steps[::-1], "older": after or None, "breaks": broken}
 
 
 def _compare(context: Context, request: Request, head: SchemaVersion) -> dict[str, Any]:
@@ -119,6 +125,21 @@ def _compare(context: Context, request: Request, head: SchemaVersion) -> dict[st
         if older != newer
         else (),
         "caused": caused,
+        "breaches": context.judge.breaches(head.subject, newer, older)[:_MOST_BREACHES],
+    }
+
+
+def _readers(context: Context, _: Request, head: SchemaVersion) -> dict[str, Any]:
+    pins = context.judge.pins(head.subject)
+    breaches = context.judge.breaches(head.subject, head.number, pins=pins)
+    fields: dict[str, set[Path]] = {}
+    for each in breaches:
+        fields.setdefault(each.reader, set()).add(each.path)
+    return {
+        "pins": pins,
+        "fields": {reader: len(paths) for reader, paths in fields.items()},
+        "breaches": breaches[:_MOST_BREACHES],
+        "more": max(0, len(breaches) - _MOST_BREACHES),
     }
 
 
@@ -129,7 +150,7 @@ def _version(context: Context, head: SchemaVersion, number: int) -> SchemaVersio
     return version
 
 
-_TABS = {"fields": _fields, "versions": _versions, "compare": _compare}
+_TABS = {"fields": _fields, "versions": _versions, "compare": _compare, "readers": _readers}
 
 
 @dataclass(frozen=True, slots=True)

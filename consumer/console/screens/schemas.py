@@ -8,6 +8,7 @@ from consumer.adoption.history import Counted
 from consumer.console.context import Context
 from consumer.console.pagination import OffsetPage
 from consumer.console.request import Request
+from consumer.readers.judge import Tally
 from consumer.schemas.registry.versions import SchemaSummary
 
 _PAGE = 50
@@ -17,6 +18,7 @@ SORTS = {
     "documents": "Documents",
     "fields": "Fields",
     "held": "Held",
+    "broken": "Broken readers",
 }
 
 
@@ -25,10 +27,11 @@ def view(context: Context, request: Request) -> dict[str, Any]:
     summaries = context.summaries()
     counted = context.documents()
     held = held_by_subject(context)
+    tallies = context.tallies()
     wanted = request.query.get("q", "").strip().lower()
     sort = request.query.get("sort", "name")
     rows = [
-        _row(each, counted, held.get(each.subject, 0))
+        _row(each, counted, held.get(each.subject, 0), tallies.get(each.subject, Tally()))
         for each in summaries
         if wanted in each.subject.lower()
     ]
@@ -56,7 +59,7 @@ def held_by_subject(context: Context) -> dict[str, int]:
     return {subject: count for subject, count in counts.items() if subject is not None}
 
 
-def _row(summary: SchemaSummary, counted: Counted, held: int) -> dict[str, Any]:
+def _row(summary: SchemaSummary, counted: Counted, held: int, tally: Tally) -> dict[str, Any]:
     versions = counted.documents.get(summary.subject, {})
     documents = sum(versions.values())
     adopted = versions.get(summary.version, 0)
@@ -68,12 +71,14 @@ def _row(summary: SchemaSummary, counted: Counted, held: int) -> dict[str, Any]:
         "documents": documents,
         "adopted": adopted / documents if documents else None,
         "held": held,
+        "readers": len(tally.readers),
+        "broken": len(tally.broken),
     }
 
 
 def _key(sort: str) -> Any:
     if sort == "changed":
         return lambda row: (-row["changed"].timestamp(), row["subject"])
-    if sort in ("documents", "fields", "held"):
+    if sort in ("documents", "fields", "held", "broken"):
         return lambda row: (-row[sort], row["subject"])
     return lambda row: row["subject"]

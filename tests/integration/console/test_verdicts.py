@@ -1,0 +1,74 @@
+"""The console shows the readers of a subject, and which version broke them, in what."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from consumer.core.clock import utc_now
+from consumer.readers.pins import Pin, Pins
+from tests.integration.console.test_console import Visitor, visiting
+
+Db = Database[dict[str, Any]]
+
+
+def pin(database: Db, reader: str, *uses: str) -> None:
+    pins = Pins(database["readers"])
+    paths = tuple((name,) for name in uses)
+    pins.put(Pin(pins.view_name(reader, "t"), reader, "t", 1, utc_now(), "Ada", paths))
+
+
+def page(visitor: Visitor, path: str) -> str:
+    answer = visitor.get(path)
+    assert answer.status == 200
+    text = re.sub(r"<(?!/?a\b)[^>]*>", " ", answer.body.decode())
+    return " ".join(text.split())
+
+
+def send(visitor: Visitor, number: int, **fields: Any) -> None:
+    body = {"id": f"0770090012{number}", "type": "t", **fields}
+    assert visitor.post_webhook(json.dumps(body).encode()).status == 200
+
+
+@pytest.fixture
+def first_event(database: Db, mongod_uri: str) -> Any:
+    return lambda key: database["events"].find_one({"_meta.key": key})["_id"]  # type: ignore[index]
+
+
+def test_readers_and_what_broke_them_are_shown(
+    database: Db, mongod_uri: str, first_event: Any
+) -> None:
+    with visiting(mongod_uri, database.name, cxone_redact="who") as visitor:
+        visitor.log_in()
+        send(visitor, 1, wait=1, who={"ann@example.com": 1})
+        alone = page(visitor, "/schemas/subject?name=t&tab=readers")
+        pin(database, "billing")
+        pin(database, "crm", "id")
+        send(visitor, 2, wait="long", who={"ann@example.com": "x"})
+        send(visitor, 3, wait="long", more=1)
+        readers = page(visitor, "/schemas/subject?name=t&tab=readers")
+        versions = page(visitor, "/schemas/subject?name=t&tab=versions")
+        compared = page(visitor, "/schemas/subject?name=t&tab=compare&from=0&to=3")
+        unbroken = page(visitor, "/schemas/subject?name=t&tab=compare&from=2&to=3")
+    # Counts of all subjects are as of two seconds ago.
+    with visiting(mongod_uri, database.name) as visitor:
+        visitor.log_in()
+        subjects = page(visitor, "/schemas?sort=broken")
+
+    assert "Nobody is pinned to a version of it." in alone
+    address = f'<a href="/console/events/one?id={first_event("07700900122")}">'
+    for shown in (readers, compared):
+        row = shown[shown.index("billing v1 wait type conflict") :]
+        assert "integer integer | string v2" in row
+        assert address in row
+    assert re.search(r"billing 1 all fields .{,40} in 2 fields", readers)
+    assert re.search(r"crm 1 1 of the fields .{,40} no", readers)
+    assert "breaks billing" in versions
+    assert versions.count("breaks ") == 1
+    assert "billing" not in unbroken
+    assert "1 broken" in subjects
+    assert "ann@example.com" not in readers + versions + compared
