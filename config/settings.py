@@ -251,6 +251,9 @@ class Settings(BaseModel, frozen=True):
     cxone_on_type_conflict: Annotated[Policy, Choice] = _row(
         "evolve", "The same for a field that comes with another type."
     )
+    cxone_on_reader_break: Annotated[Policy, Choice] = _row(
+        "evolve", "The same for what breaks a pinned reader, a widened type included."
+    )
     cxone_schema_max_depth: kinds.Whole = _row(
         32, "Deeper fields are stored but not in the schema.", ge=1, le=100
     )
@@ -371,7 +374,9 @@ class Settings(BaseModel, frozen=True):
 
     def rules_for(self, subject: str) -> SubjectRules:
         """The rules of a subject: its own table, else that of `"*"`, else the global settings."""
-        general = SubjectRules(self.cxone_on_new_field, self.cxone_on_type_conflict)
+        general = SubjectRules(
+            self.cxone_on_new_field, self.cxone_on_type_conflict, self.cxone_on_reader_break
+        )
         own = self.subjects.get(subject, SubjectRules())
         return own.over(self.subjects.get(subjects.ALL, SubjectRules()).over(general))
 

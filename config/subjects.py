@@ -29,6 +29,8 @@ class SubjectRules:
 
     on_new_field: Policy | None = None
     on_type_conflict: Policy | None = None
+    # Dead letters wait for what the text of these rules says: it stays what it was.
+    on_reader_break: Policy | None = field(default=None, repr=False)
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     maps: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
@@ -39,6 +41,7 @@ class SubjectRules:
         return SubjectRules(
             on_new_field=self.on_new_field or general.on_new_field,
             on_type_conflict=self.on_type_conflict or general.on_type_conflict,
+            on_reader_break=self.on_reader_break or general.on_reader_break,
             defaults=MappingProxyType({**general.defaults, **self.defaults}),
             maps=self.maps + _others(general.maps, self.maps + self.objects),
             objects=self.objects + _others(general.objects, self.maps + self.objects),
@@ -75,6 +78,7 @@ def _rules(content: dict[str, Any]) -> SubjectRules:
     return SubjectRules(
         on_new_field=content.get("on_new_field"),
         on_type_conflict=content.get("on_type_conflict"),
+        on_reader_break=content.get("on_reader_break"),
         defaults=MappingProxyType(dict(content.get("defaults", {}))),
         maps=tuple(content.get("maps", ())),
         objects=tuple(content.get("objects", ())),
@@ -137,6 +141,7 @@ _PATHS = 'a list of paths like ["agent.skills"]'
 _READERS = {
     "on_new_field": (_is_policy, _POLICIES),
     "on_type_conflict": (_is_policy, _POLICIES),
+    "on_reader_break": (_is_policy, _POLICIES),
     "defaults": (_are_defaults, 'a table of paths and JSON values like { "agent.name" = "" }'),
     "maps": (_are_paths, _PATHS),
     "objects": (_are_paths, _PATHS),

@@ -1,6 +1,6 @@
 """Draw series over time as SVG that obeys the content security policy and the style sheet.
 
-Colours are classes (`c0` to `c7`), so that one drawing serves light and dark. A strip over each
+Colours are classes (`c0` to `c8`), so that one drawing serves light and dark. A strip over each
 moment says its values in a `<title>` on hover, which needs no script.
 """
 

@@ -17,6 +17,7 @@ _OUTCOMES = (
     ("duplicate", "duplicate", "c7"),
     ("spooled", "spooled", "c2"),
     ("held", "held", "c4"),
+    ("discarded", "discarded as unwanted", "c8"),
     ("rejected", "rejected", "c6"),
     ("refused", "signature refused", "c3"),
     ("too_large", "too large", "c5"),

@@ -15,7 +15,7 @@ import msgspec
 
 from config import signing
 
-OutcomeStatus = Literal["processed", "duplicate", "held", "spooled"]
+OutcomeStatus = Literal["processed", "duplicate", "held", "spooled", "discarded"]
 Scalar = str | int | float
 MAIN = signing.MAIN
 # Characters: what is longer of a header's value is cut, and so no proof and no id.

@@ -126,6 +126,13 @@ class ContractHold(Held):
         return {"changes": self.changes}
 
 
+class ChangeRejected(ContractHold):
+    """A person rejected such a change with all deliveries that bring it: the letter is kept for a
+    while, and nobody waits for it (202 `discarded`)."""
+
+    reason = "change_rejected"
+
+
 class ConstraintViolation(Held):
     """An index or validator of the user's own refused the document; `refusal` is the server's write
     error, which quotes values, `constraints` the digest of what there was that may refuse."""

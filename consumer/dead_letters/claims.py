@@ -146,6 +146,17 @@ class Claims:
             )
         return done.matched_count == 1
 
+    def end_unwanted(
+        self, entry: Document, because: str, attempt: Mapping[str, Any], at: datetime
+    ) -> bool:
+        """End a claimed entry as not wanted, with its copies; False when the claim was lost."""
+        return self._record(entry, self.unwanted_fields(because, at), attempt, ())
+
+    def unwanted_fields(self, because: str, at: datetime) -> Document:
+        """The fields of an entry that nobody wants, nor copies of it."""
+        ended = self._ended_fields(DISCARDED, at)
+        return {**ended, "discarded_because": because, "and_copies": True}
+
     def drop(self, _id: str) -> bool:
         """Delete an entry that waits, to make room; False when it is being tried just now, has
         ended, or is gone."""

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -91,7 +91,13 @@ class ConditionStore:
             CONSTRAINTS: _digest(*constraints.fingerprint),
         }
         parts = {part: ConditionSet(found, self._since(part, found)) for part, found in now.items()}
-        return Conditions(parts, self._registry, self._configured.one_subject, constraints.digest)
+        return Conditions(
+            parts,
+            self._registry,
+            self._configured.one_subject,
+            constraints.digest,
+            self._objections,
+        )
 
     def _signature(self) -> str:
         """An HMAC under a salt of this database: it shows whether the secrets are others, and
@@ -104,6 +110,15 @@ class ConditionStore:
         for part in self._configured.signing:
             mac.update(len(part).to_bytes(8, "big") + part)
         return mac.hexdigest()
+
+    def _objections(self, subject: str) -> ConditionSet:
+        """The readers and people who object to changes of a subject; where nobody ever did nothing
+        is kept of it."""
+        found, part = self._registry.objections(subject).fingerprint, f"objections {subject}"
+        with translated(self._seen.name):
+            if not found and self._seen.find_one({"_id": part}, {"_id": 1}) is None:
+                return ConditionSet("", EPOCH)
+        return ConditionSet(found, self._since(part, found))
 
     def _since(self, part: str, fingerprint: str) -> datetime:
         """When this fingerprint was first seen, the overlap included unless it is the first."""
@@ -144,6 +159,7 @@ class Conditions:
     registry: SchemaRegistry
     one_subject: str | None
     constraints: str
+    objections: Callable[[str], ConditionSet]
 
     def of(self, reason: str, event_type: str | None) -> ConditionSet:
         """The conditions of entries that wait for `reason`; raises StoreUnavailable."""
@@ -166,7 +182,10 @@ class Conditions:
         head = self.registry.refreshed(subject)
         if head is None:
             return ConditionSet("0", EPOCH)
-        return ConditionSet(str(head.number), _utc(head.created_at))
+        objections = self.objections(subject)
+        return ConditionSet(
+            f"{head.number}{objections.fingerprint}", max(_utc(head.created_at), objections.since)
+        )
 
 
 def _digest(*texts: str) -> str:

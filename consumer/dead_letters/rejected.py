@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from consumer.core.delivery import Delivery, body_digest, of_source
-from consumer.core.errors import Held, MalformedJson, Rejected
+from consumer.core.errors import ChangeRejected, Held, MalformedJson, Rejected
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import REJECTED
 from consumer.core.text import Hidden, hexdump
@@ -62,6 +62,7 @@ class RejectionStore:
                 event_id=event_id,
                 event_type=event_type,
                 details=error.details if isinstance(error, Held) else None,
+                unwanted=isinstance(error, ChangeRejected),
             )
         )
         self._metrics.count(REJECTED, source=delivery.source, reason=error.reason)

@@ -14,6 +14,7 @@ from bson.binary import Binary
 
 from consumer.core.delivery import Delivery, Headers, Verdict, source_of
 from consumer.core.errors import (
+    ChangeRejected,
     ConsumerError,
     Held,
     MalformedJson,
@@ -204,6 +205,10 @@ class Replay:
         details: Mapping[str, Any],
     ) -> Replayed:
         attempt |= {"result": error.reason, "error": error.explained}
+        if isinstance(error, ChangeRejected):
+            if not self._claims.end_unwanted(entry, error.explained, attempt, attempt["at"]):
+                return Replayed(False, "busy", "another process took it over")
+            return Replayed(False, error.reason, error.explained, DISCARDED)
         state = state_after(
             error,
             was=entry.get("blocked_by", entry["reason"]),

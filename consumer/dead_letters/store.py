@@ -53,7 +53,7 @@ _WELL_FORMED = {**HAS_REASON, **WELL_FORMED}
 class DeadLetter:
     """One entry to add. `identity` is what makes it another than one of the same reason and body;
     `details` are further fields of it: `changes` of a hold, `diagnosis`;
-    `at_first` those that only its first copy sets."""
+    `at_first` those that only its first copy sets; `unwanted`: it has ended with its copies."""
 
     delivery: Delivery
     digest: str
@@ -64,6 +64,7 @@ class DeadLetter:
     identity: str = ""
     details: Mapping[str, Any] | None = None
     at_first: Mapping[str, Any] = field(default_factory=dict)
+    unwanted: bool = False
 
 
 def entry_id(reason: str, digest: str, identity: str = "") -> str:
@@ -106,6 +107,7 @@ class DeadLetters:
             "history": [],
             **of_source(delivery.source),
             **new.at_first,
+            **(self.claims.unwanted_fields(new.error_message, at) if new.unwanted else {}),
         }
         changed = {"error_message": new.error_message, **(new.details or {})}
         update = {"$setOnInsert": first, **count_update(at, changed)}

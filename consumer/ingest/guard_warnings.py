@@ -28,6 +28,7 @@ _NEXT_STEP = {
     " `cxone-consumer schema renumber`",
     "subjects": "check CXONE_TYPE_FIELD, or raise CXONE_SCHEMA_MAX_SUBJECTS",
     "subject_name": "check CXONE_TYPE_FIELD",
+    "rejected": "nothing to do: a person rejected it, and `schema reject` lists it",
     "data_key": "nothing to do: an e-mail address or a phone number is no name of a field",
 }
 

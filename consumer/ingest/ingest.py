@@ -13,6 +13,7 @@ from bson.raw_bson import RawBSONDocument
 
 from consumer.core.delivery import Delivery, Outcome, of_source
 from consumer.core.errors import (
+    ChangeRejected,
     ConsumerError,
     Held,
     IdConflict,
@@ -141,6 +142,8 @@ class Ingest:
             return self.process(delivery).outcome
         except (Rejected, Held) as error:
             self._store_rejected(delivery, error)
+            if isinstance(error, ChangeRejected):
+                return Outcome("discarded")
             if isinstance(error, Held):
                 return Outcome("held")
             raise

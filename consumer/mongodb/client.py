@@ -60,6 +60,7 @@ ADOPTION_STATE = "adoption_state"
 READERS = "readers"
 FIELD_STATISTICS = "field_statistics"
 SIGNALS = "signals"
+REJECTED_CHANGES = "rejected_changes"
 
 COLLECTIONS = (
     EVENTS,
@@ -83,6 +84,7 @@ COLLECTIONS = (
     READERS,
     FIELD_STATISTICS,
     SIGNALS,
+    REJECTED_CHANGES,
 )
 # A process that must not write still says that it lives.
 _GUARDED = frozenset(COLLECTIONS) - {INSTANCES}

@@ -25,6 +25,7 @@ from consumer.mongodb.client import (
     JOB_RUNS,
     LEASES,
     READERS,
+    REJECTED_CHANGES,
     SCHEMA_VERSIONS,
     SIGNALS,
     Document,
@@ -63,6 +64,7 @@ _FOREIGN: dict[str, Document] = {
     INGEST_QUARTERS: {"at": None},
     READERS: {"reader": None},
     SIGNALS: {"_id": {"$not": {"$type": "object"}}},
+    REJECTED_CHANGES: {"then": None},
 }
 _SHOWN = 3
 _LONGEST = 60

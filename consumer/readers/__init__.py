@@ -5,4 +5,5 @@ Public:
 - verdicts: what breaks a reader
 - judge: what broke the readers that are pinned
 - views: the views of pins, kept what pins and schemas say
+- objections: rejected changes, and what speaks against a change now
 """

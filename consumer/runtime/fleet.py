@@ -22,8 +22,13 @@ from consumer.runtime.settings_map import redaction
 _GROUPS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
     {
         "contracts": (
-            ("cxone_schema_scope", "cxone_on_new_field", "cxone_on_type_conflict"),
-            ("on_new_field", "on_type_conflict", "maps", "objects"),
+            (
+                "cxone_schema_scope",
+                "cxone_on_new_field",
+                "cxone_on_type_conflict",
+                "cxone_on_reader_break",
+            ),
+            ("on_new_field", "on_type_conflict", "on_reader_break", "maps", "objects"),
         ),
         "defaults": (("cxone_defaults",), ("defaults",)),
         "dedupe": (("cxone_dedupe", "cxone_id_field", "cxone_type_field"), ()),

@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 from config.loading import Settings
 from config.sources import TOKEN_PATH, SourceSettings
+from config.subjects import ALL
 from config.value_parsers import proxy_address
 from consumer.dead_letters.conditions import ConfiguredConditions
 from consumer.http.server.server import MOST_ON_WINDOWS, ServerOptions
@@ -55,6 +56,7 @@ def configured_conditions(settings: Settings) -> ConfiguredConditions:
         # What is masked changes nothing of what can be stored.
         sorted((name, replace(settings.rules_for(name), redact=())) for name in settings.subjects),
         # Of an installation without them the text stays what it was.
+        *_holding_breaks(settings),
         *((name, each.id, each.type, each.subject_prefix) for name, each in others),
     )
     return ConfiguredConditions(
@@ -68,6 +70,13 @@ def configured_conditions(settings: Settings) -> ConfiguredConditions:
         settings=repr(accepting),
         one_subject=one_subject(settings),
     )
+
+
+def _holding_breaks(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The subjects whose contract holds what breaks a reader."""
+    for name in (ALL, *sorted(settings.subjects)):
+        if settings.rules_for(name).on_reader_break == "hold":
+            yield name, "on_reader_break"
 
 
 def _signing(name: str, source: SourceSettings) -> Iterator[bytes]:

@@ -84,6 +84,7 @@ def _subject(settings: Settings, name: str, rules: SubjectRules) -> SubjectPolic
         return subject_policy(
             on_new_field=rules.on_new_field,
             on_type_conflict=rules.on_type_conflict,
+            on_reader_break=rules.on_reader_break,
             typed=settings.cxone_defaults == "typed",
             nothing=settings.cxone_defaults == "none",
             defaults=rules.defaults,

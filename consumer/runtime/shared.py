@@ -38,6 +38,7 @@ from consumer.mongodb.client import (
     EVENTS,
     READERS,
     REFUSALS,
+    REJECTED_CHANGES,
     SCHEMA_VERSIONS,
     OurDatabase,
     connect,
@@ -46,6 +47,7 @@ from consumer.mongodb.client import (
 from consumer.mongodb.errors import translated
 from consumer.privacy.rules import Redaction
 from consumer.readers.judge import Judge
+from consumer.readers.objections import RejectedChanges, StandingObjections
 from consumer.readers.pins import Pins
 from consumer.readers.views import Masks, Views
 from consumer.runtime.service_options import dead_letter_retention
@@ -58,6 +60,7 @@ from consumer.runtime.settings_map import (
 from consumer.runtime.sources import build_sources
 from consumer.schemas.registry.document_stamps import DocumentStamps
 from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.schemas.registry.versions import SchemaVersions
 from consumer.spool.spool import Spool
 
 log = structlog.get_logger(__name__)
@@ -137,6 +140,11 @@ def build_shared(
         schema_policy(settings),
         clock,
         stamps=DocumentStamps(database[EVENTS]),
+        objections=StandingObjections(
+            Pins(database[READERS]),
+            RejectedChanges(database[REJECTED_CHANGES]),
+            SchemaVersions(database[SCHEMA_VERSIONS]).one,
+        ),
     )
     limits = RefusalLimits(settings.cxone_refused_max_count, settings.cxone_refused_max_bytes)
     peers = KnownPeers(RefusalNotes(database[REFUSALS]))

@@ -6,6 +6,7 @@ Public:
 - maps: objects used as maps, and keys that are data
 - policy: contracts, pins, defaults and guards of a user
 - evolution: changes between versions, and the next version
+- objections: what speaks against a change
 - draft: a version drafted from payloads, not registered
 - manual_changes: versions that people make: retire, unmap, erase a name
 - compile: a version as the trie of one walk

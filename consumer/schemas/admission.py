@@ -12,6 +12,7 @@ from consumer.core.paths import Path
 from consumer.schemas.evolution import changes, evolve
 from consumer.schemas.infer import infer, with_maps
 from consumer.schemas.model import Change, SchemaVersion, shape_of
+from consumer.schemas.objections import NONE, Objections, without
 from consumer.schemas.policy import Contract, Guards, SubjectPolicy
 from consumer.schemas.shape import Shape, join, through_maps, walk
 
@@ -20,6 +21,8 @@ _CAUSE_CHARACTERS = 256
 # Of what a delivery would change its dead letter keeps so many changes, in so many bytes.
 _MOST_CHANGES = 100
 _MOST_BYTES = 32 * 1024
+# In place of a guard, where a person rejected what is left out.
+REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,13 @@ class Quota:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`next` is the version to register, `held` what the contract holds (then nothing is
-    registered), `guard` the bound that leaves something unregistered; all empty: nothing new."""
+    registered), `unwanted` what a person rejected with all that brings it, `guard` the bound that
+    leaves something unregistered; all empty: nothing new."""
 
     next: SchemaVersion | None = None
     held: tuple[Change, ...] = ()
     guard: str | None = None
+    unwanted: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +64,28 @@ def decide(
     guards: Guards,
     quota: Quota,
     now: datetime,
+    objections: Objections = NONE,
 ) -> Decision:
     """Decide on a payload under `head` (possibly a draft of version `number` already).
 
-    The contract comes first: one held change holds the delivery whatever the guards say. What fits
-    under the bound on paths is registered, shallow paths first.
+    What people rejected and the contract come first: one held change holds the delivery whatever
+    the guards say. What fits under the bound on paths is registered, shallow paths first.
     """
     tree = shape_of(head)
     pins = policy.pins.with_objects(head.pinned_objects) if head else policy.pins
     inferred = infer(candidate.payload, tree, pins, guards)
-    guard = inferred.guard
+    guard, found = inferred.guard, inferred.shape
     # An earlier program took data for names: that is no news which a contract could hold.
-    known = with_maps(tree, pins, inferred.shape)
-    if head is not None and policy.contract.may_hold:
-        would_be = tuple(changes(known, inferred.shape, candidate.caused_by))
-        if any(is_held(change, policy.contract) for change in would_be):
-            return Decision(held=would_be)
+    known = with_maps(tree, pins, found)
+    if head is not None and (policy.contract.may_hold or objections.rejected):
+        would_be = tuple(changes(known, found, candidate.caused_by))
+        if objected := _objected(would_be, policy.contract, objections):
+            return objected
+        if left_out := objections.among(would_be, "store"):
+            guard, found = REJECTED, without(found, left_out)
     if head is None and not quota.subject:
         return Decision(guard="subjects")
-    fitted, cut = _fit(known, inferred.shape, guards.paths_per_subject)
+    fitted, cut = _fit(known, found, guards.paths_per_subject)
     guard = "paths_per_subject" if cut else guard
     joined = with_maps(join(through_maps(known, fitted), fitted), pins)
     if joined == tree and head is not None:
@@ -95,6 +103,16 @@ def decide(
     if not _has_room(proposed, guards):
         return Decision(guard="paths_per_subject")
     return Decision(next=proposed, guard=guard)
+
+
+def _objected(
+    would_be: tuple[Change, ...], contract: Contract, objections: Objections
+) -> Decision | None:
+    """The decision on a delivery that may not change anything; None where it may."""
+    if unwanted := objections.among(would_be, "discard"):
+        return Decision(unwanted=unwanted)
+    held = any(is_held(change, contract, objections) for change in would_be)
+    return Decision(held=would_be) if held else None
 
 
 def cause(event_id: object) -> str:
@@ -115,8 +133,13 @@ def recorded_changes(changes: Sequence[Change]) -> list[dict[str, object]]:
     return found
 
 
-def is_held(change: Change, contract: Contract) -> bool:
-    """True for a change that the contract holds; new keys make a map, so it counts as new field."""
+def is_held(change: Change, contract: Contract, objections: Objections = NONE) -> bool:
+    """True for a change that the contract holds, or a person; new keys make a map, so it counts as
+    new field."""
+    if objections.among((change,), "hold"):
+        return True
+    if contract.on_reader_break == "hold" and objections.breaks(change):
+        return True
     if change.kind in ("field_added", "became_map"):
         return contract.on_new_field == "hold"
     return change.kind == "type_conflict" and contract.on_type_conflict == "hold"

@@ -9,6 +9,7 @@ from typing import Any
 from consumer.schemas.admission import Candidate, Decision, Quota, cause, decide, is_held
 from consumer.schemas.evolution import changes
 from consumer.schemas.model import Change, SchemaVersion, shape_of
+from consumer.schemas.objections import NONE, Objections
 from consumer.schemas.policy import Contract, Guards, SubjectPolicy
 
 
@@ -27,6 +28,7 @@ class Draft:
     quota: Quota
     now: datetime
     closed: str | None = None
+    objections: Objections = NONE
 
     @property
     def at(self) -> int:
@@ -45,27 +47,33 @@ class Draft:
 
     def judge(self, payload: dict[str, Any], caused_by: object = "") -> Decision:
         """Decide on a payload under the contract and the guards as they are; nothing is drafted."""
-        return self._decide(payload, caused_by, self.policy)
+        return self._decide(payload, caused_by, self.policy, self.objections)
 
     def deliver(self, payload: dict[str, Any], caused_by: object = "") -> Decision:
         """As if the payload were delivered: what the contract lets evolve is drafted."""
         return self._grow(self.judge(payload, caused_by))
 
     def approve(self, payload: dict[str, Any], caused_by: object = "") -> Decision:
-        """Draft all that the payload brings, whatever the contract says; guards still hold."""
+        """Draft all that the payload brings, whatever the contract says; guards still hold, and
+        what was rejected is left out."""
         by_hand = replace(self.policy, contract=Contract())
-        return self._grow(self._decide(payload, caused_by, by_hand))
+        return self._grow(self._decide(payload, caused_by, by_hand, self.objections.approved()))
 
     def held(self, decision: Decision) -> tuple[Change, ...]:
         """The changes of a decision that the contract itself holds: the rest only waits along."""
-        return tuple(each for each in decision.held if is_held(each, self.policy.contract))
+        contract = self.policy.contract
+        return tuple(each for each in decision.held if is_held(each, contract, self.objections))
 
     def _grow(self, decision: Decision) -> Decision:
         self.version = decision.next or self.version
         return decision
 
     def _decide(
-        self, payload: dict[str, Any], caused_by: object, policy: SubjectPolicy
+        self,
+        payload: dict[str, Any],
+        caused_by: object,
+        policy: SubjectPolicy,
+        objections: Objections,
     ) -> Decision:
         if self.closed is not None:
             return Decision(guard=self.closed)
@@ -77,6 +85,7 @@ class Draft:
             guards=self.guards,
             quota=self.quota,
             now=self.now,
+            objections=objections,
         )
 
 

@@ -38,15 +38,18 @@ class Guards:
 class Contract:
     """Rule for a delivery that would add a field, or a type to a field that has one.
 
-    Version 1 is always admitted and widening always evolves.
+    Version 1 is always admitted and widening always evolves, unless it breaks a reader and
+    `on_reader_break` holds that.
     """
 
     on_new_field: Choice = "evolve"
     on_type_conflict: Choice = "evolve"
+    # Dead letters wait for what the text of a contract says: it stays what it was.
+    on_reader_break: Choice = field(default="evolve", repr=False)
 
     @property
     def may_hold(self) -> bool:
-        return "hold" in (self.on_new_field, self.on_type_conflict)
+        return "hold" in (self.on_new_field, self.on_type_conflict, self.on_reader_break)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ def subject_policy(
     *,
     on_new_field: Choice | None = None,
     on_type_conflict: Choice | None = None,
+    on_reader_break: Choice | None = None,
     typed: bool = False,
     nothing: bool = False,
     defaults: Mapping[str, Any] | None = None,
@@ -141,7 +145,9 @@ def subject_policy(
 ) -> SubjectPolicy:
     """A policy from settings, whose paths are texts; raises ValueError that names the wrong one."""
     return SubjectPolicy(
-        contract=Contract(on_new_field or "evolve", on_type_conflict or "evolve"),
+        contract=Contract(
+            on_new_field or "evolve", on_type_conflict or "evolve", on_reader_break or "evolve"
+        ),
         pins=Pins(frozenset(map(from_text, objects)), frozenset(map(from_text, maps))),
         defaults=Defaults(
             typed,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from consumer.schemas.admission import Candidate, Decision, Quota, decide
 from consumer.schemas.json_types import NAMES, OBJECT, join_masks
 from consumer.schemas.model import SchemaVersion
+from consumer.schemas.objections import NONE, Objections
 from consumer.schemas.policy import Guards, SubjectPolicy
 from consumer.schemas.shape import Shape, fold
 
@@ -63,6 +64,7 @@ def judge(
     policy: SubjectPolicy = OPEN,
     guards: Guards | None = None,
     quota: Quota | None = None,
+    objections: Objections = NONE,
 ) -> Decision:
     """The decision on one payload under `head`."""
     return decide(
@@ -73,6 +75,7 @@ def judge(
         guards=guards or Guards(),
         quota=quota or Quota(),
         now=NOW,
+        objections=objections,
     )
 
 

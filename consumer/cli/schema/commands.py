@@ -13,6 +13,7 @@ from consumer.cli.schema.explain import explain
 from consumer.cli.schema.export import export
 from consumer.cli.schema.learn import learn
 from consumer.cli.schema.pins import pin, pins, unpin
+from consumer.cli.schema.reject import reject
 from consumer.cli.schema.show import list_subjects, show
 
 app = typer.Typer(no_args_is_help=True)
@@ -30,6 +31,7 @@ for _name, _command in (
     ("unpin", unpin),
     ("learn", learn),
     ("approve", approve),
+    ("reject", reject),
     ("backfill", backfill),
     ("retire", retire),
     ("unmap", unmap),

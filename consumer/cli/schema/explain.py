@@ -25,7 +25,7 @@ from consumer.schemas.registry.registry import SchemaRegistry
 
 _SHOWN = 50
 
-End = Literal["stored", "held", "dead_letter"]
+End = Literal["stored", "held", "discarded", "dead_letter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Trial:
 
     `version` is the one it would be stored under (0: none is registered), a new one when there
     are `changes`. Of a held one `changes` is all that it would change and `held` what
-    the contract holds of it. `guard` leaves `untracked` values out of the schema; `reason` and
-    `message` are those of a dead letter.
+    the contract or a person holds of it; of a discarded one `changes` is what was rejected. `guard`
+    leaves `untracked` values out of the schema; `reason` and `message` are those of a dead letter.
     """
 
     end: End
@@ -75,11 +75,11 @@ class Trials:
         # Sequential deliveries register a version each.
         self._drafts[subject] = replace(draft, head=draft.version)
         return Trial(
-            end="held" if decision.held else "stored",
+            end="held" if decision.held else "discarded" if decision.unwanted else "stored",
             subject=subject,
             event_id=str(event.key),
             version=draft.version.number if draft.version else 0,
-            changes=decision.held or draft.changes,
+            changes=decision.held or decision.unwanted or draft.changes,
             held=draft.held(decision),
             guard=decision.guard,
             untracked=_untracked(draft, event.payload) if decision.guard else 0,
@@ -155,8 +155,8 @@ def _sentence(trial: Trial) -> str:
     if trial.end == "dead_letter":
         return f"would become a dead letter, reason {trial.reason}: {trial.message}"
     event = f'"{trial.subject}" {trial.event_id}'
-    if trial.end == "held":
-        return f"{event} would be held at version {trial.version}"
+    if trial.end in ("held", "discarded"):
+        return f"{event} would be {trial.end} at version {trial.version}"
     what = f"would register version {trial.version}" if trial.changes else "would be stored"
     kept_out = f" with {trial.untracked:,} values untracked (guard {trial.guard})"
     return f"{event} {what}{kept_out if trial.guard else ''}"

@@ -17,7 +17,8 @@ from consumer.core.clock import utc_now
 from consumer.core.paths import Path, to_text
 from consumer.schemas.check import CompiledSchema, compile_schema
 from consumer.schemas.model import SchemaVersion
-from consumer.schemas.policy import SchemaPolicy
+from consumer.schemas.objections import NONE, Objections
+from consumer.schemas.policy import Contract, SchemaPolicy
 from consumer.schemas.registry.document_stamps import DocumentStamps
 from consumer.schemas.registry.subject import Subject, Tools
 from consumer.schemas.registry.subject_limit import SubjectLimit
@@ -75,12 +76,16 @@ class SchemaCache:
         jitter: Callable[[], float] = random.random,
         *,
         stamps: DocumentStamps | None = None,
+        objections: Callable[[str, Contract], Objections] = lambda *_: NONE,
     ) -> None:
-        """`stamps` shows versions that were lost; without it nobody looks for them."""
+        """`stamps` shows versions that were lost; without it nobody looks for them. `objections`
+        are read before anything is held or registered."""
         self._policy = policy or SchemaPolicy()
         self._versions = SchemaVersions(collection)
         self._limit = SubjectLimit(self._versions, self._policy.guards.subjects, clock)
-        self._tools = Tools(self._versions, self._limit, self._policy.guards, clock, sleep, jitter)
+        self._tools = Tools(
+            self._versions, self._limit, self._policy.guards, clock, sleep, jitter, objections
+        )
         self._nothing = compile_schema(None)
         self._stamps = stamps
         self._lost: Mapping[str, Hole] = {}
@@ -105,6 +110,10 @@ class SchemaCache:
         if version is not None:
             self._subject(subject).install(version)
         return version
+
+    def objections(self, subject: str) -> Objections:
+        """All that speaks against changes of a subject now, from MongoDB."""
+        return self._tools.objections(subject, self._policy.of(subject).contract)
 
     def history(self, subject: str) -> Iterator[SchemaVersion]:
         """All versions of a subject, oldest first, read as they are asked for."""

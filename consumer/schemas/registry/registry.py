@@ -9,7 +9,13 @@ from typing import Any
 import msgspec
 
 from consumer.core.clock import to_milliseconds
-from consumer.core.errors import ContractHold, SchemaMoved, SetupError, StoreUnavailable
+from consumer.core.errors import (
+    ChangeRejected,
+    ContractHold,
+    SchemaMoved,
+    SetupError,
+    StoreUnavailable,
+)
 from consumer.schemas.admission import Candidate, Decision, cause, recorded_changes
 from consumer.schemas.check import Check, CompiledSchema, Gap
 from consumer.schemas.draft import Draft, covers
@@ -55,8 +61,8 @@ class SchemaRegistry(SchemaCache):
         """The payload's admission, after registering what is new and allowed.
 
         `vet` is called before anything is registered: what it raises for a payload that cannot
-        be stored keeps that payload out of the schema too. Raises ContractHold with the changes,
-        or StoreUnavailable. The payload is not altered.
+        be stored keeps that payload out of the schema too. Raises ContractHold or ChangeRejected
+        with the changes, or StoreUnavailable. The payload is not altered.
         """
         held = self._subjects.get(subject)
         if held is not None and held.schema.version is not None:
@@ -94,6 +100,7 @@ class SchemaRegistry(SchemaCache):
             quota=replace(quota, version=True) if by_hand else quota,
             now=to_milliseconds(now),
             closed="hole" if hole else None if head else self._too_long(subject),
+            objections=self.objections(subject),
         )
 
     def register(self, draft: Draft) -> SchemaVersion | None:
@@ -187,6 +194,12 @@ class SchemaRegistry(SchemaCache):
         decision = ticket.decision or Decision()
         if decision.held:
             raise _hold(subject, decision.held)
+        if decision.unwanted:
+            raise ChangeRejected(
+                f'a change of schema "{subject}" was rejected, with all that brings it:'
+                " `schema reject` lists such changes",
+                recorded_changes(decision.unwanted),
+            )
         schema = held.schema
         return _admission(schema, schema.check(payload), decision.guard, ticket.registered)
 
@@ -200,7 +213,7 @@ class SchemaRegistry(SchemaCache):
 def _hold(subject: str, changes: tuple[Change, ...]) -> ContractHold:
     return ContractHold(
         f'the contract of schema "{subject}" holds {len(changes)} change(s):'
-        " approve them or let the contract evolve",
+        " approve or reject them, or let the contract evolve",
         recorded_changes(changes),
     )
 

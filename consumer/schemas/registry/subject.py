@@ -16,7 +16,8 @@ from consumer.core.errors import StoreUnavailable
 from consumer.schemas.admission import Candidate, Decision, Quota, decide
 from consumer.schemas.check import CompiledSchema, compile_schema
 from consumer.schemas.model import SchemaVersion
-from consumer.schemas.policy import Guards, SubjectPolicy
+from consumer.schemas.objections import NONE, Objections
+from consumer.schemas.policy import Contract, Guards, SubjectPolicy
 from consumer.schemas.registry.subject_limit import TRUST, SubjectLimit
 from consumer.schemas.registry.versions import SchemaVersions
 
@@ -35,7 +36,8 @@ Make = Callable[[SchemaVersion, datetime], SchemaVersion | None]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """Tools that all subjects share; `jitter` gives numbers from 0 to 1."""
+    """Tools that all subjects share; `jitter` gives numbers from 0 to 1, `objections` what speaks
+    against changes of a subject now, by MongoDB."""
 
     versions: SchemaVersions
     subjects: SubjectLimit
@@ -43,6 +45,7 @@ class Tools:
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     jitter: Callable[[], float]
+    objections: Callable[[str, Contract], Objections] = lambda *_: NONE
 
 
 @dataclass(slots=True)
@@ -79,6 +82,7 @@ class Subject:
         self._registering = threading.Lock()
         self._waiting: deque[Ticket] = deque()
         self._guard_found: _GuardFound | None = None
+        self._objections = NONE
 
     def trusted_guard(self, payload: dict[str, Any]) -> str | None:
         """The guard that answers for an unknown payload without a look at MongoDB, for a moment
@@ -92,7 +96,8 @@ class Subject:
         ticket = Ticket(Candidate(self._subject, payload, ""), self._policy)
         self._decide(self.schema.version, [ticket], found.quota, now)
         decision = ticket.decision or Decision()
-        return None if decision.held or decision.next else decision.guard
+        found_new = decision.held or decision.next or decision.unwanted
+        return None if found_new else decision.guard
 
     def decide(self, ticket: Ticket) -> None:
         """Wait until the ticket is decided on a durable head; raises StoreUnavailable.
@@ -208,6 +213,8 @@ class Subject:
                 if head is None
                 else quota_of(tools, head, now)
             )
+            # After the head: what is durable before a pin is not held for its sake.
+            self._objections = tools.objections(self._subject, self._policy.contract)
             tickets += arrived(tickets)
             draft = self._decide(head, tickets, quota, now)
             if draft is None or draft is head:
@@ -243,6 +250,7 @@ class Subject:
                 guards=self._tools.guards,
                 quota=quota,
                 now=to_milliseconds(now),
+                objections=self._objections,
             )
             draft = ticket.decision.next or draft
         return draft

@@ -44,6 +44,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "schema unpin": ("contact.created", "--as", "billing"),
     "schema learn": ("event.json", "--yes"),
     "schema approve": ("contact.created", "--yes"),
+    "schema reject": ("contact.created", "a"),
     "schema backfill": (),
     "schema retire": ("contact.created", "a"),
     "schema unmap": ("contact.created", "a"),

@@ -64,7 +64,11 @@ def test_show_draws_the_fields_with_types_origin_and_defaults(
     )
     assert fields["agent.level"]["types"] == {"integer": 1, "number": 2}
     assert "default" not in fields["skills[].id"]
-    assert found["contract"] == {"on_new_field": "hold", "on_type_conflict": "hold"}
+    assert found["contract"] == {
+        "on_new_field": "hold",
+        "on_type_conflict": "hold",
+        "on_reader_break": "evolve",
+    }
     assert found["defaults_without_field"] == ["nowhere"]
     assert found["guards"]["paths_per_subject"] == 2000
     assert (older["version"], len(older["fields"]) + 1) == (1, len(found["fields"]))
