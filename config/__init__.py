@@ -8,7 +8,7 @@ Public:
 - logs: logging, one line an event
 - presets: known ways of sending
 - settings: the table of all settings
-- signing: what is signed, and the formats of secrets
+- signing: what is signed, the formats of secrets, and the words of sources
 - sources: the tables of sources
 - subjects: rules for single event types
 - value_parsers: values as people write them

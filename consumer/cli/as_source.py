@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from config.loading import Settings
-from config.sources import SourceSettings
+from config.sources import TOKEN_PATH, SourceSettings
 from consumer.core.delivery import MAIN
 from consumer.core.errors import SetupError
-from consumer.runtime.proving import read_token, token_request, token_url
+from consumer.runtime.proving import read_token, token_request, url_beside
 
 AsSource = Annotated[
     str,
@@ -40,7 +40,7 @@ def required(name: str) -> list[str]:
 def token_getter(name: str, source: SourceSettings, url: str, timeout: float) -> Callable[[], str]:
     """A function that gets an access token from the service whose `source` posts to `url`, and
     again before it expires; callable from any thread. Raises SetupError."""
-    address = token_url(url, source)
+    address = url_beside(url, source.path, TOKEN_PATH)
     asking = threading.Lock()
     token, expires = "", 0.0
 

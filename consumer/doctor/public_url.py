@@ -11,14 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from config.signing import HEADER
-from config.sources import MAIN_PATH, SourceSettings
+from config.sources import MAIN_PATH, TOKEN_PATH, SourceSettings
 from consumer.core.delivery import MAIN
 from consumer.doctor.check import Check, Target
 from consumer.doctor.post import Answer, Silence, explain, post
 from consumer.http import probe
 from consumer.ingest.signature import SignatureScheme, covers
 from consumer.ingest.signature_diagnosis.bodies import bodies
-from consumer.runtime.proving import prover, read_token, token_request, token_url, url_beside
+from consumer.runtime.proving import prover, read_token, token_request, url_beside
 from consumer.runtime.settings_map import signature_scheme
 
 NAME = "way from outside"
@@ -49,7 +49,7 @@ def _way(target: Target, name: str, source: SourceSettings, url: str) -> Iterato
         return
     token = ""
     if source.proof == "oauth2":
-        address = token_url(url, source)
+        address = url_beside(url, source.path, TOKEN_PATH)
         given = post(address, *token_request(name, source), _TIMEOUT)
         if isinstance(given, Silence):
             yield Check(NAME, "fail", f"{address}: {given.cause}", given.advice)

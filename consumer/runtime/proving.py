@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-from config.sources import TOKEN_PATH, SourceSettings
+from config.sources import SourceSettings
 from consumer.ingest.credentials import AUTHORIZATION
 from consumer.ingest.signature import sign
 from consumer.runtime.settings_map import shared_secrets, signature_scheme
@@ -49,11 +49,6 @@ def url_beside(url: str, path: str, other: str) -> str:
     at = parts.path.rstrip("/")
     before = at.removesuffix(path) if at.endswith(path) else ""
     return parts._replace(path=before + other, query="", fragment="").geturl()
-
-
-def token_url(url: str, source: SourceSettings) -> str:
-    """The address that gives access tokens, given that to which the source posts."""
-    return url_beside(url, source.path, TOKEN_PATH)
 
 
 def token_request(name: str, source: SourceSettings) -> tuple[bytes, dict[str, str]]:
