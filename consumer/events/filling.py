@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -25,7 +26,7 @@ from consumer.mongodb.client import RAW, SIMPLE, Document
 from consumer.mongodb.errors import translated
 from consumer.schemas.check import CompiledSchema
 from consumer.schemas.defaults import Checked, Filled, fill, take_out
-from consumer.schemas.provenance import leaving_of, remove_fillings
+from consumer.schemas.provenance import leaving_of, remove_fillings, value_at
 
 log = structlog.get_logger(__name__)
 
@@ -82,23 +83,30 @@ class FilledEvents:
         """
         without = self._without.get(subject, NOTHING)
         learned, rounds, generation = False, 0, 0
+        # A copy is refused for its value, which says nothing of other events.
+        no_copy, copied = NOTHING, False
         while True:
-            filled = fill(event.payload, checked, without) if self._fills else Filled(left_out=True)
+            filled = Filled(left_out=True)
+            if self._fills:
+                filled = fill(event.payload, checked, without, no_copy)
             try:
                 new = self._events.append(document(filled), event.digest, rekeyed=rekeyed)
             except Unstorable:
                 # It may be too large only by what is filled in, which says nothing of others.
                 if not filled.positions:
                     raise
-                learned, without = False, EVERYTHING
+                learned, without, no_copy = False, EVERYTHING, EVERYTHING
                 take_out(checked, filled)
             except ConstraintViolation as error:
                 learned, rounds = True, rounds + 1
-                without = self._blamed(error, subject, filled, without, rounds)
+                blamed = self._blamed(error, subject, filled, rounds)
+                copies = (position for each in filled.placed for position in each.positions)
+                copied = copied or any(position in blamed for position in copies)
+                without, no_copy = both(without, blamed), both(no_copy, blamed)
                 generation = self._generation
                 take_out(checked, filled)
             else:
-                if learned:
+                if learned and not copied:
                     self._remember(subject, without, generation)
                 return new
 
@@ -117,10 +125,9 @@ class FilledEvents:
         error: ConstraintViolation,
         subject: str,
         filled: Filled,
-        without: Positions,
         rounds: int,
     ) -> Positions:
-        """Fields to leave out next; raises ConstraintViolation for what no filling has caused."""
+        """Fields to leave out, too; raises ConstraintViolation for what no filling has caused."""
         constraints = self._constraints
         if self._clock() - self._read_at > _FRESH or not constraints.explain(error.refusal):
             constraints = self._read_again()
@@ -129,9 +136,9 @@ class FilledEvents:
             fields = version.fields
             more = constraints.to_leave_out(error.refusal, filled.positions, fields)
             if more is not None:
-                return both(without, more) if rounds < _ROUNDS else EVERYTHING
+                return more if rounds < _ROUNDS else EVERYTHING
         if rounds < _ROUNDS and self._free(constraints, error.refusal):
-            return without
+            return NOTHING
         message = constraints.sentence(error.refusal)
         raise ConstraintViolation(message, error.refusal, constraints.digest) from None
 
@@ -210,7 +217,17 @@ def _without(
         if field.is_filled and blame.is_about(field.path)
     }
     before = _payload(document)
-    remove_fillings(document, leaving_of(fields, schema.version, schema.defaults, upto))
+    leaving = leaving_of(fields, schema.version, schema.defaults, upto)
+    copies = {each.old: each.new for each in schema.version.aliases if each.new is not None}
+    remove_fillings(
+        document,
+        [
+            replace(each, values=[*each.values, value_at(document, copies[each.path])])
+            if each.path in copies
+            else each
+            for each in leaving
+        ],
+    )
     if _payload(document) == before:
         return None
     meta["unfilled"] = max(upto, meta.get("unfilled", 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +11,15 @@ from consumer.events.documents import encode
 from consumer.schemas.provenance import Leaving
 
 Expression = dict[str, Any]
+# Says of a filling what makes it go.
+Goes = Callable[[Leaving], Expression]
 
 # More fields than this make a command that costs more than doing it in this process.
 MOST = 200
 _IS_LISTED = {"$isArray": "$_meta.filled"}
-_LISTED = {"$cond": [_IS_LISTED, "$_meta.filled", []]}
+LISTED = {"$cond": [_IS_LISTED, "$_meta.filled", []]}
 # Nobody can tell sent from filled where something was kept out of the schema.
-_CAN_TELL = {"$not": ["$_meta.untracked"]}
+CAN_TELL = {"$not": ["$_meta.untracked"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,8 @@ def take_out_pipeline(fields: Sequence[Leaving]) -> TakeOut | None:
     """None where there are too many for one command."""
     if not fields or len(fields) > MOST:
         return None
-    root = _Node()
-    for each in fields:
-        node = root
-        for segment in each.path[:-1]:
-            node = node.below.setdefault(to_key(segment), _Node())
-        node.leaves[to_key(each.path[-1])] = each
-    without = {"$cond": [_CAN_TELL, _without(root, "$$ROOT"), "$$ROOT"]}
+    taken_out = without(fields, "$$ROOT", _goes)
+    without_all = {"$cond": [CAN_TELL, taken_out, "$$ROOT"]}
     absent = [
         {"$and": [{"$eq": ["$$this", each.position]}, {"$not": [_holds(each.path, "$$ROOT")]}]}
         for each in fields
@@ -63,48 +60,62 @@ def take_out_pipeline(fields: Sequence[Leaving]) -> TakeOut | None:
     }
     # Where nothing is listed, the missing value stays missing.
     unless = {"$cond": [_IS_LISTED, listed, {"$ifNull": ["$_meta.filled", "$$REMOVE"]}]}
-    left = {"$let": {"vars": {"after": without}, "in": _holds_filled(fields, "$$after")}}
+    left = {"$let": {"vars": {"after": without_all}, "in": _holds_filled(fields, "$$after")}}
     return TakeOut(
-        [{"$replaceWith": without}, {"$set": {"_meta.filled": unless}}],
+        [{"$replaceWith": without_all}, {"$set": {"_meta.filled": unless}}],
         held={"$expr": _holds_filled(fields, "$$ROOT")},
         left={"$expr": left},
     )
 
 
-def _without(node: _Node, here: str) -> Expression:
-    """The object at `here` without what leaves it; first its objects, for what is emptied may be
-    what was filled in."""
+def without(fields: Sequence[Leaving], here: str, goes: Goes) -> Expression:
+    """The object at `here` without those of the fields, whose paths begin in it, of which `goes`
+    says so; it speaks of a value as `$$this.v`."""
+    root = _Node()
+    for each in fields:
+        node = root
+        for segment in each.path[:-1]:
+            node = node.below.setdefault(to_key(segment), _Node())
+        node.leaves[to_key(each.path[-1])] = each
+    return _without(root, here, goes)
+
+
+def _goes(each: Leaving) -> Expression:
+    return {"$and": [is_one(each.values), _was_filled(each, sure=True)]}
+
+
+def _without(node: _Node, here: str, goes: Goes) -> Expression:
+    """First the objects, for what is emptied may be what was filled in."""
     pairs: Expression = {"$objectToArray": here}
     if node.below:
         branches = [
             {
-                "case": {"$and": [_is_key(key), {"$eq": [{"$type": "$$this.v"}, "object"]}]},
-                "then": _without(below, "$$this.v"),
+                "case": {"$and": [is_key(key), {"$eq": [{"$type": "$$this.v"}, "object"]}]},
+                "then": _without(below, "$$this.v", goes),
             }
             for key, below in node.below.items()
         ]
         value = {"$switch": {"branches": branches, "default": "$$this.v"}}
         pairs = {"$map": {"input": pairs, "in": {"k": "$$this.k", "v": value}}}
     if node.leaves:
-        leaves = [
-            {"$and": [_is_key(key), _is_one(each.values), _was_filled(each, sure=True)]}
-            for key, each in node.leaves.items()
-        ]
+        leaves = [{"$and": [is_key(key), goes(each)]} for key, each in node.leaves.items()]
         pairs = {"$filter": {"input": pairs, "cond": {"$not": [{"$or": leaves}]}}}
     return {"$arrayToObject": pairs}
 
 
-def _is_key(key: str) -> Expression:
+def is_key(key: str) -> Expression:
+    """Expression for the pair `$$this` that has this key."""
     return {"$eq": ["$$this.k", {"$literal": key}]}
 
 
-def _is_one(values: Sequence[Any]) -> Expression:
+def is_one(values: Sequence[Any]) -> Expression:
+    """Expression for the pair `$$this` whose value is one of these."""
     return {"$in": ["$$this.v", {"$literal": encode({"values": list(values)})["values"]}]}
 
 
 def _was_filled(each: Leaving, *, sure: bool) -> Expression:
     """Expression for a field that was filled in, for sure or as far as can be told."""
-    at_ingest = {"$in": [each.position, _LISTED]}
+    at_ingest = {"$in": [each.position, LISTED]}
     if not each.filled_below:
         return at_ingest
     version = "$schema_version"

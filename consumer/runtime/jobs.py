@@ -83,8 +83,8 @@ from jobs.scheduling.scheduler import Scheduler
 from jobs.sweep_dead_letters import SweepDeadLetters
 
 # Seconds between looks for schema versions that other processes registered, so that few documents
-# are stamped with an older one.
-_REFRESH_EVERY = 10.0
+# are stamped with an older one: within ten seconds each of them follows.
+_REFRESH_EVERY = 5.0
 # Seconds between looks for what bars or spoils writing: faults of collections, lost indexes.
 PREPARE_EVERY = 15.0
 # Seconds between looks for versions that were lost: a backup may be restored at any time.

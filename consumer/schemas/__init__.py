@@ -8,9 +8,10 @@ Public:
 - evolution: changes between versions, and the next version
 - objections: what speaks against a change
 - draft: a version drafted from payloads, not registered
-- manual_changes: versions that people make: retire, unmap, erase a name
+- manual_changes: versions that people make: retire, unmap, erase a name, alias
 - compile: a version as the trie of one walk
 - check: a payload against a version
+- aliases: fields filled from other ones
 - defaults: fill a payload, and take the filling out
 - fillable: the default of each field, and the bound on filling
 - provenance: sent and filled fields of a stored document

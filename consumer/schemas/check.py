@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import dropwhile, islice, takewhile
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
+from consumer.schemas.aliases import Aliases, compile_aliases
 from consumer.schemas.compile import CONTAINER, ArrayNode, Many, ObjectNode, Types, build
 from consumer.schemas.maps import is_personal
 from consumer.schemas.model import SchemaVersion
@@ -35,6 +36,8 @@ class Check(msgspec.Struct):
     opaque: int = 0
     data_keys: int = 0
     gaps: list[Gap] = msgspec.field(default_factory=list)
+    # Of the schema, not of a walk: what an admission adds.
+    aliases: ClassVar[Aliases | None] = None
 
     @property
     def untracked(self) -> int:
@@ -51,6 +54,7 @@ class CompiledSchema:
     root: ObjectNode
     defaults: Defaults = field(default_factory=Defaults)
     due: bool = False
+    aliases: Aliases | None = None
 
     @property
     def number(self) -> int:
@@ -81,7 +85,7 @@ def compile_schema(
     filling = defaults or Defaults()
     pinned = (pins or Pins()).with_objects(version.pinned_objects)
     root, due = build(version, filling, depth, pinned)
-    return CompiledSchema(version, root, filling, due)
+    return CompiledSchema(version, root, filling, due, compile_aliases(version, root, filling))
 
 
 def _object(value: dict[str, Any], node: ObjectNode, newest: int, found: Check) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from consumer.core.paths import is_fillable, to_key
+from consumer.schemas.aliases import Aliases, Origin, Placed, place
 from consumer.schemas.check import Check, CompiledSchema, Gap
 from consumer.schemas.compile import Filling, ObjectNode
 from consumer.schemas.model import SchemaVersion
@@ -23,32 +24,59 @@ class Checked(Protocol):
     @property
     def gaps(self) -> Sequence[Gap]: ...
 
+    @property
+    def aliases(self) -> Aliases | None: ...
+
 
 class Filled(msgspec.Struct):
-    """Result of a filling: the `positions` filled in the version's `fields`, in order, and whether
-    something that is absent was `left_out` on purpose."""
+    """Result of a filling: the `positions` filled in the version's `fields`, in order, what aliases
+    `placed`, and whether something that is absent was `left_out` on purpose."""
 
     positions: list[int] = msgspec.field(default_factory=list)
     left_out: bool = False
+    placed: Sequence[Placed] = ()
 
 
 def fill(
-    payload: dict[str, Any],  # noqa: ARG001 - its gaps
+    payload: dict[str, Any],
     checked: Checked,
     without: Collection[int] = (),
+    no_copy: Collection[int] | None = None,
 ) -> Filled:
     """Add the defaults of known but absent keys to `payload` in place, after its check, but for
-    those at the positions `without`.
+    those at the positions `without`; and what aliases put there, but at `no_copy`, which is
+    `without` where nobody says otherwise.
 
     Only to objects reachable through objects: never inside arrays or maps, over an explicit null,
     or below null or a scalar; a filled object is filled downwards, but for one whose keys may be
     data: nobody sent such entries.
     """
     filled = Filled()
+    if checked.aliases is not None and checked.gaps:
+        # First of all, for they look at what was sent.
+        filled.placed, filled.left_out = place(
+            payload, checked.aliases, without if no_copy is None else no_copy
+        )
     for value, node in checked.gaps:
         _fill(value, node, without, filled)
+    for each in filled.placed:
+        filled.positions += each.positions
+        if each.made is not None:
+            _fill_down(*each.made, without, filled)
     filled.positions.sort()
     return filled
+
+
+def place_later(
+    payload: dict[str, Any], aliases: Aliases, origin: Origin, without: Collection[int] = ()
+) -> Filled:
+    """Put into the payload of a stored document what the aliases would have filled at ingest. The
+    `positions` are those of the fields and of the objects made for them, in that order."""
+    placed, left_out = place(payload, aliases, without, origin)
+    for each in placed:
+        if each.made is not None:
+            _fill_down(*each.made, without, Filled())
+    return Filled([position for each in placed for position in each.positions], left_out, placed)
 
 
 def lacking(node: ObjectNode) -> dict[str, Any]:
@@ -60,6 +88,8 @@ def lacking(node: ObjectNode) -> dict[str, Any]:
 
 def take_out(checked: Checked, filled: Filled) -> None:
     """Make what `fill` filled after this check as it was before."""
+    for each in filled.placed:
+        each.holder.pop(each.key, None)
     positions = frozenset(filled.positions)
     for value, node in checked.gaps:
         for filling in node.fillings:
@@ -124,7 +154,8 @@ def newer_than(schema: CompiledSchema, number: int) -> CompiledSchema:
     if schema.version is None:
         return schema
     newer = [field.fill_from > number for field in schema.version.fields]
-    return replace(schema, root=_reduced(schema.root, newer.__getitem__))
+    aliases = schema.aliases and schema.aliases.newer_than(number)
+    return replace(schema, root=_reduced(schema.root, newer.__getitem__), aliases=aliases)
 
 
 def up_to(schema: CompiledSchema, number: int) -> CompiledSchema:
@@ -137,7 +168,9 @@ def up_to(schema: CompiledSchema, number: int) -> CompiledSchema:
 
 def leaving_out(schema: CompiledSchema, positions: Container[int]) -> CompiledSchema:
     """The schema that leaves out, on purpose, what it fills at these positions."""
-    return replace(schema, root=_reduced(schema.root, lambda _: True, positions))
+    aliases = schema.aliases and schema.aliases.without(positions)
+    root = _reduced(schema.root, lambda _: True, positions)
+    return replace(schema, root=root, aliases=aliases)
 
 
 def filled_positions(node: ObjectNode) -> Iterator[int]:

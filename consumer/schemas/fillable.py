@@ -15,7 +15,7 @@ from consumer.schemas.policy import Defaults
 _LARGEST = 256
 # BSON has a byte for the type and one behind the key; the position in `_meta.filled` takes up to
 # ten more.
-_OVERHEAD = 12
+OVERHEAD = 12
 # An object with a type and one of these is GeoJSON: made of empty values it is none.
 _OF_GEOJSON = ("coordinates", "geometries")
 
@@ -23,12 +23,13 @@ _OF_GEOJSON = ("coordinates", "geometries")
 @dataclass(frozen=True, slots=True)
 class Fill:
     """Filling that stands where a field is absent: a `value` (copy containers before they go into a
-    document); `beyond` the bound nothing does. In an object whose keys may be `entries`, for they
-    look like data, nothing is filled while it is empty."""
+    document) of `size` bytes with its key; `beyond` the bound nothing does. In an object whose keys
+    may be `entries`, for they look like data, nothing is filled while it is empty."""
 
     value: Any
     entries: bool = False
     beyond: bool = False
+    size: int = 0
 
 
 def fills(version: SchemaVersion, defaults: Defaults) -> dict[int, Fill]:
@@ -52,7 +53,7 @@ def fills(version: SchemaVersion, defaults: Defaults) -> dict[int, Fill]:
         value = defaults.value(path, field.mask, has_items=path in items)
         if not named and value == {} and _is_geojson(children.get(path, set())):
             value = None
-        own = len(to_key(path[-1]).encode("utf-8", "surrogatepass")) + _size(value) + _OVERHEAD
+        own = len(to_key(path[-1]).encode("utf-8", "surrogatepass")) + _size(value) + OVERHEAD
         beyond = (
             defaults.nothing
             or (own > _LARGEST and not named)
@@ -62,7 +63,7 @@ def fills(version: SchemaVersion, defaults: Defaults) -> dict[int, Fill]:
         if not beyond:
             size, count = size + own, count + 1
         entries = path in with_data and (defaults.typed or isinstance(value, dict))
-        found[position] = Fill(value, entries, beyond)
+        found[position] = Fill(value, entries, beyond, own)
     return found
 
 

@@ -1,14 +1,16 @@
-"""Tell the sent fields of a stored document from the filled ones, and take out retired fillings."""
+"""Tell the sent fields of a stored document from the filled ones, for aliases too, and take out
+retired fillings."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from consumer.core.paths import ERASED, Path, is_fillable, to_key, to_segment
 from consumer.schemas import json_types
+from consumer.schemas.aliases import ABSENT, Rule
 from consumer.schemas.model import Field, SchemaVersion, first_items
 from consumer.schemas.policy import Defaults
 
@@ -26,6 +28,92 @@ class Leaving:
     values: Sequence[Any]
     filled_below: int
     unsure_below: int
+
+
+# Key of the object in which a value is looked at by itself.
+HELD = "v"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOrigins:
+    """Fillings where a rule reads and writes: of the parents of its field; and at and below the
+    field, and what fills it, by paths that begin with HELD, what lies deepest first."""
+
+    parents: tuple[Leaving, ...]
+    old: tuple[Leaving, ...]
+    new: tuple[Leaving, ...]
+
+
+def rule_origins(rule: Rule, head: SchemaVersion, defaults: Defaults, stamp: int) -> RuleOrigins:
+    """Those of a rule of `head`, in documents that are filled up to version `stamp`."""
+
+    def at(path: Path) -> Iterator[Leaving]:
+        depth = len(path)
+        fields = {
+            position: field
+            for position, field in enumerate(head.fields)
+            if field.absorbed is None and field.path[:depth] == path
+        }
+        for each in leaving_of(fields, head, defaults, stamp):
+            yield replace(each, path=(HELD, *each.path[depth:]))
+
+    # The value of an alias is a default, too, and null one that comes from other settings.
+    own = [None, *([] if rule.value is ABSENT else [rule.value])]
+    parents = {position: head.fields[position] for position in rule.positions[:-1]}
+    return RuleOrigins(
+        parents=leaving_of(parents, head, defaults, stamp)[::-1],
+        old=tuple(
+            replace(each, values=[*each.values, *own]) if each.path == (HELD,) else each
+            for each in at(rule.path)
+        ),
+        new=tuple(at(rule.new)) if rule.new is not None else (),
+    )
+
+
+class Stored:
+    """Origin of what a stored document holds (`consumer.schemas.aliases`), by the `origins` of each
+    rule, whose position is that of its field."""
+
+    def __init__(self, document: Mapping[str, Any], origins: Mapping[int, RuleOrigins]) -> None:
+        meta = document.get("_meta") or {}
+        filled, version = meta.get("filled"), document.get("schema_version")
+        self._listed = filled if isinstance(filled, list) else []
+        self._version = version if isinstance(version, int) and version is not True else -1
+        self._untracked = bool(meta.get("untracked"))
+        self._origins = origins
+
+    def is_default(self, value: Any, rule: Rule, depth: int) -> bool:
+        """True for one that we put there for sure and that still is what fills it."""
+        origins = self._origins[rule.position]
+        if depth < len(origins.parents):
+            return value is None and self._is_certain(origins.parents[depth])
+        return _without(value, origins.old, self._is_certain_default) is ABSENT
+
+    def sent(self, value: Any, rule: Rule) -> Any:
+        """The value without what was filled in, or may have been; ABSENT where all was."""
+        return _without(value, self._origins[rule.position].new, self._may_be_filled)
+
+    def _is_certain_default(self, each: Leaving, value: Any) -> bool:
+        return self._is_certain(each) and _is_one(value, each.values)
+
+    def _is_certain(self, each: Leaving) -> bool:
+        later = 0 < self._version < each.filled_below and self._version >= each.unsure_below
+        return each.position in self._listed or (later and not self._untracked)
+
+    def _may_be_filled(self, each: Leaving, value: Any) -> bool:
+        if each.position in self._listed:
+            return True
+        sure = self._version >= each.unsure_below and not self._untracked
+        return 0 <= self._version < each.filled_below and (sure or _is_one(value, each.values))
+
+
+def _without(value: Any, fields: Sequence[Leaving], goes: Callable[[Leaving, Any], bool]) -> Any:
+    held = {HELD: copy.deepcopy(value)}
+    for each in fields:
+        holder, key = value_at(held, each.path[:-1]), to_key(each.path[-1])
+        if isinstance(holder, dict) and key in holder and goes(each, holder[key]):
+            del holder[key]
+    return held.get(HELD, ABSENT)
 
 
 def filled_in(

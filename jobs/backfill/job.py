@@ -188,7 +188,7 @@ class Backfill:
                 documents=self.parts.store.behind(subject, newest),
                 lowest=lowest,
                 head=version.number,
-                fields=fillings(newer_than(schema, lowest).root),
+                fields=_lacking(newer_than(schema, lowest)),
                 retired=len(leaving(version, schema.defaults, lowest)),
                 quiet=now - version.created_at >= timedelta(seconds=self.rules.quiet),
                 refused=self._is_refused(subject, version.number, newest),
@@ -201,3 +201,7 @@ class Backfill:
             newest = schema.version.due
             self._fillable[subject] = (schema.number, newest)
         return newest
+
+
+def _lacking(schema: CompiledSchema) -> int:
+    return fillings(schema.root) + (len(schema.aliases.rules) if schema.aliases else 0)

@@ -15,9 +15,10 @@ from consumer.events.constraints import TOO_LARGE
 from consumer.events.documents import encode, plain
 from consumer.events.filling import replaced
 from consumer.mongodb.client import RAW
+from consumer.schemas.aliases import Aliases
 from consumer.schemas.check import CompiledSchema
-from consumer.schemas.defaults import fill
-from consumer.schemas.provenance import Leaving, remove_fillings
+from consumer.schemas.defaults import fill, place_later
+from consumer.schemas.provenance import Leaving, RuleOrigins, Stored, remove_fillings
 from jobs.backfill.updates import new_stamp
 
 # A code of our own where MongoDB did not find the document as it was read.
@@ -38,12 +39,13 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Whole:
     """Way of a document stamped `stamp` to version `to`: it loses what is `leaving`, then `schema`
-    fills it."""
+    fills it; its aliases know by the `origins` what was sent."""
 
     stamp: int
     to: int
     schema: CompiledSchema
     leaving: Sequence[Leaving] = ()
+    origins: Mapping[int, RuleOrigins] = field(default_factory=dict)
 
 
 def fill_whole(
@@ -75,7 +77,24 @@ def fill_whole(
 
 def _filled(document: dict[str, Any], plan: Whole) -> dict[str, Any]:
     payload = {key: value for key, value in document.items() if key not in RESERVED}
+    meta = with_aliases(document, payload, plan.schema.aliases, plan.origins)
     fill(payload, plan.schema.check(payload))
     # What was there keeps its place.
     stamp = new_stamp(plan.schema, plan.to)
-    return {**document, "_meta": {**document["_meta"], **stamp}, **payload}
+    return {**document, "_meta": {**meta, **stamp}, **payload}
+
+
+def with_aliases(
+    document: Mapping[str, Any],
+    payload: dict[str, Any],
+    aliases: Aliases | None,
+    origins: Mapping[int, RuleOrigins],
+) -> dict[str, Any]:
+    """Metadata of the document once its payload has what the aliases fill; that is put there."""
+    meta = dict(document["_meta"])
+    if aliases is not None and aliases.rules:
+        placed = place_later(payload, aliases, Stored(document, origins)).positions
+        listed = meta["filled"] if isinstance(meta.get("filled"), list) else []
+        if placed:
+            meta["filled"] = [*listed, *(each for each in placed if each not in listed)]
+    return meta

@@ -5,13 +5,14 @@ Those that refuse their filling are stamped without what the refusal blames, els
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from pymongo import ASCENDING, UpdateOne
+from pymongo.collation import Collation
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, WriteError
 
@@ -33,7 +34,8 @@ from consumer.mongodb.errors import translated
 from consumer.mongodb.indexes import BY_STAMP
 from consumer.schemas.check import CompiledSchema
 from consumer.schemas.defaults import filled_positions, leaving_out
-from consumer.schemas.provenance import Leaving
+from consumer.schemas.provenance import Leaving, RuleOrigins
+from jobs.backfill.aliases import alias_stages, origins_of
 from jobs.backfill.replace import CHANGED, Refusal, Whole, fill_whole
 from jobs.backfill.updates import MAX_NESTING, fill_pipeline, nesting
 
@@ -58,7 +60,7 @@ class Upgrade:
 
     `schema` fills just what lies between, once what is `leaving` is taken out; `pipeline` does the
     same in MongoDB, where it can. `left` is the query for those that will keep something of what is
-    leaving.
+    leaving; by the `origins` aliases know what was sent.
     """
 
     stamp: int
@@ -67,6 +69,7 @@ class Upgrade:
     pipeline: list[Document] | None
     leaving: Sequence[Leaving] = ()
     left: Document | None = None
+    origins: Mapping[int, RuleOrigins] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -88,15 +91,18 @@ def upgrade(
     schema: CompiledSchema, stamp: int, to: int, leaving: Sequence[Leaving] = ()
 ) -> Upgrade:
     """`schema` must fill only what is newer than `stamp` (`newer_than`)."""
-    fill = fill_pipeline(schema, to)
-    if not leaving:
-        return Upgrade(stamp, to, schema, fill)
-    leaving = [replace(each, values=as_stored(each.values)) for each in leaving]
-    out = take_out_pipeline(leaving)
-    pipeline = [*out.stages, *fill] if out and fill else None
-    if out is None or pipeline is None or nesting(pipeline) > MAX_NESTING:
-        return Upgrade(stamp, to, schema, None, leaving=leaving)
-    return Upgrade(stamp, to, schema, pipeline, leaving=leaving, left=out.left)
+    origins = origins_of(schema, stamp)
+    plan = Upgrade(stamp, to, schema, None, origins=origins)
+    fill, aliases = fill_pipeline(schema, to), alias_stages(schema, stamp)
+    pipeline = [*aliases.first, *fill, *aliases.last] if fill and aliases else None
+    if leaving:
+        plan = replace(plan, leaving=[replace(e, values=as_stored(e.values)) for e in leaving])
+        out = take_out_pipeline(plan.leaving)
+        pipeline = [*out.stages, *pipeline] if out and pipeline else None
+        plan = replace(plan, left=out.left if out else None)
+    if pipeline is None or nesting(pipeline) > MAX_NESTING:
+        return replace(plan, left=None)
+    return replace(plan, pipeline=pipeline)
 
 
 class BackfillStore:
@@ -147,9 +153,10 @@ class BackfillStore:
                 return self._whole(ids, plan)
             wanted = {"_id": {"$in": list(ids)}, _STAMP: plan.stamp}
             left, collation = 0, None
-            if plan.left is not None:
+            if plan.leaving or plan.origins:
                 # Said here, for a filter by `_id` would say nothing, and keys are compared.
                 collation = SIMPLE
+            if plan.left is not None:
                 left = self._events.count_documents({**wanted, **plan.left}, collation=SIMPLE)
             try:
                 result = self._events.update_many(wanted, plan.pipeline, collation=collation)
@@ -158,11 +165,11 @@ class BackfillStore:
                 # One refusal ends the whole command: find out which, and do the others.
                 if plan.leaving:
                     return self._whole(ids, plan)
-                return self._singly(ids, plan.stamp, plan.pipeline)
+                return self._singly(ids, plan.stamp, plan.pipeline, collation)
             return Upgraded(result.modified_count, left=left)
 
     def _whole(self, ids: Sequence[Any], plan: Upgrade) -> Upgraded:
-        whole = Whole(plan.stamp, plan.to, plan.schema, plan.leaving)
+        whole = Whole(plan.stamp, plan.to, plan.schema, plan.leaving, plan.origins)
         return Upgraded(*fill_whole(self._events, ids, whole))
 
     def constraints(self) -> Constraints:
@@ -170,13 +177,22 @@ class BackfillStore:
         with self._patiently():
             return read_constraints(self._events)
 
-    def _singly(self, ids: Sequence[Any], stamp: int, pipeline: list[Document]) -> Upgraded:
+    def _singly(
+        self,
+        ids: Sequence[Any],
+        stamp: int,
+        pipeline: list[Document],
+        collation: Collation | None,
+    ) -> Upgraded:
         # What the command did before it ended, it does not tell.
         left = self._events.count_documents({"_id": {"$in": list(ids)}, _STAMP: stamp})
         upgraded = Upgraded(len(ids) - left)
         for start in range(0, len(ids), _CHUNK):
             chunk = ids[start : start + _CHUNK]
-            updates = [UpdateOne({"_id": _id, _STAMP: stamp}, pipeline) for _id in chunk]
+            updates = [
+                UpdateOne({"_id": _id, _STAMP: stamp}, pipeline, collation=collation)
+                for _id in chunk
+            ]
             try:
                 result = self._events.bulk_write(updates, ordered=False)
             except BulkWriteError as error:
@@ -237,7 +253,10 @@ def _next(
     """Find what to leave out next of a document that was refused though something was left out."""
     if plan.schema.version is None or not is_constraint(refusal.code):
         return EVERYTHING
-    filled = [each for each in filled_positions(plan.schema.root) if each not in without]
+    aliases = plan.schema.aliases.rules if plan.schema.aliases else ()
+    placed = (position for rule in aliases for position in rule.positions)
+    positions = dict.fromkeys((*filled_positions(plan.schema.root), *placed))
+    filled = [each for each in positions if each not in without]
     fields = plan.schema.version.fields
     more = constraints.to_leave_out(refusal.error, filled, fields)
     return EVERYTHING if more is None else both(without, more)

@@ -28,7 +28,9 @@ from consumer.schemas.check import CompiledSchema
 from consumer.schemas.defaults import Filled, fill, up_to
 from consumer.schemas.model import Field
 from consumer.schemas.registry.registry import SchemaRegistry
+from jobs.backfill.aliases import origins_of
 from jobs.backfill.pace import Pace, Progress
+from jobs.backfill.replace import with_aliases
 from jobs.scheduling.job import JobRun
 
 _BATCH = 100
@@ -158,10 +160,15 @@ def _filled(
     What came up to its own version is listed as filled at ingest; what came later shows by itself.
     """
     payload = {key: value for key, value in document.items() if key not in RESERVED}
+    aliases = schema.aliases and schema.aliases.without(without)
+    origins = origins_of(schema, document["_meta"].get("backfilled_to", 0))
+    meta = with_aliases(document, payload, aliases, origins)
+    placed = set(meta.get("filled", ())) - set(document["_meta"].get("filled", ()))
     filled = fill(payload, schema.check(payload), without)
     stamped = document.get("schema_version", 0)
     at_ingest = [p for p in filled.positions if fields[p].fill_from <= stamped]
-    meta = dict(document["_meta"])
+    filled.positions += placed
+    filled.left_out |= aliases is not None and aliases.left_out
     if at_ingest:
         meta["filled"] = sorted({*meta.get("filled", ()), *at_ingest})
     if not filled.left_out:

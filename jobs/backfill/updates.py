@@ -29,52 +29,61 @@ def fill_pipeline(schema: CompiledSchema, to: int) -> list[Expression] | None:
     a command: such a schema must be filled in this process.
     """
     stamp = {"_meta": {"$mergeObjects": ["$_meta", {"$literal": new_stamp(schema, to)}]}}
-    pipeline = [{"$replaceWith": {"$mergeObjects": [*_parts(schema.root, _ROOT), stamp]}}]
+    pipeline = [{"$replaceWith": {"$mergeObjects": [*parts(schema.root, _ROOT), stamp]}}]
     return pipeline if nesting(pipeline) <= MAX_NESTING else None
 
 
 def new_stamp(schema: CompiledSchema, to: int) -> dict[str, int]:
     """Entries of `_meta` once a document is filled up to version `to`. Documents of an older stamp
     lack nearly all that is newer, so what is beyond the bound counts as lacking in each."""
-    return {"backfilled_to": to, **({"unfilled": to} if holds_back(schema.root) else {})}
+    lacks = holds_back(schema.root) or (schema.aliases is not None and schema.aliases.left_out)
+    return {"backfilled_to": to, **({"unfilled": to} if lacks else {})}
 
 
-def _parts(node: ObjectNode, here: str) -> list[Any]:
+def parts(node: ObjectNode, here: str) -> list[Any]:
     """The parts to merge for the object at `here`: itself, then what it lacks."""
-    parts: list[Any] = [here]
+    merged: list[Any] = [here]
     absent = lacking(node)
     if absent:
         # Once more itself, so that its own values win; the first one keeps the order of its keys.
-        parts += [{"$literal": encode(absent)}, here]
+        merged += [{"$literal": encode(absent)}, here]
     plain: dict[str, Any] = {}
     for key, child in node.objects.items():
         if not fillings(child) or (here == _ROOT and is_reserved(key)):
             continue
         if _PLAIN.fullmatch(key):
             place = f"{here}.{key}"
-            merged = {"$mergeObjects": _parts(child, place)}
-            plain[key] = _if_object(child, place, merged, place)
+            filled = {"$mergeObjects": parts(child, place)}
+            plain[key] = if_object(child, place, filled, place)
         else:
-            parts.append(_odd(key, child, here))
+            merged.append(_odd(key, child, here))
     if plain:
-        parts.append(plain)
-    return parts
+        merged.append(plain)
+    return merged
 
 
 def _odd(key: str, child: ObjectNode, here: str) -> Expression:
     """The same for a key with dots, `$` or without characters; $setField would nest siblings."""
-    merged = {"$mergeObjects": _parts(child, "$$odd")}
-    filled = {"$arrayToObject": [[{"k": {"$literal": key}, "v": merged}]]}
+    merged = {"$mergeObjects": parts(child, "$$odd")}
+    filled = pair(key, merged)
     value = {"$getField": {"field": {"$literal": key}, "input": here}}
     return {
         "$let": {
             "vars": {"odd": value},
-            "in": _if_object(child, "$$odd", filled, {"$literal": {}}),
+            "in": if_object(child, "$$odd", filled, {"$literal": {}}),
         },
     }
 
 
-def _if_object(node: ObjectNode, place: str, then: Any, otherwise: Any) -> Expression:
+def pair(key: str, value: Any) -> Expression:
+    """The object with this one key."""
+    if _PLAIN.fullmatch(key):
+        return {key: value}
+    return {"$arrayToObject": [[{"k": {"$literal": key}, "v": value}]]}
+
+
+def if_object(node: ObjectNode, place: str, then: Any, otherwise: Any) -> Expression:
+    """`then` where the value at `place` is an object that the node fills."""
     is_object: Expression = {"$eq": [{"$type": place}, "object"]}
     if node.entries:
         is_object = {"$and": [is_object, {"$ne": [place, {}]}]}

@@ -31,6 +31,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "consumer.privacy.person_records",
         "consumer.readers.views",
         "consumer.schemas.registry.document_stamps",
+        "jobs.backfill.aliases",
         "jobs.backfill.replace",
         "jobs.backfill.store",
         "jobs.backfill.unfilled",

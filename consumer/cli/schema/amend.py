@@ -49,9 +49,9 @@ def retire(
     The backfill takes out of documents what was filled in, where it still is that: never what was
     sent. `schema show` says of the field that it is retired. Run it again to see what is left.
     """
-    place = _path(path)
+    place = read_path(path)
     with opened(ctx) as context:
-        done = _amend(context, subject, place, manual_changes.retire, dry_run)
+        done = amend(context, subject, place, manual_changes.retire, "retire", dry_run=dry_run)
         retired = {
             position: field
             for position, field in enumerate(done.after.fields)
@@ -97,7 +97,8 @@ def unmap(
     since then are back with the next event that sends them.
     """
     with opened(ctx) as context:
-        done = _amend(context, subject, _object(_path(path)), manual_changes.unmap, dry_run)
+        place = _object(read_path(path))
+        done = amend(context, subject, place, manual_changes.unmap, "unmap", dry_run=dry_run)
     back = [
         to_text(context.hidden.path(now.path, subject))
         for was, now in zip(done.before.fields, done.after.fields, strict=False)
@@ -141,7 +142,7 @@ def renumber(
 
 
 @dataclass(frozen=True, slots=True)
-class _Amendment:
+class Amendment:
     """The newest version before and after a change; `applied`: it is registered by now, `new`: by
     this command. The same version twice: it was so already."""
 
@@ -183,21 +184,32 @@ class _Amendment:
             console().print("Nothing was changed: leave out --dry-run to do it.")
 
 
-def _amend(context: Context, subject: str, path: Path, decide: Decide, dry_run: bool) -> _Amendment:
-    """Register the change, or only make it, with `dry_run`."""
+def amend(
+    context: Context,
+    subject: str,
+    path: Path,
+    decide: Decide,
+    what: str,
+    *,
+    dry_run: bool,
+    needs: int = _FORMAT,
+    **details: object,
+) -> Amendment:
+    """Register the change under the name of its command, or only make it, with `dry_run`; it
+    `needs` a format of the database, and the audit has the `details`."""
     head = head_of(context.shared, subject)
-    _check_known(head, path, context.hidden)
+    if decide is not manual_changes.unalias:
+        _check_known(head, path, context.hidden)
     made = decide(head, path, utc_now())
     if made is None:
-        return _Amendment(head, head, path, context.hidden, applied=True, new=False)
+        return Amendment(head, head, path, context.hidden, applied=True, new=False)
     if dry_run:
-        return _Amendment(head, made, path, context.hidden, applied=False, new=False)
+        return Amendment(head, made, path, context.hidden, applied=False, new=False)
     shown = to_text(context.hidden.path(path, subject))
-    what = "retire" if decide is manual_changes.retire else "unmap"
-    stored_format.require(context.shared.database, _FORMAT)
-    context.record(f"schema {what}", subject=subject, version=head.number, path=shown)
+    stored_format.require(context.shared.database, needs)
+    context.record(f"schema {what}", subject=subject, version=head.number, path=shown, **details)
     after, new = context.shared.registry.change(subject, lambda head, now: decide(head, path, now))
-    return _Amendment(head, after, path, context.hidden, applied=True, new=new)
+    return Amendment(head, after, path, context.hidden, applied=True, new=new)
 
 
 def _check_known(head: SchemaVersion, path: Path, masks: Redaction) -> None:
@@ -216,7 +228,8 @@ def _print_names(what: str, names: list[str]) -> None:
         console().print(safe(f"{what}: {', '.join(names[:_SHOWN])}{more}."), soft_wrap=True)
 
 
-def _path(text: str) -> Path:
+def read_path(text: str) -> Path:
+    """A path as people write it; raises BadParameter."""
     try:
         path = from_text(text)
     except ValueError as error:

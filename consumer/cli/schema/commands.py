@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from consumer.cli.schema.alias import alias, unalias
 from consumer.cli.schema.amend import renumber, retire, unmap
 from consumer.cli.schema.approve import approve
 from consumer.cli.schema.backfill import backfill
@@ -35,6 +36,8 @@ for _name, _command in (
     ("backfill", backfill),
     ("retire", retire),
     ("unmap", unmap),
+    ("alias", alias),
+    ("unalias", unalias),
     ("renumber", renumber),
 ):
     app.command(_name)(_command)

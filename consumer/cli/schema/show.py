@@ -13,6 +13,7 @@ from rich.tree import Tree
 
 from consumer.cli.console import console, print_json, table
 from consumer.cli.context import AsJson
+from consumer.cli.schema.alias import alias_documents, alias_text
 from consumer.cli.schema.breaches import print_readers, reader_documents
 from consumer.cli.schema.shared import Context, Number, Subject, opened, version_of
 from consumer.core.clock import utc_now
@@ -104,7 +105,9 @@ def show(
         pins = judge.pins(subject)
         breaches = judge.breaches(subject, version.number, pins=pins)
         sent = FieldStatistics(context.shared.database).figures(subject, days, now)
-    facts = {**_facts(context, version), "days": days, "looked_at": sent.looked_at}
+        aliases = alias_documents(context, version)
+    seen = {"days": days, "looked_at": sent.looked_at}
+    facts = {**_facts(context, version), **seen, "aliases": aliases}
     defaults = context.policy.of(subject).defaults
     if as_json:
         fields = field_documents(version, defaults, context.hidden)
@@ -122,6 +125,7 @@ def show(
         ("contract", ", ".join(f"{name} = {value}" for name, value in facts["contract"].items())),
         ("defaults", facts["defaults"]),
         ("beyond the bound", facts["beyond_the_bound"] or None),
+        ("aliases", "; ".join(map(alias_text, aliases)) or None),
         ("pinned as maps", ", ".join(facts["pinned_maps"]) or None),
         ("pinned as objects", ", ".join(facts["pinned_objects"]) or None),
         ("defaults without a field", ", ".join(facts["defaults_without_field"]) or None),
@@ -178,6 +182,11 @@ def tree(
     """The live fields, each under its parent, in the order they were found; `sent` says of the
     field at a position how often it is."""
     filling = fills(version, defaults)
+    aliases: dict[Path, str] = {}
+    for each in version.aliases_in_force:
+        source = "a value" if each.new is None else to_text(masks.path(each.new, version.subject))
+        before = f"{aliases[each.old]}, else " if each.old in aliases else ""
+        aliases[each.old] = f"{before}{source}"
     root = Tree(Text(safe(f"{version.subject}, version {version.number}"), style="bold"))
     places: dict[Path, Tree] = {(): root}
     live = [numbered for numbered in enumerate(version.fields) if numbered[1].absorbed is None]
@@ -187,6 +196,8 @@ def tree(
         label = _label(name, field, filling.get(position), defaults)
         if often := sent(position):
             label.append(f"  {often}", style="not bold green")
+        if field.path in aliases:
+            label.append(f"  filled from {safe(aliases[field.path])}", style="not bold green")
         places[field.path] = places[field.path[:-1]].add(label)
     return root
 

@@ -17,6 +17,7 @@ from consumer.core.errors import (
     StoreUnavailable,
 )
 from consumer.schemas.admission import Candidate, Decision, cause, recorded_changes
+from consumer.schemas.aliases import Aliases
 from consumer.schemas.check import Check, CompiledSchema, Gap
 from consumer.schemas.draft import Draft, covers
 from consumer.schemas.manual_changes import renumbered
@@ -33,7 +34,8 @@ class Admission(msgspec.Struct, frozen=True):
     """A payload's place in its schema. `version` 0: the subject is not registered.
 
     `guard` says what keeps the `untracked` values out of the schema; `registered` is set for the
-    one caller whose call inserted a version; `gaps` are for `fill` and refer into the payload.
+    one caller whose call inserted a version; `gaps` and `aliases` are for `fill`, and refer into
+    the payload.
     """
 
     version: int
@@ -42,6 +44,7 @@ class Admission(msgspec.Struct, frozen=True):
     guard: str | None = None
     registered: SchemaVersion | None = None
     gaps: list[Gap] = msgspec.field(default_factory=list)
+    aliases: Aliases | None = None
 
 
 class SchemaRegistry(SchemaCache):
@@ -235,4 +238,5 @@ def _admission(
         guard=guard if check.untracked else None,
         registered=registered,
         gaps=check.gaps,
+        aliases=schema.aliases,
     )

@@ -12,13 +12,15 @@ from pymongo.database import Database
 
 from consumer.core.delivery import Event
 from consumer.core.errors import ConstraintViolation, Unstorable
+from consumer.core.paths import from_text
 from consumer.events.constraints import Constraints, is_constraint, read_constraints
 from consumer.events.documents import Stamp, encode, layout
 from consumer.events.filling import FilledEvents, free_key
 from consumer.events.recent import as_sent
 from consumer.events.store import EventStore
 from consumer.schemas.defaults import Filled, unfill
-from consumer.schemas.policy import SchemaPolicy, subject_policy
+from consumer.schemas.manual_changes import alias
+from consumer.schemas.policy import Defaults, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
 from tests.support.backfill import LONG_AGO, backfill, payload_part, registry
 from tests.support.constraints import CASES, CONTACT, NAMED, ON_EMAIL, WITHOUT_EMAIL, Case
@@ -304,3 +306,56 @@ def test_a_refusal_of_one_document_is_told_from_a_state_of_the_server(
     code: int | None, of_the_document: bool
 ) -> None:
     assert is_constraint(code) is of_the_document
+
+
+def aliased(intake: Intake, old: str, new: str) -> None:
+    intake.schemas.change("s", lambda head, now: alias(head, from_text(old), from_text(new), now))
+
+
+def test_a_copy_that_an_index_refuses_is_left_out_of_its_event_and_of_no_other(
+    database: Db,
+) -> None:
+    intake = Intake(database)
+    intake.take("0", {"old": 0, "id": "0"})
+    numbers = {"old": {"$type": "number"}}
+    database["events"].create_index("old", unique=True, partialFilterExpression=numbers)
+    aliased(intake, "old", "new")
+
+    for _id, value in (("1", 1), ("2", 1), ("3", 1), ("4", 2)):
+        assert intake.take(_id, {"new": value})
+
+    assert [intake.stored(_id).get("old", "none") for _id in "1234"] == [1, "none", "none", 2]
+    assert "unfilled" in intake.stored("2")["_meta"]
+
+
+def test_a_copy_is_stored_where_the_default_of_its_field_is_refused(database: Db) -> None:
+    intake = Intake(database)
+    database["events"].create_index("old", unique=True, sparse=True)
+    intake.take("0", {"old": 0, "id": "0"})
+    for _id in ("1", "2"):
+        intake.take(_id, {"id": _id, "new": 5})
+        database["events"].update_one({"_id": _id}, {"$unset": {"new": ""}})
+    aliased(intake, "old", "new")
+
+    assert intake.take("3", {"new": 7})
+
+    assert intake.stored("3")["old"] == 7
+
+
+def test_a_key_that_is_held_by_a_copy_only_is_freed_for_an_event_sent_with_it(
+    database: Db,
+) -> None:
+    intake = Intake(database)
+    intake.take("0", {"old": 0, "id": "0"})
+    database["events"].create_index("old", unique=True)
+    aliased(intake, "old", "new")
+    intake.take("copy", {"new": 5})
+    assert intake.stored("copy")["old"] == 5
+
+    assert intake.take("sent", {"old": 5})
+
+    assert (intake.stored("sent")["old"], "old" in intake.stored("copy")) == (5, False)
+    assert "unfilled" in intake.stored("copy")["_meta"]
+    head = intake.schemas.head("s")
+    assert head is not None
+    assert as_sent(intake.stored("copy"), head, Defaults()) == {"new": 5}

@@ -48,6 +48,8 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "schema backfill": (),
     "schema retire": ("contact.created", "a"),
     "schema unmap": ("contact.created", "a"),
+    "schema alias": ("contact.created", "a", "b"),
+    "schema unalias": ("contact.created", "a"),
     "schema renumber": ("contact.created",),
 }
 # What ends without MongoDB, or goes on without it.
