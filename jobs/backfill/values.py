@@ -21,8 +21,8 @@ _NAMES: Mapping[type, Sequence[str]] = {
 
 
 def taken(here: str, types: Types, objects: ObjectNode | None, arrays: ArrayNode | None) -> Any:
-    """The part of the value at `here` that a field can take: objects without what they know otherwise, all
-    else as a whole; missing for nothing."""
+    """The part of the value at `here` that a field can take: objects without what they know
+    otherwise, all else as a whole; missing for nothing."""
     whole = {"$cond": [_fits(here, types, objects, arrays), here, "$$REMOVE"]}
     if dict not in types or not objects or objects.any_key is not None:
         return whole

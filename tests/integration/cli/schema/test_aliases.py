@@ -57,7 +57,7 @@ def test_an_alias_is_shown_set_followed_by_the_service_and_ended(
     def is_filled() -> bool:
         n = next(numbers)
         post(service, event(n, "evolving", contact={"id": n}))
-        return documents(shell)[f"e{n}"]["case"] == {"id": n, "owner": None}
+        return bool(documents(shell)[f"e{n}"]["case"] == {"id": n, "owner": None})
 
     eventually(is_filled, 60)
     shown = shell.json("show", "evolving")["aliases"]
