@@ -25,6 +25,7 @@ from consumer.monitoring.job_runs import JobRuns
 from consumer.monitoring.overview import Overview
 from consumer.privacy.rules import Redaction
 from consumer.readers.judge import Judge, Tally
+from consumer.readers.views import Views
 from consumer.schemas.policy import SchemaPolicy
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import SchemaSummary
@@ -65,6 +66,7 @@ class Context:
     job_runs: JobRuns
     audit: Audit
     ended_sessions: EndedSessions
+    views: Views
 
 
 class Cached(Generic[T]):

@@ -24,7 +24,7 @@ _SLOW_SECONDS = 0.5
 
 def examine(target: Target) -> Iterator[Check]:
     db = target.database
-    missing = missing_rights(_privileges(db), db.name)
+    missing = missing_rights(privileges(db), db.name)
     yield _listed(db.name, missing)
     yield _durable_write(db, target.timeout, missing)
 
@@ -44,7 +44,7 @@ def missing_rights(
         granted = {
             action
             for privilege in privileges
-            if _covers(privilege["resource"], database, name)
+            if covers(privilege["resource"], database, name)
             for action in privilege["actions"]
         }
         lacking = [a for a in _NEEDED if a not in granted and "anyAction" not in granted]
@@ -53,14 +53,16 @@ def missing_rights(
     return missing
 
 
-def _covers(resource: Mapping[str, Any], database: str, collection: str) -> bool:
+def covers(resource: Mapping[str, Any], database: str, collection: str) -> bool:
+    """True for the resource of a privilege that a collection is part of."""
     if resource.get("anyResource"):
         return True
     # An empty name stands for any database or any collection (MongoDB manual, resource document).
     return resource.get("db") in ("", database) and resource.get("collection") in ("", collection)
 
 
-def _privileges(db: Database[dict[str, Any]]) -> list[Mapping[str, Any]] | None:
+def privileges(db: Database[dict[str, Any]]) -> list[Mapping[str, Any]] | None:
+    """The privileges of this user, as `connectionStatus` has it; None where nobody says."""
     try:
         info = db.client.admin.command("connectionStatus", showPrivileges=True)["authInfo"]
     except OperationFailure:

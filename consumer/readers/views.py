@@ -33,6 +33,14 @@ _LOOK = 1.0
 _PLAN = frozenset({"transformBy", "parsedQuery"})
 
 
+def kinds_of(database: OurDatabase, names: Iterable[str]) -> dict[str, str]:
+    """The kinds of those of these names that exist: each should be `view`. Options are not asked
+    for: those of views are their pipelines. Raises PyMongoError."""
+    wanted = {"name": {"$in": list(names)}}
+    rows = database.list_collections(filter=wanted, nameOnly=True, authorizedCollections=True)
+    return {row["name"]: row.get("type", "collection") for row in rows}
+
+
 def role(database: str, view: str) -> Document:
     """The role that a reader of a view needs, as createRole takes it."""
     resource = {"db": database, "collection": view}
@@ -73,6 +81,10 @@ class Views:
         self._masks = masks
         self._next = 0
         self.pins = pins
+
+    @property
+    def database_name(self) -> str:
+        return self._database.name
 
     def projection(self, pin: Pin) -> Projection:
         """The projection of a pin as things are; raises SetupError where its version is gone."""
@@ -190,14 +202,8 @@ class Views:
         self.pins.forget(view)
 
     def _kinds(self, names: Iterable[str]) -> dict[str, str]:
-        """The kinds of those of these names that exist. Options are not asked for: those of views
-        are their pipelines."""
-        wanted = {"name": {"$in": list(names)}}
         with translated(READERS):
-            rows = self._database.list_collections(
-                filter=wanted, nameOnly=True, authorizedCollections=True
-            )
-            return {row["name"]: row.get("type", "collection") for row in rows}
+            return kinds_of(self._database, names)
 
     def _seen(self, view: str) -> str:
         """A digest of what MongoDB makes of a view: it shows no pipeline without all others."""

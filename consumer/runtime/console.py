@@ -20,14 +20,16 @@ from consumer.dead_letters.diagnosis import Inspector
 from consumer.dead_letters.search import DeadLetterSearch, HeldDeadLetters
 from consumer.events.search import EventSearch
 from consumer.http.health import HealthCheck
-from consumer.mongodb.client import AUDIT, DEAD_LETTERS, ENDED_SESSIONS, EVENTS, JOB_RUNS
+from consumer.mongodb.client import AUDIT, DEAD_LETTERS, ENDED_SESSIONS, EVENTS, INSTANCES, JOB_RUNS
 from consumer.mongodb.ended_sessions import EndedSessions
 from consumer.monitoring.audit import Audit
 from consumer.monitoring.ingest_history import IngestHistory
+from consumer.monitoring.instances import Instances
 from consumer.monitoring.job_runs import JobRuns
 from consumer.monitoring.overview import gather
+from consumer.runtime.fleet import masks_of_all
 from consumer.runtime.settings_map import one_subject, redaction, schema_policy, shared_secrets
-from consumer.runtime.shared import SharedParts
+from consumer.runtime.shared import SharedParts, build_views
 from consumer.signals.store import FieldStatistics, Signals
 
 # Seconds for which what screens read of the whole fleet is good enough, and its document counts.
@@ -94,6 +96,9 @@ def add_console(
         job_runs=JobRuns(database[JOB_RUNS]),
         audit=Audit(database[AUDIT]),
         ended_sessions=EndedSessions(database[ENDED_SESSIONS]),
+        views=build_views(
+            settings, shared, lambda: masks_of_all(settings, Instances(database[INSTANCES]).all())
+        ),
     )
     mount(app, context, access)
     sys.setswitchinterval(_SWITCH)

@@ -23,6 +23,7 @@ QUERIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "/schemas/subject": ("name=t", ("name", "tab", "version", "upto", "from", "to")),
     "/schemas/held": ("name=t", ("name", "path", "changes", "at")),
     "/schemas/export": ("name=t", ("name", "version", "format")),
+    "/readers": ("", ("name", "page")),
     "/adoption": ("name=t", ("name", "span", "page")),
     "/events": ("", ("id", "type", "version", "from", "to", "at", "past", "page")),
     "/events/one": ("", ("id",)),
@@ -38,6 +39,7 @@ QUERIES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 FORMS: dict[str, tuple[str, ...]] = {
     "/schemas/held?name=t": ("name", "path", "at", "changes", "what"),
+    "/readers": ("name", "reader", "version", "uses", "mismatch", "redact", "do"),
     "/dead-letters/one?id=LETTER": ("what", "because", "and_copies"),
     "/dead-letters/edit?id=LETTER": ("what", "body", "confirmed"),
     "/dead-letters/bulk": ("what", "run", "seal", "upto", "total", "because", "from", "to"),
