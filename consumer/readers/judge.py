@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import groupby
 from typing import Protocol
 
 from consumer.core.paths import Path
 from consumer.readers.pins import Pin, Pins
-from consumer.readers.verdicts import ENDINGS, Breach, Sight
+from consumer.readers.verdicts import ENDINGS, Breach, Sight, sights
 from consumer.schemas.model import Change, SchemaVersion
 from consumer.schemas.registry.versions import VersionChanges
 
@@ -30,6 +31,16 @@ class Schemas(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """A field of a subject that comes no more: `vanished` or `renamed`, since a time."""
+
+    subject: str
+    kind: str
+    path: Path
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """The readers of a subject; `broken` are those that something broke, in how many fields."""
 
@@ -41,7 +52,8 @@ class Judge:
     """The breaches of the pins in a database; every method raises StoreUnavailable.
 
     `first_event` gives the `_id` of the first event that shows a version of a subject, by the id
-    that the change names; `shown` is the path of a subject as people may see it.
+    that the change names; `shown` is the path of a subject as people may see it; `endings` are
+    those of a subject, or of all.
     """
 
     def __init__(
@@ -50,55 +62,69 @@ class Judge:
         schemas: Schemas,
         first_event: Callable[[str, int, str], str | None],
         shown: Callable[[Path, str], Path],
+        endings: Callable[[str | None], Iterable[Ending]],
     ) -> None:
         self._pins = pins
         self._schemas = schemas
         self._first_event = first_event
         self._shown = shown
-        # By subject: the pins and the newest version that it was judged for.
-        self._tallied: dict[str, tuple[list[Pin], int, Tally]] = {}
+        self._endings = endings
+        # By subject: the pins, the newest version and the endings that it was judged for.
+        self._tallied: dict[str, tuple[list[Pin], int, list[Ending], Tally]] = {}
 
     def pins(self, subject: str) -> list[Pin]:
         """The pins of a subject, by reader."""
         return self._pins.all(subject)
 
-    def breaches(
-        self, subject: str, upto: int, after: int = 0, pins: Collection[Pin] | None = None
-    ) -> list[Breach]:
+    def breaches(self, subject: str, upto: int, after: int = 0) -> list[Breach]:
         """Breaches by the versions of a subject beyond `after`, up to `upto`, for people and
         programs: no hidden name in a path, no id of a sender in a change."""
-        pins = self._pins.all(subject) if pins is None else pins
-        known: dict[tuple[int, str], str | None] = {}
-        return [
-            self._told(subject, each, known) for each in broken(pins, self._schemas, upto, after)
-        ]
+        pins = self._pins.all(subject)
+        return self._told(subject, broken(pins, self._schemas, upto, after))
+
+    def standing(self, subject: str, upto: int, pins: Collection[Pin]) -> list[Breach]:
+        """The same of these pins by all versions up to `upto`, and by the fields that come no
+        more."""
+        endings = self._endings(subject) if pins else ()
+        return self._told(subject, self._standing(pins, upto, endings))
 
     def tallies(self, newest: Mapping[str, int]) -> dict[str, Tally]:
         """The readers of every subject that has any, given the newest version of each."""
-        found: dict[str, tuple[list[Pin], int, Tally]] = {}
-        for subject, group in groupby(self._pins.all(), lambda pin: pin.subject):
-            pins, upto = list(group), newest.get(subject, 0)
+        found: dict[str, tuple[list[Pin], int, list[Ending], Tally]] = {}
+        everyone = self._pins.all()
+        endings: dict[str, list[Ending]] = {}
+        for each in self._endings(None) if everyone else ():
+            endings.setdefault(each.subject, []).append(each)
+        for subject, group in groupby(everyone, lambda pin: pin.subject):
+            judged = list(group), newest.get(subject, 0), endings.get(subject, [])
             known = self._tallied.get(subject)
-            is_known = known is not None and known[:2] == (pins, upto)
-            found[subject] = known if known and is_known else (pins, upto, self._tally(pins, upto))
+            tally = known[3] if known and known[:3] == judged else self._tally(*judged)
+            found[subject] = (*judged, tally)
         self._tallied = found
-        return {subject: tally for subject, (_, _, tally) in found.items()}
+        return {subject: tally for subject, (*_, tally) in found.items()}
 
-    def _tally(self, pins: Sequence[Pin], upto: int) -> Tally:
-        fields = {(each.reader, each.path) for each in broken(pins, self._schemas, upto)}
+    def _standing(
+        self, pins: Collection[Pin], upto: int, endings: Iterable[Ending]
+    ) -> list[Breach]:
+        return [*broken(pins, self._schemas, upto), *ended(pins, self._schemas, upto, endings)]
+
+    def _tally(self, pins: Collection[Pin], upto: int, endings: Iterable[Ending]) -> Tally:
+        fields = {(each.reader, each.path) for each in self._standing(pins, upto, endings)}
         counts = Counter(reader for reader, _ in fields)
         readers = tuple(pin.reader for pin in pins)
         return Tally(readers, {name: counts[name] for name in readers if counts[name]})
 
-    def _told(
-        self, subject: str, breach: Breach, known: dict[tuple[int, str], str | None]
-    ) -> Breach:
-        key = (breach.since or 0, breach.change.caused_by)
-        if key not in known and all(key) and len(known) < _MOST_EVENTS:
-            known[key] = self._first_event(subject, *key)
-        path = self._shown(breach.path, subject)
-        change = replace(breach.change, path=path, caused_by="")
-        return replace(breach, path=path, change=change, first_event=known.get(key))
+    def _told(self, subject: str, breaches: Iterable[Breach]) -> list[Breach]:
+        known: dict[tuple[int, str], str | None] = {}
+        told = []
+        for each in breaches:
+            key = (each.since or 0, each.change.caused_by)
+            if key not in known and all(key) and len(known) < _MOST_EVENTS:
+                known[key] = self._first_event(subject, *key)
+            path = self._shown(each.path, subject)
+            change = replace(each.change, path=path, caused_by="")
+            told.append(replace(each, path=path, change=change, first_event=known.get(key)))
+        return told
 
 
 def broken(pins: Collection[Pin], schemas: Schemas, upto: int, after: int = 0) -> list[Breach]:
@@ -126,6 +152,35 @@ def broken(pins: Collection[Pin], schemas: Schemas, upto: int, after: int = 0) -
         if later and version is not None:
             found += _seen(Sight(pin.reader, version, pin.uses), later)
     return found
+
+
+def ended(
+    pins: Collection[Pin], schemas: Schemas, upto: int, endings: Iterable[Ending]
+) -> list[Breach]:
+    """Breaches of pins of one subject by fields that come no more. Where an alias of the newest
+    version, `upto`, fills such a field from another one nobody is broken."""
+    endings = list(endings)
+    if not pins or not endings:
+        return []
+    head = schemas.version(next(iter(pins)).subject, upto)
+    aliases = head.aliases_in_force if head else ()
+    filled = {alias.old for alias in aliases if alias.new is not None}
+    changes = [
+        (each.at, Change(each.kind, each.path, None, 0))
+        for each in endings
+        if not _lineage(each.path) & filled
+    ]
+    return [
+        replace(breach, at=at)
+        for sight in (sights(pins, schemas.version) if changes else ())
+        for at, change in changes
+        for breach in sight.breaches([change])
+    ]
+
+
+def _lineage(path: Path) -> set[Path]:
+    """The path and all that it stands in."""
+    return {path[:length] for length in range(1, len(path) + 1)}
 
 
 def _seen(sight: Sight, steps: Sequence[tuple[int, list[Change]]]) -> list[Breach]:

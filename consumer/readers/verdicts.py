@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from consumer.core.paths import ANY_KEY, ITEM, Path, is_key
 from consumer.readers.pins import Pin
@@ -19,8 +20,8 @@ ENDINGS = frozenset({"vanished", "renamed", "alias_removed"})
 class Breach:
     """A change that breaks a reader: at the path that it knows, from the types that it knows.
 
-    `since` is the version that brought it, None for what no version brought; `first_event` the
-    `_id` of the first event that shows it, where that is known.
+    `since` is the version that brought it, `first_event` the `_id` of the first event that shows
+    it, where that is known; what a signal says is so `at` a time.
     """
 
     reader: str
@@ -29,6 +30,7 @@ class Breach:
     change: Change
     since: int | None = None
     first_event: str | None = None
+    at: datetime | None = None
 
     @property
     def is_end(self) -> bool:

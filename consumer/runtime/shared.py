@@ -46,7 +46,7 @@ from consumer.mongodb.client import (
 )
 from consumer.mongodb.errors import translated
 from consumer.privacy.rules import Redaction
-from consumer.readers.judge import Judge
+from consumer.readers.judge import Ending, Judge
 from consumer.readers.objections import RejectedChanges, StandingObjections
 from consumer.readers.pins import Pins
 from consumer.readers.views import Masks, Views
@@ -61,6 +61,7 @@ from consumer.runtime.sources import build_sources
 from consumer.schemas.registry.document_stamps import DocumentStamps
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import SchemaVersions
+from consumer.signals.store import Signals
 from consumer.spool.spool import Spool
 
 log = structlog.get_logger(__name__)
@@ -96,8 +97,19 @@ class SharedParts:
 
     def judge(self, masks: Redaction) -> Judge:
         """The judge of what broke which readers, without what is masked."""
-        first_event = EventSearch(self.database[EVENTS]).first
-        return Judge(Pins(self.database[READERS]), self.registry, first_event, masks.path)
+        signals = Signals(self.database)
+        return Judge(
+            Pins(self.database[READERS]),
+            self.registry,
+            first_event=EventSearch(self.database[EVENTS]).first,
+            shown=masks.path,
+            endings=lambda subject: (
+                Ending(each.subject, each.kind, each.path, each.since)
+                for each in signals.of(subject)
+                # A muted one is nothing, as somebody said.
+                if each.holds and each.state != "muted"
+            ),
+        )
 
     def to_write(self) -> None:
         """Raise FormatTooNew where this program must not write; before a command that may find

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
 from rich.console import Console
 
-from consumer.cli.console import fits, table
+from consumer.cli.console import fits, shown, table
 from consumer.core.paths import Path, to_text
 from consumer.core.text import safe
 from consumer.readers.pins import Pin
@@ -36,18 +37,18 @@ def print_breaches(out: Console, breaches: Sequence[Breach]) -> None:
     one for each version. Says nothing where nobody is broken."""
     if not breaches:
         return
-    most = sorted(breaches[:_SHOWN], key=lambda each: each.since or 0)
+    # Signals last.
+    most = sorted(breaches[:_SHOWN], key=lambda each: each.since or sys.maxsize)
     whole = table(
         (*_COLUMNS, "since", "first event"),
-        [(*_row(each), each.since, each.first_event) for each in most],
+        [(*_row(each), each.since or each.at, each.first_event) for each in most],
         title="Breaks",
     )
     if fits(out, whole):
         out.print(whole)
     else:
-        for (since, event), alike in groupby(most, lambda each: (each.since, each.first_event)):
-            first = f", first by event {event}" if event else ""
-            out.print(safe(f"\nVersion {since} breaks{first}"), soft_wrap=True)
+        for cause, alike in groupby(most, _cause):
+            out.print(safe(f"\n{cause}"), soft_wrap=True)
             out.print(table(_COLUMNS, map(_row, alike)))
     if len(breaches) > _SHOWN:
         out.print(f"{len(breaches):,} in all: --json shows every one")
@@ -65,6 +66,7 @@ def breach_document(breach: Breach) -> dict[str, Any]:
         "from": list(bits(breach.change.before or 0)),
         "to": list(bits(breach.change.after)),
         "since": breach.since,
+        "at": breach.at,
         "first_event": breach.first_event,
     }
 
@@ -95,8 +97,17 @@ def _broken(pin: Pin, breaches: Iterable[Breach]) -> str:
     if not own:
         return "no"
     paths = len({each.path for each in own})
-    since = min((each.since for each in own if each.since), default=None)
-    return f"{paths} field{'s' * (paths > 1)} since version {since}"
+    versions = [each.since for each in own if each.since]
+    times = [each.at for each in own if each.at]
+    since = f"version {min(versions)}" if versions else shown(min(times, default=None))
+    return f"{paths} field{'s' * (paths > 1)} since {since}"
+
+
+def _cause(breach: Breach) -> str:
+    if breach.since is None:
+        return f"Comes no more since {shown(breach.at)}"
+    first = f", first by event {breach.first_event}" if breach.first_event else ""
+    return f"Version {breach.since} breaks{first}"
 
 
 def _row(breach: Breach) -> tuple[object, ...]:

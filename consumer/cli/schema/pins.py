@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from config.environment import user_name
-from consumer.cli.console import console, print_json, table
+from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import AsJson
-from consumer.cli.schema.shared import Context, Subject, opened, version_of
+from consumer.cli.schema.breaches import breach_document, print_breaches
+from consumer.cli.schema.shared import Context, Subject, Yes, confirmed, opened, version_of
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.core.paths import Path, from_text, to_text
@@ -22,6 +23,11 @@ from consumer.readers.views import Views, role
 from consumer.schemas.model import SchemaVersion
 
 _SHOWN = 50
+_ALL_THE_SAME = "It is broken already, as seen from that version. Pin it all the same?"
+_NOT_PINNED = (
+    "Not pinned: it is broken already. Pin it to a newer version, name what it needs with --uses,"
+    " or say --yes."
+)
 _COSTS = (
     "Look-ups by _id and windows of processed_at use an index. Filters on fields of the payload,"
     " sort without such a window, count and distinct read every event of the subject: seconds for"
@@ -58,12 +64,14 @@ def pin(
     redact: Annotated[
         bool, typer.Option("--redact", help="Mask in the view what CXONE_REDACT names.")
     ] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Pin a program to a version of a subject: a view shows it exactly the fields of that version.
 
     Newer fields are hidden, and older events are filled when they are read. Pinned again, the view
-    is made what is said now.
+    is made what is said now. Where a later version breaks the program already, --yes pins it all
+    the same.
     """
     _check(reader)
     with opened(ctx) as context:
@@ -83,14 +91,26 @@ def pin(
         )
         before = views.pins.get(reader, version.subject)
         new = before is None or not before.is_like(made)
+        newest = context.shared.registry.refreshed(made.subject)
+        upto = newest.number if newest else made.version
+        breaches = context.judge().standing(made.subject, upto, [made])
+        if breaches and not as_json:
+            print_breaches(console(), breaches)
+        if new and breaches and not confirmed(_ALL_THE_SAME, yes):
+            error_console().print(_NOT_PINNED, soft_wrap=True)
+            if as_json:
+                print_json({"new": False, "breaches": list(map(breach_document, breaches))})
+            return 1
         if new:
             context.record("schema pin", subject=made.subject, reader=reader, version=made.version)
             views.pin(made)
         facts = _facts(context, views, made, new)
+        facts["breaches"] = list(map(breach_document, breaches))
     if as_json:
         print_json(facts)
     else:
         _print(facts, before)
+    return 0
 
 
 def pins(ctx: typer.Context, as_json: AsJson = False) -> None:

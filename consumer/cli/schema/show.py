@@ -103,7 +103,7 @@ def show(
         version = version_of(context.shared, subject, number)
         judge = context.judge()
         pins = judge.pins(subject)
-        breaches = judge.breaches(subject, version.number, pins=pins)
+        breaches = judge.standing(subject, version.number, pins)
         sent = FieldStatistics(context.shared.database).figures(subject, days, now)
         aliases = alias_documents(context, version)
     seen = {"days": days, "looked_at": sent.looked_at}

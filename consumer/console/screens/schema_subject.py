@@ -131,7 +131,7 @@ def _compare(context: Context, request: Request, head: SchemaVersion) -> dict[st
 
 def _readers(context: Context, _: Request, head: SchemaVersion) -> dict[str, Any]:
     pins = context.judge.pins(head.subject)
-    breaches = context.judge.breaches(head.subject, head.number, pins=pins)
+    breaches = context.judge.standing(head.subject, head.number, pins)
     fields: dict[str, set[Path]] = {}
     for each in breaches:
         fields.setdefault(each.reader, set()).add(each.path)

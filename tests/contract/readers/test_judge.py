@@ -12,10 +12,10 @@ from pymongo.database import Database
 from consumer.core.paths import Path, from_text
 from consumer.events.search import EventSearch
 from consumer.mongodb.client import EVENTS, READERS, SCHEMA_VERSIONS, open_database
-from consumer.readers.judge import Judge, Tally
+from consumer.readers.judge import Ending, Judge, Tally
 from consumer.readers.pins import Pin, Pins
 from consumer.readers.verdicts import Breach
-from consumer.schemas.manual_changes import alias, unalias
+from consumer.schemas.manual_changes import alias, alias_value, unalias
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import VersionChanges
@@ -49,7 +49,10 @@ class Bench:
         self.pins = Pins(self.database[READERS])
         self.schemas = Counting(self.registry)
         search = EventSearch(self.database[EVENTS])
-        self.judge = Judge(self.pins, self.schemas, search.first, lambda path, _: path)
+        self.endings: list[Ending] = []
+        self.judge = Judge(
+            self.pins, self.schemas, search.first, lambda path, _: path, lambda _: self.endings
+        )
 
     def send(self, event_id: str, **payload: Any) -> int:
         """Register what a payload brings, store it, and return its version."""
@@ -163,6 +166,45 @@ def test_tallies_name_the_broken_readers_of_each_subject(bench: Bench) -> None:
     assert tally().broken == {}
     bench.send("e3", a=True)
     assert tally().broken == {"billing": 1}
+
+
+def test_what_comes_no_more_breaks_whoever_knows_it_until_an_alias_fills_it(bench: Bench) -> None:
+    bench.send("e1", case={"x": 1}, queue="t", gone="t")
+    bench.pin("billing", 1)
+    bench.pin("crm", 1, "case.x")
+    bench.pin("etl", 1, "queue")
+    bench.endings += [
+        Ending(SUBJECT, "renamed", ("case", "x"), NOW),
+        Ending(SUBJECT, "vanished", ("queue",), NOW),
+        Ending(SUBJECT, "vanished", ("never",), NOW),
+        Ending(SUBJECT, "vanished", ("gone",), NOW),
+    ]
+
+    def standing() -> list[tuple[str, str]]:
+        newest = bench.registry.subjects()[SUBJECT]
+        found = bench.judge.standing(SUBJECT, newest, bench.judge.pins(SUBJECT))
+        assert all((each.since, each.at) == (None, NOW) for each in found)
+        return [(each.reader, ".".join(each.path)) for each in found]
+
+    def broken() -> dict[str, int]:
+        return dict(bench.judge.tallies(bench.registry.subjects())[SUBJECT].broken)
+
+    assert standing() == [
+        ("billing", "case.x"),
+        ("billing", "queue"),
+        ("billing", "gone"),
+        ("crm", "case.x"),
+        ("etl", "queue"),
+    ]
+    assert broken() == {"billing": 3, "crm": 1, "etl": 1}
+    assert bench.breaches() == []
+    case, contact = ("case",), ("contact",)
+    bench.registry.change(SUBJECT, lambda head, now: alias(head, case, contact, now))
+    bench.registry.change(SUBJECT, lambda head, now: alias_value(head, ("gone",), "none", now))
+    assert standing() == [("billing", "queue"), ("billing", "gone"), ("etl", "queue")]
+    assert broken() == {"billing": 2, "etl": 1}
+    bench.endings.clear()
+    assert (standing(), broken()) == ([], {})
 
 
 def test_a_pin_whose_version_is_lost_is_shown_and_not_judged(bench: Bench) -> None:

@@ -72,7 +72,8 @@ class Announcing:
         registry = SchemaRegistry(database["schema_versions"])
         masks = Redaction(read_paths(["participants"]))
         first_event = EventSearch(database["events"]).first
-        return Judge(Pins(database["readers"]), registry, first_event, masks.path)
+        pins = Pins(database["readers"])
+        return Judge(pins, registry, first_event, masks.path, lambda _: ())
 
     @property
     def events(self) -> list[Any]:

@@ -49,6 +49,7 @@ def test_diff_tells_whom_a_version_broke(broken: Shell) -> None:
         "from": ["string"],
         "to": ["integer", "string"],
         "since": 2,
+        "at": None,
         "first_event": first_event(broken),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ def test_pin_shows_the_version_and_says_what_a_reader_must_know(filled: Shell) -
 
 
 def test_pin_again_says_so_or_takes_another_version(filled: Shell) -> None:
-    filled.json("pin", "evolving@1", "--as", "billing")
+    filled.json("pin", "evolving@1", "--as", "billing", "--yes")
 
     again = filled.json("pin", "evolving@1", "--as", "billing")
     _, out, _ = filled("pin", "evolving", "--as", "billing", "--mismatch", "keep", "--redact")
@@ -63,6 +64,58 @@ def test_pin_again_says_so_or_takes_another_version(filled: Shell) -> None:
         }
     ]
     assert filled.database["audit"].count_documents({"what": "schema pin"}) == 2
+
+
+def test_a_pin_that_is_broken_already_needs_a_yes(filled: Shell) -> None:
+    status, out, err = filled("pin", "evolving@1", "--as", "billing")
+    refused = filled.json("pin", "evolving@1", "--as", "billing", status=1)
+    nothing = filled.database["readers"].count_documents({})
+    audited = filled.database["audit"].count_documents({})
+    other = filled.json("pin", "evolving@1", "--as", "crm", "--uses", "who")
+    agreed, _, _ = filled("pin", "evolving@1", "--as", "billing", "--yes")
+    made = filled.json("pin", "evolving@1", "--as", "billing")
+
+    first = filled.database["events"].find_one({"_meta.key": "e2"})
+    assert first is not None
+    (row,) = [line for line in out.splitlines() if "billing@1" in line]
+    assert all(each in row for each in ("amount", "integer", "integer | string", first["_id"]))
+    assert "say --yes" in " ".join(err.split())
+    assert (status, nothing, audited, agreed) == (1, 0, 0, 0)
+    assert [each["text"] for each in refused["breaches"]] == ["amount"]
+    assert other["breaches"] == []
+    assert (made["new"], len(made["breaches"])) == (False, 1)
+
+
+def test_a_signal_breaks_a_pin_too_unless_it_is_muted(service: Client, shell: Shell) -> None:
+    post(service, event(1, "evolving", amount=1, who={"name": "Ada"}))
+    document = {
+        "_id": {"subject": "evolving", "kind": "vanished", "path": ["who"]},
+        "since": datetime(2026, 1, 31, tzinfo=timezone.utc),
+        "last_seen": datetime(2026, 1, 31, tzinfo=timezone.utc),
+        "score": 1.0,
+        "figures": {},
+        "state": "open",
+        "ended_at": None,
+        "is_told": True,
+    }
+    shell.database["signals"].insert_one(document)
+
+    status, out, _ = shell("pin", "evolving", "--as", "billing", "--uses", "who.name")
+    other = shell("pin", "evolving", "--as", "crm", "--uses", "amount")
+    _, agreed, _ = shell("pin", "evolving", "--as", "billing", "--yes")
+    readers = shell.json("show", "evolving")["readers"]
+    shell.database["signals"].update_one({}, {"$set": {"state": "muted"}})
+    muted = shell.json("show", "evolving")["readers"]
+
+    (row,) = [line for line in out.splitlines() if "billing@1" in line]
+    assert all(each in row for each in ("who", "vanished", "nothing", "2026-01-31"))
+    assert (status, other[0]) == (1, 0)
+    assert "Pinned: billing" in agreed
+    assert [(each["reader"], len(each["breaches"])) for each in readers] == [
+        ("billing", 1),
+        ("crm", 0),
+    ]
+    assert [len(each["breaches"]) for each in muted] == [0, 0]
 
 
 def test_pins_lists_what_is_pinned_and_the_state_of_its_view(filled: Shell) -> None:
