@@ -125,7 +125,7 @@ def pins(ctx: typer.Context, as_json: AsJson = False) -> None:
     if not rows:
         console().print("No program is pinned: `schema pin SUBJECT --as READER` pins one.")
         return
-    columns = ("Reader", "Subject", "Version>", "Newest>", "View", "Uses", "Pinned")
+    columns = ("reader", "subject", "version", "newest", "view", "uses", "pinned")
     out = [
         [
             each["reader"],
