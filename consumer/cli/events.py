@@ -22,7 +22,7 @@ from consumer.adoption.state import RecountMark
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import AsJson, load_settings, open_shared
 from consumer.core.clock import utc_now
-from consumer.core.paths import to_text
+from consumer.core.paths import Path, to_text
 from consumer.events.matching import Condition, read_condition, read_path, read_value
 from consumer.mongodb.client import AUDIT, INSTANCES
 from consumer.mongodb.retention import retained_from
@@ -99,6 +99,7 @@ def erase_events(
     person = _person(settings, ids or [], where or [], event_type)
     scope = SearchScope(deep=deep, also_unknown=also_unknown)
     with open_shared(settings) as shared:
+        person = replace(person, aliases=_aliases(shared) if person.conditions else {})
         names = _names(shared, settings, person)
         records = PersonRecords(
             shared.database,
@@ -154,6 +155,13 @@ def _person(
 def _field(name: str) -> str:
     # The setting is a key as it is, not the text of a path.
     return name if name.startswith("/") else "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def _aliases(shared: SharedParts) -> dict[str, frozenset[tuple[Path, Path]]]:
+    registry = shared.registry
+    registry.refresh_aliases()
+    found = {subject: registry.aliased(subject) for subject in registry.subjects()}
+    return {subject: pairs for subject, pairs in found.items() if pairs}
 
 
 def _names(shared: SharedParts, settings: Settings, person: Person) -> PersonNames:

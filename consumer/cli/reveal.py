@@ -25,7 +25,8 @@ def masks_beside(settings: Settings, shared: SharedParts) -> Redaction:
     processes = Instances(shared.database[INSTANCES]).all()
     for difference in differences(settings, processes):
         error_console().print(f"Note: {safe(difference)}", soft_wrap=True)
-    return masks_of_all(settings, processes)
+    shared.registry.refresh_aliases()
+    return masks_of_all(settings, processes, shared.registry.aliased)
 
 
 Reveal = Annotated[

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from bson.decimal128 import Decimal128
@@ -20,6 +21,8 @@ _UNQUOTED_EQUALS = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"=])+)=(.*)', re.DOTALL)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,33}|(?:0|[1-9]\d{0,16})\.\d{1,17})", re.ASCII)
 # MongoDB takes no longer ones.
 _MOST_PATTERN = 16_000
+# Of so many places the value is looked for.
+_MOST_PLACES = 50
 _COUNT = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -81,11 +84,32 @@ class WantedValue:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A value at a path; lists on the way are looked through whether the path says so or not.
-    `by_key`: whoever has the value may have it as a key."""
+    `by_key`: whoever has the value may have it as a key. `also`: other paths where it stands, for
+    an alias fills one of them from another."""
 
     path: Path
     wanted: WantedValue
     by_key: bool = True
+    also: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All places of the value."""
+        return (self.path, *self.also)
+
+    def with_aliases(self, pairs: Iterable[tuple[Path, Path]]) -> Condition:
+        """The same, where fields are filled from one another."""
+        places = [(one, other) for pair in pairs for one, other in (pair, pair[::-1])]
+        found = dict.fromkeys(self.paths)
+        # It grows while it is gone through, for an alias that ended may lead on to another one.
+        for path in (reached := list(found)):
+            for one, other in places:
+                met = all(map(_meets, path, one)) and len(path) >= len(one)
+                there = (*other, *path[len(one) :])
+                if met and there not in found and len(found) < _MOST_PLACES:
+                    found[there] = None
+                    reached.append(there)
+        return replace(self, also=tuple(found)[1:])
 
     @property
     def as_name(self) -> str | None:
@@ -102,7 +126,7 @@ class Condition:
         """True where the value stands there, or is a key there, or as a name a key anywhere. Unless
         it is `sure` that keys were sent, one counts only with something below it."""
         key, name = self.as_key, self.as_name
-        for value in _values(payload, self.path):
+        for value in chain.from_iterable(_values(payload, path) for path in self.paths):
             if self.wanted.fits(value) or (key is not None and _has(value, key, sure=sure)):
                 return True
         return name is not None and any(_has(each, name, sure=sure) for each in _parts(payload))
@@ -110,13 +134,18 @@ class Condition:
     def may_hold(self, body: str) -> bool:
         """True for a body that cannot be read and has the value behind the path's last key, or as a
         name in front of a colon."""
-        last = self.path[-1]
-        key = r"""["'\w]""" if last == ANY_KEY else _written(to_key(last))
+        lasts = {path[-1] for path in self.paths}
+        keys = (r"""["'\w]""" if last == ANY_KEY else _written(to_key(last)) for last in lasts)
+        key = f"(?:{'|'.join(keys)})"
         # No two repetitions may meet: a megabyte of blanks would take minutes.
         pattern = rf"""{key}["']?\s*[:=]\s*(?:\[\s*)?{self.wanted.in_body()}"""
         if self.as_name is not None:
             pattern += rf"""|["']{_written(self.wanted.text)}["']\s*:"""
         return any(re.search(pattern, text) for text in unescaped(body))
+
+
+def _meets(segment: str, other: str) -> bool:
+    return segment in (other, ANY_KEY)
 
 
 def _has(value: Any, key: str, *, sure: bool) -> bool:

@@ -5,8 +5,8 @@ What fits is decided on each document: a query cannot say everything that a path
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from consumer.core.body_reader import BodyContent
@@ -21,11 +21,21 @@ _MOST_PLACES = 500
 @dataclass(frozen=True, slots=True)
 class Person:
     """Whose events are meant: those with one of these `ids` (conditions on the field that holds the
-    id), or those for which all `conditions` hold; of one type, where it is given."""
+    id), or those for which all `conditions` hold; of one type, where it is given. `aliases`: by
+    subject the fields of which one is, or was, filled from the other."""
 
     ids: tuple[Condition, ...] = ()
     conditions: tuple[Condition, ...] = ()
     event_type: str | None = None
+    aliases: Mapping[str, Collection[tuple[Path, Path]]] = field(default_factory=dict)
+
+    def of(self, *subjects: str) -> Person:
+        """The same, looked for in both fields of each alias of these subjects."""
+        pairs = [pair for subject in subjects for pair in self.aliases.get(subject, ())]
+        if not pairs:
+            return self
+        conditions = tuple(each.with_aliases(pairs) for each in self.conditions)
+        return replace(self, conditions=conditions, aliases={})
 
     @property
     def names(self) -> frozenset[str]:
@@ -96,6 +106,8 @@ def query(
     """A filter on `events`, of the type alone for a `deep` search; with `by_subject` the type is
     the subject. `places` are those where names may stand."""
     clauses: list[Document] = []
+    # What fits is decided by the subject of each document.
+    person = person.of(*person.aliases)
     if person.ids and not deep:
         values = [value for each in person.ids for value in each.wanted.keys_in_bson()]
         clauses.append({"_meta.key": {"$in": values}})
@@ -154,7 +166,13 @@ def meta_of(document: Document) -> Document:
 
 
 def _clause(condition: Condition) -> list[Document]:
-    path = condition.path
+    clauses = [_clause_at(condition, path) for path in condition.paths]
+    if len(clauses) == 1 or not all(clauses):
+        return clauses[0] if len(clauses) == 1 else []
+    return [{"$or": [{"$and": each} for each in clauses]}]
+
+
+def _clause_at(condition: Condition, path: Path) -> list[Document]:
     if is_key(path[0]) and is_reserved(to_key(path[0])):
         return [{"_meta.shadowed.name": to_key(path[0])}]
     keys = []

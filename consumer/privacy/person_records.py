@@ -221,6 +221,7 @@ class PersonRecords:
         if other and person.ids:
             # Where its id stands is another place.
             return False
+        person = person.of(str(meta.get("subject")))
         if not self._holds(payload, scope, person, sure=True):
             return False
         sure = not meta.get("untracked")
@@ -306,9 +307,10 @@ class PersonRecords:
                 if type_ is None and isinstance(each, dict):
                     type_ = self._type_of(each)
             if not fits:
-                if person.is_in(found, self._is_event):
+                theirs = person.of(str(type_) if self._by_subject else COLLECTION_SUBJECT)
+                if theirs.is_in(found, self._is_event):
                     fits = "read"
-                elif person.may_be_in(found):
+                elif theirs.may_be_in(found):
                     fits = "text"
         if any(each.wanted.fits_key(key) for each in person.ids for key in keys):
             fits = "read"

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from consumer.core.paths import ANY_KEY, ITEM, RESERVED, Path, is_key, to_key
 from consumer.privacy.masks import MASK, MOST, MaskedBody, mask, masked_text
-from consumer.privacy.paths import Paths, any_below, below, inside, met, pointer
+from consumer.privacy.paths import ANY_DEPTH, Paths, any_below, below, inside, met, pointer
 from consumer.schemas.maps import is_personal
 from consumer.schemas.model import Change, SchemaVersion
+
+# Fields of which one is filled from the other, by their keys.
+AliasPairs = frozenset[tuple[Path, Path]]
+# An alias that ended may lead on from where another does; no farther than this.
+_MOST_ROUNDS = 4
+
+
+def no_aliases(_: str | None) -> AliasPairs:
+    return frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,9 @@ class Redaction:
     id_fields: tuple[str, ...] = ("id",)
     # The one subject of all types, where they evolve together: what any of them hides is hidden.
     together: str | None = None
+    # The aliases of a subject (None: of any), those that ended too, as far as they are known here:
+    # whoever hides one of two fields hides the value that both have.
+    aliases: Callable[[str | None], AliasPairs] = no_aliases
 
     def __bool__(self) -> bool:
         return bool(self._paths(None))
@@ -109,8 +122,11 @@ class Redaction:
 
     def _paths(self, subject: str | None) -> Paths:
         if subject is None or subject == self.together:
-            return self.general.union(*self.subjects.values())
-        return self.general | self.subjects.get(subject, frozenset())
+            paths = self.general.union(*self.subjects.values())
+        else:
+            paths = self.general | self.subjects.get(subject, frozenset())
+        pairs = self.aliases(self.together or subject) if paths else frozenset()
+        return _with_aliases(paths, pairs) if pairs else paths
 
 
 def _masked(value: Any, paths: Paths, whole: Paths) -> Any:
@@ -123,6 +139,26 @@ def _masked(value: Any, paths: Paths, whole: Paths) -> Any:
     if isinstance(value, list):
         return [_masked(item, inside(paths, index), whole) for index, item in enumerate(value)]
     return masked_text(value, paths, whole) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=64)
+def _with_aliases(paths: Paths, pairs: AliasPairs) -> Paths:
+    """The paths, and those that lead to the same values by an alias, from either side."""
+    found = set(paths)
+    places = [(one, other) for pair in pairs for one, other in (pair, pair[::-1])]
+    for _ in range(_MOST_ROUNDS):
+        more: set[tuple[str, ...]] = set()
+        for one, other in places:
+            rest: Paths = frozenset(found)
+            for segment in one:
+                rest = rest if met(rest) else below(rest, to_key(segment))
+            keys = tuple(to_key(segment).casefold() for segment in other)
+            ends = {()} if met(rest) else {each for each in rest if each[:1] != (ANY_DEPTH,)}
+            more |= {(*keys, *end) for end in ends}
+        if more <= found:
+            break
+        found |= more
+    return frozenset(found)
 
 
 def masked(changes: Iterable[Change], masks: Redaction, subject: str | None) -> tuple[Change, ...]:

@@ -64,7 +64,7 @@ def add_console(
     together = one_subject(settings)
     held = HeldEvents(HeldDeadLetters(database[DEAD_LETTERS]), shared.sources, together)
     adoption = AdoptionHistory(database, _UNCOUNTED)
-    masks = redaction(settings)
+    masks = redaction(settings, shared.registry.aliased)
     judge = shared.judge(masks)
     context = Context(
         settings=settings,
@@ -97,7 +97,11 @@ def add_console(
         audit=Audit(database[AUDIT]),
         ended_sessions=EndedSessions(database[ENDED_SESSIONS]),
         views=build_views(
-            settings, shared, lambda: masks_of_all(settings, Instances(database[INSTANCES]).all())
+            settings,
+            shared,
+            lambda: masks_of_all(
+                settings, Instances(database[INSTANCES]).all(), shared.registry.aliased
+            ),
         ),
     )
     mount(app, context, access)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from config.subjects import SubjectRules
 from consumer.mongodb.client import Document
 from consumer.monitoring.instances import SILENT_AFTER
 from consumer.privacy.paths import Paths
-from consumer.privacy.rules import Redaction
+from consumer.privacy.rules import AliasPairs, Redaction, no_aliases
 from consumer.runtime.settings_map import redaction
 
 # What processes of one database must agree on, by group: settings, and what stands in the tables
@@ -48,9 +48,13 @@ def facts(settings: Settings) -> Document:
     return {"settings": _digests(settings), "redact": _plain(masks) if few else None}
 
 
-def masks_of_all(settings: Settings, processes: Iterable[Document]) -> Redaction:
-    """Join what these settings hide with what any of the processes does."""
-    found = redaction(settings)
+def masks_of_all(
+    settings: Settings,
+    processes: Iterable[Document],
+    aliases: Callable[[str | None], AliasPairs] = no_aliases,
+) -> Redaction:
+    """Join what these settings hide with what any of the processes does, under the `aliases`."""
+    found = redaction(settings, aliases)
     general, subjects = set(found.general), dict(found.subjects)
     for process in processes:
         rules = (process.get("facts") or {}).get("redact") or {}

@@ -157,13 +157,13 @@ def periodic(
         fleet=fleet,
         clock=clock,
     )
-    judge = shared.judge(redaction(settings))
+    judge = shared.judge(redaction(settings, shared.registry.aliased))
     announce = AnnounceVersions(
         newest=shared.registry.subjects,
         announcements=Announcements(database[REPORTS], database[SCHEMA_VERSIONS]),
         sink=sink,
         common=fleet,
-        masks=redaction(settings),
+        masks=redaction(settings, shared.registry.aliased),
         clock=clock,
         breaches=judge.breaches,
     )
@@ -221,7 +221,11 @@ def periodic(
         ahead=lambda: heartbeat.ahead,
     )
     views = build_views(
-        settings, shared, lambda: masks_of_all(settings, Instances(database[INSTANCES]).all())
+        settings,
+        shared,
+        lambda: masks_of_all(
+            settings, Instances(database[INSTANCES]).all(), shared.registry.aliased
+        ),
     )
     known = {name: shared_secrets(source) for name, source in settings.every_source.items()}
     secrets = NoteSecrets(known, metrics, SecretUse(database[SECRET_USE]))

@@ -5,7 +5,7 @@ What only the whole service has stands in `service_options`: commands import les
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from config.loading import Settings
 from config.signing import SecretFormat, secret_key
@@ -17,7 +17,7 @@ from consumer.events.keys import COLLECTION_SUBJECT
 from consumer.ingest.signature import Secret, SignatureScheme
 from consumer.mongodb.embedded.port import running_uri
 from consumer.privacy.paths import Paths, read_paths
-from consumer.privacy.rules import Redaction
+from consumer.privacy.rules import AliasPairs, Redaction, no_aliases
 from consumer.schemas.policy import Guards, SchemaPolicy, SubjectPolicy, subject_policy
 
 # Seconds beside the drain: the jobs, the last report, the refused deliveries that wait, the
@@ -97,8 +97,11 @@ def _subject(settings: Settings, name: str, rules: SubjectRules) -> SubjectPolic
         raise SetupError(f'[subjects."{name}"] in the config file: {error}') from error
 
 
-def redaction(settings: Settings) -> Redaction:
-    """The fields to mask wherever payloads are shown; raises SetupError for a path that is none."""
+def redaction(
+    settings: Settings, aliases: Callable[[str | None], AliasPairs] = no_aliases
+) -> Redaction:
+    """The fields to mask wherever payloads are shown, and those that have the same values by
+    `aliases`; raises SetupError for a path that is none."""
     subjects = {
         name: _paths(rules.redact, f'redact of [subjects."{name}"] in the config file')
         for name, rules in settings.subjects.items()
@@ -109,7 +112,8 @@ def redaction(settings: Settings) -> Redaction:
         of_all.append(subjects.get(together, frozenset()))
     every = settings.every_source.values()
     places = dict.fromkeys(place for source in every for place in source.fields_of_id)
-    return Redaction(frozenset().union(*of_all), subjects, tuple(places), together)
+    general = frozenset().union(*of_all)
+    return Redaction(general, subjects, tuple(places), together, aliases)
 
 
 def _paths(texts: Collection[str], where: str) -> Paths:

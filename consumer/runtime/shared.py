@@ -93,6 +93,7 @@ class SharedParts:
     def refresh(self) -> None:
         """Take over what others changed: schemas, and what may refuse events."""
         self.registry.refresh()
+        self.registry.refresh_aliases()
         self.events.refresh()
 
     def judge(self, masks: Redaction) -> Judge:
@@ -181,7 +182,7 @@ def build_shared(
         dead_letters=dead_letters,
         metrics=metrics,
         hex_bytes=settings.cxone_log_hex_bytes,
-        redaction=redaction(settings),
+        redaction=redaction(settings, registry.aliased),
     )
     keys = EventKeys(
         database,

@@ -182,7 +182,7 @@ def from_document(document: Mapping[str, Any]) -> SchemaVersion:
         fields=tuple(map(_field_of, document["fields"])),
         changes=tuple(map(change_of, document["changes"])),
         created_at=document["created_at"],
-        aliases=tuple(map(_alias_of, document.get("aliases") or ())),
+        aliases=tuple(map(alias_of, document.get("aliases") or ())),
     )
 
 
@@ -222,7 +222,8 @@ def _field_of(document: Mapping[str, Any]) -> Field:
     )
 
 
-def _alias_of(document: Mapping[str, Any]) -> Alias:
+def alias_of(document: Mapping[str, Any]) -> Alias:
+    """The alias of an entry that `to_document` wrote; raises as `from_document` does."""
     source = document.get("from")
     return Alias(
         old=tuple(document["old"]),

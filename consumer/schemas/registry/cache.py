@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo.collection import Collection
@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 from consumer.core.clock import utc_now
 from consumer.core.paths import Path, to_text
 from consumer.schemas.check import CompiledSchema, compile_schema
-from consumer.schemas.model import SchemaVersion
+from consumer.schemas.model import Alias, SchemaVersion
 from consumer.schemas.objections import NONE, Objections
 from consumer.schemas.policy import Contract, SchemaPolicy
 from consumer.schemas.registry.document_stamps import DocumentStamps
@@ -89,6 +89,8 @@ class SchemaCache:
         self._nothing = compile_schema(None)
         self._stamps = stamps
         self._lost: Mapping[str, Hole] = {}
+        self._aliases: Mapping[str, tuple[Alias, ...]] = {}
+        self._aliases_read_at: datetime | None = None
         self._mutex = threading.Lock()
         self._subjects: dict[str, Subject] = {}
 
@@ -183,6 +185,24 @@ class SchemaCache:
         lost = [name for name in self._lost if name not in known]
         for subject in [*self._versions.advanced(known), *lost]:
             self.refreshed(subject)
+
+    def refresh_aliases(self, older: timedelta = timedelta(seconds=60)) -> None:
+        """Learn the aliases of all subjects, also of those not known here yet, where that was
+        longer ago; raises StoreUnavailable."""
+        now = self._tools.clock()
+        if self._aliases_read_at is None or now >= self._aliases_read_at + older:
+            self._aliases, self._aliases_read_at = self._versions.aliases(), now
+
+    def aliased(self, subject: str | None) -> frozenset[tuple[Path, Path]]:
+        """The fields of a subject (None: of all) of which one is, or was, filled from the other, as
+        far as that is known here: asks nobody, so whoever masks may."""
+        if subject is None:
+            names = {*self._aliases, *list(self._subjects)}
+            return frozenset().union(*map(self.aliased, names))
+        held = self._subjects.get(subject)
+        version = held.schema.version if held else None
+        aliases = version.aliases if version else self._aliases.get(subject, ())
+        return frozenset((each.old, each.new) for each in aliases if each.new is not None)
 
     def _number(self, subject: str) -> int:
         held = self._subjects.get(subject)

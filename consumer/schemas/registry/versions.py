@@ -26,7 +26,15 @@ from consumer.core.deadline import had_a_fair_share
 from consumer.core.errors import StoreError
 from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
-from consumer.schemas.model import Change, SchemaVersion, change_of, from_document, is_by_hand
+from consumer.schemas.model import (
+    Alias,
+    Change,
+    SchemaVersion,
+    alias_of,
+    change_of,
+    from_document,
+    is_by_hand,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +164,17 @@ class SchemaVersions:
             )
             for each in found
         ]
+
+    def aliases(self) -> dict[str, tuple[Alias, ...]]:
+        """The aliases of every subject that has any, as its newest version knows them."""
+        heads = [_id(subject, number) for subject, number in self.subjects().items()]
+        found: dict[str, tuple[Alias, ...]] = {}
+        for chunk in _chunks(heads):
+            wanted = {"_id": {"$in": chunk}, "aliases.0": {"$exists": True}}
+            with translated(self._name):
+                for document in self._versions.find(wanted, {"aliases": 1}):
+                    found[document["_id"]["subject"]] = tuple(map(alias_of, document["aliases"]))
+        return found
 
     def advanced(self, known: Mapping[str, int]) -> Iterator[str]:
         """The subjects that have a version beyond the known number: since numbers have no gaps, it

@@ -7,6 +7,8 @@ import json
 import random
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +20,7 @@ from consumer.adoption.report import report
 from consumer.adoption.rollup import Bounds, adoption_stores, recount
 from consumer.adoption.state import RecountMark
 from consumer.core.clock import utc_now
-from consumer.core.errors import StoreUnavailable
+from consumer.core.errors import Rejected, StoreUnavailable
 from consumer.events.matching import Condition, read_condition, read_path, read_value
 from consumer.ingest.parsing import EventFields, EventParser
 from consumer.mongodb.indexes import create_indexes
@@ -27,6 +29,7 @@ from consumer.privacy.erasure import PersonNames, erase
 from consumer.privacy.name_erasure import NameErasure
 from consumer.privacy.person_query import Person
 from consumer.privacy.person_records import FoundRecords, PersonRecords, SearchScope
+from consumer.schemas.manual_changes import alias, unalias
 from tests.support.adoption import NOW, brute_force, documents, job, registered, spread
 from tests.support.dead_letters import Bench, bench
 from tests.support.jobs import Run
@@ -486,3 +489,44 @@ def test_documents_of_others_in_our_collections_end_no_search(here: Bench, datab
 
     assert len(found.events) == 5
     assert found.dead_letters == []
+
+
+@pytest.mark.parametrize("field", ["customer.email", "contact.mail"])
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_person_is_looked_for_in_both_fields_of_an_alias_of_the_subject(
+    here: Bench, database: Db, field: str, ended: bool
+) -> None:
+    here.receive(b'{"id":"1","type":"t","customer":{"email":"bo@example.com"}}')
+    here.receive(b'{"id":"2","type":"t","customer":{"email":"ann@example.com"}}')
+    here.receive(b'{"id":"3","type":"t","contact":{"mail":"ann@example.com"}}')
+    # Of a type without the alias, and so of somebody else's field.
+    other, known = ("contact", "mail"), ("customer", "email")
+    if field == "contact.mail":
+        other, known = known, other
+    odd = {other[0]: {other[1]: ANN}}
+    here.receive(json.dumps({"id": "4", "type": "u", **odd}).encode())
+    registry = here.shared.registry
+    old, new = ("customer", "email"), ("contact", "mail")
+    registry.change("t", lambda head, now: alias(head, old, new, now))
+    here.receive(b'{"id":"5","type":"t","contact":{"mail":"ann@example.com"}}')
+    if ended:
+        registry.change("t", lambda head, now: unalias(head, old, now))
+    broken = b'{"id":"6","type":"t","contact":{"mail":"ann@example.com"}'
+    with suppress(Rejected):
+        here.receive(broken)
+    person = replace(where(f"{field}={ANN}"), aliases={"t": registry.aliased("t")})
+
+    assert erase_all(database, person)[0] == 3
+
+    assert left(database) == ["1", "4"]
+
+
+def test_other_conditions_stay_as_they_are_beside_an_alias(here: Bench, database: Db) -> None:
+    here.receive(b'{"id":"1","type":"t","a":"x","b":"x","c":1}')
+    here.receive(b'{"id":"2","type":"t","b":"x","c":2}')
+    registry = here.shared.registry
+    registry.change("t", lambda head, now: alias(head, ("a",), ("b",), now))
+    person = replace(where("a=x", "c=2"), aliases={"t": registry.aliased("t")})
+
+    assert erase_all(database, person) == (1, 0)
+    assert left(database) == ["1"]

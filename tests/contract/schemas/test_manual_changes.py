@@ -14,7 +14,7 @@ import pytest
 from consumer.core.errors import SetupError
 from consumer.core.paths import from_text, to_text
 from consumer.schemas.check import compile_schema
-from consumer.schemas.manual_changes import alias, alias_value, erase_names, retire, unmap
+from consumer.schemas.manual_changes import alias, alias_value, erase_names, retire, unalias, unmap
 from consumer.schemas.model import is_by_hand
 from consumer.schemas.policy import Guards, SchemaPolicy
 from consumer.schemas.registry.registry import SchemaRegistry
@@ -236,3 +236,27 @@ def test_a_decision_that_lost_its_race_is_checked_again_on_the_head(
     with pytest.raises(SetupError):
         SchemaRegistry(overtaken, sleep=lambda _: None).change(SUBJECT, second)
     assert len(stored(versions, SUBJECT)) == 2
+
+
+def test_aliases_of_subjects_that_a_process_never_saw_are_known_to_it(versions: Versions) -> None:
+    clock = Clock()
+    there, here = SchemaRegistry(versions), SchemaRegistry(versions, clock=clock)
+    there.admit(SUBJECT, FIRST)
+    there.admit("other", FIRST)
+    assert here.aliased(None) == frozenset()
+    there.change(SUBJECT, aliasing("a.x", "b.x"))
+    there.change("other", aliasing("a", "c"))
+    there.change("other", lambda head, now: unalias(head, ("a",), now))
+
+    here.refresh_aliases()
+
+    first, ended = (("a", "x"), ("b", "x")), (("a",), ("c",))
+    assert here.aliased(SUBJECT) == {first}
+    assert here.aliased("other") == {ended}
+    assert here.aliased(None) == {first, ended}
+    assert here.aliased("unknown") == frozenset()
+    # One that is known here follows whenever its head does.
+    here.head(SUBJECT)
+    there.change(SUBJECT, aliasing("m", "n"))
+    here.refresh()
+    assert len(here.aliased(SUBJECT)) == 2

@@ -140,3 +140,18 @@ def test_older_processes_are_all_named_before_anything_is_written(
     assert shell.database["audit"].find_one({"what": "schema alias"}) is None
     recorded: Any = shell.database["database_format"].find_one({"_id": "stored_format"})
     assert recorded["format"] < 4
+
+
+def test_a_mask_of_one_field_hides_the_other_in_commands_and_in_the_console(
+    service: Client, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXONE_REDACT", "agent")
+    post(service, event(1, "evolving", agent="Ann"), event(2, "evolving", owner={"Bo": 1}))
+    shell("alias", "evolving", "agent", "owner")
+    shell("alias", "evolving", "--value", "agent", "Carla")
+
+    out = "".join(shell(*each)[1] for each in (("show", "evolving"), ("diff", "evolving")))
+
+    assert "owner" in out
+    assert "Bo" not in out
+    assert "Carla" not in out
