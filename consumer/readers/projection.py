@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,8 @@ from consumer.readers.pins import Pin
 from consumer.schemas.export import shape_with_defaults
 from consumer.schemas.fillable import fills
 from consumer.schemas.json_types import ARRAY, BOOLEAN, INTEGER, NUMBER, OBJECT, STRING
-from consumer.schemas.model import Alias, SchemaVersion
+from consumer.schemas.model import SchemaVersion
+from consumer.schemas.provenance import same
 from consumer.schemas.shape import Shape
 
 # Fields of ours that a view shows.
@@ -46,6 +47,23 @@ _KINDS: Mapping[type, int] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A field of the head, by which documents tell that it was filled in: its position, and the
+    version from which on it is filled."""
+
+    position: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Keys that lead to what an alias takes, and the field there, where the head knows one."""
+
+    keys: tuple[str, ...]
+    place: Place | None
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """One path of a version. `types` 0: no type, or none that can be shown.
 
@@ -58,7 +76,8 @@ class Node:
     any_key: Node | None = None
     item: Node | None = None
     default: Any = None
-    source: tuple[str, ...] | None = None
+    place: Place | None = None
+    source: Source | None = None
     value: Any = _MISSING
     masked: bool = False
     inner: bool = False
@@ -78,10 +97,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class NotShown:
-    """A path that the view cannot show as it is sent, and why."""
+    """A path that the view cannot show as it is sent, and why; an open one has no type yet."""
 
     path: Path
     why: str
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +116,12 @@ class Projection:
 def projection_of(
     pin: Pin,
     version: SchemaVersion,
-    aliases: Sequence[Alias] = (),
+    head: SchemaVersion | None = None,
     hides: Callable[[Path], bool] | None = None,
 ) -> Projection:
-    """The projection of a pin on its version, with the `aliases` in force now. `hides` says of a
+    """The projection of a pin on its version, with the aliases of the `head`. `hides` says of a
     path whether its values are masked; for a pin that masks nothing it is not asked."""
-    build = _Build(pin, version, aliases, hides if pin.redact else None)
+    build = _Build(pin, version, head or version, hides if pin.redact else None)
     fields: dict[str, Node] = {}
     for segment, child in shape_with_defaults(version, pin.defaults).children.items():
         key = to_key(segment) if is_key(segment) else ""
@@ -119,12 +139,17 @@ class _Build:
         self,
         pin: Pin,
         version: SchemaVersion,
-        aliases: Sequence[Alias],
+        head: SchemaVersion,
         hides: Callable[[Path], bool] | None,
     ) -> None:
         self._keep = pin.mismatch == "keep"
         self._hides = hides
-        self._aliases = [each for each in aliases if each.until is None]
+        self._aliases = head.aliases_in_force
+        self._places = {
+            each.path: Place(position, each.fill_from)
+            for position, each in enumerate(head.fields)
+            if each.is_filled and self._aliases
+        }
         # The bounds on growth are those of what is stored.
         boundless = replace(pin.defaults, max_bytes=sys.maxsize, max_fields=sys.maxsize)
         self._defaults = {
@@ -139,7 +164,7 @@ class _Build:
     def node(self, shape: Shape, path: Path, level: int) -> Node:
         """The node at `path`, whose expression begins below `level` levels of documents."""
         if not shape.types:
-            self.left_out(path, "no type is known")
+            self.not_shown.append(NotShown(path, "no type is known", is_open=True))
             return Node()
         default = self._defaults.get(path)
         if level + _OWN + _levels(default) > _DEEPEST:
@@ -151,9 +176,10 @@ class _Build:
             shape.types,
             default=None if masked else default,
             masked=masked,
+            place=self._places.get(path),
             inner=self._hides is not None,
             keep=self._keep,
-            source=next((tuple(map(to_key, each.new)) for each in own if each.new), None),
+            source=next((self._source(each.new) for each in own if each.new), None),
         )
         for each in own:
             if each.new is None and (each.value is None or _is_known(node, each.value)):
@@ -166,6 +192,9 @@ class _Build:
             below = level + (6 if shape.types & OBJECT else 4)
             node = replace(node, item=self.node(shape.children[ITEM], (*path, ITEM), below))
         return node
+
+    def _source(self, path: Path) -> Source:
+        return Source(tuple(map(to_key, path)), self._places.get(path))
 
     def _object(self, node: Node, shape: Shape, path: Path, level: int) -> Node:
         if ANY_KEY in shape.children:
@@ -199,6 +228,9 @@ def shown(projection: Projection, document: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _at(node: Node, value: Any, document: Mapping[str, Any]) -> Any:
+    if node.aliased and _is_filling(node, value) and _was_filled(node.place, document):
+        # It gives way, as at the backfill that comes later.
+        value = _MISSING
     return _absent(node, document) if value is _MISSING else _present(node, value, document)
 
 
@@ -238,6 +270,19 @@ def given(node: Node, value: Any) -> Any:
     return None if value is None else _present(node, copy.deepcopy(value), {})
 
 
+def _is_filling(node: Node, value: Any) -> bool:
+    return value is None or (node.default is not None and same(value, node.default))
+
+
+def _was_filled(place: Place | None, document: Mapping[str, Any]) -> bool:
+    """True where it is certain that we filled the field in, not its sender."""
+    meta = document.get("_meta") or {}
+    if place is None or place.position in (meta.get("filled") or ()):
+        return place is not None
+    stamped, upto = document.get("schema_version") or 0, meta.get("backfilled_to") or 0
+    return 0 < stamped < place.since <= upto and not meta.get("untracked")
+
+
 def _is_given(node: Node, document: Mapping[str, Any]) -> bool:
     """True where an alias fills something at or below the node."""
     return _alias(node, document) is not _MISSING or any(
@@ -249,8 +294,10 @@ def _alias(node: Node, document: Mapping[str, Any]) -> Any:
     """The value that an alias gives, if it has a type that the node knows."""
     if node.source is not None:
         value: Any = document
-        for key in node.source:
+        for key in node.source.keys:
             value = value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
+        if _was_filled(node.source.place, document):
+            value = _MISSING
         if value is not _MISSING and (value is None or _is_known(node, value)):
             return value
     return node.value

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from consumer.mongodb.client import Document
-from consumer.readers.projection import LIKE_JSON, MASK, OURS, Node, Projection, given, is_odd
+from consumer.readers.projection import (
+    LIKE_JSON,
+    MASK,
+    OURS,
+    Node,
+    Place,
+    Projection,
+    Source,
+    given,
+    is_odd,
+)
 from consumer.schemas.json_types import ARRAY, BOOLEAN, INTEGER, NUMBER, OBJECT, STRING
 
 # An expression of MongoDB.
@@ -28,6 +38,12 @@ def pipeline(projection: Projection) -> list[Document]:
 def _value(node: Node, at: str, *, may_lack: bool = True) -> Expression:
     """The node's value, where the path `at` of an expression has what is stored, if anything."""
     absent = _absent(node) if may_lack else _NULL
+    if may_lack and node.aliased:
+        lacks = [_is("missing", at)]
+        if node.place is not None:
+            fillings = {"$in": [at, {"$literal": [None, node.default]}]}
+            lacks.append({"$and": [fillings, _was_filled(node.place)]})
+        return {"$cond": [{"$or": lacks}, absent, _value(node, at, may_lack=False)]}
     if node.masked and node.types:
         seen = {"$literal": MASK} if node.types & STRING else _NULL
         return _if_absent(at, absent, {"$cond": [{"$lte": [at, None]}, None, seen]})
@@ -92,6 +108,18 @@ def _absent(node: Node) -> Expression:
     return found
 
 
+def _was_filled(place: Place) -> Expression:
+    """True where it is certain that we filled the field in, not its sender."""
+    later = [
+        {"$gt": ["$schema_version", 0]},
+        {"$lt": ["$schema_version", place.since]},
+        {"$lte": [place.since, "$_meta.backfilled_to"]},
+        {"$in": [{"$ifNull": ["$_meta.untracked", 0]}, [0]]},
+    ]
+    listed = {"$in": [place.position, {"$ifNull": ["$_meta.filled", []]}]}
+    return {"$or": [listed, {"$and": later}]}
+
+
 def _is_given(node: Node) -> Expression:
     """True where an alias fills something at or below the node."""
     if node.has_value:
@@ -107,7 +135,15 @@ def _is_taken(node: Node) -> Expression:
     return {"$or": [_is("null", "$$v"), _is_known(node.types, "$$v")]}
 
 
-def _reached(keys: tuple[str, ...]) -> Expression:
+def _reached(source: Source) -> Expression:
+    """The value that an alias takes; nothing where we filled it in."""
+    found = _below(source.keys)
+    if source.place is None:
+        return found
+    return {"$cond": [_was_filled(source.place), "$$REMOVE", found]}
+
+
+def _below(keys: tuple[str, ...]) -> Expression:
     """The value that lies below these keys of the document: through objects only."""
     if not any(map(is_odd, keys)):
         path = [f"${'.'.join(keys[:depth])}" for depth in range(1, len(keys) + 1)]

@@ -239,8 +239,7 @@ class _Round:
         if pin.redact:
             named = (each for each in version.fields if masks.path(each.path, subject) == each.path)
             version = replace(version, fields=tuple(named))
-        aliases = head.aliases_in_force
-        return projection_of(pin, version, aliases, lambda path: masks.hides(path, subject))
+        return projection_of(pin, version, head, lambda path: masks.hides(path, subject))
 
     def key(self, pin: Pin, number: int | None = None) -> str:
         """Text that is another where the view may have to be. `number`: that of the head, where it

@@ -130,15 +130,15 @@ def pins(ctx: typer.Context, as_json: AsJson = False) -> None:
         [
             each["reader"],
             each["subject"],
-            str(each["version"]),
-            str(each["newest"] or "-"),
+            each["version"],
+            each["newest"],
             each["view"] + ("" if each["state"] == "view" else f" ({each['state']})"),
             ", ".join(each["uses"]) or "all",
             f"{each['at']:%Y-%m-%d %H:%M} by {each['by']}",
         ]
         for each in rows
     ]
-    console().print(table(columns, [list(map(safe, row)) for row in out]))
+    console().print(table(columns, out))
 
 
 def unpin(ctx: typer.Context, subject: Subject, reader: Reader, as_json: AsJson = False) -> None:
@@ -198,7 +198,7 @@ def _facts(context: Context, views: Views, made: Pin, new: bool) -> dict[str, An
         {
             "path": to_text(hidden.path(each.path, subject)),
             "why": each.why,
-            "since": min(types.get(each.path, {}).values(), default=None),
+            "since": min(types.get(each.path, {}).values(), default=None) if each.is_open else None,
         }
         for each in views.projection(made).not_shown
     ]

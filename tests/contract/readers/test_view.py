@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -46,10 +47,14 @@ def pin(**more: Any) -> Pin:
     return Pin("r.s", "r", SUBJECT, 1, NOW, "Ada", **more)
 
 
-def stored(payload: Document, number: int = 0) -> RawBSONDocument:
-    """The document of a payload as ingest lays it out, unfilled."""
-    stamp = Stamp(SUBJECT, 1, 1, NOW, NOW)
-    return encode(layout(f"{number}", Event("1", SUBJECT, payload, "d"), stamp))
+def stored(
+    payload: Document, number: int = 0, at: int = 1, backfilled_to: int = 1, **more: Any
+) -> RawBSONDocument:
+    """The document of a payload as ingest lays it out, unfilled unless it is said."""
+    stamp = Stamp(SUBJECT, at, 1, NOW, NOW, **more)
+    document = layout(f"{number}", Event("1", SUBJECT, payload, "d"), stamp)
+    document["_meta"]["backfilled_to"] = backfilled_to
+    return encode(document)
 
 
 def seen(database: Db, documents: Sequence[Any], projection: Projection) -> list[Document]:
@@ -137,9 +142,23 @@ def test_an_alias_means_the_same_in_both(
     typed, masks = data.draw(st.booleans()), data.draw(st.booleans())
     hidden = data.draw(st.sampled_from([old, new, ("c",)]))
     projection = projection_of(
-        pin(defaults=Defaults(typed), redact=masks), version, aliases, lambda path: path == hidden
+        pin(defaults=Defaults(typed), redact=masks),
+        version,
+        replace(head, aliases=tuple(aliases)),
+        lambda path: path == hidden,
     )
-    documents = [stored(each, number) for number, each in enumerate([*first, *later, {}])]
+    stamps = st.integers(0, head.number)
+    documents = [
+        stored(
+            each,
+            number,
+            data.draw(stamps),
+            data.draw(stamps),
+            filled=data.draw(st.lists(st.integers(0, len(head.fields)), max_size=3)),
+            untracked=data.draw(st.integers(0, 1)),
+        )
+        for number, each in enumerate([*first, *later, {}])
+    ]
 
     seen(database_of_module, documents, projection)
 
@@ -242,11 +261,50 @@ def test_a_renamed_field_is_shown_under_its_old_name(database: Db, new: str) -> 
         stored({"contact": 5, "new": [{"contact": {"id": 1}}], "a": None, "x.y": {"z": 5}}, 2),
     ]
 
-    one, two, three = seen(database, documents, projection_of(pin(), version, aliases))
+    one, two, three = seen(
+        database, documents, projection_of(pin(), version, replace(version, aliases=tuple(aliases)))
+    )
 
     assert (one["case"], one["a"]) == ({"id": 7, "who": None}, {"b": {"c": "far"}})
     assert (two["case"], two["a"]) == ({"id": 1, "who": None}, {"b": {"c": "given"}})
     assert (three["case"], three["a"]) == (None, None)
+
+
+def test_a_filling_gives_way_to_an_alias_and_is_no_source_of_one(database: Db) -> None:
+    head = learn([{"old": "x", "a": {"b": 1}}, {"new": "x"}])
+    positions = {field.path: at for at, field in enumerate(head.fields)}
+    old, new = positions["old",], positions["new",]
+    aliases = (
+        Alias(("old",), ("new",), None, 3),
+        Alias(("old",), None, "value", 3),
+        Alias(("a", "b"), None, 7, 3),
+    )
+    a = positions["a",]
+    projection = projection_of(
+        pin(), learn([{"old": "x", "a": {"b": 1}}]), replace(head, aliases=aliases)
+    )
+
+    found = seen(
+        database,
+        [
+            stored({"old": None, "new": "n", "a": None}, 0, filled=[old, a]),
+            stored({"old": None, "new": "n", "a": None}, 1),
+            stored({"old": "kept", "new": "n", "a": {}}, 2, filled=[old, a]),
+            stored({"new": None, "a": {"b": 1}}, 3, filled=[new]),
+            stored({"new": None}, 4, backfilled_to=2),
+            stored({"new": None}, 5, backfilled_to=2, untracked=1),
+        ],
+        projection,
+    )
+
+    assert [(each["old"], each["a"]) for each in found] == [
+        ("n", {"b": 7}),
+        (None, None),
+        ("kept", {"b": 7}),
+        ("value", {"b": 1}),
+        ("value", {"b": 7}),
+        (None, {"b": 7}),
+    ]
 
 
 def test_masked_values_are_hidden_and_what_may_hold_them(database: Db) -> None:
@@ -263,13 +321,13 @@ def test_masked_values_are_hidden_and_what_may_hold_them(database: Db) -> None:
         one, two = seen(
             database,
             documents,
-            projection_of(pin(redact=True, mismatch=mismatch), version, (), hides),
+            projection_of(pin(redact=True, mismatch=mismatch), version, None, hides),
         )
         assert (one["name"], one["n"], one["note"]) == ("********", None, "********")
         assert one["o"] == {"name": None, "b": 2}
         assert (two["name"], two["note"], two["n"], two["o"]) == (None, "plain", None, None)
         assert two["l"] == [{"name": "********"}]
-    (bare, _) = seen(database, documents, projection_of(pin(), version, (), hides))
+    (bare, _) = seen(database, documents, projection_of(pin(), version, None, hides))
     assert bare["name"] == "Ada"
 
 
