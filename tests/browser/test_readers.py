@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from selenium.webdriver.common.by import By
+
 from tests.browser.console import Console
 
 
@@ -18,6 +20,8 @@ def test_a_program_is_pinned_and_unpinned(console: Console) -> None:
     console.field("Subject").send_keys("contact.created")
     console.field("Version").send_keys("1")
     console.field("Fields that it uses").send_keys("agent.name")
+    # Version 2 breaks it already.
+    console.browser.find_element(By.NAME, "broken").click()
     console.press("Pin")
 
     assert "reads version 1 in the view billing.contact.created" in console.text

@@ -12,6 +12,7 @@ from consumer.console.pagination import OffsetPage
 from consumer.console.request import Fields, Request
 from consumer.core.errors import SetupError
 from consumer.core.paths import Path, from_text, to_text
+from consumer.readers.judge import Tally
 from consumer.readers.pins import Pin, check_reader
 from consumer.readers.views import role
 
@@ -23,11 +24,18 @@ _HERE = f"{ROOT}/readers"
 def view(context: Context, request: Request) -> dict[str, Any]:
     """A page of pins, and what a new one may name."""
     heads, kinds = context.registry.subjects(), context.views.kinds()
+    tallies = context.tallies()
     page = OffsetPage.of(request, _PAGE)
     found = context.views.pins.all()
     shown = found[page.skip :]
     return {
-        "pins": [_row(context, pin, heads, kinds) for pin in page.rows(shown)],
+        "pins": [
+            {
+                **_row(context, pin, heads, kinds),
+                "broken": tallies.get(pin.subject, Tally()).broken.get(pin.reader, 0),
+            }
+            for pin in page.rows(shown)
+        ],
         "links": page.links(request, shown),
         "subjects": sorted(heads),
         "name": request.query.get("name", ""),
@@ -69,14 +77,21 @@ def _pin(context: Context, request: Request, reader: str, subject: str) -> Done:
         redact="redact" in form,
         defaults=context.schema_policy.of(subject).defaults.frozen(),
     )
+    newest = head.number if head else number
+    broken = context.judge.standing(subject, newest, [pin])
+    if broken and "broken" not in form:
+        paths = list(dict.fromkeys(to_text(each.path) for each in broken))
+        raise Invalid(
+            f"As seen from version {number} it is broken already: {_first(paths)}. Pin it to a"
+            " newer version, name what it uses, or tick that it is pinned all the same."
+        )
     request.record("schema pin", subject=subject, reader=reader, version=number)
     context.views.pin(pin)
     hidden = [
         to_text(context.redaction.path(each.path, subject))
         for each in context.views.projection(pin).not_shown
     ]
-    more = f" and {len(hidden) - _SHOWN:,} more" if len(hidden) > _SHOWN else ""
-    left = f" Not shown: {', '.join(hidden[:_SHOWN])}{more}." if hidden else ""
+    left = f" Not shown: {_first(hidden)}." if hidden else ""
     return Done(_HERE, f"“{reader}” reads version {number} in the view {pin.view}.{left}", "good")
 
 
@@ -87,6 +102,11 @@ def _unpin(context: Context, request: Request, reader: str, subject: str) -> Don
     request.record("schema unpin", subject=subject, reader=reader, version=pin.version)
     context.views.unpin(pin, request.now)
     return Done(_HERE, f"The view {pin.view} is dropped.", "good")
+
+
+def _first(paths: list[str]) -> str:
+    more = f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else ""
+    return ", ".join(paths[:_SHOWN]) + more
 
 
 def _paths(form: Fields) -> tuple[Path, ...]:

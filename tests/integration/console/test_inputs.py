@@ -39,7 +39,7 @@ QUERIES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 FORMS: dict[str, tuple[str, ...]] = {
     "/schemas/held?name=t": ("name", "path", "at", "changes", "what"),
-    "/readers": ("name", "reader", "version", "uses", "mismatch", "redact", "do"),
+    "/readers": ("name", "reader", "version", "uses", "mismatch", "redact", "broken", "do"),
     "/dead-letters/one?id=LETTER": ("what", "because", "and_copies"),
     "/dead-letters/edit?id=LETTER": ("what", "body", "confirmed"),
     "/dead-letters/bulk": ("what", "run", "seal", "upto", "total", "because", "from", "to"),

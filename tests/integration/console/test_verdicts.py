@@ -72,3 +72,22 @@ def test_readers_and_what_broke_them_are_shown(
     assert "billing" not in unbroken
     assert "1 broken" in subjects
     assert "ann@example.com" not in readers + versions + compared
+
+
+def test_a_pin_that_is_broken_already_is_made_by_a_tick_alone(
+    database: Db, mongod_uri: str
+) -> None:
+    with visiting(mongod_uri, database.name) as visitor:
+        visitor.log_in()
+        send(visitor, 1, wait=1)
+        send(visitor, 2, wait="long")
+        form = {"csrf": visitor.csrf(), "name": "t", "version": "1"}
+        refused = visitor.post("/readers", {**form, "reader": "billing"})
+        other = visitor.post("/readers", {**form, "reader": "crm", "uses": "id"})
+        made = visitor.post("/readers", {**form, "reader": "etl", "broken": "on"})
+
+    assert refused.status == 400
+    assert "it is broken already: wait." in refused.body.decode()
+    assert (other.status, made.status) == (303, 303)
+    assert [each.reader for each in Pins(database["readers"]).all()] == ["crm", "etl"]
+    assert database["audit"].count_documents({"what": "schema pin"}) == 2
