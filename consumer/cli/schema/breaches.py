@@ -17,7 +17,7 @@ from consumer.readers.verdicts import Breach
 from consumer.schemas.json_types import bits
 
 _SHOWN = 50
-_COLUMNS = ("reader", "path", "change", "knows", "gets")
+_COLUMNS = ("reader", "path", "knows", "gets")
 
 
 def types_text(mask: int) -> str:
@@ -28,7 +28,7 @@ def types_text(mask: int) -> str:
 def types(breach: Breach) -> tuple[str, str]:
     """The types that the reader knows, and those that it gets."""
     change = breach.change
-    gets = "nothing" if breach.is_end else types_text(change.after)
+    gets = f"nothing ({change.kind})" if breach.is_end else types_text(change.after)
     return types_text(change.before or 0), gets
 
 
@@ -38,7 +38,7 @@ def print_breaches(out: Console, breaches: Sequence[Breach]) -> None:
     if not breaches:
         return
     # Signals last.
-    most = sorted(breaches[:_SHOWN], key=lambda each: each.since or sys.maxsize)
+    most = sorted(breaches, key=lambda each: each.since or sys.maxsize)[:_SHOWN]
     whole = table(
         (*_COLUMNS, "since", "first event"),
         [(*_row(each), each.since or each.at, each.first_event) for each in most],
@@ -48,7 +48,7 @@ def print_breaches(out: Console, breaches: Sequence[Breach]) -> None:
         out.print(whole)
     else:
         for cause, alike in groupby(most, _cause):
-            out.print(safe(f"\n{cause}"), soft_wrap=True)
+            out.print("", *map(safe, cause.splitlines()), sep="\n", soft_wrap=True)
             out.print(table(_COLUMNS, map(_row, alike)))
     if len(breaches) > _SHOWN:
         out.print(f"{len(breaches):,} in all: --json shows every one")
@@ -106,11 +106,12 @@ def _broken(pin: Pin, breaches: Iterable[Breach]) -> str:
 def _cause(breach: Breach) -> str:
     if breach.since is None:
         return f"Comes no more since {shown(breach.at)}"
-    first = f", first by event {breach.first_event}" if breach.first_event else ""
+    # On a line of its own: it is nearly as long as a terminal is wide.
+    first = f"\nfirst event {breach.first_event}" if breach.first_event else ""
     return f"Version {breach.since} breaks{first}"
 
 
 def _row(breach: Breach) -> tuple[object, ...]:
     """The cells under _COLUMNS."""
     reader = f"{breach.reader}@{breach.version}"
-    return (reader, to_text(breach.path), breach.change.kind, *types(breach))
+    return (reader, to_text(breach.path), *types(breach))

@@ -34,7 +34,7 @@ def test_diff_tells_whom_a_version_broke(broken: Shell) -> None:
 
     assert "Breaks" in out
     (row,) = [line for line in out.splitlines() if "billing@1" in line and "wait" in line]
-    assert all(each in row for each in ("type_widened", "integer", "number", first_event(broken)))
+    assert all(each in row for each in ("integer", "number", first_event(broken)))
     assert found["breaches"] == []
     assert [(e["reader"], e["text"], e["since"]) for e in all_of_them["breaches"]] == [
         ("billing", "wait", 2),
@@ -102,5 +102,6 @@ def test_tables_of_a_terminal_are_as_wide_as_it_is(broken: Shell, width: int) ->
     _, out, _ = broken("show", SUBJECT)
 
     (row,) = [line for line in out.splitlines() if "billing@1" in line and "who.email" in line]
-    assert all(each in row for each in ("type_conflict", "string", "integer | string"))
-    assert f"Version 2 breaks, first by event {first_event(broken)}" in out
+    assert all(each in row for each in ("string", "integer | string"))
+    assert f"Version 2 breaks\nfirst event {first_event(broken)}\n" in out
+    assert all(len(line) <= width for line in out.splitlines())

@@ -108,7 +108,7 @@ def test_a_signal_breaks_a_pin_too_unless_it_is_muted(service: Client, shell: Sh
     muted = shell.json("show", "evolving")["readers"]
 
     (row,) = [line for line in out.splitlines() if "billing@1" in line]
-    assert all(each in row for each in ("who", "vanished", "nothing", "2026-01-31"))
+    assert all(each in row for each in ("who", "nothing (vanished)", "2026-01-31"))
     assert (status, other[0]) == (1, 0)
     assert "Pinned: billing" in agreed
     assert [(each["reader"], len(each["breaches"])) for each in readers] == [
