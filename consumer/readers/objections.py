@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 from consumer.core.errors import SetupError
 from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
-from consumer.readers.pins import MAX_PINS, Pin, Pins
+from consumer.readers.pins import MAX_PINS, Pin, Pins, ours
 from consumer.readers.verdicts import Sight, sights
 from consumer.schemas.json_types import bits, mask
 from consumer.schemas.model import Change, SchemaVersion
@@ -60,12 +60,12 @@ class RejectedChanges:
 
     def all(self, subject: str | None = None) -> list[Rejection]:
         """Every rejected change, or those of one subject, the oldest first."""
-        wanted: Document = {"then": {"$type": "string"}}
+        wanted: Document = {"at": {"$type": "date"}}
         if subject is not None:
             wanted["_id.subject"] = subject
         with translated(self._rejected.name):
             found = list(self._rejected.find(wanted))
-        return sorted(map(_of_document, found), key=lambda each: each.at)
+        return sorted(ours(found, _of_document), key=lambda each: each.at)
 
     def put(self, rejection: Rejection) -> None:
         """Make a rejection durable, in place of one of the same change; raises SetupError where

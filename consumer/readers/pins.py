@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pymongo.collection import Collection
 
@@ -78,6 +79,15 @@ class Pin:
 
 
 _MADE: Document = {"at": None, "by": None}
+T = TypeVar("T")
+
+
+def ours(documents: Iterable[Document], read: Callable[[Document], T]) -> Iterator[T]:
+    """What `read` makes of documents, without those that are none of ours: whoever can write to
+    MongoDB can put any document there, and that must stop nothing else."""
+    for each in documents:
+        with suppress(KeyError, TypeError, ValueError):
+            yield read(each)
 
 
 def pin_of(document: Mapping[str, Any]) -> Pin:
@@ -133,12 +143,13 @@ class Pins:
 
     def all(self, subject: str | None = None) -> list[Pin]:
         """Every pin, or those of one subject, by subject and reader."""
-        wanted: Document = {"ended": None, "reader": {"$type": "string"}}
+        is_text = {"$type": "string"}
+        wanted: Document = {"ended": None, "_id": is_text, "reader": is_text, "subject": is_text}
         if subject is not None:
             wanted["subject"] = subject
         with translated(self._readers.name):
             found = list(self._readers.find(wanted))
-        return sorted(map(pin_of, found), key=lambda pin: (pin.subject, pin.reader))
+        return sorted(ours(found, pin_of), key=lambda pin: (pin.subject, pin.reader))
 
     def get(self, reader: str, subject: str) -> Pin | None:
         """The pin of a reader on a subject."""

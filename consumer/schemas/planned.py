@@ -11,13 +11,13 @@ from functools import reduce
 from typing import Any
 
 from consumer.core.errors import SetupError
-from consumer.core.paths import ANY_KEY, ITEM, Path, to_segment, to_text
+from consumer.core.paths import ANY_KEY, ITEM, Path, is_key, to_segment, to_text
 from consumer.schemas.evolution import changes
 from consumer.schemas.infer import infer
 from consumer.schemas.json_types import ARRAY, BITS, INTEGER, NUMBER, OBJECT, join_masks, mask_of
 from consumer.schemas.model import Change, SchemaVersion, shape_of
 from consumer.schemas.policy import Guards, SubjectPolicy
-from consumer.schemas.shape import EMPTY, Shape, join
+from consumer.schemas.shape import EMPTY, Shape, fold
 
 # They say nothing of paths and types, or narrow values only.
 _SILENT = frozenset(
@@ -39,17 +39,19 @@ _MOST_DEPTH = 100
 @dataclass(frozen=True, slots=True)
 class Planned:
     """Paths and types that payloads by a schema may have; `closed` are the objects in which it
-    allows nothing else."""
+    allows nothing else, `never` the fields that it forbids."""
 
     shape: Shape
     closed: frozenset[Path]
+    never: frozenset[Path] = frozenset()
 
     def changes(self, version: SchemaVersion) -> list[Change]:
         """Changes from a version; `vanished` is the topmost field that can be sent no more."""
-        found = changes(shape_of(version), self.shape)
+        known = shape_of(version)
+        found = changes(known, _spread(self.shape, known))
         for each in version.live:
-            within = self._at(each.path[:-1])
-            if each.path[:-1] in self.closed and within and each.path[-1] not in within.children:
+            within = self._at(each.path[:-1]) if each.path[:-1] in self.closed else None
+            if each.path in self.never or (within and each.path[-1] not in within.children):
                 found.append(Change("vanished", each.path, each.mask, each.mask))
         return found
 
@@ -60,23 +62,43 @@ class Planned:
         return node
 
 
+def _spread(planned: Shape, known: Shape) -> Shape:
+    """The planned shape with each known key that it does not name in the place of its `*`: others
+    are new, and what all of them may be says nothing of one."""
+    children = dict(planned.children)
+    if ANY_KEY in children and ANY_KEY in known.children:
+        children = fold(children)
+    elif ANY_KEY in children:
+        other = children.pop(ANY_KEY)
+        children |= {key: other for key in known.children if is_key(key) and key not in children}
+    return Shape(
+        planned.types,
+        {key: _spread(child, known.children.get(key, EMPTY)) for key, child in children.items()},
+    )
+
+
 @dataclass(slots=True)
 class _Part:
     """The word of one subschema: None for types that it leaves open, `closed` for objects that may
-    hold nothing else."""
+    hold nothing else, `never` for what may not be there."""
 
     types: int | None = None
     children: dict[str, _Part] = field(default_factory=dict)
     closed: bool = False
+    never: bool = False
 
 
 def read(schema: Any) -> Planned:
     """The planned shape of payloads; raises SetupError, which names the place, for what is no
     JSON Schema of the subset."""
-    part = _Reader(schema).part(schema, (), ())
+    try:
+        part = _Reader(schema).part(schema, (), ())
+    except RecursionError:
+        raise SetupError("the schema: too many parts in each other") from None
     closed: set[Path] = set()
-    shape = _shape(part, (), closed)
-    return Planned(Shape(OBJECT, shape.children), frozenset(closed))
+    never: set[Path] = set()
+    shape = _shape(part, (), closed, never)
+    return Planned(Shape(OBJECT, shape.children), frozenset(closed), frozenset(never))
 
 
 def of_payload(payload: dict[str, Any], policy: SubjectPolicy, guards: Guards) -> Planned:
@@ -123,12 +145,14 @@ class _Reader:
         """Read the keywords of one object, without references and choices."""
         part = _Part(_types(schema, place))
         for key, below in _object(schema, "properties", place).items():
-            if below is not False:
-                segment = to_segment(key)
-                part.children[segment] = self.part(below, (*place, segment), ())
+            segment = to_segment(key)
+            is_never = below is False
+            part.children[segment] = (
+                _Part(0, never=True) if is_never else self.part(below, (*place, segment), ())
+            )
         others = schema.get("additionalProperties", True)
         part.closed = others is False
-        if isinstance(others, dict) and others:
+        if others not in (True, False, {}):
             part.children[ANY_KEY] = self.part(others, (*place, ANY_KEY), ())
         items = [*_list(schema, "prefixItems", place), schema.get("items", True)]
         known = [
@@ -159,13 +183,14 @@ def _types(schema: dict[str, Any], place: Path) -> int | None:
     if "type" in schema:
         given = schema["type"]
         names = given if isinstance(given, list) else [given]
-        wrong = [name for name in names if name != "null" and name not in BITS]
+        wrong = [name for name in names if name not in ("null", *BITS)]
         if wrong:
             raise SetupError(f"{_named(place)}: {wrong[0]!r} is no type")
         types = reduce(join_masks, (BITS.get(name, 0) for name in names), 0)
-    for values in ([schema["const"]] if "const" in schema else None, schema.get("enum")):
-        if isinstance(values, list):
-            types = _narrowed(types, reduce(join_masks, map(mask_of, values), 0))
+    allowed = [[schema["const"]]] if "const" in schema else []
+    allowed += [_list(schema, "enum", place)] if "enum" in schema else []
+    for values in allowed:
+        types = _narrowed(types, reduce(join_masks, map(mask_of, values), 0))
     if types is None:
         about = OBJECT if schema.keys() & {"properties", "additionalProperties"} else 0
         about |= ARRAY if schema.keys() & {"items", "prefixItems"} else 0
@@ -187,26 +212,35 @@ def _both(one: _Part, other: _Part) -> _Part:
     children = {**one.children}
     for segment, part in other.children.items():
         children[segment] = _both(children[segment], part) if segment in children else part
-    return _Part(_narrowed(one.types, other.types), children, one.closed or other.closed)
+    types = _narrowed(one.types, other.types)
+    return _Part(types, children, one.closed or other.closed, one.never or other.never)
 
 
 def _either(one: _Part, other: _Part) -> _Part:
-    children = {**one.children}
-    for segment, part in other.children.items():
-        children[segment] = _either(children[segment], part) if segment in children else part
+    if one.never or other.never:
+        return other if one.never else one
+    children: dict[str, _Part] = {}
+    for segment in {**one.children, **other.children}:
+        ways = [part.children[segment] for part in (one, other) if segment in part.children]
+        # What only one of them forbids may come by the other.
+        if len(ways) > 1 or not ways[0].never:
+            children[segment] = reduce(_either, ways)
     types = None if one.types is None or other.types is None else join_masks(one.types, other.types)
     return _Part(types, children, one.closed and other.closed)
 
 
-def _shape(part: _Part, path: Path, closed: set[Path]) -> Shape:
+def _shape(part: _Part, path: Path, closed: set[Path], never: set[Path]) -> Shape:
     """The shape of a part; one that does not say which types allows every type."""
     if part.closed:
         closed.add(path)
-    shape = Shape(_EVERY if part.types is None else part.types, {})
+    children: dict[str, Shape] = {}
     for segment, below in part.children.items():
-        one = Shape(0, {segment: _shape(below, (*path, segment), closed)})
-        shape = join(shape, one)
-    return shape
+        here = (*path, segment)
+        if below.never:
+            never.add(here)
+        else:
+            children[segment] = _shape(below, here, closed, never)
+    return Shape(_EVERY if part.types is None else part.types, children)
 
 
 def _list(schema: dict[str, Any], keyword: str, place: Path) -> list[Any]:

@@ -130,7 +130,7 @@ class _Checks:
             return None
         try:
             found = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if self._subject is None:
                 return None
             raise SetupError(f"no JSON Schema: {error}") from error

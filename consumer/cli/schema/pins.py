@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from difflib import get_close_matches
 from enum import Enum
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from consumer.readers.views import Views, role
 from consumer.schemas.model import SchemaVersion
 
 _SHOWN = 50
+_NUMBER = re.compile("[0-9]{1,9}")
 _ALL_THE_SAME = "It is broken already, as seen from that version. Pin it all the same?"
 _NOT_PINNED = (
     "Not pinned: it is broken already. Pin it to a newer version, name what it needs with --uses,"
@@ -170,7 +172,7 @@ def _check(reader: str) -> None:
 def _named(context: Context, text: str) -> SchemaVersion:
     """The version that SUBJECT[@VERSION] names; a subject may have an @ in its own name."""
     name, at, number = text.rpartition("@")
-    if at and number.isdecimal() and context.shared.registry.refreshed(text) is None:
+    if at and _NUMBER.fullmatch(number) and context.shared.registry.refreshed(text) is None:
         return version_of(context.shared, name, int(number))
     return version_of(context.shared, text, None)
 

@@ -98,7 +98,8 @@ def version_of(shared: SharedParts, subject: str, number: int | None) -> SchemaV
     head = head_of(shared, subject)
     if number is None or number == head.number:
         return head
-    version = shared.registry.version(subject, number)
+    # MongoDB cannot be asked for every number.
+    version = shared.registry.version(subject, number) if 0 < number < head.number else None
     if version is None:
         raise no_version(head, number)
     return version

@@ -11,7 +11,9 @@ from pymongo.database import Database
 
 from consumer.core.errors import SetupError
 from consumer.mongodb.client import open_database
+from consumer.readers.objections import RejectedChanges, Rejection
 from consumer.readers.pins import Pin, Pins
+from consumer.schemas.objections import RejectedChange
 from consumer.schemas.policy import Defaults
 from tests.support.adoption import NOW
 
@@ -103,3 +105,21 @@ def test_a_document_of_others_is_no_pin(database: Db) -> None:
     database["readers"].insert_one({"_id": 1, "name": "somebody"})
 
     assert pins_in(database).all() == []
+
+
+def test_documents_that_others_put_there_stop_nobody(database: Db) -> None:
+    pins, rejected = pins_in(database), RejectedChanges(database["rejected_changes"])
+    pin = a_pin(pins)
+    pins.put(pin)
+    rejection = Rejection("contact", RejectedChange(("a",)), NOW, "Ada")
+    rejected.put(rejection)
+    good = pin.to_document()
+    odd: list[dict[str, Any]] = [{"reader": "x"}, {**good, "subject": 5}, {**good, "uses": 5}]
+    odd += [{**good, "version": "x"}, {**good, "defaults": {}}]
+    database["readers"].insert_many({**each, "_id": f"odd{n}"} for n, each in enumerate(odd))
+    key = {"subject": "contact"}
+    odd = [{"_id": key, "at": NOW}, {"_id": "x", "then": "hold"}, {"_id": "y", "at": NOW}]
+    database["rejected_changes"].insert_many(odd)
+
+    assert pins.all() == pins.all("contact") == [pin]
+    assert rejected.all() == rejected.all("contact") == [rejection]

@@ -71,6 +71,10 @@ def test_each_keyword_of_the_subset_is_read(at: Any, found: dict[str, str]) -> N
         ({"$ref": "#/$defs/below"}, "too many parts"),
         ({"$ref": "#/$defs/twice0"}, "too many parts"),
         ({"anyOf": {}}, "wants a list"),
+        ({"enum": "x"}, "wants a list"),
+        ({"type": {}}, "no type"),
+        ({"type": [["string"]]}, "no type"),
+        ({"additionalProperties": 5}, "int is no schema"),
         ("text", "str is no schema"),
     ],
 )
@@ -97,6 +101,47 @@ def test_what_a_closed_object_does_not_name_can_be_sent_no_more() -> None:
 
     assert vanished(planned, head) == {"o.y"}
     assert vanished({**of(), "additionalProperties": False}, head) == {"a", "o", "p"}
+
+
+def test_a_field_that_is_forbidden_can_be_sent_no_more() -> None:
+    head = learn([{"a": 1, "o": {"x": 1}}])
+    never, other = of(a=False), of(a={"type": "integer"})
+
+    assert vanished(of(a=False, o=of(x=False)), head) == {"a", "o.x"}
+    assert vanished({"allOf": [never, other]}, head) == {"a"}
+    assert vanished({"anyOf": [never, other]}, head) == set()
+    assert vanished({"anyOf": [never, of()]}, head) == set()
+
+
+def broken(schema: dict[str, Any], head: SchemaVersion) -> dict[str, str]:
+    found = Sight("r", head).breaches_by(read(schema))
+    return {to_text(each.path): each.change.kind for each in found}
+
+
+def test_all_other_keys_are_those_that_are_known_and_not_named() -> None:
+    head = learn([{"a": 1, "b": "x", "c": 1.5}])
+    texts = {"additionalProperties": {"type": "string"}}
+
+    assert broken({**of(a={"type": "integer"}), **texts}, head) == {"c": "type_conflict"}
+    assert broken({**of(), **texts}, head) == {"a": "type_conflict", "c": "type_conflict"}
+
+
+def test_all_other_keys_of_a_map_are_as_its_own() -> None:
+    head = learn([{"m": {f"k{n}": 1 for n in range(600)}}])
+    assert "m.*" in {to_text(each.path) for each in head.live}
+    texts = {"additionalProperties": {"type": "string"}}
+
+    assert broken(of(m={**of(x={"type": "integer"}), **texts}), head) == {"m.*": "type_conflict"}
+    assert broken(of(m={**of(), "additionalProperties": {"type": "integer"}}), head) == {}
+
+
+def test_a_schema_in_a_schema_without_end_is_a_fault() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(5000):
+        deep = {"allOf": [deep]}
+
+    with pytest.raises(SetupError, match="too many parts"):
+        read(deep)
 
 
 @given(st.lists(payloads, min_size=1, max_size=4))

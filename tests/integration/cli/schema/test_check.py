@@ -119,3 +119,10 @@ def test_masked_names_are_not_shown(pinned: Shell) -> None:
 
     assert "billing" in out
     assert "who.name" not in out
+
+
+def test_a_schema_that_nobody_can_read_is_wrong_usage(pinned: Shell) -> None:
+    for stdin in (b"[" * 100_000, b'{"type": {}}'):
+        status, out, err = pinned("check", "-", "--subject", SUBJECT, stdin=stdin)
+
+        assert (status, "Traceback" in out + err) == (2, False)

@@ -183,3 +183,14 @@ def test_a_subject_may_have_an_at_sign_in_its_name(service: Client, shell: Shell
 
     assert shell.json("pin", "mail@2", "--as", "billing")["view"] == "billing.mail%402"
     assert shell.json("pin", "mail@2@1", "--as", "crm")["version"] == 1
+
+
+@pytest.mark.parametrize("number", ["9", "9" * 9, "9" * 20, "9" * 5000])
+def test_a_version_that_cannot_be_is_said_to_be_none(filled: Shell, number: str) -> None:
+    status, _, err = filled("pin", f"evolving@{number}", "--as", "billing")
+    shown = filled("show", "evolving", "--version", number[:20])
+
+    assert (status, shown[0]) == (1, 1)
+    assert "no version" in err or "no schema" in err
+    assert f"no version {number[:20]}" in shown[2]
+    assert filled.json("pins") == []
