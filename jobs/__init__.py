@@ -2,6 +2,7 @@
 
 Public:
 - adoption: count and report the spread of schema versions
+- announce_signals: post signals to Datadog as events
 - announce_versions: post new schema versions to Datadog as events
 - backfill: fill stored documents up to the newest version
 - drain_spool: store spooled deliveries

@@ -29,6 +29,7 @@ from consumer.console.screens import (
     schema_subject,
     schemas,
     settings,
+    signals,
 )
 from consumer.console.session import Sessions, signer
 from consumer.console.templating import Assets, Templates
@@ -58,6 +59,7 @@ SCREENS = (
     ),
     Screen("/schemas/export", "Export", "", schema_subject.export, under="/schemas"),
     Screen("/readers", "Readers", "readers.html", readers.view, readers.act, nav="Readers"),
+    Screen("/signals", "Signals", "signals.html", signals.view, signals.act, nav="Signals"),
     Screen("/adoption", "Adoption", "adoption.html", adoption.view, nav="Adoption"),
     Screen("/events", "Events", "events.html", events.view, nav="Events"),
     Screen("/events/one", "Event", "event.html", events.one, under="/events"),

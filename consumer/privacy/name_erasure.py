@@ -20,6 +20,7 @@ from consumer.schemas.policy import Defaults
 from consumer.schemas.provenance import Leaving, leaving_of
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import SchemaVersions
+from consumer.signals.store import Signals
 
 # Says of a key, or of the id of an event that caused a change, whether it is to go.
 Fits = Callable[[str], bool]
@@ -111,6 +112,7 @@ class NameErasure:
             made = max(erased, default=head.number)
             defaults = self._registry.compiled(subject).defaults
             documents, left = _take_out(self._db[EVENTS], head, found.fields, defaults)
+        Signals(self._db).forget(subject, lambda path: without_names(path, is_name) != path)
         rewritten = self._versions.rewrite(
             subject, lambda version: _rewriting(version, is_name, is_cause, made)
         )

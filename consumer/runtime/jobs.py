@@ -58,6 +58,7 @@ from consumer.runtime.shared import SharedParts, build_views
 from consumer.signals.store import FieldStatistics, Signals
 from consumer.spool.spool import Spool
 from jobs.adoption import Adoption
+from jobs.announce_signals import AnnounceSignals
 from jobs.announce_versions import AnnounceVersions
 from jobs.backfill.failures import MigrationFailures
 from jobs.backfill.job import Backfill, BackfillRules
@@ -210,10 +211,18 @@ def periodic(
         clock=clock,
         ahead=lambda: heartbeat.ahead,
     )
+    signals = Signals(database)
+    announce_signals = AnnounceSignals(
+        signals=signals,
+        sink=sink,
+        common=fleet,
+        masks=redaction(settings, shared.registry.aliased),
+        clock=clock,
+    )
     count_fields = CountFields(
         events=RecentEvents(database[EVENTS]),
         statistics=FieldStatistics(database),
-        signals=Signals(database),
+        signals=signals,
         heads=shared.registry,
         metrics=metrics,
         max_bytes=settings.cxone_statistics_max_bytes,
@@ -250,6 +259,12 @@ def periodic(
             "judge_readers",
             settings.cxone_report_interval,
             JudgeReaders(judge, shared.registry.subjects, metrics),
+            exclusive=True,
+        ),
+        Job(
+            "announce_signals",
+            settings.cxone_report_interval,
+            _with_faults(database, announce_signals, SIGNALS),
             exclusive=True,
         ),
         Job(

@@ -15,7 +15,7 @@ from operator import eq
 from consumer.core.paths import ANY_KEY, ERASED, ITEM, Path
 from consumer.schemas import json_types
 from consumer.schemas.model import Field, SchemaVersion
-from consumer.signals.signals import Finding
+from consumer.signals.signals import ALIKE, Finding
 from consumer.signals.statistics import DAY, Day, Pair, Together
 
 # A field was renamed: what came before it is looked at, and what came since.
@@ -23,7 +23,8 @@ _BEFORE = 28
 _SINCE = 14
 _NEW = 60
 _LEAST_BEFORE = 50
-_LEAST_DAYS = 7
+_LEAST_DAYS = 14
+_LEAST_SHARE = 0.05
 _LEAST_NEW = 50
 _LEAST_EXPECTED = 100
 _LEAST_A_DAY = 20
@@ -34,7 +35,6 @@ _MISFIT = 0.1
 _UNSTEADY = 0.25
 # Sampling errors within which nothing is seen.
 _ERRORS = 4.0
-_ALIKE = 0.6
 _MOST_PAIRS = 40
 _MOST_NEW = 200
 
@@ -88,7 +88,7 @@ def renamed(version: SchemaVersion, days: Sequence[Day]) -> list[Finding]:
 @dataclass(frozen=True, slots=True)
 class _Sums:
     """Events that may send two fields, how many sent the old, the new one and both, and how many
-    would have sent the old one as before. `unsteady`: how many fewer that ever were, on a day."""
+    would have sent the old one as before. `unsteady`: how far that was ever off, on a day."""
 
     events: int
     old: int
@@ -127,11 +127,11 @@ class _Sums:
 @dataclass(frozen=True, slots=True)
 class _Share:
     """The share of an older field before a new one was `born`, for each day of the week, and how
-    far below it that of a day ever was."""
+    far apart those of single days were, more than by chance."""
 
     born: datetime
     shares: tuple[float, ...]
-    below: float
+    apart: float
 
     def sums(self, rows: Iterable[tuple[datetime, Together]]) -> _Sums:
         events, old, new, both = Together()
@@ -139,7 +139,7 @@ class _Share:
         for day, count in rows:
             events, old, new, both = Together(events, old, new, both) + count
             expected += count.events * self.shares[day.weekday()]
-        return _Sums(events, old, new, both, expected, self.below * events)
+        return _Sums(events, old, new, both, expected, self.apart * events)
 
 
 def _before(
@@ -158,8 +158,18 @@ def _before(
             if not _may_be(known, fields[new]):
                 continue
             above = positions.get(path[: _common(path, known.path)])
+            since = [day for day in days if day.day >= at]
+            if _come_together(since, old, new, above):
+                continue
             if share := _share(before, old, above, at):
                 yield (old, new), above, share
+
+
+def _come_together(days: Iterable[Day], old: int, new: int, above: int | None) -> bool:
+    """True for fields that more events sent than there were: so some sent both."""
+    rows = [(day.of(old), day.of(new), day.of(above)) for day in days]
+    both = sum(max(0, a + b - events) for a, b, events in rows)
+    return both > _BESIDE * sum(min(a, b) for a, b, _ in rows)
 
 
 def _born(version: SchemaVersion, days: Sequence[Day]) -> dict[int, tuple[datetime, list[Day]]]:
@@ -192,7 +202,7 @@ def _may_be(old: Field, new: Field) -> bool:
     if _common(old.path, new.path) == min(len(old.path), len(new.path)):
         return False
     types, place, name = _likeness(old, new)
-    return types > 0 and (place > 0 or name >= _ALIKE)
+    return types > 0 and (place > 0 or name >= ALIKE)
 
 
 def _likeness(old: Field, new: Field) -> tuple[float, float, float]:
@@ -213,7 +223,7 @@ def _share(before: Sequence[Day], old: int, above: int | None, born: datetime) -
     """The share of a field before; None where too little is known of it."""
     rows = [(d.day.weekday(), d.of(old), d.of(above)) for d in before]
     sent, events = sum(row[1] for row in rows), sum(row[2] for row in rows)
-    if sent < _LEAST_BEFORE or len(before) < _LEAST_DAYS:
+    if sent < _LEAST_BEFORE or len(before) < _LEAST_DAYS or sent < _LEAST_SHARE * events:
         return None
     shares = [sent / events] * 7
     weekdays = Counter(weekday for weekday, _, of in rows if of >= _LEAST_A_DAY)
@@ -221,8 +231,14 @@ def _share(before: Sequence[Day], old: int, above: int | None, born: datetime) -
         for weekday in weekdays:
             of = [row for row in rows if row[0] == weekday]
             shares[weekday] = sum(row[1] for row in of) / max(1, sum(row[2] for row in of))
-    below = (shares[day] - part / of for day, part, of in rows if of >= _LEAST_A_DAY)
-    return _Share(born, tuple(shares), max(0.0, *below, 0.0))
+    usual = [(shares[day], part / of, of) for day, part, of in rows if of >= _LEAST_A_DAY]
+    off = [share - part for share, part, _ in usual]
+    by_chance = all(
+        abs(share - part) <= _ERRORS * sqrt(max(share * (1 - share), 1 / of) / of)
+        for share, part, of in usual
+    )
+    apart = 0.0 if by_chance or not off else max(*off, 0.0) - min(*off, 0.0)
+    return _Share(born, tuple(shares), apart)
 
 
 def _renamed(version: SchemaVersion, pair: Pair, sums: _Sums, born: datetime) -> Finding | None:

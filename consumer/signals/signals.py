@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol
 
 from consumer.core.clock import HOUR
 from consumer.core.paths import Path, to_text
@@ -15,7 +15,8 @@ from consumer.signals.statistics import percent, span
 Kind = Literal["vanished", "renamed"]
 # Open until somebody says otherwise; muted ones are never told again, whatever they do.
 State = Literal["open", "acknowledged", "muted"]
-STATES: tuple[State, ...] = get_args(State)
+# Names that are so similar agree.
+ALIKE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,53 +77,75 @@ def settle(
             yield replace(was, ended_at=now), False
 
 
-def sentence(signal: Signal, shown: Callable[[Path], Path]) -> str:
-    """A signal in words; `shown` is a path as people may see it."""
-    figures = signal.figures
-    if signal.kind == "vanished" or signal.to is None:
-        absent, longest = (
-            timedelta(hours=figures.get(name, 0)) for name in ("absent_hours", "longest_gap_hours")
-        )
-        gap = (
-            f"its longest gap was {span(longest)}" if longest >= HOUR else "it never paused before"
-        )
-        return (
-            f"not sent for {span(absent)}: {gap};"
-            f" {figures.get('events_without', 0):,} events came without it in its usual hours"
-        )
-    events = figures.get("events", 0)
-    together = figures.get("together", 0)
-    return (
-        f"likely {to_text(shown(signal.to))} now (score {signal.score:.2f}):"
-        f" {_often(together, events)} sent together,"
-        f" now in {_share(figures, 'old_share')} and {_share(figures, 'new_share')} of events,"
-        f" before in {_share(figures, 'share_before')}; {_agreement(figures)}"
+class Masks(Protocol):
+    """The names and values that nobody may see."""
+
+    def path(self, path: Path, subject: str | None) -> Path: ...
+
+    def hides(self, path: Path, subject: str | None) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A signal in words, as people may see them. `alias`: the command that has the old field filled
+    from the new one, quoted for a shell; None where a name in it is hidden, or it is no renaming.
+    `warning`: a hidden value has a name now under which it is not."""
+
+    path: str
+    to: str | None
+    sentence: str
+    alias: str | None = None
+    warning: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All of it in lines."""
+        lines = [f"{self.path}: {self.sentence}", self.warning, self.alias]
+        return "\n".join(line for line in lines if line)
+
+
+def told(signal: Signal, masks: Masks) -> Told:
+    """The words for a signal."""
+    subject = signal.subject
+    path = to_text(masks.path(signal.path, subject))
+    if signal.to is None:
+        return Told(path, None, _vanished(signal.figures))
+    to = to_text(masks.path(signal.to, subject))
+    shown = all(masks.path(each, subject) == each for each in (signal.path, signal.to))
+    names = [subject, path, to]
+    if any(name.startswith("-") for name in names):
+        names.insert(0, "--")
+    in_clear = masks.hides(signal.path, subject) and not masks.hides(signal.to, subject)
+    return Told(
+        path,
+        to,
+        _renamed(path, to, signal.score, signal.figures),
+        f"cxone-consumer schema alias {shlex.join(names)}" if shown else None,
+        f"CXONE_REDACT hides {path}, but not {to}: name that too" if in_clear else None,
     )
 
 
-def _often(together: int, events: int) -> str:
-    return f"in {together:,} of {events:,} events" if together else f"never in {events:,} events"
+def _vanished(figures: Mapping[str, Any]) -> str:
+    absent, longest = (timedelta(hours=figures[n]) for n in ("absent_hours", "longest_gap_hours"))
+    gap = f"its longest gap was {span(longest)}" if longest >= HOUR else "it never paused before"
+    without = figures["events_without"]
+    return f"not sent for {span(absent)}, {gap}: {without:,} events in its usual hours lack it"
 
 
-def _share(figures: Mapping[str, Any], name: str) -> str:
-    return percent(round(figures.get(name, 0) * 10_000), 10_000)
-
-
-def _agreement(figures: Mapping[str, Any]) -> str:
+def _renamed(path: str, to: str, score: float, figures: Mapping[str, Any]) -> str:
+    events, together = figures["events"], figures["together"]
+    old, new, before = (
+        percent(round(figures[name] * 10_000), 10_000)
+        for name in ("old_share", "new_share", "share_before")
+    )
+    often = f"together in {together:,}" if together else "never together"
     agree = {
-        "types": figures.get("types_agree"),
-        "place": figures.get("same_place"),
-        "names": figures.get("names_agree", 0) >= 0.6,
+        "types": figures["types_agree"],
+        "places": figures["same_place"],
+        "names": figures["names_agree"] >= ALIKE,
     }
-    return " and ".join(name for name, same in agree.items() if same) + " agree"
-
-
-def alias_command(signal: Signal, shown: Callable[[Path], Path]) -> str | None:
-    """The command that has the old field filled from the new one, quoted for a shell; None where a
-    name in it is hidden, or it is no renaming."""
-    if signal.to is None or any(shown(path) != path for path in (signal.path, signal.to)):
-        return None
-    names = [signal.subject, to_text(signal.path), to_text(signal.to)]
-    if any(name.startswith("-") for name in names):
-        names.insert(0, "--")
-    return f"cxone-consumer schema alias {shlex.join(names)}"
+    same = ", ".join(name for name, agrees in agree.items() if agrees)
+    return (
+        f"likely {to} now (score {score:.2f}): of events {before} sent {path} before, now {old},"
+        f" and {new} send {to}; {often} in {events:,} events; alike in {same}"
+    )

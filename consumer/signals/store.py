@@ -205,12 +205,7 @@ class Signals:
 
     def save(self, signals: Iterable[tuple[Signal, bool]]) -> None:
         """Keep signals, each with whether it is new; what people said of the others stays."""
-        updates = [
-            UpdateOne({"_id": each.key}, {"$set": _document(each)}, upsert=True)
-            if is_new
-            else UpdateOne({"_id": each.key}, {"$set": _going_on(each)})
-            for each, is_new in signals
-        ]
+        updates = [_update(each, is_new) for each, is_new in signals]
         if updates:
             with translated(SIGNALS):
                 self._signals.bulk_write(updates, ordered=False)
@@ -254,22 +249,18 @@ def _of(subject: str) -> Document:
     return {"_id": {"$gte": {"subject": subject}, "$lt": {"subject": subject, "kind": "~"}}}
 
 
-def _going_on(signal: Signal) -> Document:
-    return {
+def _update(signal: Signal, is_new: bool) -> UpdateOne:
+    fields: Document = {
         "last_seen": signal.last_seen,
         "score": signal.score,
         "figures": dict(signal.figures),
-        "ended_at": signal.ended_at,
     }
-
-
-def _document(signal: Signal) -> Document:
-    return {
-        "since": signal.since,
-        **_going_on(signal),
-        "state": signal.state,
-        "is_told": signal.is_told,
-    }
+    if is_new:
+        fields |= {"since": signal.since, "state": signal.state, "is_told": signal.is_told}
+    change = {"$set": fields, "$unset": {"ended_at": ""}}
+    if signal.ended_at is not None:
+        change = {"$set": {**fields, "ended_at": signal.ended_at}}
+    return UpdateOne({"_id": signal.key}, change, upsert=is_new)
 
 
 def _signal(found: Document) -> Signal:

@@ -22,6 +22,8 @@ _ABSENT = timedelta(days=7)
 _EVENTS = 1000
 _TIMES = 3
 _KNOWN = timedelta(days=28)
+# An hour of the week is usual where it came so often, on average.
+_USUAL = 3
 # The chance of so long a gap, if gaps go on as they were: of a million fields a day none should be
 # taken for vanished that comes again.
 _CHANCE = 1e-7
@@ -77,9 +79,11 @@ def _vanished(
         return None
     end = int((now - start) // HOUR)
     usual = frozenset(hour % WEEK for hour in hours)
-    # Two clocks that run in its usual hours only: by hours, and by events that sent its parent.
     by_hour, by_event = _clocks(days, parent, usual, end)
     events = by_event[end] - by_event[hours[-1] + 1]
+    if len(hours) < _USUAL * len(usual):
+        # It comes at any hour: those that it came in by now are no more usual than others.
+        by_hour, by_event = _clocks(days, parent, range(WEEK), end)
     gaps = [(a, b) for a, b in pairwise(hours) if b > a + 1]
     if known.since <= days[0].version and hours[0]:
         # It was known before, and did not come.
@@ -110,7 +114,8 @@ def _vanished(
 def _clocks(
     days: Sequence[Day], parent: int | None, usual: Collection[int], end: int
 ) -> tuple[list[int], list[float]]:
-    """For each hour since the first day, the usual hours and the events in them before it."""
+    """Two clocks that run in the usual hours of the week only: for each hour since the first day,
+    the usual hours before it, and the events in them that sent the parent."""
     events = [0.0] * (end + 1)
     for day in days:
         start = (day.day - days[0].day) // DAY * HOURS
@@ -127,8 +132,8 @@ def _chance(
 ) -> float:
     """A bound on the chance that a gap gets as long as the present one, if gaps go on as they were.
 
-    Of those at least half as long as the longest none was longer than it; so of k of them not one
-    in k + 2 should get half of it longer, and of those again not one in k + 2.
+    Of k gaps at least half as long as the longest none was longer than that. By the rule of three
+    no more than 3 in k get half of the longest longer, and of those again no more than 3 in k.
     """
     lengths = [clock[b] - clock[a + 1] for a, b in gaps]
     # From one hour to the next there is no gap; it counts as one hour, or as its events.
@@ -137,4 +142,4 @@ def _chance(
     many = least * 2 >= longest
     long = count if many else sum(length * 2 >= longest for length in lengths)
     steps = 2 * (clock[end] - clock[last + 1]) / longest - 1
-    return float((long + 2) ** -max(0.0, steps))
+    return float((3 / (long + 3)) ** max(0.0, steps))

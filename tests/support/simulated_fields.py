@@ -204,3 +204,42 @@ class Simulation:
 
     def _poisson(self, mean: float) -> int:
         return max(0, round(self.random.gauss(mean, math.sqrt(mean))))
+
+
+def false_signals(seed: int, subjects: int, days: int) -> tuple[list[str], int]:
+    """Signals though nothing vanished or was renamed, and how many field-days that took."""
+    found: list[str] = []
+    field_days = 0
+    for subject in range(subjects):
+        random = Random(seed * 1000 + subject)
+        simulation = Simulation(random, habits(random, 50))
+        # Some come later, and have nothing to do with others.
+        for habit in random.sample(simulation.habits, 3):
+            habit.born = random.randrange(40, days)
+        seen = {(each.kind, each.path): each for _, all_ in simulation.run(days) for each in all_}
+        found += [f"{seed}.{subject}: {each}" for each in seen.values()]
+        field_days += simulation.field_days
+    return found, field_days
+
+
+def found_rename(seed: int) -> tuple[int | None, list[str]]:
+    """Days after which a planted renaming is found (None: never), and what else was: of a share of
+    0.6 or more, at once or over a week, while none or some senders go on."""
+    random = Random(seed)
+    fields = habits(random, 20)
+    old = random.randrange(20)
+    fields[old] = Habit("optional", random.uniform(0.6, 1))
+    if random.random() < 0.3:
+        fields[old] = Habit("weekday", random.uniform(0.85, 1), weekdays=frozenset(range(5)))
+    fields.append(Habit("new", 1.0))
+    day, gradual = random.randrange(30, 60), random.choice((0, 0, 7))
+    rename = Rename(old, 20, day, gradual, random.choice((0, 0, 0.3, 0.6, 0.9)))
+    after, others = None, []
+    for number, found in Simulation(random, fields, rename).run(90):
+        for each in found:
+            is_it = each.path == (f"f{old}",) and each.to in (None, ("f20",))
+            if is_it and each.kind == "renamed" and after is None:
+                after = number - day
+            elif not is_it:
+                others.append(f"{seed}: {each}")
+    return after, others

@@ -16,6 +16,7 @@ from consumer.cli.schema.learn import learn
 from consumer.cli.schema.pins import pin, pins, unpin
 from consumer.cli.schema.reject import reject
 from consumer.cli.schema.show import list_subjects, show
+from consumer.cli.schema.signals import signals
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -25,6 +26,7 @@ for _name, _command in (
     ("show", show),
     ("export", export),
     ("diff", diff),
+    ("signals", signals),
     ("explain", explain),
     ("check", check),
     ("pins", pins),

@@ -23,6 +23,7 @@ TONES = {
 }
 PURPOSES = {
     "adoption": "counts how far schema versions have spread",
+    "announce_signals": "tells Datadog of fields that vanished or were likely renamed",
     "announce_versions": "tells Datadog of new schema versions",
     "judge_readers": "judges whom they broke",
     "field_statistics": "counts how often fields are sent, and looks for those that vanished",

@@ -1,4 +1,4 @@
-"""Make one Datadog event of the new versions of a subject."""
+"""Make one Datadog event of the new versions of a subject, and one of a signal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 from consumer.core.paths import to_text
@@ -59,10 +60,8 @@ def version_event(
     numbers = f"version {newest.number}"
     if len(versions) > 1:
         numbers = f"versions {versions[0].number} to {newest.number}"
-    subject = _safe(newest.subject)
-    name = subject if len(subject) <= _NAME else f"{subject[: _NAME - 1]}…"
+    name = _short(newest.subject)
     classes = {change.kind for version in versions for change in version.changes}
-    digest = hashlib.sha256(newest.subject.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     readers = list(dict.fromkeys(each.reader for each in broken))
     own = (
         f"event_type:{newest.subject}",
@@ -76,10 +75,34 @@ def version_event(
         tags=tags((*own, *common.tags)),
         host=common.host,
         # Of one version from two processes Datadog makes one line in its stream.
-        key=f"cxone-schema-{digest}-{newest.number}",
+        key=f"cxone-schema-{_digest(newest.subject)}-{newest.number}",
         second=int(newest.created_at.timestamp()),
         alert="error" if broken else quiet,
     )
+
+
+def signal_event(
+    subject: str, kind: str, path: str, lines: str, *, at: datetime, common: Common
+) -> VersionEvent:
+    """An event for a signal of a field, in lines as people may see them."""
+    return VersionEvent(
+        title=f"{_short(subject)}: {kind} {_safe(path)}"[:_TITLE],
+        text=_text([_safe(line) for line in lines.split("\n")]),
+        tags=tags((f"event_type:{subject}", f"signal:{kind}", *common.tags)),
+        host=common.host,
+        key=f"cxone-signal-{_digest(f'{subject} {kind} {path}')}",
+        second=int(at.timestamp()),
+        alert="warning",
+    )
+
+
+def _short(subject: str) -> str:
+    name = _safe(subject)
+    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _whom(readers: Sequence[str], versions: int) -> str:

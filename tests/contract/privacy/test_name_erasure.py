@@ -11,6 +11,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.core.paths import ERASED, to_text
 from consumer.events.recent import as_sent
@@ -19,6 +20,8 @@ from consumer.privacy.name_erasure import NameErasure, NameErasureResult
 from consumer.schemas.check import compile_schema
 from consumer.schemas.policy import Guards, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.signals.signals import Signal
+from consumer.signals.store import Signals
 from tests.support.backfill import backfill, payload_part, read, registry, store
 from tests.support.jobs import Run
 from tests.support.registry import stored
@@ -86,6 +89,19 @@ def test_a_name_is_gone_from_every_version_and_from_documents_that_only_were_fil
     assert "filled" not in after["e3"]["_meta"]
     # The document of the person is for others to delete.
     assert payload_part(after["e2"]) == payload_part(before["e2"])
+
+
+def test_signals_lose_what_they_say_of_the_name(database: Db, ours: OurDatabase) -> None:
+    schemas, signals, now = registry(database), Signals(ours), utc_now()
+    people(database, schemas)
+    named = Signal("vanished", ("p", NAME), None, now, 1.0, subject="s", last_seen=now)
+    pair = Signal("renamed", ("p", "b"), ("p", NAME), now, 1.0, subject="s", last_seen=now)
+    other = Signal("vanished", ("p", "c"), None, now, 1.0, subject="s", last_seen=now)
+    signals.save([(each, True) for each in (named, pair, other)])
+
+    erased(ours, schemas)
+
+    assert [each.path for each in signals.of()] == [("p", "c")]
 
 
 def test_a_second_run_finds_nothing_and_makes_no_version(database: Db, ours: OurDatabase) -> None:

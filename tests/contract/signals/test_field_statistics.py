@@ -243,9 +243,9 @@ def test_a_renamed_field_is_found_while_old_senders_go_on(database: Db) -> None:
     schemas, metrics = registry(database), Metrics()
     signals = Signals(open_database(database.client, database.name))
     now = AT
-    for hour in range(0, 24 * 9, 3):
+    for hour in range(0, 24 * 16, 3):
         now = AT + hour * HOUR
-        new = hour >= 24 * 8
+        new = hour >= 24 * 15
         payloads = [
             {"id": n, ("contact" if new and n % 3 else "case"): {"status": "open"}}
             for n in range(60)
@@ -257,7 +257,7 @@ def test_a_renamed_field_is_found_while_old_senders_go_on(database: Db) -> None:
     (signal,) = signals.of("s")
 
     assert (signal.kind, signal.path, signal.to) == ("renamed", ("case",), ("contact",))
-    assert (signal.since, signal.state, signal.holds) == (AT + 8 * DAY, "open", True)
+    assert (signal.since, signal.state, signal.holds) == (AT + 15 * DAY, "open", True)
     assert signal.figures["together"] == 0
     assert signal.score > 0.8
     assert database[SIGNALS].find_one()["_id"] == {  # type: ignore[index]

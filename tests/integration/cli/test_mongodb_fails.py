@@ -37,6 +37,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "schema show": ("contact.created",),
     "schema export": ("contact.created", "--format", "jsonschema"),
     "schema diff": ("contact.created",),
+    "schema signals": (),
     "schema explain": ("event.json",),
     "schema check": ("event.json",),
     "schema pins": (),

@@ -20,10 +20,11 @@ Db = Database[dict[str, Any]]
 QUERIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "": ("", ("span",)),
     "/schemas": ("", ("q", "sort", "page")),
-    "/schemas/subject": ("name=t", ("name", "tab", "version", "upto", "from", "to")),
+    "/schemas/subject": ("name=t", ("name", "tab", "version", "upto", "from", "to", "days")),
     "/schemas/held": ("name=t", ("name", "path", "changes", "at")),
     "/schemas/export": ("name=t", ("name", "version", "format")),
     "/readers": ("", ("name", "page")),
+    "/signals": ("name=t", ("name", "all")),
     "/adoption": ("name=t", ("name", "span", "page")),
     "/events": ("", ("id", "type", "version", "from", "to", "at", "past", "page")),
     "/events/one": ("", ("id",)),
@@ -40,6 +41,7 @@ QUERIES: dict[str, tuple[str, tuple[str, ...]]] = {
 FORMS: dict[str, tuple[str, ...]] = {
     "/schemas/held?name=t": ("name", "path", "at", "changes", "what"),
     "/readers": ("name", "reader", "version", "uses", "mismatch", "redact", "broken", "do"),
+    "/signals": ("name", "id", "state", "back"),
     "/dead-letters/one?id=LETTER": ("what", "because", "and_copies"),
     "/dead-letters/edit?id=LETTER": ("what", "body", "confirmed"),
     "/dead-letters/bulk": ("what", "run", "seal", "upto", "total", "because", "from", "to"),
