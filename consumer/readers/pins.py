@@ -190,7 +190,7 @@ class Pins:
             )
 
     def end(self, pin: Pin, at: datetime) -> None:
-        """Have the pin be none any more; its view is dropped next, then `forget` it."""
+        """Have the pin be none any more; its view is dropped next, and later it is forgotten."""
         with translated(self._readers.name):
             self._readers.update_one(
                 {"_id": pin.view, "at": pin.at, "by": pin.by}, {"$set": {"ended": at}}
@@ -202,7 +202,7 @@ class Pins:
             found = self._readers.find({"ended": {"$type": "date"}}, {"_id": 1})
             return [each["_id"] for each in found]
 
-    def forget(self, view: str) -> None:
-        """Delete what is left of an ended pin."""
+    def forget(self, view: str, before: datetime) -> None:
+        """Delete what is left of a pin that was ended before that."""
         with translated(self._readers.name):
-            self._readers.delete_one({"_id": view, "ended": {"$type": "date"}})
+            self._readers.delete_one({"_id": view, "ended": {"$lt": before}})

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from importlib.metadata import version as release_of
 from time import monotonic
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import bson
 from pymongo.errors import OperationFailure
 
+from consumer.core.clock import utc_now
 from consumer.core.errors import ConsumerError, SetupError, StoreUnavailable
 from consumer.core.paths import Path
 from consumer.mongodb.client import DURABLE, EVENTS, READERS, Document, OurDatabase
@@ -30,6 +31,8 @@ from consumer.schemas.registry.registry import SchemaRegistry
 _NO_SUCH_NAMESPACE = 26
 # Seconds a round takes to look whether somebody else altered views.
 _LOOK = 1.0
+_FORGOTTEN = timedelta(minutes=1)
+_NOBODY: Document = {"_id": ""}
 _PLAN = frozenset({"transformBy", "parsedQuery"})
 
 
@@ -96,8 +99,10 @@ class Views:
         self._database.require_writable(READERS)
         look = self._round()
         steps = pipeline(look.projection(pin))
+        # In this order, and again: others pin and unpin meanwhile.
+        there = self._kinds([pin.view])
         known = self.pins.knows(pin.view)
-        if self._kinds([pin.view]) and not known:
+        if there and not known and self._kinds([pin.view]):
             raise SetupError(
                 f'"{pin.view}" is there and was not made by a pin: rename it, or choose another'
                 " name for the reader"
@@ -131,6 +136,8 @@ class Views:
         kinds = self._kinds([*(pin.view for pin in pins), *ended])
         for view in ended:
             self._drop(view, kinds.get(view))
+            # Not at once: who is making it just now does not know yet.
+            self.pins.forget(view, utc_now() - _FORGOTTEN)
         changed = 0
         faults: list[str] = []
         known: list[Pin] = []
@@ -176,7 +183,8 @@ class Views:
                 return
             self._next = (self._next + 1) % len(pins)
             pin = pins[self._next]
-            if self._seen(pin.view) != pin.applied.get("seen"):
+            asked = {"find": pin.view, "filter": _NOBODY, "limit": 1}
+            if self._seen(asked) != pin.applied.get("seen"):
                 self._apply(pin, "view", pipeline(look.projection(pin)), look.key(pin))
                 yield True
 
@@ -192,25 +200,27 @@ class Views:
                 if error.code != _NO_SUCH_NAMESPACE:
                     raise
                 self._database.command({"create": pin.view, **command})
-        made = {"key": key, "digest": _digest(steps), "seen": self._seen(pin.view)}
+        # Of the pipeline, not of the view: that may be another's by now.
+        asked = {"aggregate": EVENTS, "pipeline": [*steps, {"$match": _NOBODY}, {"$limit": 1}]}
+        seen = self._seen({**asked, "cursor": {}})
+        made = {"key": key, "digest": _digest(steps), "seen": seen}
         self.pins.set_applied(pin, made)
 
     def _drop(self, view: str, kind: str | None) -> None:
         if kind == "view":
             with translated(view):
                 self._database.drop_collection(view)
-        self.pins.forget(view)
 
     def _kinds(self, names: Iterable[str]) -> dict[str, str]:
         with translated(READERS):
             return kinds_of(self._database, names)
 
-    def _seen(self, view: str) -> str:
-        """A digest of what MongoDB makes of a view: it shows no pipeline without all others."""
-        looked = {"find": view, "filter": {"_id": ""}, "limit": 1}
-        with translated(view):
-            plan = self._database.command("explain", looked, verbosity="queryPlanner")
-        return _digest(sorted(map(repr, _parts(plan))))
+    def _seen(self, asked: Document) -> str:
+        """A digest of what MongoDB makes of a view or of its pipeline: it shows the pipeline of
+        none without those of all."""
+        with translated(EVENTS):
+            plan = self._database.command("explain", asked, verbosity="queryPlanner")
+        return _digest(sorted({repr(part) for part in _parts(plan)}))
 
 
 class _Round:

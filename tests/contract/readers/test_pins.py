@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from consumer.schemas.policy import Defaults
 from tests.support.adoption import NOW
 
 Db = Database[dict[str, Any]]
+LATER = NOW + timedelta(minutes=1)
 
 
 def pins_in(database: Db, most: int = 500) -> Pins:
@@ -69,11 +71,13 @@ def test_an_ended_pin_is_none_until_it_is_made_again(database: Db) -> None:
     assert (pins.all(), pins.ended()) == ([], [pin.view])
     pins.put(replace(pin, version=2))
     assert (pins.all(), pins.ended()) == ([replace(pin, version=2)], [])
-    pins.forget(pin.view)
+    pins.forget(pin.view, LATER)
     assert pins.all() == [replace(pin, version=2)]
 
     pins.end(replace(pin, version=2), NOW)
-    pins.forget(pin.view)
+    pins.forget(pin.view, NOW)
+    assert database["readers"].count_documents({}) == 1
+    pins.forget(pin.view, LATER)
     assert database["readers"].count_documents({}) == 0
 
 
