@@ -128,17 +128,12 @@ def _print_counts(done: Amendment, new: str | None, counted: tuple[int, int] | N
         console().print("How many documents it fills is more than can be counted here.")
         return
     filled, kept = counted
-    what = "the value" if new is None else safe(new)
-    console().print(
-        f"{filled:,} documents have {what} as {safe(done.place)}, or get it from the backfill.",
-        soft_wrap=True,
-    )
-    if kept:
-        console().print(
-            f"{kept:,} keep the {safe(done.place)} that they have: it was sent, or nobody can"
-            " tell.",
-            soft_wrap=True,
-        )
+    old = safe(done.place)
+    of = "Of all documents" if new is None else f"Of the documents with {safe(new)}"
+    what = "the value" if new is None else "that"
+    has = f"{of} {filled:,} have {what} as {old}, or get it from the backfill"
+    stay = f"; {kept:,} keep the {old} they have: it was sent, or nobody can tell" if kept else ""
+    console().print(f"{has}{stay}.", soft_wrap=True)
 
 
 def alias_documents(context: Context, version: SchemaVersion) -> list[dict[str, Any]]:

@@ -416,6 +416,7 @@ def test_an_index_that_refuses_copies_keeps_one_document_without_and_no_other(
     store(database, schemas, "1", {"old": 1, "id": 1})
     for n in (1, 2, 3):
         store(database, schemas, f"n{n}", {"new": n, "id": n})
+    store(database, schemas, "later", {"later": 1, "id": 4})
     database["events"].create_index(
         "old", unique=True, partialFilterExpression={"old": {"$type": "number"}}
     )
@@ -424,11 +425,13 @@ def test_an_index_that_refuses_copies_keeps_one_document_without_and_no_other(
     done = backfill(database, schemas, AT_ONCE)(Run())
 
     found = read(database)
-    assert (done["documents"], done["unfilled"], done["failed"]) == (4, 1, 0)
+    assert (done["documents"], done["unfilled"], done["failed"]) == (5, 1, 0)
     assert {_id: each["old"] for _id, each in found.items()} == {
-        "1": 1, "n1": None, "n2": 2, "n3": 3,
+        "1": 1, "n1": None, "n2": 2, "n3": 3, "later": None,
     }  # fmt: skip
     assert [_id for _id, each in found.items() if "unfilled" in each["_meta"]] == ["n1"]
+    # Nothing but the copy is left out.
+    assert all("later" in each for each in found.values())
 
 
 def test_a_map_that_was_undone_leaves_it_open_who_put_a_key_there(database: Db, way: str) -> None:

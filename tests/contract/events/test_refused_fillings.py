@@ -324,7 +324,10 @@ def test_a_copy_that_an_index_refuses_is_left_out_of_its_event_and_of_no_other(
     for _id, value in (("1", 1), ("2", 1), ("3", 1), ("4", 2)):
         assert intake.take(_id, {"new": value})
 
-    assert [intake.stored(_id).get("old", "none") for _id in "1234"] == [1, "none", "none", 2]
+    assert intake.take("5", {"id": "5"})
+
+    found = [intake.stored(_id).get("old", "none") for _id in "12345"]
+    assert found == [1, "none", "none", 2, None]
     assert "unfilled" in intake.stored("2")["_meta"]
 
 
