@@ -96,8 +96,7 @@ def _breaks(change: Change, known: int) -> bool:
     if change.kind == "type_widened":
         return bool(known & INTEGER and change.after & NUMBER) and not known & NUMBER
     # Of a path without a type the reader is shown null, whatever comes.
-    new = change.after & ~known & ~(INTEGER if known & NUMBER else 0)
-    return change.kind == "type_conflict" and bool(known and new)
+    return change.kind == "type_conflict" and bool(known and change.after & ~known)
 
 
 def _is_used(path: Path, uses: Collection[Path]) -> bool:

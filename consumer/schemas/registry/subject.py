@@ -96,8 +96,7 @@ class Subject:
         ticket = Ticket(Candidate(self._subject, payload, ""), self._policy)
         self._decide(self.schema.version, [ticket], found.quota, now)
         decision = ticket.decision or Decision()
-        found_new = decision.held or decision.next or decision.unwanted
-        return None if found_new else decision.guard
+        return None if decision.held or decision.next else decision.guard
 
     def decide(self, ticket: Ticket) -> None:
         """Wait until the ticket is decided on a durable head; raises StoreUnavailable.

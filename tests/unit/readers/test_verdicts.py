@@ -67,6 +67,16 @@ def test_what_is_other_than_it_knows_breaks_a_reader(
     assert at.items() <= broken(pinned, then).items()
 
 
+def test_items_where_an_empty_array_stood_for_an_object_break_those_who_know_it() -> None:
+    events: list[dict[str, Any]] = [{"o": {"x": 1}}, {"o": []}, {"o": ["t"]}]
+    steps = [learn(events[:count]) for count in (1, 2, 3)]
+
+    def at(step: int) -> list[str]:
+        return [to_text(e.path) for e in Sight("r", steps[0]).breaches(steps[step].changes)]
+
+    assert (at(1), at(2)) == ([], ["o"])
+
+
 @pytest.mark.parametrize(
     ("uses", "at"),
     [

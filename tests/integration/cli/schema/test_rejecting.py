@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from consumer.core.clock import utc_now
+from consumer.readers.objections import RejectedChanges, StandingObjections
 from consumer.readers.pins import Pin, Pins
+from consumer.schemas.objections import NONE
+from consumer.schemas.policy import Contract
 from tests.support.schema_shell import Shell, event, post
 from tests.support.service import Client, eventually, running_service
 
@@ -97,10 +100,24 @@ def test_a_rejected_change_is_held_until_it_is_revoked(service: Client, shell: S
     eventually(lambda: letters(shell)[0][1] == "resolved")
     assert letters(shell)[1][1] == "held"
     assert shell("reject", SUBJECT, "b", "--revoke")[0] == 1
+    # It was tried once already when the other one was revoked.
+    assert shell("reject", SUBJECT, "c.d", "--revoke")[0] == 0
+    eventually(lambda: letters(shell)[1][1] == "resolved")
     assert [each["what"] for each in shell.database["audit"].find().sort("_id")][:2] == [
         "schema reject",
         "schema reject",
     ]
+
+
+def test_pins_object_only_where_the_contract_holds_what_breaks_them(shell: Shell) -> None:
+    database = shell.database
+    pin(shell, 1)
+    rejected = RejectedChanges(database["rejected_changes"])
+    standing = StandingObjections(Pins(database["readers"]), rejected, lambda *_: None)
+
+    assert standing(SUBJECT, Contract()) is NONE
+    assert standing(SUBJECT, Contract(on_reader_break="hold")).fingerprint
+    assert standing("another", Contract(on_reader_break="hold")) is NONE
 
 
 def test_a_rejected_change_is_stored_and_never_registered(service: Client, shell: Shell) -> None:
