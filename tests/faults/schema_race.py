@@ -33,7 +33,8 @@ from consumer.runtime.settings_map import signature_scheme
 from consumer.runtime.shared import build_shared
 from consumer.schemas.admission import Candidate, Quota, decide
 from consumer.schemas.check import compile_schema
-from consumer.schemas.policy import SchemaPolicy
+from consumer.schemas.objections import NONE, Objections
+from consumer.schemas.policy import Contract, SchemaPolicy
 from consumer.schemas.registry.document_stamps import DocumentStamps
 from consumer.schemas.registry.registry import Admission, SchemaRegistry
 from consumer.schemas.registry.versions import SchemaVersions
@@ -75,8 +76,9 @@ class NaiveRegistry(SchemaRegistry):
         clock: Callable[[], datetime] = utc_now,
         *,
         stamps: DocumentStamps | None = None,
+        objections: Callable[[str, Contract], Objections] = lambda *_: NONE,
     ) -> None:
-        super().__init__(collection, policy, clock, stamps=stamps)
+        super().__init__(collection, policy, clock, stamps=stamps, objections=objections)
         self._naive_policy = policy or SchemaPolicy()
         self._collection = collection
 
