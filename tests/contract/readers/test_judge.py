@@ -132,6 +132,9 @@ def test_an_alias_that_is_there_again_breaks_nobody(bench: Bench) -> None:
 
     bench.registry.change(SUBJECT, lambda head, now: alias(head, old, new, now))
     bench.registry.change(SUBJECT, lambda head, now: unalias(head, old, now))
+    # Whoever is pinned since then knows that it has ended.
+    bench.pin("late", 3)
+    bench.send("e2", fresh="t")
     ended = bench.said()
     bench.registry.change(SUBJECT, lambda head, now: alias(head, old, new, now))
 
