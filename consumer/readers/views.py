@@ -28,7 +28,8 @@ from consumer.readers.view import pipeline
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.registry.registry import SchemaRegistry
 
-_NO_SUCH_NAMESPACE = 26
+# What changes or makes a view, and the error that says it is, or is not, there.
+_TURNS = (("collMod", 26), ("create", 48))
 # Seconds a round takes to look whether somebody else altered views.
 _LOOK = 1.0
 _FORGOTTEN = timedelta(minutes=1)
@@ -194,12 +195,15 @@ class Views:
         command: Document = {"viewOn": EVENTS, "pipeline": steps}
         command["writeConcern"] = DURABLE.document
         with translated(pin.view), unhurried():
-            try:
-                self._database.command({"collMod": pin.view, **command})
-            except OperationFailure as error:
-                if error.code != _NO_SUCH_NAMESPACE:
-                    raise
-                self._database.command({"create": pin.view, **command})
+            # Others make and drop it meanwhile; where a collection came in between, no collMod
+            # makes a view of it.
+            for what, passed in (*_TURNS, *_TURNS, ("collMod", None)):
+                try:
+                    self._database.command({what: pin.view, **command})
+                    break
+                except OperationFailure as error:
+                    if error.code != passed:
+                        raise
         # Of the pipeline, not of the view: that may be another's by now.
         asked = {"aggregate": EVENTS, "pipeline": [*steps, {"$match": _NOBODY}, {"$limit": 1}]}
         seen = self._seen({**asked, "cursor": {}})
