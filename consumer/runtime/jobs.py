@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
@@ -83,6 +84,7 @@ from jobs.scheduling.runner import Runner
 from jobs.scheduling.scheduler import Scheduler
 from jobs.sweep_dead_letters import SweepDeadLetters
 
+COUNT_FIELDS = "field_statistics"
 # Seconds between looks for schema versions that other processes registered, so that few documents
 # are stamped with an older one: within ten seconds each of them follows.
 _REFRESH_EVERY = 5.0
@@ -152,19 +154,16 @@ def periodic(
     sink = open_sink(datadog_account(settings), settings.cxone_report_buffer, metrics, clock)
     fleet = report_common(settings, fleet=True)
     report = ReportDatadog(
-        metrics=metrics,
-        sink=sink,
-        common=report_common(settings),
-        fleet=fleet,
-        clock=clock,
+        metrics=metrics, sink=sink, common=report_common(settings), fleet=fleet, clock=clock
     )
-    judge = shared.judge(redaction(settings, shared.registry.aliased))
+    masks = redaction(settings, shared.registry.aliased)
+    judge = shared.judge(masks)
     announce = AnnounceVersions(
         newest=shared.registry.subjects,
         announcements=Announcements(database[REPORTS], database[SCHEMA_VERSIONS]),
         sink=sink,
         common=fleet,
-        masks=redaction(settings, shared.registry.aliased),
+        masks=masks,
         clock=clock,
         breaches=judge.breaches,
     )
@@ -211,24 +210,10 @@ def periodic(
         clock=clock,
         ahead=lambda: heartbeat.ahead,
     )
-    signals = Signals(database)
     announce_signals = AnnounceSignals(
-        signals=signals,
-        sink=sink,
-        common=fleet,
-        masks=redaction(settings, shared.registry.aliased),
-        clock=clock,
+        signals=Signals(database), sink=sink, common=fleet, masks=masks, clock=clock
     )
-    count_fields = CountFields(
-        events=RecentEvents(database[EVENTS]),
-        statistics=FieldStatistics(database),
-        signals=signals,
-        heads=shared.registry,
-        metrics=metrics,
-        max_bytes=settings.cxone_statistics_max_bytes,
-        clock=clock,
-        ahead=lambda: heartbeat.ahead,
-    )
+    counting = count_fields(settings, shared, clock, lambda: heartbeat.ahead)
     views = build_views(
         settings,
         shared,
@@ -270,17 +255,13 @@ def periodic(
         Job(
             "adoption",
             settings.cxone_adoption_interval,
-            _with_faults(
-                database,
-                adoption,
-                *(ADOPTION_COUNTS, ADOPTION_TOTALS, ADOPTION_STATE),
-            ),
+            _with_faults(database, adoption, ADOPTION_COUNTS, ADOPTION_TOTALS, ADOPTION_STATE),
             exclusive=True,
         ),
         Job(
-            "field_statistics",
+            COUNT_FIELDS,
             COUNT_FIELDS_EVERY,
-            _with_faults(database, count_fields, FIELD_STATISTICS, SIGNALS),
+            _with_faults(database, counting, FIELD_STATISTICS, SIGNALS),
             exclusive=True,
             ready=prepared,
         ),
@@ -311,6 +292,28 @@ def periodic(
     )
     return Periodic(
         Scheduler(jobs, runner), alone, heartbeat, secrets, refusals, history, report, sink
+    )
+
+
+def count_fields(
+    settings: Settings,
+    shared: SharedParts,
+    clock: Callable[[], datetime],
+    ahead: Callable[[], timedelta] = timedelta,
+    sleep: Callable[[float], None] = time.sleep,
+) -> CountFields:
+    """The job COUNT_FIELDS; `ahead` and `sleep` as it has them."""
+    database = shared.database
+    return CountFields(
+        events=RecentEvents(database[EVENTS]),
+        statistics=FieldStatistics(database),
+        signals=Signals(database),
+        heads=shared.registry,
+        metrics=shared.metrics,
+        max_bytes=settings.cxone_statistics_max_bytes,
+        clock=clock,
+        ahead=ahead,
+        sleep=sleep,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import falcon
@@ -58,15 +59,22 @@ _NAMED = 3
 class Service:
     """All parts of one process, running together.
 
-    The caller owns the data directory of the settings (DataDirectory), where the spool is.
+    The caller owns the data directory of the settings (DataDirectory), where the spool is. By
+    `clock` everything is stamped and judged.
     """
 
     def __init__(
-        self, settings: Settings, uri: str, *, prepare_every: float = PREPARE_EVERY
+        self,
+        settings: Settings,
+        uri: str,
+        *,
+        prepare_every: float = PREPARE_EVERY,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        self._clock = clock
         self._retention = retention(settings)
         self._spool = Spool(directory_in(settings.cxone_data_dir), settings.cxone_spool_max_bytes)
-        self.shared = build_shared(settings, uri, spool=self._spool)
+        self.shared = build_shared(settings, uri, clock, self._spool)
         self._primary = PrimaryCheck(self.shared.database[INSTANCES])
         self._looked_up = is_looked_up(uri)
         self._prepared = False
@@ -80,6 +88,7 @@ class Service:
             self._spool,
             self._prepare,
             lambda: self._missing is not None,
+            clock=clock,
             prepare_every=prepare_every,
         )
         self.server = Server(self._app(settings), server_options(settings))
@@ -231,7 +240,7 @@ class Service:
             source.path: Webhook(
                 ingest=shared.ingest,
                 metrics=shared.metrics,
-                clock=utc_now,
+                clock=self._clock,
                 max_body_bytes=settings.cxone_max_body_bytes,
                 clients=clients,
                 source=source.name,
@@ -244,7 +253,7 @@ class Service:
         token = None
         if clients_of_tokens := token_clients(settings):
             token = TokenEndpoint(
-                clients=clients_of_tokens, clock=utc_now, addresses=clients, throttle=Throttle()
+                clients=clients_of_tokens, clock=self._clock, addresses=clients, throttle=Throttle()
             )
         checks = self._checks()
         app = build_app(

@@ -143,3 +143,59 @@ def test_demo_shows_a_document_with_what_was_filled_and_what_to_try_next(tmp_pat
     assert re.search(r"sentiment\W+null\W+filled", text)
     assert re.search(r"wrapUpSeconds\W+\d+\W+sent", text)
     assert "demo --keep-running" in text
+
+
+@pytest.mark.slow
+def test_demo_of_readers_tells_how_a_renamed_field_goes_on(tmp_path: Path) -> None:
+    ended = run(["demo", "--readers", "--json"], tmp_path)
+
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    weeks = [(each["wrapUpSeconds"], each["acwSeconds"]) for each in told["weeks"]]
+    assert weeks[:2] == [(105, 0), (105, 0)]
+    assert sum(weeks[2]) == 105
+    assert min(weeks[2]) > 20
+    assert weeks[3] == (0, 105)
+    signal = told["signal"]
+    assert signal["kind"] == "renamed"
+    assert (
+        signal["command"]
+        == "cxone-consumer schema alias disposition.saved wrapUpSeconds acwSeconds"
+    )
+    assert told["weeks"][2]["start"] < signal["appeared"] < told["shown"][2]["last"]
+    breaches = [(each["reader"], each["class"], each["text"]) for each in signal["breaks"]]
+    assert breaches == [("billing", "renamed", "wrapUpSeconds")]
+    assert told["alias"]["breaks"] == []
+    shown = {each["field"]: each for each in told["shown"]}
+    assert "acwSeconds" not in shown
+    seconds = shown["wrapUpSeconds"]
+    assert seconds["before"] is None
+    assert isinstance(seconds["first"], int)
+    assert isinstance(seconds["last"], int)
+    conflict = told["conflict"]
+    breaches = [(each["reader"], each["class"], each["text"]) for each in conflict["breaks"]]
+    assert breaches == [("billing", "type_conflict", "agentId")]
+    assert conflict["announced"].endswith("version 4 breaks billing")
+    assert conflict["shown"]["agentId"] is None
+    assert isinstance(conflict["shown"]["wrapUpSeconds"], int)
+    assert ended.stderr == b""
+
+
+@pytest.mark.slow
+def test_demo_of_readers_says_that_its_clock_is_hastened(tmp_path: Path) -> None:
+    ended = run(["demo", "--readers", "--seed", "2"], tmp_path)
+
+    text = ended.stdout.decode()
+    assert ended.returncode == 0, ended.stderr
+    assert "clock is hastened" in text
+    assert "wrapUpSeconds: likely acwSeconds now" in text
+    assert "schema alias disposition.saved wrapUpSeconds acwSeconds" in text
+    assert re.search(r"wrapUpSeconds\W+\d+\W+\d+\W", text)
+    assert "version 4 breaks billing" in text
+
+
+def test_demo_of_readers_takes_no_number_of_events(tmp_path: Path) -> None:
+    ended = run(["demo", "--readers", "--events", "100"], tmp_path)
+
+    assert ended.returncode == 2
+    assert b"--events" in ended.stderr
