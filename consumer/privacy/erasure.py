@@ -29,6 +29,7 @@ Progress = Callable[[int], None]
 _ROUNDS = 10
 _AGAIN = "run this again"
 _SPOOL = "spool of this machine"
+_BY_PEOPLE = "pins, rejected changes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,10 @@ class PersonNames:
             stays = found.versions - min(found.versions, done.rewritten)
             why = f"version {done.version} is without the name" if done.version else ""
             removed = found.versions - stays
-            yield ReportRow("schema versions", subject, found.versions, removed, stays, why)
+            if found.versions:
+                yield ReportRow("schema versions", subject, found.versions, removed, stays, why)
+            if gone := found.by_people:
+                yield ReportRow(_BY_PEOPLE, subject, gone, gone, 0)
             if count := done.documents + done.left:
                 why = "their values are no longer those filled in" if done.left else ""
                 place, kind = "events", f"{subject}, filled in under the name"
@@ -196,7 +200,9 @@ class PersonNames:
     def untouched_rows(self, found: dict[str, FoundNames], why: str = "") -> Iterator[ReportRow]:
         """Rows of the report where nothing was done."""
         for subject, each in found.items():
-            yield ReportRow("schema versions", subject, each.versions, 0, each.versions, why)
+            for place, count in (("schema versions", each.versions), (_BY_PEOPLE, each.by_people)):
+                if count:
+                    yield ReportRow(place, subject, count, 0, count, why)
 
 
 def _by_subject(keys: Iterable[tuple[str, str]]) -> dict[str, set[str]]:

@@ -8,12 +8,23 @@ from itertools import islice
 
 from pymongo.collection import Collection
 
+from consumer.core.paths import Path
 from consumer.events.documents import as_stored
 from consumer.events.take_out import MOST, TakeOut, take_out_pipeline
 from consumer.mongodb import stored_format
-from consumer.mongodb.client import EVENTS, SCHEMA_VERSIONS, SIMPLE, Document, OurDatabase
+from consumer.mongodb.client import (
+    EVENTS,
+    READERS,
+    REJECTED_CHANGES,
+    SCHEMA_VERSIONS,
+    SIMPLE,
+    Document,
+    OurDatabase,
+)
 from consumer.mongodb.deadline import soon, unhurried
 from consumer.mongodb.errors import translated
+from consumer.readers.objections import RejectedChanges
+from consumer.readers.pins import Pins
 from consumer.schemas.manual_changes import erase_names, erased_alias, without_names
 from consumer.schemas.model import Field, SchemaVersion
 from consumer.schemas.policy import Defaults
@@ -33,15 +44,17 @@ _BATCH = 500
 @dataclass(frozen=True, slots=True)
 class FoundNames:
     """By position, the fields as they were called; how many changes name one of them or were caused
-    by one of the events; the versions that say so; and whether aliases do."""
+    by one of the events; the versions that say so; whether aliases do; and how many pins and
+    rejected changes."""
 
     fields: dict[int, Field]
     changes: int
     versions: int
     aliases: bool = False
+    by_people: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.fields or self.changes or self.aliases)
+        return bool(self.fields or self.changes or self.aliases or self.by_people)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +77,8 @@ class NameErasure:
         self._db = db
         self._registry = registry
         self._versions = SchemaVersions(db[SCHEMA_VERSIONS])
+        self._pins = Pins(db[READERS])
+        self._rejected = RejectedChanges(db[REJECTED_CHANGES])
 
     def find(self, subject: str, is_name: Fits, is_cause: Fits) -> FoundNames:
         """Find what versions of a subject say of these names, and of changes that these events
@@ -87,7 +102,13 @@ class NameErasure:
             changes += caused
             versions += bool(named or caused or aliased)
             aliases = aliases or aliased
-        return FoundNames(fields, changes, versions, aliases)
+
+        def is_named(path: Path) -> bool:
+            return without_names(path, is_name) != path
+
+        by_people = sum(any(map(is_named, pin.paths)) for pin in self._pins.all(subject))
+        by_people += sum(is_named(each.change.path) for each in self._rejected.all(subject))
+        return FoundNames(fields, changes, versions, aliases, by_people)
 
     def erase(
         self, subject: str, is_name: Fits, is_cause: Fits, await_others: Callable[[], None]
@@ -116,6 +137,11 @@ class NameErasure:
         rewritten = self._versions.rewrite(
             subject, lambda version: _rewriting(version, is_name, is_cause, made)
         )
+        # Their views show the paths of older versions.
+        self._pins.take_out(subject, lambda path: without_names(path, is_name))
+        for each in self._rejected.all(subject):
+            if without_names(each.change.path, is_name) != each.change.path:
+                self._rejected.revoke(each)
         return NameErasureResult(made or None, documents, left, rewritten)
 
 

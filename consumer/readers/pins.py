@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal, TypeVar
@@ -50,6 +50,12 @@ class Pin:
     redact: bool = False
     defaults: Defaults = field(default_factory=Defaults)
     applied: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def paths(self) -> Iterator[Path]:
+        """The paths that it names."""
+        yield from self.uses
+        yield from self.defaults.values
 
     def is_like(self, other: Pin) -> bool:
         """True for one that differs in nothing but when and by whom it was made."""
@@ -188,6 +194,18 @@ class Pins:
             self._readers.update_one(
                 {"_id": pin.view, "at": pin.at, "by": pin.by}, {"$set": {"applied": applied}}
             )
+
+    def take_out(self, subject: str, without: Callable[[Path], Path]) -> None:
+        """Take names out of the paths of a subject's pins, and have their views be made again, for
+        those show the paths of a version."""
+        for pin in self.all(subject):
+            values = {without(path): value for path, value in pin.defaults.values.items()}
+            uses, defaults = tuple(map(without, pin.uses)), replace(pin.defaults, values=values)
+            changed = replace(pin, uses=uses, defaults=defaults).to_document()
+            change = {"uses": changed["uses"], "defaults": changed["defaults"]}
+            wanted = {"_id": pin.view, "at": pin.at, "by": pin.by}
+            with translated(self._readers.name):
+                self._readers.update_one(wanted, {"$set": change, "$unset": {"applied": ""}})
 
     def end(self, pin: Pin, at: datetime) -> None:
         """Have the pin be none any more; its view is dropped next, and later it is forgotten."""

@@ -71,8 +71,12 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "SIGNALS": ("consumer.signals.store",),
     "LEASES": ("consumer.mongodb.leases", "consumer.monitoring.overview"),
     "DATABASE_FORMAT": ("consumer.events.keys", "consumer.mongodb.stored_format"),
-    "READERS": ("consumer.readers.pins", "consumer.readers.views"),
-    "REJECTED_CHANGES": ("consumer.readers.objections",),
+    "READERS": (
+        "consumer.privacy.name_erasure",
+        "consumer.readers.pins",
+        "consumer.readers.views",
+    ),
+    "REJECTED_CHANGES": ("consumer.privacy.name_erasure", "consumer.readers.objections"),
     "ENDED_SESSIONS": ("consumer.mongodb.ended_sessions",),
 }
 # Tables of all collections, each for one purpose.

@@ -17,11 +17,17 @@ from consumer.core.paths import ERASED, to_text
 from consumer.events.recent import as_sent
 from consumer.mongodb.client import OurDatabase, open_database
 from consumer.privacy.name_erasure import NameErasure, NameErasureResult
+from consumer.privacy.rules import Redaction
+from consumer.readers.objections import RejectedChanges, Rejection
+from consumer.readers.pins import Pin, Pins
+from consumer.readers.views import Views
 from consumer.schemas.check import compile_schema
-from consumer.schemas.policy import Guards, SchemaPolicy, subject_policy
+from consumer.schemas.objections import RejectedChange
+from consumer.schemas.policy import Defaults, Guards, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.signals.signals import Signal
 from consumer.signals.store import Signals
+from tests.support.adoption import NOW
 from tests.support.backfill import backfill, payload_part, read, registry, store
 from tests.support.jobs import Run
 from tests.support.registry import stored
@@ -274,3 +280,46 @@ def test_eight_threads_that_register_at_the_same_time_neither_bring_it_back_nor_
     assert told.version in {version.number for version in history}
     by_number = {version.number: compile_schema(version) for version in history}
     assert not any(by_number[number].check(payload).unknown for number, payload in admitted)
+
+
+def test_a_name_leaves_pins_their_views_and_rejected_changes(
+    database: Db, ours: OurDatabase
+) -> None:
+    schemas = registry(database)
+    people(database, schemas)
+    pins, rejected = Pins(ours["readers"]), RejectedChanges(ours["rejected_changes"])
+    views = Views(ours, pins, schemas, Redaction)
+    defaults = Defaults(values={("p", NAME, "name"): "x", ("p", "b"): 2})
+    uses = (("p", NAME), ("p", "b"))
+    views.pin(Pin("r.s", "r", "s", 2, NOW, "Ada", uses=uses, defaults=defaults))
+    views.pin(Pin("all.s", "all", "s", 2, NOW, "Ada"))
+    for path in (("p", NAME, "new"), ("p", "new")):
+        rejected.put(Rejection("s", RejectedChange(path), NOW, "Ada"))
+
+    def meanwhile() -> None:
+        views.keep(lambda: False)
+
+    # The job comes by while others learn the new version, and sees the old ones as they were.
+    NameErasure(ours, schemas).erase("s", is_name, nobody, meanwhile)
+
+    views.keep(lambda: False)
+    made = list(database.list_collections(filter={"type": "view"}))
+    assert len(made) == 2
+    assert NAME not in str(made)
+    _, pin = pins.all()
+    assert pin.uses == (("p", ERASED), ("p", "b"))
+    assert dict(pin.defaults.values) == {("p", ERASED, "name"): "x", ("p", "b"): 2}
+    assert [each.change.path for each in rejected.all()] == [("p", "new")]
+    assert not NameErasure(ours, schemas).find("s", is_name, nobody)
+
+
+def test_a_name_that_only_people_wrote_is_found_and_erased(database: Db, ours: OurDatabase) -> None:
+    schemas = registry(database)
+    store(database, schemas, "e1", {"id": "1", "p": {"b": 1}})
+    rejected = RejectedChanges(ours["rejected_changes"])
+    rejected.put(Rejection("s", RejectedChange(("p", NAME)), NOW, "Ada"))
+    assert NameErasure(ours, schemas).find("s", is_name, nobody)
+
+    assert erased(ours, schemas) == NameErasureResult(None, 0, 0, 0)
+
+    assert rejected.all() == []
