@@ -16,9 +16,11 @@ from consumer.core.metrics import Metrics
 from consumer.core.paths import Path
 from consumer.events.recent import as_sent
 from consumer.mongodb.client import EVENTS, FIELD_STATISTICS, SIGNALS, open_database
+from consumer.schemas.manual_changes import alias
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import Defaults, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.signals.signals import Signal
 from consumer.signals.store import FieldStatistics, Signals
 from jobs import field_statistics as job_module
 from tests.support.backfill import backfill, registry
@@ -295,3 +297,24 @@ def test_a_field_that_vanished_is_found_and_is_back(database: Db) -> None:
     assert signal.figures["events_without"] >= 1000
     assert ended.ended_at is not None
     assert [each.value for each in metrics.values(names.SIGNALS)] == [0]
+
+
+def test_an_alias_ends_the_signal_that_asked_for_it_and_what_it_fills_was_not_sent(
+    database: Db,
+) -> None:
+    schemas = registry(database)
+    signals = Signals(open_database(database.client, database.name))
+    stored_at(database, schemas, AT, [{"case": {"id": 1}}])
+    stored_at(database, schemas, AT + HOUR / 60, [{"contact": {"id": 1}}])
+    found = Signal("renamed", ("case",), ("contact",), AT, 0.9, subject="s", last_seen=AT)
+    signals.save([(found, True)])
+
+    schemas.change("s", lambda head, now: alias(head, ("case",), ("contact",), now))
+    stored_at(database, schemas, AT + HOUR / 30, [{"contact": {"id": 2}}])
+    count_fields(database, schemas, lambda: AT + HOUR)(Run(fence=1))
+
+    filled = database[EVENTS].find_one({"contact.id": 2})
+    assert filled is not None
+    assert filled["case"] == {"id": 2}
+    assert sent_of(database, schemas) == {"case": 1, "case.id": 1, "contact": 2, "contact.id": 2}
+    assert signals.of("s")[0].ended_at == AT + HOUR
