@@ -44,7 +44,10 @@ def test_demo_waits_for_a_mongod_that_stands_still_most_of_the_time(tmp_path: Pa
 
     told = json.loads(output)
     assert process.returncode == 0
-    assert sum(told["documents"].values()) == 60 - 8
+    # The sweep may have come by, and made a document of what can be repaired.
+    resolved = [each for each in told["dead_letters"] if each["status"] == "resolved"]
+    repaired = sum(each["entries"] for each in resolved)
+    assert sum(told["documents"].values()) == 60 - 8 + repaired
     assert sum(entry["entries"] for entry in told["dead_letters"]) == 5
 
 
