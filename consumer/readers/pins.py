@@ -89,7 +89,7 @@ T = TypeVar("T")
 
 
 def ours(documents: Iterable[Document], read: Callable[[Document], T]) -> Iterator[T]:
-    """What `read` makes of documents, without those that are none of ours: whoever can write to
+    """Results of `read` on documents, without those that are none of ours: whoever can write to
     MongoDB can put any document there, and that must stop nothing else."""
     for each in documents:
         with suppress(KeyError, TypeError, ValueError):
