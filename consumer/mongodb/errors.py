@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from time import monotonic
+from typing import TypeVar
 
 from bson.errors import BSONError
 from pymongo.errors import (
@@ -25,7 +26,9 @@ from pymongo.errors import (
 
 from consumer.core.deadline import had_a_fair_share
 from consumer.core.errors import StoreUnavailable
-from consumer.mongodb.client import Blocked
+from consumer.mongodb.client import Blocked, Document
+
+Item = TypeVar("Item")
 
 # The first that fits. Texts of the driver and server are left out: they quote addresses with user
 # names, and documents.
@@ -50,6 +53,14 @@ _REFUSALS = {
     13297: "there is a database whose name differs from `MONGODB_DATABASE` in upper and lower case"
     " only, and MongoDB takes no second one: write it like that",
 }
+
+
+def readable(documents: Iterable[Document], read: Callable[[Document], Item]) -> Iterator[Item]:
+    """Read documents, but for those that are none of ours: whoever can write to MongoDB can put
+    any document there, and that must stop nothing else."""
+    for each in documents:
+        with suppress(KeyError, TypeError, ValueError):
+            yield read(each)
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from pymongo.collection import Collection
 
 from consumer.core.errors import SetupError
 from consumer.mongodb.client import Document
-from consumer.mongodb.errors import translated
-from consumer.readers.pins import MAX_PINS, Pin, Pins, ours
+from consumer.mongodb.errors import readable, translated
+from consumer.readers.pins import MAX_PINS, Pin, Pins
 from consumer.readers.verdicts import Sight, sights
 from consumer.schemas.json_types import bits, mask
 from consumer.schemas.model import Change, SchemaVersion
@@ -65,7 +65,7 @@ class RejectedChanges:
             wanted["_id.subject"] = subject
         with translated(self._rejected.name):
             found = list(self._rejected.find(wanted))
-        return sorted(ours(found, _of_document), key=lambda each: each.at)
+        return sorted(readable(found, _of_document), key=lambda each: each.at)
 
     def put(self, rejection: Rejection) -> None:
         """Make a rejection durable, in place of one of the same change; raises SetupError where

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pymongo.collection import Collection
 
 from consumer.core.errors import SetupError
 from consumer.core.paths import Path
 from consumer.mongodb.client import Document
-from consumer.mongodb.errors import translated
+from consumer.mongodb.errors import readable, translated
 from consumer.schemas.policy import Defaults
 
 Mismatch = Literal["null", "keep"]
@@ -85,15 +84,6 @@ class Pin:
 
 
 _MADE: Document = {"at": None, "by": None}
-T = TypeVar("T")
-
-
-def ours(documents: Iterable[Document], read: Callable[[Document], T]) -> Iterator[T]:
-    """Results of `read` on documents, without those that are none of ours: whoever can write to
-    MongoDB can put any document there, and that must stop nothing else."""
-    for each in documents:
-        with suppress(KeyError, TypeError, ValueError):
-            yield read(each)
 
 
 def pin_of(document: Mapping[str, Any]) -> Pin:
@@ -155,7 +145,7 @@ class Pins:
             wanted["subject"] = subject
         with translated(self._readers.name):
             found = list(self._readers.find(wanted))
-        return sorted(ours(found, pin_of), key=lambda pin: (pin.subject, pin.reader))
+        return sorted(readable(found, pin_of), key=lambda pin: (pin.subject, pin.reader))
 
     def get(self, reader: str, subject: str) -> Pin | None:
         """The pin of a reader on a subject."""

@@ -16,7 +16,7 @@ from consumer.core.clock import EPOCH
 from consumer.core.errors import StoreUnavailable
 from consumer.core.paths import Path
 from consumer.mongodb.client import FIELD_STATISTICS, SIGNALS, Document
-from consumer.mongodb.errors import translated
+from consumer.mongodb.errors import readable, translated
 from consumer.signals.signals import Signal, State
 from consumer.signals.statistics import (
     DAY,
@@ -134,7 +134,7 @@ class FieldStatistics:
         """The days of a subject from `start` on, ascending."""
         with translated(FIELD_STATISTICS):
             found = self._days.find(_between(subject, start)).sort("_id")
-            return [_kept(each).day for each in found]
+            return [each.day for each in readable(found, _kept)]
 
     def figures(self, subject: str, days: int, now: datetime) -> Figures:
         """The figures of the last days, today with them."""
@@ -201,7 +201,7 @@ class Signals:
         # Whoever can write to MongoDB can put any document there.
         wanted = {"since": {"$type": "date"}} if subject is None else _of(subject)
         with translated(SIGNALS):
-            return list(map(_signal, self._signals.find(wanted).sort("_id").limit(limit)))
+            return list(readable(self._signals.find(wanted).sort("_id").limit(limit), _signal))
 
     def save(self, signals: Iterable[tuple[Signal, bool]]) -> None:
         """Keep signals, each with whether it is new; what people said of the others stays."""
@@ -223,7 +223,7 @@ class Signals:
     def untold(self, limit: int) -> list[Signal]:
         """Open signals that nobody was told of."""
         with translated(SIGNALS):
-            return list(map(_signal, self._signals.find(UNTOLD).sort("_id").limit(limit)))
+            return list(readable(self._signals.find(UNTOLD).sort("_id").limit(limit), _signal))
 
     def tell(self, signal: Signal, *, told: bool) -> bool:
         """Mark that a signal is told, before it is; or that it was not after all. False where

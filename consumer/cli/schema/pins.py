@@ -232,7 +232,8 @@ def _print(facts: dict[str, Any], before: Pin | None) -> None:
         was = f" It was pinned to version {before.version}." if before else ""
         say(f"Pinned: {what}, in the view {facts['view']}.{was}")
     for each in facts["not_shown"][:_SHOWN]:
-        has = f"; version {each['since']} has one" if each["since"] else ""
+        newer = each["since"] and each["since"] > facts["version"]
+        has = f"; version {each['since']} has one" if newer else ""
         say(f"Not shown: {each['path']}: {each['why']}{has}.")
     if len(facts["not_shown"]) > _SHOWN:
         say(f"And {len(facts['not_shown']) - _SHOWN:,} more are not shown: --json lists them.")

@@ -318,3 +318,17 @@ def test_an_alias_ends_the_signal_that_asked_for_it_and_what_it_fills_was_not_se
     assert filled["case"] == {"id": 2}
     assert sent_of(database, schemas) == {"case": 1, "case.id": 1, "contact": 2, "contact.id": 2}
     assert signals.of("s")[0].ended_at == AT + HOUR
+
+
+def test_documents_that_others_put_there_stop_nobody(database: Db) -> None:
+    db = open_database(database.client, database.name)
+    signals, statistics = Signals(db), FieldStatistics(db)
+    ours = Signal("vanished", ("a",), None, AT, 1.0, {}, subject="s", last_seen=AT)
+    signals.save([(ours, True)])
+    key = {"subject": "s", "kind": "vanished"}
+    rest = {"since": AT, "is_told": False}
+    database[SIGNALS].insert_many([{"_id": key, **rest}, {"_id": {**key, "path": 5}, **rest}])
+    database[FIELD_STATISTICS].insert_one({"_id": {"subject": "s", "day": AT}})
+
+    assert signals.of("s") == signals.of() == signals.untold(9) == [ours]
+    assert statistics.days("s", AT) == []

@@ -55,6 +55,8 @@ def test_pin_again_says_so_or_takes_another_version(filled: Shell) -> None:
 
     assert not again["new"]
     assert "It was pinned to version 1." in out
+    # It has a type; that is not why.
+    assert 'Not shown: "a.b": a projection cannot name such a key at the top level.' in out
     assert (newer["new"], newer["version"]) == (False, 3)
     assert newer["not_shown"] == [
         {
