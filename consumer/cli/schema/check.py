@@ -146,7 +146,13 @@ class _Checks:
     def _of(self, subject: str) -> list[Sight]:
         if subject not in self._sights:
             pins = [pin for pin in self._pins if pin.subject == subject]
-            self._sights[subject] = sights(pins, self._context.shared.registry.version)
+            found = sights(pins, self._context.shared.registry.version)
+            if len(found) < len(pins):
+                raise SetupError(
+                    f'a version of "{subject}" that a reader is pinned to is lost, and nobody can'
+                    " tell what breaks it: pin it again to one that is there"
+                )
+            self._sights[subject] = found
             self.readers += [f"{pin.reader} ({subject}@{pin.version})" for pin in pins]
         return self._sights[subject]
 

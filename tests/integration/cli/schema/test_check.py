@@ -126,3 +126,15 @@ def test_a_schema_that_nobody_can_read_is_wrong_usage(pinned: Shell) -> None:
         status, out, err = pinned("check", "-", "--subject", SUBJECT, stdin=stdin)
 
         assert (status, "Traceback" in out + err) == (2, False)
+
+
+def test_a_reader_whose_version_is_lost_is_not_said_to_be_unbroken(pinned: Shell) -> None:
+    pinned.database["schema_versions"].delete_one({"_id.subject": SUBJECT, "_id.version": 1})
+
+    lost = pinned("check", "-", stdin=body(amount="text"))
+    other = pinned("check", "-", "--reader", "newest", stdin=body(amount=1))
+
+    assert lost[0] == 2
+    # The line is wrapped and framed.
+    assert "is lost" in " ".join(lost[2].replace("│", " ").split())
+    assert other[0] == 0
