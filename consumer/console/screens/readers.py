@@ -57,10 +57,13 @@ def act(context: Context, request: Request) -> Done:
 def _pin(context: Context, request: Request, reader: str, subject: str) -> Done:
     form = request.form
     head = context.registry.refreshed(subject) if subject else None
-    number = form.number("version", head.number if head else 0, most=10**9)
+    named = form.get("version", "").strip()
+    # What is no number is no version, and not the newest one.
+    number = form.number("version", 0, most=10**9) if named else head.number if head else 0
     version = context.registry.version(subject, number) if head else None
     if version is None:
-        raise Invalid(f"There is no version {number} of a schema “{subject[:200]}”.")
+        named = named[:20] or str(number)
+        raise Invalid(f"There is no version {named} of a schema “{subject[:200]}”.")
     uses = _paths(form)
     unknown = set(uses) - {field.path for field in version.live}
     if unknown:

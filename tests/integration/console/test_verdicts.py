@@ -91,3 +91,19 @@ def test_a_pin_that_is_broken_already_is_made_by_a_tick_alone(
     assert (other.status, made.status) == (303, 303)
     assert [each.reader for each in Pins(database["readers"]).all()] == ["crm", "etl"]
     assert database["audit"].count_documents({"what": "schema pin"}) == 2
+
+
+def test_what_is_no_version_pins_nobody_to_the_newest(database: Db, mongod_uri: str) -> None:
+    with visiting(mongod_uri, database.name) as visitor:
+        visitor.log_in()
+        send(visitor, 1, wait=1)
+        form = {"csrf": visitor.csrf(), "name": "t", "reader": "billing"}
+        wrong = ("x", "1.5", "-1", "9" * 20)
+        refused = {each: visitor.post("/readers", {**form, "version": each}) for each in wrong}
+        made = visitor.post("/readers", {**form, "version": " "})
+
+    for version, answer in refused.items():
+        assert answer.status == 400
+        assert f"no version {version}" in answer.body.decode()
+    assert made.status == 303
+    assert database["audit"].count_documents({"what": "schema pin"}) == 1
