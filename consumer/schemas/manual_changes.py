@@ -7,6 +7,7 @@ a path that it cannot be done to. Paths, types, positions and `since` stay as th
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -29,6 +30,11 @@ _DEEPEST_VALUE = 16
 _INT64 = range(-(2**63), 2**63)
 
 
+def _unalias(subject: str, old: Path) -> str:
+    """The command that ends an alias, for a shell."""
+    return f"schema unalias {shlex.quote(subject)} {shlex.quote(to_text(old))}"
+
+
 def retire(head: SchemaVersion, path: Path, now: datetime) -> SchemaVersion | None:
     """Fill the field no longer, nor what lies below it; it stays known."""
     retired = _live(head, path)
@@ -37,7 +43,7 @@ def retire(head: SchemaVersion, path: Path, now: datetime) -> SchemaVersion | No
         if _overlap(each.old, path):
             raise SetupError(
                 f'"{to_text(each.old)}" of schema "{head.subject}" has an alias: end that first'
-                f" with `schema unalias {head.subject} {to_text(each.old)}`"
+                f" with `{_unalias(head.subject, each.old)}`"
             )
     fields = [
         replace(each, retired=number)
@@ -116,7 +122,7 @@ def _with_alias(head: SchemaVersion, made: Alias, now: datetime) -> SchemaVersio
         if _overlap(each.old, made.old) and not both:
             raise SetupError(
                 f'"{to_text(each.old)}" of schema "{head.subject}" has an alias already: end that'
-                f" first with `schema unalias {head.subject} {to_text(each.old)}`"
+                f" first with `{_unalias(head.subject, each.old)}`"
             )
         for new, old in ((each.new, made.old), (made.new, each.old)):
             if new is not None and _overlap(new, old):

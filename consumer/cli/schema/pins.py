@@ -155,11 +155,14 @@ def unpin(ctx: typer.Context, subject: Subject, reader: Reader, as_json: AsJson 
             hint = f"did you mean {' or '.join(near)}?" if near else "`schema pins` lists all"
             raise SetupError(f'"{reader}" is not pinned to "{subject}": {hint}')
         context.record("schema unpin", subject=subject, reader=reader, version=found.version)
+        view = f"the view {found.view} is dropped"
+        if views.kinds().get(found.view) not in ("view", None):
+            view = f"{found.view} is no view, and stays"
         views.unpin(found, utc_now())
     if as_json:
         print_json({"reader": reader, "subject": subject, "view": found.view})
     else:
-        console().print(safe(f"Unpinned: the view {found.view} is dropped."), soft_wrap=True)
+        console().print(safe(f"Unpinned: {view}."), soft_wrap=True)
 
 
 def _check(reader: str) -> None:

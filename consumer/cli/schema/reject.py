@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any, Literal
 
 import typer
@@ -13,7 +13,7 @@ from consumer.cli.context import AsJson
 from consumer.cli.schema.breaches import types_text
 from consumer.cli.schema.shared import Context, head_of, opened
 from consumer.core.clock import utc_now
-from consumer.core.paths import Path, from_text, to_text
+from consumer.core.paths import ANY_KEY, Path, from_text, to_text
 from consumer.core.text import safe
 from consumer.mongodb.client import REJECTED_CHANGES
 from consumer.privacy.rules import Redaction
@@ -66,9 +66,8 @@ def reject(
     places, wanted = _paths(paths or []), _types(types or [])
     with opened(ctx) as context:
         rejected = RejectedChanges(context.shared.database[REJECTED_CHANGES])
-        if subject is not None:
-            head_of(context.shared, subject)
-        if subject is None or not places:
+        head = None if subject is None else head_of(context.shared, subject)
+        if subject is None or head is None or not places:
             return _list(rejected.all(subject), context, as_json)
         if revoke:
             alike = [
@@ -78,6 +77,7 @@ def reject(
             ]
             done = [each for each in alike if _record(context, "revoke", each, rejected)]
         else:
+            _check_maps(places, head.maps)
             changes = [RejectedChange(place, then, wanted) for place in places]
             at, by = utc_now(), user_name()
             done = [Rejection(subject, change, at, by) for change in changes]
@@ -87,7 +87,8 @@ def reject(
     if as_json:
         print_json({"revoked" if revoke else "rejected": [_document(each, masks) for each in done]})
     elif revoke:
-        console().print(f"Revoked: {len(done)}. What is held for it is tried again.")
+        ends = "What is held for it is tried again." if done else "`schema reject` lists all."
+        console().print(f"Revoked: {len(done)}. {ends}")
     else:
         console().print(safe(f"Rejected: {', '.join(map(to_text, places))} of {subject}."))
         console().print(f"Deliveries that bring it {_ENDS[then]}.")
@@ -115,6 +116,18 @@ def _paths(texts: Sequence[str]) -> list[Path]:
         return [from_text(text) for text in texts if text]
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="PATH") from error
+
+
+def _check_maps(places: Sequence[Path], maps: Collection[Path]) -> None:
+    """Refuse what is never met: below a map changes are those of its `*`."""
+    for place in places:
+        for depth, segment in enumerate(place):
+            if place[:depth] in maps and segment != ANY_KEY:
+                inside = to_text((*place[:depth], ANY_KEY, *place[depth + 1 :]))
+                raise typer.BadParameter(
+                    f'"{to_text(place[:depth])}" is a map, whose keys are data: say "{inside}"',
+                    param_hint="PATH",
+                )
 
 
 def _types(names: Sequence[str]) -> int:

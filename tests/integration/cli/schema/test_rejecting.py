@@ -178,12 +178,13 @@ def test_what_brings_a_discarded_change_expires_and_nobody_waits_for_it(
         ((SUBJECT, "a..b"), "not a path"),
         ((SUBJECT, "a", "--type", "text"), "is none of boolean"),
         ((SUBJECT, "a", "--then", "drop"), "discard"),
+        ((SUBJECT, 'm."a@b.example".x'), 'say "m.*.x"'),
     ],
 )
 def test_wrong_words_are_told(
     service: Client, shell: Shell, arguments: tuple[str, ...], said: str
 ) -> None:
-    post(service, call(1, a=1))
+    post(service, call(1, a=1, m={f"{n}@b.example": {"x": 1} for n in range(3)}))
 
     status, _, err = shell("reject", *arguments)
 
