@@ -104,7 +104,9 @@ def test_a_canary_through_a_good_proxy_verifies_and_is_stored_nowhere(
 ) -> None:
     checks = sent_through(mongod_uri, database.name, untouched)
 
-    assert [check.status for check in checks if "plain HTTP" not in check.finding] == ["ok"]
+    # A busy machine answers late, which is told too.
+    told = [each for each in checks if not each.finding.startswith(("the answer took", "the URL"))]
+    assert [each.status for each in told] == ["ok"]
     assert "signature verified" in checks[0].finding
     assert database["events"].count_documents({}) == 0
     assert database["dead_letter_queue"].count_documents({}) == 0
