@@ -212,8 +212,11 @@ class Subject:
                 if head is None
                 else quota_of(tools, head, now)
             )
-            # After the head: what is durable before a pin is not held for its sake.
-            self._objections = tools.objections(self._subject, self._policy.contract)
+            contract = self._policy.contract
+            if not tries or contract.on_reader_break == "hold":
+                # After the head: what is durable before a pin is not held for its sake. Who loses
+                # races does not ask again what people rejected.
+                self._objections = tools.objections(self._subject, contract)
             tickets += arrived(tickets)
             draft = self._decide(head, tickets, quota, now)
             if draft is None or draft is head:

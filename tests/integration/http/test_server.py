@@ -198,7 +198,7 @@ def test_requests_beyond_the_waiting_ones_are_answered_503_at_once() -> None:
         for connection in waiting:
             connection.sendall(request)
         # The server takes them in, however busy the machine is.
-        time.sleep(2)
+        eventually(lambda: len(server._workers.queue) == 3)
 
         refused = exchange(server.address, request, timeout=20)
         release.set()
