@@ -12,9 +12,7 @@ from tests.windows.wine.machine import Wine
 
 @pytest.mark.parametrize("which", ["not slow", pytest.param("slow", marks=pytest.mark.slow)])
 def test_the_unit_tests_pass_on_windows(wine: Wine, which: str) -> None:
-    # Under Wine a test waits more than it works.
-    at_once = ("-n", "3", "--dist", "loadfile")
-    words = ("-m", "pytest", "-p", "no:cacheprovider", *at_once, "-rs", "-m", which, "tests/unit")
+    words = ("-m", "pytest", "-p", "no:cacheprovider", "-rs", "-m", which, "tests/unit")
     done = wine.run(*words, cwd=ROOT, seconds=900)
 
     said = done.stdout.decode("utf-8", "replace")
