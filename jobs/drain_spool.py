@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,7 +35,7 @@ _BATCH = 256
 _WARN_EVERY = 3600.0
 # Until what alone was put back is tried again, unless something else comes.
 _AGAIN = timedelta(seconds=30)
-_PUT_BACK = "put_back"
+_PUT_BACK, _LEFT = "put_back", "left_in_place"
 
 
 class DrainSpool:
@@ -75,7 +74,7 @@ class DrainSpool:
                 self._drain(run, ended)
         finally:
             self._measure()
-        if set(ended) == {_PUT_BACK}:
+        if ended and ended.keys() <= {_PUT_BACK, _LEFT}:
             self._put_back, self._again_at = self._spool.depth, self._clock() + _AGAIN
         if ended:
             log.info("spool drained", left=self._spool.depth, **ended)
@@ -138,11 +137,14 @@ class DrainSpool:
             if self._forget([entry], [self._store_entry(entry)], ended):
                 if not self._breaker.probe():
                     return False
-                # Where there is no room it stays where it is, until the next run.
-                with suppress(StoreUnavailable):
+                try:
                     self._spool.append(entry.delivery)
+                except StoreUnavailable:
+                    # There is no room: it stays where it is, until the next run.
+                    ended[_LEFT] += 1
+                else:
                     self._spool.remove([entry])
-                ended[_PUT_BACK] += 1
+                    ended[_PUT_BACK] += 1
         return True
 
     def _forget(

@@ -21,8 +21,8 @@ _UNQUOTED_EQUALS = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"=])+)=(.*)', re.DOTALL)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,33}|(?:0|[1-9]\d{0,16})\.\d{1,17})", re.ASCII)
 # MongoDB takes no longer ones.
 _MOST_PATTERN = 16_000
-# Of so many places the value is looked for.
-_MOST_PLACES = 50
+# Aliases that ended may lead from place to place without an end.
+_MOST_PLACES = 1000
 _COUNT = re.compile(r"0|[1-9][0-9]{0,8}")
 
 

@@ -53,6 +53,12 @@ def too_new(db: OurDatabase) -> FormatTooNew | None:
     )
 
 
+def has(db: OurDatabase, wanted: int) -> bool:
+    """True where something of a format may be stored; raises StoreUnavailable."""
+    with translated(DATABASE_FORMAT):
+        return (recorded(db) or _FIRST) >= wanted
+
+
 def record(db: OurDatabase) -> None:
     """Record the first format, unless one is recorded; raises StoreUnavailable."""
     with translated(DATABASE_FORMAT):
@@ -66,9 +72,8 @@ def require(db: OurDatabase, wanted: int) -> None:
     Raises SetupError that names them while `instances` shows processes that do not know it, silent
     ones too, for they may come back; and StoreUnavailable.
     """
-    with translated(DATABASE_FORMAT):
-        if (recorded(db) or _FIRST) >= wanted:
-            return
+    if has(db, wanted):
+        return
     with translated(INSTANCES):
         # `not $gte`: also those that say nothing of formats.
         found = db[INSTANCES].find({"format": {"$not": {"$gte": wanted}}}).limit(_MOST_NAMED)

@@ -16,6 +16,8 @@ from consumer.mongodb.client import Document
 
 # Of more, all documents are read.
 _MOST_PLACES = 500
+# Of so many places of a value a query asks.
+_MOST_QUERIED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def query(
     if person.event_type is not None and by_subject:
         clauses.append({"_meta.subject": person.event_type})
     for condition in () if deep else person.conditions:
-        clause = _clause(condition)
+        # Aliases of all subjects may be many: then the documents themselves are looked through.
+        clause = _clause(condition) if len(condition.paths) <= _MOST_QUERIED else []
         if condition.as_name is not None and clause:
             clause = [{"$or": [{"$and": clause}, *_keyed(condition.as_name, places)]}]
         clauses += clause

@@ -42,7 +42,7 @@ class Redaction:
     aliases: Callable[[str | None], AliasPairs] = no_aliases
 
     def __bool__(self) -> bool:
-        return bool(self._paths(None))
+        return bool(self.general or any(self.subjects.values()))
 
     def body(self, raw: bytes, subject: str | None = None, most: int = MOST) -> MaskedBody:
         """A body as received; of one that is no JSON about `most` bytes are read."""
@@ -116,7 +116,8 @@ class Redaction:
 
     @property
     def fingerprint(self) -> str:
-        """Text that differs where something else is hidden."""
+        """Text that differs where something else is hidden by these rules; aliases come with the
+        newest version."""
         subjects = {name: sorted(paths) for name, paths in sorted(self.subjects.items())}
         return repr((sorted(self.general), subjects, self.together))
 

@@ -88,10 +88,12 @@ class Judge:
         endings = self._endings(subject) if pins else ()
         return self._told(subject, self._standing(pins, upto, endings))
 
-    def tallies(self, newest: Mapping[str, int]) -> dict[str, Tally]:
-        """The readers of every subject that has any, given the newest version of each."""
+    def tallies(self, newest_of_all: Callable[[], Mapping[str, int]]) -> dict[str, Tally]:
+        """The readers of every subject that has any; the newest version of each is asked for only
+        where there are any."""
         found: dict[str, tuple[list[Pin], int, list[Ending], Tally]] = {}
         everyone = self._pins.all()
+        newest = newest_of_all() if everyone else {}
         endings: dict[str, list[Ending]] = {}
         for each in self._endings(None) if everyone else ():
             endings.setdefault(each.subject, []).append(each)

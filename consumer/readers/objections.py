@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 from consumer.core.errors import SetupError
 from consumer.mongodb.client import Document
 from consumer.mongodb.errors import readable, translated
-from consumer.readers.pins import MAX_PINS, Pin, Pins
+from consumer.readers.pins import Pin, Pins
 from consumer.readers.verdicts import Sight, sights
 from consumer.schemas.json_types import bits, mask
 from consumer.schemas.model import Change, SchemaVersion
@@ -122,7 +122,7 @@ class StandingObjections:
             found = sights([pin], self._version_of)
             if not found:
                 return found
-            if len(self._seen) >= MAX_PINS:
+            if len(self._seen) >= self._pins.most:
                 self._seen.clear()
             self._seen[key] = found
         return self._seen[key]

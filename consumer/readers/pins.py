@@ -135,7 +135,7 @@ class Pins:
 
     def __init__(self, readers: Collection[Document], most: int = MAX_PINS) -> None:
         self._readers = readers
-        self._most = most
+        self.most = most
 
     def all(self, subject: str | None = None) -> list[Pin]:
         """Every pin, or those of one subject, by subject and reader."""
@@ -170,11 +170,11 @@ class Pins:
             # Counted afterwards: of processes that race none sees fewer than there are.
             if before and not before.get("ended"):
                 return
-            if self._readers.count_documents({"ended": None}) <= self._most:
+            if self._readers.count_documents({"ended": None}) <= self.most:
                 return
         self.end(pin, pin.at)
         raise SetupError(
-            f"there are {self._most:,} pins, as many as CXONE_MAX_PINS allows: `schema unpin` ends"
+            f"there are {self.most:,} pins, as many as CXONE_MAX_PINS allows: `schema unpin` ends"
             " those that nobody reads by"
         )
 

@@ -136,7 +136,9 @@ class Views:
         heads = self._registry.subjects()
         kinds = self._kinds([*(pin.view for pin in pins), *ended])
         for view in ended:
-            self._drop(view, kinds.get(view))
+            # It may have been pinned again since.
+            if view in self.pins.ended():
+                self._drop(view, kinds.get(view))
             # Not at once: who is making it just now does not know yet.
             self.pins.forget(view, utc_now() - _FORGOTTEN)
         changed = 0

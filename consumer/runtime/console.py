@@ -91,7 +91,7 @@ def add_console(
         summaries=Cached(shared.registry.summaries, _FRESH),
         documents=Cached(adoption.documents, _COUNTED),
         judge=judge,
-        tallies=Cached(lambda: judge.tallies(shared.registry.subjects()), _FRESH),
+        tallies=Cached(lambda: judge.tallies(shared.registry.subjects), _FRESH),
         traffic=TrafficBoard(IngestHistory(database)),
         job_runs=JobRuns(database[JOB_RUNS]),
         audit=Audit(database[AUDIT]),

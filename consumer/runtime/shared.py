@@ -93,7 +93,8 @@ class SharedParts:
     def refresh(self) -> None:
         """Take over what others changed: schemas, and what may refuse events."""
         self.registry.refresh()
-        self.registry.refresh_aliases()
+        database = self.database
+        self.registry.refresh_aliases(lambda: stored_format.has(database, stored_format.ALIASES))
         self.events.refresh()
 
     def judge(self, masks: Redaction) -> Judge:
@@ -154,7 +155,7 @@ def build_shared(
         clock,
         stamps=DocumentStamps(database[EVENTS]),
         objections=StandingObjections(
-            Pins(database[READERS]),
+            Pins(database[READERS], settings.cxone_max_pins),
             RejectedChanges(database[REJECTED_CHANGES]),
             SchemaVersions(database[SCHEMA_VERSIONS]).one,
         ),

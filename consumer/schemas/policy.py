@@ -85,7 +85,8 @@ class Defaults:
     max_fields: int = MAX_FIELDS
 
     def frozen(self) -> Defaults:
-        """These defaults without bounds: what a reader is shown where nothing is."""
+        """These defaults with no bounds of the settings, also where nothing is filled at ingest: a
+        reader's view fills what it shows."""
         return Defaults(self.typed, self.values)
 
     def value(self, path: Path, types: int, *, has_items: bool) -> Any:

@@ -85,17 +85,17 @@ def main(subjects: int = 1000, pins: int = 20) -> None:
         print(f"{subjects:,} subjects of {_VERSIONS} versions, {pins} pins each")
         timed("the pins read", kept.all)
         timed("the newest versions read", registry.subjects)
-        timed("all judged anew", lambda: judge.tallies(registry.subjects()))
-        timed("all again, nothing changed", lambda: judge.tallies(registry.subjects()))
+        timed("all judged anew", lambda: judge.tallies(registry.subjects))
+        timed("all again, nothing changed", lambda: judge.tallies(registry.subjects))
         last = replace(versions[_VERSIONS], subject=names[0])
         database[SCHEMA_VERSIONS].insert_one(last.to_document())
-        timed("all again, one subject changed", lambda: judge.tallies(registry.subjects()))
+        timed("all again, one subject changed", lambda: judge.tallies(registry.subjects))
         newest = _VERSIONS + 1
         timed(
             "one new version, for its event", lambda: judge.breaches(names[0], newest, newest - 1)
         )
         timed("all versions of a subject", lambda: judge.breaches(names[0], newest))
-        broken = sum(len(each.broken) for each in judge.tallies(registry.subjects()).values())
+        broken = sum(len(each.broken) for each in judge.tallies(registry.subjects).values())
         print(f"broken: {broken:,} of {subjects * pins:,} pins")
         client.drop_database("bench_verdicts")
 

@@ -199,7 +199,7 @@ def amend(
     `needs` a format of the database, and the audit has the `details`."""
     head = head_of(context.shared, subject)
     if decide is not manual_changes.unalias:
-        _check_known(head, path, context.hidden)
+        check_known(head, path, context.hidden)
     made = decide(head, path, utc_now())
     if made is None:
         return Amendment(head, head, path, context.hidden, applied=True, new=False)
@@ -212,7 +212,7 @@ def amend(
     return Amendment(head, after, path, context.hidden, applied=True, new=new)
 
 
-def _check_known(head: SchemaVersion, path: Path, masks: Redaction) -> None:
+def check_known(head: SchemaVersion, path: Path, masks: Redaction) -> None:
     """Raise SetupError with names that are near for a path that is not known."""
     if any(field.path == path for field in head.live):
         return

@@ -13,12 +13,14 @@ import typer
 from config.environment import user_name
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import AsJson
+from consumer.cli.schema.amend import check_known, read_path
 from consumer.cli.schema.breaches import breach_document, print_breaches
 from consumer.cli.schema.shared import Context, Subject, Yes, confirmed, opened, version_of
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
-from consumer.core.paths import Path, from_text, to_text
+from consumer.core.paths import Path, to_text
 from consumer.core.text import safe
+from consumer.privacy.rules import Redaction
 from consumer.readers.pins import Pin, check_reader
 from consumer.readers.views import Views, role
 from consumer.schemas.model import SchemaVersion
@@ -86,7 +88,7 @@ def pin(
             version=version.number,
             at=utc_now(),
             by=user_name(),
-            uses=tuple(_used(text, version) for text in uses or ()),
+            uses=tuple(_used(text, version, context.hidden) for text in uses or ()),
             mismatch=mismatch.value,
             redact=redact,
             defaults=context.policy.of(version.subject).defaults.frozen(),
@@ -180,18 +182,9 @@ def _named(context: Context, text: str) -> SchemaVersion:
     return version_of(context.shared, text, None)
 
 
-def _used(text: str, version: SchemaVersion) -> Path:
-    try:
-        path = from_text(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--uses") from error
-    known = [to_text(field.path) for field in version.live]
-    if to_text(path) not in known:
-        near = " or ".join(get_close_matches(to_text(path), known, 3))
-        raise SetupError(
-            f'version {version.number} of schema "{version.subject}" has no field "{text}"'
-            + (f": did you mean {near}?" if near else "")
-        )
+def _used(text: str, version: SchemaVersion, masks: Redaction) -> Path:
+    path = read_path(text)
+    check_known(version, path, masks)
     return path
 
 

@@ -10,10 +10,11 @@ import typer
 from config.environment import user_name
 from consumer.cli.console import console, print_json, shown, table
 from consumer.cli.context import AsJson
+from consumer.cli.schema.amend import read_path
 from consumer.cli.schema.breaches import types_text
 from consumer.cli.schema.shared import Context, head_of, opened
 from consumer.core.clock import utc_now
-from consumer.core.paths import ANY_KEY, Path, from_text, to_text
+from consumer.core.paths import ANY_KEY, Path, to_text
 from consumer.core.text import safe
 from consumer.mongodb.client import REJECTED_CHANGES
 from consumer.privacy.rules import Redaction
@@ -63,7 +64,9 @@ def reject(
 
     Exit status: 0 done, 1 there was nothing to revoke.
     """
-    places, wanted = _paths(paths or []), _types(types or [])
+    places, wanted = [read_path(text) for text in paths or ()], _types(types or [])
+    if not places and (revoke or wanted or then != "hold"):
+        raise typer.BadParameter("say which PATH of which SUBJECT", param_hint="PATH")
     with opened(ctx) as context:
         rejected = RejectedChanges(context.shared.database[REJECTED_CHANGES])
         head = None if subject is None else head_of(context.shared, subject)
@@ -109,13 +112,6 @@ def _record(context: Context, what: str, each: Rejection, rejected: RejectedChan
         return rejected.revoke(each)
     rejected.put(each)
     return True
-
-
-def _paths(texts: Sequence[str]) -> list[Path]:
-    try:
-        return [from_text(text) for text in texts if text]
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="PATH") from error
 
 
 def _check_maps(places: Sequence[Path], maps: Collection[Path]) -> None:

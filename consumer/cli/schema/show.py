@@ -50,7 +50,8 @@ def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
         documents = documents_by_subject(events, _COUNT_SECONDS)
         estimated = estimated_documents(events)
         held = context.held.counts()
-        tallies = context.judge().tallies({each.subject: each.version for each in summaries})
+        newest = {each.subject: each.version for each in summaries}
+        tallies = context.judge().tallies(lambda: newest)
     if context.one_subject is not None:
         held = {context.one_subject: sum(held.values())}
     rows: list[dict[str, Any]] = [

@@ -186,12 +186,17 @@ class SchemaCache:
         for subject in [*self._versions.advanced(known), *lost]:
             self.refreshed(subject)
 
-    def refresh_aliases(self, older: timedelta = timedelta(seconds=60)) -> None:
+    def refresh_aliases(
+        self,
+        may_be_any: Callable[[], bool] = lambda: True,
+        older: timedelta = timedelta(seconds=60),
+    ) -> None:
         """Learn the aliases of all subjects, also of those not known here yet, where that was
-        longer ago; raises StoreUnavailable."""
+        longer ago and there may be any; raises StoreUnavailable."""
         now = self._tools.clock()
         if self._aliases_read_at is None or now >= self._aliases_read_at + older:
-            self._aliases, self._aliases_read_at = self._versions.aliases(), now
+            self._aliases = self._versions.aliases() if may_be_any() else {}
+            self._aliases_read_at = now
 
     def aliased(self, subject: str | None) -> frozenset[tuple[Path, Path]]:
         """The fields of a subject (None: of all) of which one is, or was, filled from the other, as

@@ -90,9 +90,10 @@ class Subject:
         found, now = self._guard_found, self._tools.clock()
         if found is None or now >= found.until:
             return None
-        if found.guard in _OF_THE_SUBJECT and not self._policy.contract.may_hold:
+        may_end_otherwise = self._policy.contract.may_hold or self._objections.rejected
+        if found.guard in _OF_THE_SUBJECT and not may_end_otherwise:
             return found.guard
-        # The contract comes first, and what one odd event did must not keep out the next.
+        # What people say comes first, and what one odd event did must not keep out the next.
         ticket = Ticket(Candidate(self._subject, payload, ""), self._policy)
         self._decide(self.schema.version, [ticket], found.quota, now)
         decision = ticket.decision or Decision()

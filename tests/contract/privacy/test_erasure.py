@@ -521,6 +521,15 @@ def test_a_person_is_looked_for_in_both_fields_of_an_alias_of_the_subject(
     assert left(database) == ["1", "4"]
 
 
+def test_aliases_of_many_subjects_hide_no_subject(here: Bench, database: Db) -> None:
+    here.receive(b'{"id":"1","type":"t","a":"x"}')
+    here.receive(b'{"id":"2","type":"u","z":"x"}')
+    many = {f"s{n:02}": frozenset({(("a",), (f"b{n:02}",))}) for n in range(80)}
+    person = replace(where("a=x"), aliases={**many, "u": frozenset({(("a",), ("z",))})})
+
+    assert erase_all(database, person)[0] == 2
+
+
 def test_other_conditions_stay_as_they_are_beside_an_alias(here: Bench, database: Db) -> None:
     here.receive(b'{"id":"1","type":"t","a":"x","b":"x","c":1}')
     here.receive(b'{"id":"2","type":"t","b":"x","c":2}')

@@ -161,7 +161,7 @@ def test_tallies_name_the_broken_readers_of_each_subject(bench: Bench) -> None:
     bench.send("e2", a="t")
 
     def tally() -> Tally:
-        return bench.judge.tallies(bench.registry.subjects())[SUBJECT]
+        return bench.judge.tallies(bench.registry.subjects)[SUBJECT]
 
     assert (tally().readers, tally().broken) == (("billing", "crm"), {"billing": 1})
     assert tally() is tally()
@@ -190,7 +190,7 @@ def test_what_comes_no_more_breaks_whoever_knows_it_until_an_alias_fills_it(benc
         return [(each.reader, ".".join(each.path)) for each in found]
 
     def broken() -> dict[str, int]:
-        return dict(bench.judge.tallies(bench.registry.subjects())[SUBJECT].broken)
+        return dict(bench.judge.tallies(bench.registry.subjects)[SUBJECT].broken)
 
     assert standing() == [
         ("billing", "case.x"),
@@ -218,4 +218,4 @@ def test_a_pin_whose_version_is_lost_is_shown_and_not_judged(bench: Bench) -> No
     bench.database[SCHEMA_VERSIONS].delete_one({"_id.version": 1})
 
     assert bench.said() == []
-    assert bench.judge.tallies(bench.registry.subjects())[SUBJECT].broken == {}
+    assert bench.judge.tallies(bench.registry.subjects)[SUBJECT].broken == {}

@@ -200,6 +200,28 @@ def test_an_unpinned_view_is_gone_also_after_a_kill_in_between(house: House) -> 
     assert house.raw["readers"].count_documents({}) == 0
 
 
+def test_a_view_that_is_pinned_again_while_a_look_goes_on_is_not_dropped(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pin = house.pin()
+    house.views.pins.end(pin, NOW)
+    ended = house.views.pins.ended
+    looks: list[list[str]] = []
+
+    def then_pinned() -> list[str]:
+        found = ended()
+        if not looks:
+            house.pin()
+        looks.append(found)
+        return found
+
+    monkeypatch.setattr(house.views.pins, "ended", then_pinned)
+    house.keep()
+
+    assert looks[0] == [pin.view]
+    assert house.raw.list_collection_names(filter={"type": "view"}) == [pin.view]
+
+
 def test_a_pin_that_was_killed_before_its_view_gets_it(house: House) -> None:
     made = Pin("billing.s", "billing", "s", 1, NOW, "Ada")
     house.views.pins.put(made)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from consumer.core.errors import ChangeRejected
 from consumer.core.paths import to_text
+from consumer.schemas.objections import Objections, RejectedChange
 from consumer.schemas.policy import Guards, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
 from tests.support.registry import Clock, Commands, Versions, stored
@@ -29,6 +33,19 @@ def test_versions_of_an_hour_are_bounded_and_the_field_comes_later(versions: Ver
     assert still.guard == "versions_per_hour"
     assert (other.version, other.guard) == (1, None)
     assert (later.version, later.guard) == (4, None)
+
+
+def test_a_rejected_change_ends_as_a_person_said_also_beyond_a_bound(versions: Versions) -> None:
+    rejected = Objections(rejected=(RejectedChange(("unwanted",), "discard"),))
+    policy = SchemaPolicy(guards=Guards(versions_per_hour=1))
+    registry = SchemaRegistry(versions, policy, Clock(), objections=lambda *_: rejected)
+    registry.admit("s", {"a": 1})
+
+    assert registry.admit("s", {"new": 1}).guard == "versions_per_hour"
+    # The bound answers for a moment without a look at MongoDB.
+    assert registry.admit("s", {"new": 1}).guard == "versions_per_hour"
+    with pytest.raises(ChangeRejected):
+        registry.admit("s", {"unwanted": 1})
 
 
 def test_addresses_that_an_earlier_program_registered_become_a_map_when_the_guard_allows(

@@ -178,6 +178,8 @@ def test_what_brings_a_discarded_change_expires_and_nobody_waits_for_it(
         ((SUBJECT, "a..b"), "not a path"),
         ((SUBJECT, "a", "--type", "text"), "is none of boolean"),
         ((SUBJECT, "a", "--then", "drop"), "discard"),
+        ((SUBJECT, "--revoke"), "which PATH"),
+        ((SUBJECT, ""), "at least one key"),
         ((SUBJECT, 'm."a@b.example".x'), 'say "m.*.x"'),
     ],
 )
