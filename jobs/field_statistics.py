@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from consumer.core.clock import EPOCH, HOUR
 from consumer.core.metrics import Metrics
 from consumer.core.paths import Path
 from consumer.events.recent import RecentEvents
+from consumer.mongodb.errors import FOREIGN
 from consumer.schemas.check import CompiledSchema
 from consumer.schemas.model import SchemaVersion
 from consumer.signals.renamed import candidates, renamed, with_field_above
@@ -35,7 +36,8 @@ _DAYS = 5000
 # A batch, after which ingest has four times as long for itself.
 _BATCH = 50
 _REST = 4.0
-_LONGEST_REST = 0.5
+# So often a rest looks whether the process stops.
+_NAP = 0.5
 # Subjects and kinds of signals that have a value among the metrics.
 _SUBJECTS = 100
 
@@ -87,8 +89,8 @@ class CountFields:
         self._sleep = sleep
 
     def __call__(self, run: JobRun) -> dict[str, Any]:
-        """The result says how many events were counted, and signals hold. Raises
-        StoreUnavailable."""
+        """The result says how many events were counted, how many documents of statistics went
+        (`trimmed`), and how many signals are open. Raises StoreUnavailable."""
         if not self._max_bytes:
             return {"events": 0, "trimmed": self._statistics.trim(0)}
         now = self._clock()
@@ -108,12 +110,13 @@ class CountFields:
     def _count(self, run: JobRun, look: Look) -> dict[str, _Counted]:
         """Count the newest events of a look, by subject."""
         subjects: dict[str, _Counted | None] = {}
+        asked: set[tuple[str, int]] = set()
         began, number = time.monotonic(), 0
         for document in self._events.newest(look.start, look.end, _EVENTS, _BYTES):
             number += 1
             if number % _BATCH == 0:
                 run.progress(read=number)
-                self._rest(time.monotonic() - began)
+                self._rest(run, time.monotonic() - began)
                 began = time.monotonic()
             if run.stopping():
                 break
@@ -123,15 +126,21 @@ class CountFields:
             if subject not in subjects:
                 subjects[subject] = self._begin(subject)
             counted = subjects[subject]
-            if counted is not None and counted.head.number < version:
-                # Another process registered it just now.
+            if (
+                counted is not None
+                and counted.head.number < version
+                and (subject, version) not in asked
+            ):
+                # Another process registered it just now, or it was lost.
+                asked.add((subject, version))
                 self._heads.refreshed(subject)
                 days = counted.count.days
                 counted = subjects[subject] = self._begin(subject)
                 if counted is not None:
                     counted.count.days = days
             if counted is not None and counted.head.number >= version:
-                counted.count.add(document, counted.pairs)
+                with suppress(*FOREIGN):
+                    counted.count.add(document, counted.pairs)
         return {name: each for name, each in subjects.items() if each and each.count.days}
 
     def _begin(self, subject: str) -> _Counted | None:
@@ -169,12 +178,12 @@ class CountFields:
             last.judged_at = now
             last.day.pairs = {pair: last.day.pairs.get(pair, Together()) for pair in pairs}
             self._statistics.judge(subject, last)
-            self._rest(time.monotonic() - began)
+            self._rest(run, time.monotonic() - began)
 
     def _settled(
         self, subject: str, head: SchemaVersion, days: list[Day], now: datetime
     ) -> Iterable[tuple[Signal, bool]]:
-        known = self._signals.of(subject)
+        known = self._signals.of(subject, ended=True)
         aliases = {alias.old: alias.new for alias in head.aliases_in_force}
         likely = [each for each in renamed(head, days) if each.path not in aliases]
         going_on = {each.path for each in known if each.holds and each.kind == "renamed"}
@@ -194,10 +203,7 @@ class CountFields:
 
     def _gauge(self) -> int:
         """Set the gauge of signals that are open; how many there are."""
-        counts: Counter[tuple[str, str]] = Counter()
-        for each in self._signals.of():
-            # Of those that ended 0 is told: a monitor shall see that they did.
-            counts[each.subject, each.kind] += each.holds and each.state == "open"
+        counts = self._signals.count_open()
         busiest = [key for key, _ in counts.most_common(_SUBJECTS)]
         self._metrics.replace(
             names.SIGNALS,
@@ -205,8 +211,11 @@ class CountFields:
         )
         return counts.total()
 
-    def _rest(self, took: float) -> None:
-        self._sleep(min(_REST * took, _LONGEST_REST))
+    def _rest(self, run: JobRun, took: float) -> None:
+        left = _REST * took
+        while left > 0 and not run.stopping():
+            self._sleep(min(left, _NAP))
+            left -= _NAP
 
 
 def _of(document: Mapping[str, Any]) -> tuple[str, int]:

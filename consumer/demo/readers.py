@@ -146,7 +146,9 @@ class Story:
         if self._pin is None or self._appeared is None:
             raise SetupError("the events of four weeks were not stored: run the demo again")
         pin, weeks = self._pin, list(self._weeks())
-        signal = next(each for each in self._signals.of(SUBJECT) if each.kind == "renamed")
+        signal = next(
+            each for each in self._signals.of(SUBJECT, ended=True) if each.kind == "renamed"
+        )
         first, before = self._seen(pin, 1), self._seen(pin, -1)
         broken_by_signal = self._standing(pin)
         alias = self._set_alias()

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import pymongo
 from bson import CodecOptions, decode
+from bson.errors import InvalidBSON
 from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
@@ -38,7 +39,8 @@ class RecentEvents:
         self, start: datetime, end: datetime, limit: int, most_bytes: int
     ) -> Iterator[Document]:
         """The newest documents of all subjects with `start` <= processed_at < `end`, the last one
-        first: at most `limit` of them, and so many bytes or one."""
+        first: at most `limit` of them, and so many bytes or one. One that nobody can decode is
+        passed over."""
         size = 0
         with translated(self._events.name):
             found = self._events.find(processed(start, end), batch_size=_BATCH)
@@ -46,7 +48,11 @@ class RecentEvents:
                 size += len(raw.raw)
                 if size > max(most_bytes, len(raw.raw)):
                     return
-                yield decode(raw.raw, _DECODED)
+                try:
+                    document = decode(raw.raw, _DECODED)
+                except InvalidBSON:
+                    continue
+                yield document
 
 
 def processed(start: datetime, end: datetime) -> Document:

@@ -30,6 +30,9 @@ from consumer.mongodb.client import Blocked, Document
 
 Item = TypeVar("Item")
 
+# Raised where a document that is none of ours is read.
+FOREIGN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
 # The first that fits. Texts of the driver and server are left out: they quote addresses with user
 # names, and documents.
 _MEANINGS: tuple[tuple[type[PyMongoError], str], ...] = (
@@ -59,7 +62,7 @@ def readable(documents: Iterable[Document], read: Callable[[Document], Item]) ->
     """Read documents, but for those that are none of ours: whoever can write to MongoDB can put
     any document there, and that must stop nothing else."""
     for each in documents:
-        with suppress(KeyError, TypeError, ValueError):
+        with suppress(*FOREIGN):
             yield read(each)
 
 

@@ -15,6 +15,20 @@ from consumer.signals.statistics import percent, span
 Kind = Literal["vanished", "renamed"]
 # Open until somebody says otherwise; muted ones are never told again, whatever they do.
 State = Literal["open", "acknowledged", "muted"]
+# By kind, the figures that its words need.
+FIGURES: Mapping[Kind, tuple[str, ...]] = {
+    "vanished": ("absent_hours", "longest_gap_hours", "events_without"),
+    "renamed": (
+        "events",
+        "together",
+        "old_share",
+        "new_share",
+        "share_before",
+        "types_agree",
+        "same_place",
+        "names_agree",
+    ),
+}
 # Names that are so similar agree.
 ALIKE = 0.6
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
-from bson import Binary
+from bson import Binary, CodecOptions
+from bson.codec_options import DatetimeConversion
 from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -17,9 +19,10 @@ from consumer.core.errors import StoreUnavailable
 from consumer.core.paths import Path
 from consumer.mongodb.client import FIELD_STATISTICS, SIGNALS, Document
 from consumer.mongodb.errors import readable, translated
-from consumer.signals.signals import Signal, State
+from consumer.signals.signals import FIGURES, Signal, State
 from consumer.signals.statistics import (
     DAY,
+    HOURS,
     Day,
     Figures,
     Together,
@@ -33,7 +36,12 @@ _LOOKS = "looks"
 # A first look goes back so far.
 _FIRST = DAY
 _LAST_DAY = datetime.max.replace(tzinfo=EPOCH.tzinfo, microsecond=0)
-_MOST_SIGNALS = 1000
+# A date that Python has none for stops nothing.
+_DATES: CodecOptions[Document] = CodecOptions(
+    tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+# Above any figure, and small enough for a span of hours.
+_MOST = 10**10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ class FieldStatistics:
 
     def __init__(self, db: Database[Document]) -> None:
         self._db = db
-        self._days = db[FIELD_STATISTICS]
+        self._days = db[FIELD_STATISTICS].with_options(codec_options=_DATES)
 
     def begin(self, closed: datetime, fence: int) -> Look | None:
         """The look to make now: the last one, where it was cut off, else one at what came since;
@@ -97,11 +105,13 @@ class FieldStatistics:
     def newest(self, subject: str) -> Kept | None:
         """The newest day of a subject."""
         with translated(FIELD_STATISTICS):
-            found = self._days.find_one(_between(subject), sort=[("_id", DESCENDING)])
-        return None if found is None else _kept(found)
+            # Few at a time: a day is large, and the first is one of ours nearly always.
+            found = self._days.find(_between(subject), batch_size=2).sort("_id", DESCENDING)
+            return next(readable(found, _kept), None)
 
     def add(self, subject: str, day: Day, look: Look, judged_at: datetime) -> Kept:
-        """Add what a look counted of a day; it is added once, however often a look is made."""
+        """Add what a look counted of a day; it is added once, however often a look is made. It
+        takes the place of what is none of ours."""
         key = {"subject": subject, "day": day.day}
         with translated(FIELD_STATISTICS):
             while True:
@@ -113,12 +123,14 @@ class FieldStatistics:
                     except DuplicateKeyError:
                         continue
                     return kept
-                kept = _kept(found)
+                none_yet = Kept(Day(day.day, day.version), 0, judged_at)
+                kept = next(readable([found], _kept), none_yet)
                 if kept.look >= look.number:
                     return kept
-                as_of, kept.look = kept.look, look.number
+                kept.look = look.number
                 kept.day.add(day)
-                done = self._days.update_one({"_id": key, "look": as_of}, {"$set": _fields(kept)})
+                as_of = {"_id": key, "look": {"$eq": found.get("look")}}
+                done = self._days.update_one(as_of, {"$set": _fields(kept)})
                 if done.matched_count:
                     return kept
 
@@ -180,28 +192,52 @@ def _fields(kept: Kept) -> Document:
 
 
 def _kept(found: Document) -> Kept:
+    """Raises one of FOREIGN for a document that is none of ours."""
+    pairs = ([int(number) for number in pair] for pair in found["pairs"])
     day = Day(
-        found["_id"]["day"],
-        found["version"],
-        found["looked_at"],
+        day_of(found["_id"]["day"]),
+        int(found["version"]),
+        [int(number) for number in found["looked_at"]],
         unpack(found["fields"]),
-        {(old, new): Together(*counts) for old, new, *counts in found["pairs"]},
+        {(old, new): Together(*counts) for old, new, *counts in pairs},
     )
-    return Kept(day, found["look"], found["judged_at"])
+    judged_at = found["judged_at"]
+    if len(day.looked_at) != HOURS or not isinstance(judged_at, datetime):
+        raise ValueError
+    return Kept(day, int(found["look"]), judged_at)
 
 
 class Signals:
     """The collection `signals`; every method raises StoreUnavailable."""
 
     def __init__(self, db: Database[Document]) -> None:
-        self._signals = db[SIGNALS]
+        self._signals = db[SIGNALS].with_options(codec_options=_DATES)
 
-    def of(self, subject: str | None = None, limit: int = _MOST_SIGNALS) -> list[Signal]:
-        """The signals of a subject, or of all, ended ones too."""
-        # Whoever can write to MongoDB can put any document there.
-        wanted = {"since": {"$type": "date"}} if subject is None else _of(subject)
+    def of(self, subject: str | None = None, *, ended: bool = False) -> list[Signal]:
+        """The signals of a subject, or of all, that hold; `ended`: the others too."""
+        wanted: Document = {} if subject is None else _of(subject)
+        if not ended:
+            wanted["ended_at"] = None
         with translated(SIGNALS):
-            return list(readable(self._signals.find(wanted).sort("_id").limit(limit), _signal))
+            return list(readable(self._signals.find(wanted).sort("_id"), _signal))
+
+    def count_open(self) -> Counter[tuple[str, str]]:
+        """Count the open ones by subject and kind, 0 where none is any more: a monitor shall see
+        that they ended."""
+        is_open = {"$and": [{"$eq": ["$state", "open"]}, {"$not": ["$ended_at"]}]}
+        ours = {"_id.subject": {"$type": "string"}, "_id.kind": {"$in": [*FIGURES]}}
+        summed: list[Document] = [
+            {"$match": {"since": {"$type": "date"}, **ours}},
+            {
+                "$group": {
+                    "_id": {"subject": "$_id.subject", "kind": "$_id.kind"},
+                    "open": {"$sum": {"$cond": [is_open, 1, 0]}},
+                }
+            },
+        ]
+        with translated(SIGNALS):
+            found = self._signals.aggregate(summed)
+            return Counter({tuple(each["_id"].values()): each["open"] for each in found})
 
     def save(self, signals: Iterable[tuple[Signal, bool]]) -> None:
         """Keep signals, each with whether it is new; what people said of the others stays."""
@@ -235,9 +271,16 @@ class Signals:
 
     def forget(self, subject: str, has_name: Callable[[Path], bool]) -> int:
         """Delete the signals of paths that hold a name which is to go."""
-        paths = ((each, (each.path, each.to or ())) for each in self.of(subject))
-        keys = [each.key for each, named in paths if any(map(has_name, named))]
+
+        def named(found: Document) -> Document | None:
+            key: Document = found["_id"]
+            paths = (tuple(key["path"]), tuple(key.get("to", ())))
+            return key if any(map(has_name, paths)) else None
+
         with translated(SIGNALS):
+            # By what they are of alone: one that nobody can read otherwise goes too.
+            found = readable(self._signals.find(_of(subject), {"_id": 1}), named)
+            keys = [key for key in found if key]
             return self._signals.delete_many({"_id": {"$in": keys}}).deleted_count
 
 
@@ -264,8 +307,9 @@ def _update(signal: Signal, is_new: bool) -> UpdateOne:
 
 
 def _signal(found: Document) -> Signal:
+    """Raises one of FOREIGN for a document that is none of ours."""
     key: dict[str, Any] = found["_id"]
-    return Signal(
+    signal = Signal(
         key["kind"],
         tuple(key["path"]),
         tuple(key["to"]) if "to" in key else None,
@@ -278,3 +322,15 @@ def _signal(found: Document) -> Signal:
         ended_at=found.get("ended_at"),
         is_told=found["is_told"],
     )
+    numbers = [signal.score, *(signal.figures[name] for name in FIGURES[signal.kind])]
+    texts = (signal.subject, *signal.path, *(signal.to or ()))
+    ours = (
+        all(0 <= number < _MOST for number in numbers)
+        and all(isinstance(text, str) for text in texts)
+        and isinstance(signal.since, datetime)
+        and signal.state in get_args(State)
+        and (signal.kind == "renamed") == (signal.to is not None)
+    )
+    if not ours:
+        raise ValueError
+    return signal

@@ -56,7 +56,10 @@ def signals(
         raise typer.BadParameter("name the event type to decide about", param_hint="SUBJECT")
     with opened(ctx) as context:
         store = Signals(context.shared.database)
-        found = [each for each in store.of(subject) if path in (None, _shown(each, context))]
+        known = store.of(subject, ended=everything or subject is not None)
+        found = [each for each in known if path in (None, _shown(each, context))]
+        if path is None and asked in (["acknowledged"], ["muted"]):
+            found = [each for each in found if _stands(each)]
         if subject is not None and not found:
             head_of(context.shared, subject)
             if asked or path is not None:
@@ -69,14 +72,18 @@ def signals(
                 changes=[_shown(each, context) for each in found],
             )
             store.decide(found, asked[0])
-            found = store.of(subject)
-    listed = [each for each in found if everything or (each.holds and each.state != "muted")]
+            found = store.of(subject, ended=True)
+    listed = [each for each in found if everything or _stands(each)]
     if as_json:
         print_json({"signals": [_document(each, context) for each in listed]})
         return
     if asked:
         console().print(f"{_DONE[asked[0]]}.")
     _print(listed, context)
+
+
+def _stands(signal: Signal) -> bool:
+    return signal.holds and signal.state != "muted"
 
 
 def _shown(signal: Signal, context: Context) -> str:

@@ -29,8 +29,8 @@ def view(context: Context, request: Request) -> dict[str, Any]:
     everything = "all" in request.query
     found = [
         each
-        for each in context.signals.of(name or None)
-        if everything or (each.holds and each.state != "muted")
+        for each in context.signals.of(name or None, ended=everything)
+        if everything or each.state != "muted"
     ]
     return {
         "name": name,
@@ -64,7 +64,7 @@ def act(context: Context, request: Request) -> Done:
         if "back" in request.form
         else (f"{ROOT}/signals")
     )
-    found = [each for each in context.signals.of(name) if _id(each) == wanted]
+    found = [each for each in context.signals.of(name, ended=True) if _id(each) == wanted]
     if not found:
         return Done(where, "That signal is not there any more.", "info")
     path = to_text(context.redaction.path(found[0].path, name))

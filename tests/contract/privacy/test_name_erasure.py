@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from tests.support.adoption import NOW
 from tests.support.backfill import backfill, payload_part, read, registry, store
 from tests.support.jobs import Run
 from tests.support.registry import stored
+from tests.support.signals import GONE, RENAMED
 
 Document = dict[str, Any]
 Db = Database[Document]
@@ -100,14 +102,20 @@ def test_a_name_is_gone_from_every_version_and_from_documents_that_only_were_fil
 def test_signals_lose_what_they_say_of_the_name(database: Db, ours: OurDatabase) -> None:
     schemas, signals, now = registry(database), Signals(ours), utc_now()
     people(database, schemas)
-    named = Signal("vanished", ("p", NAME), None, now, 1.0, subject="s", last_seen=now)
-    pair = Signal("renamed", ("p", "b"), ("p", NAME), now, 1.0, subject="s", last_seen=now)
-    other = Signal("vanished", ("p", "c"), None, now, 1.0, subject="s", last_seen=now)
-    signals.save([(each, True) for each in (named, pair, other)])
+    named = Signal("vanished", ("p", NAME), None, now, 1.0, GONE, subject="s", last_seen=now)
+    pair = Signal("renamed", ("p", "b"), ("p", NAME), now, 1.0, RENAMED, subject="s")
+    other = Signal("vanished", ("p", "c"), None, now, 1.0, GONE, subject="s", last_seen=now)
+    ended = replace(named, kind="vanished", path=("q", NAME), ended_at=now)
+    many = [replace(other, path=(f"a{number}",)) for number in range(1001)]
+    signals.save([(each, True) for each in (*many, named, pair, other, ended)])
+    # One that nobody can read otherwise.
+    key = {"subject": "s", "kind": "vanished", "path": ["r", NAME]}
+    database["signals"].insert_one({"_id": key})
 
     erased(ours, schemas)
 
-    assert [each.path for each in signals.of()] == [("p", "c")]
+    left = {tuple(each["_id"]["path"]) for each in database["signals"].find()}
+    assert left == {("p", "c"), *(each.path for each in many)}
 
 
 def test_a_second_run_finds_nothing_and_makes_no_version(database: Db, ours: OurDatabase) -> None:

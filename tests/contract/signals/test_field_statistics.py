@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import bson
 import pytest
+from bson.datetime_ms import DatetimeMS
 from pymongo.database import Database
 
 from consumer.core import metrics_table as names
@@ -16,16 +18,18 @@ from consumer.core.metrics import Metrics
 from consumer.core.paths import Path
 from consumer.events.recent import as_sent
 from consumer.mongodb.client import EVENTS, FIELD_STATISTICS, SIGNALS, open_database
+from consumer.privacy.rules import Redaction
 from consumer.schemas.manual_changes import alias
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import Defaults, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
-from consumer.signals.signals import Signal
+from consumer.signals.signals import Signal, told
 from consumer.signals.store import FieldStatistics, Signals
 from jobs import field_statistics as job_module
 from tests.support.backfill import backfill, registry
 from tests.support.field_statistics import AT, DAY, HOUR, count_fields, stored_at
 from tests.support.jobs import Run
+from tests.support.signals import GONE, RENAMED
 
 Db = Database[dict[str, Any]]
 
@@ -188,6 +192,7 @@ def test_a_document_of_a_day_stays_below_forty_kilobytes(database: Db) -> None:
 def test_documents_that_are_not_ours_are_passed_over(database: Db) -> None:
     schemas = registry(database)
     stored_at(database, schemas, AT, [{"a": 1}])
+    ours = {"processed_at": AT, "schema_version": 1}
     database[EVENTS].insert_many(
         [
             {"processed_at": AT},
@@ -196,10 +201,16 @@ def test_documents_that_are_not_ours_are_passed_over(database: Db) -> None:
             {"processed_at": AT, "_meta": {"subject": "no schema"}, "schema_version": 3},
             {"processed_at": AT, "_meta": {"subject": "s"}, "schema_version": 99},
             {"processed_at": AT, "_meta": {"subject": 5}, "schema_version": 1},
+            {**ours, "_meta": {"subject": "s", "backfilled_to": "x"}},
+            {**ours, "_meta": {"subject": "s", "shadowed": [1]}},
+            {**ours, "_meta": {"subject": "s", "filled": 5}},
+            {**ours, "_meta": {"subject": "s"}, "a": DatetimeMS(2**62)},
         ]
     )
 
     assert count_fields(database, schemas, lambda: AT + HOUR)(Run(fence=1))["events"] == 1
+    stored_at(database, schemas, AT + 2 * HOUR, [{"a": 1}])
+    assert count_fields(database, schemas, lambda: AT + 3 * HOUR)(Run(fence=1))["events"] == 1
 
 
 def test_a_version_that_another_process_made_is_known_to_the_look(database: Db) -> None:
@@ -289,7 +300,7 @@ def test_a_field_that_vanished_is_found_and_is_back(database: Db) -> None:
     hours(24 * 36, 24 * 38, {"id": 1})
     (signal,) = signals.of("s")
     hours(24 * 38, 24 * 39, {"id": 1, "queue": {"name": "x"}})
-    (ended,) = signals.of("s")
+    (ended,) = signals.of("s", ended=True)
 
     # Only the topmost of what is absent, and not before a week is over.
     assert before == []
@@ -306,7 +317,7 @@ def test_an_alias_ends_the_signal_that_asked_for_it_and_what_it_fills_was_not_se
     signals = Signals(open_database(database.client, database.name))
     stored_at(database, schemas, AT, [{"case": {"id": 1}}])
     stored_at(database, schemas, AT + HOUR / 60, [{"contact": {"id": 1}}])
-    found = Signal("renamed", ("case",), ("contact",), AT, 0.9, subject="s", last_seen=AT)
+    found = Signal("renamed", ("case",), ("contact",), AT, 0.9, RENAMED, subject="s")
     signals.save([(found, True)])
 
     schemas.change("s", lambda head, now: alias(head, ("case",), ("contact",), now))
@@ -317,18 +328,108 @@ def test_an_alias_ends_the_signal_that_asked_for_it_and_what_it_fills_was_not_se
     assert filled is not None
     assert filled["case"] == {"id": 2}
     assert sent_of(database, schemas) == {"case": 1, "case.id": 1, "contact": 2, "contact.id": 2}
-    assert signals.of("s")[0].ended_at == AT + HOUR
+    assert signals.of("s", ended=True)[0].ended_at == AT + HOUR
 
 
 def test_documents_that_others_put_there_stop_nobody(database: Db) -> None:
     db = open_database(database.client, database.name)
-    signals, statistics = Signals(db), FieldStatistics(db)
-    ours = Signal("vanished", ("a",), None, AT, 1.0, {}, subject="s", last_seen=AT)
+    signals = Signals(db)
+    ours = Signal("vanished", ("a",), None, AT, 1.0, GONE, subject="s", last_seen=AT)
     signals.save([(ours, True)])
     key = {"subject": "s", "kind": "vanished"}
     rest = {"since": AT, "is_told": False}
     database[SIGNALS].insert_many([{"_id": key, **rest}, {"_id": {**key, "path": 5}, **rest}])
-    database[FIELD_STATISTICS].insert_one({"_id": {"subject": "s", "day": AT}})
+    whole = database[SIGNALS].find_one({"_id": ours.key}) or {}
+    spoilt: list[dict[str, Any]] = [
+        {"figures": {}},
+        {"figures": {**GONE, "absent_hours": "x"}},
+        {"figures": {**GONE, "absent_hours": float("nan")}},
+        {"figures": {**GONE, "absent_hours": 1e300}},
+        {"state": "gone"},
+        {"since": DatetimeMS(2**62)},
+        {"score": None},
+    ]
+    database[SIGNALS].insert_many(
+        [
+            {**whole, **each, "_id": {**ours.key, "path": [f"foreign{number}"]}}
+            for number, each in enumerate(spoilt)
+        ]
+    )
 
-    assert signals.of("s") == signals.of() == signals.untold(9) == [ours]
+    assert signals.of("s") == signals.of() == signals.untold(99) == [ours]
+    assert told(ours, Redaction()).sentence
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {},
+        {"fields": b"\x80"},
+        {"looked_at": [1]},
+        {"looked_at": "x" * 24},
+        {"look": []},
+        {"version": float("inf")},
+        {"judged_at": DatetimeMS(2**62)},
+        {"pairs": [[1]]},
+    ],
+)
+def test_a_day_that_others_put_there_stops_no_look(database: Db, spoilt: dict[str, Any]) -> None:
+    schemas = registry(database)
+    stored_at(database, schemas, AT, [{"a": 1}])
+    count_fields(database, schemas, lambda: AT + HOUR)(Run(fence=1))
+    days = database[FIELD_STATISTICS]
+    of_day = {"_id": {"subject": "s", "day": AT}}
+    if spoilt:
+        assert days.update_one(of_day, {"$set": spoilt}).matched_count
+    else:
+        days.delete_one(of_day)
+        days.insert_one({**of_day})
+    stored_at(database, schemas, AT + 2 * HOUR, [{"a": 1}] * 2)
+    statistics = FieldStatistics(open_database(database.client, database.name))
     assert statistics.days("s", AT) == []
+    assert statistics.newest("s") is None
+
+    count_fields(database, schemas, lambda: AT + 3 * HOUR)(Run(fence=1))
+
+    assert sent_of(database, schemas) == {"a": 2}
+
+
+def test_a_version_that_was_lost_is_asked_for_once_in_a_look(
+    database: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schemas = registry(database)
+    stored_at(database, schemas, AT, [{"a": 1}] * 20)
+    database[EVENTS].update_many({}, {"$set": {"schema_version": 9}})
+    asked: list[str] = []
+    monkeypatch.setattr(schemas, "refreshed", asked.append)
+
+    count_fields(database, schemas, lambda: AT + HOUR)(Run(fence=1))
+
+    assert asked == ["s"]
+
+
+def test_a_look_rests_four_times_as_long_as_it_works(database: Db) -> None:
+    job = count_fields(database, registry(database), lambda: AT)
+    rests: list[float] = []
+    job._sleep = rests.append
+    job._rest(Run(), 1.25)
+    whole = list(rests)
+    job._rest(Run(stops_at=3), 100.0)
+
+    assert sum(whole) == 5.0
+    # A process that stops does not wait for it.
+    assert sum(rests) - 5.0 == 1.0
+
+
+def test_the_gauge_counts_all_that_are_open(database: Db) -> None:
+    signals = Signals(open_database(database.client, database.name))
+    one = Signal("vanished", ("a",), None, AT, 1.0, GONE, subject="s", last_seen=AT)
+    over = [replace(one, path=(f"b{number}",), ended_at=AT) for number in range(1001)]
+    still = [replace(one, path=("z", name)) for name in "ab"]
+    muted = replace(one, path=("m",), state="muted")
+    renamed = replace(one, kind="renamed", to=("n",), figures=RENAMED, ended_at=AT)
+    signals.save([(each, True) for each in (*over, *still, muted, renamed)])
+
+    assert signals.count_open() == {("s", "vanished"): 2, ("s", "renamed"): 0}
+    assert [each.path for each in signals.of("s")] == [("m",), ("z", "a"), ("z", "b")]
+    assert len(signals.of("s", ended=True)) == 1005

@@ -14,19 +14,9 @@ from consumer.mongodb.client import open_database
 from consumer.signals.signals import Signal
 from consumer.signals.store import Signals
 from tests.integration.console.test_console import Visitor, visiting
+from tests.support.signals import GONE, RENAMED
 
 Db = Database[dict[str, Any]]
-RENAMED = {
-    "events": 3210,
-    "together": 0,
-    "old_share": 0.3,
-    "new_share": 0.6,
-    "share_before": 0.9,
-    "types_agree": True,
-    "same_place": True,
-    "names_agree": 0.3,
-}
-GONE = {"absent_hours": 195, "longest_gap_hours": 0, "events_without": 1840}
 
 
 def keep(database: Db) -> Signals:
@@ -35,7 +25,8 @@ def keep(database: Db) -> Signals:
     renamed = Signal(
         "renamed", ("case",), ("contact",), now, 0.9, RENAMED, subject="t", last_seen=now
     )
-    gone = Signal("vanished", ("<b>",), None, now, 1.0, GONE, subject="other", last_seen=now)
+    never = {**GONE, "longest_gap_hours": 0}
+    gone = Signal("vanished", ("<b>",), None, now, 1.0, never, subject="other", last_seen=now)
     signals.save([(renamed, True), (gone, True)])
     return signals
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
+from structlog.testing import capture_logs
 
 from consumer.core.clock import utc_now
 from consumer.core.paths import Path
@@ -17,9 +18,9 @@ from consumer.privacy.rules import Redaction
 from consumer.signals.signals import Signal, State
 from consumer.signals.store import Signals
 from jobs.announce_signals import AnnounceSignals
-from tests.integration.cli.schema.test_signals import FIGURES, GONE
 from tests.support.datadog import COMMON, Bench, Says
 from tests.support.jobs import Run
+from tests.support.signals import GONE, RENAMED
 
 Db = Database[dict[str, Any]]
 
@@ -34,7 +35,7 @@ def keep(
 ) -> None:
     now = utc_now()
     kind: Any = "renamed" if to else "vanished"
-    figures = FIGURES if to else GONE
+    figures = RENAMED if to else GONE
     found = Signal(kind, path, to, now, 0.9, figures, subject=subject, last_seen=now, state=state)
     signals.save([(found, True)])
 
@@ -112,4 +113,8 @@ def test_two_processes_tell_a_signal_once(signals: Signals, bench: Bench) -> Non
 def test_without_a_key_the_log_has_it(signals: Signals) -> None:
     keep(signals, ("queue",))
 
-    assert job(signals, LogSink())(Run(fence=1)) == {"events": 1}
+    with capture_logs() as lines:
+        assert job(signals, LogSink())(Run(fence=1)) == {"events": 1}
+
+    ((what, title),) = ((line["event"], line["title"]) for line in lines)
+    assert (what, title) == ("signal of a field", "s: vanished queue")

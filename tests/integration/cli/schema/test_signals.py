@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,23 +17,7 @@ from tests.support.backfill import registry
 from tests.support.field_statistics import count_fields, stored_at
 from tests.support.jobs import Run
 from tests.support.schema_shell import Shell
-
-FIGURES = {
-    "events": 3210,
-    "together": 0,
-    "old_share": 0.3,
-    "new_share": 0.6,
-    "share_before": 0.9,
-    "types_agree": True,
-    "same_place": True,
-    "names_agree": 0.3,
-}
-GONE = {
-    "absent_hours": 195,
-    "longest_gap_hours": 2,
-    "events_without": 1840,
-    "share_before": 0.98,
-}
+from tests.support.signals import GONE, RENAMED
 
 
 def counting(shell: Shell) -> CountFields:
@@ -41,7 +26,7 @@ def counting(shell: Shell) -> CountFields:
 
 def keep(shell: Shell, path: Path, to: Path | None, subject: str = "contact.created") -> Signal:
     now = utc_now()
-    figures = FIGURES if to else GONE
+    figures = RENAMED if to else GONE
     kind = "renamed" if to else "vanished"
     signal = Signal(kind, path, to, now, 0.92, figures, subject=subject, last_seen=now)  # type: ignore[arg-type]
     signals_of(shell).save([(signal, True)])
@@ -142,6 +127,29 @@ def test_a_signal_is_acknowledged_or_muted_by_hand_and_recorded(shell: Shell) ->
         ("schema signals muted", ["case", "queue"]),
         ("schema signals open", ["queue"]),
     ]
+
+
+def test_without_a_path_nothing_is_decided_about_what_ended_or_is_muted(shell: Shell) -> None:
+    names = ("ended", "muted", "open")
+    kept = {name: keep(shell, (name,), None) for name in names}
+    signals = signals_of(shell)
+    signals.decide([kept["muted"]], "muted")
+    signals.save([(replace(kept["ended"], ended_at=utc_now()), False)])
+
+    def states() -> list[str]:
+        return [each.state for each in signals.of("contact.created", ended=True)]
+
+    shell("signals", "contact.created", "--acknowledge")
+    known = states()
+    again = shell("signals", "other", "--acknowledge")
+    shell("signals", "contact.created", "ended", "--mute")
+    by_path = states()
+    shell("signals", "contact.created", "--unmute")
+
+    assert known == ["open", "muted", "acknowledged"]
+    assert again[0] == 1
+    assert by_path == ["muted", "muted", "acknowledged"]
+    assert states() == ["open"] * 3
 
 
 @pytest.mark.parametrize(
