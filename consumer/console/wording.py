@@ -46,6 +46,7 @@ KINDS = {
     "field_retired": ("retired", "warn"),
     "map_undone": ("no longer a map", "info"),
     "name_erased": ("name erased", "warn"),
+    "alias_added": ("alias set", "info"),
     "alias_removed": ("alias ended", "warn"),
     "vanished": ("vanished", "bad"),
     "renamed": ("renamed", "bad"),

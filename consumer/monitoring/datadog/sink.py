@@ -73,7 +73,7 @@ class LogSink:
         return Flushed()
 
     def post(self, event: VersionEvent, *_: object) -> Reply:
-        log.info("schema changed", title=event.title, changes=event.text)
+        log.info(event.about, title=event.title, text=event.text)
         return Reply("accepted")
 
     def close(self) -> None:

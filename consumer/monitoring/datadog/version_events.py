@@ -25,7 +25,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-
 @dataclass(frozen=True, slots=True)
 class VersionEvent:
     """An event for Datadog within its limits; `second` is Unix time. `alert`: error where a reader
-    breaks, else warning for a conflict."""
+    breaks, else warning for a conflict. `about`: its message where it goes to the log."""
 
     title: str
     text: str
@@ -34,6 +34,7 @@ class VersionEvent:
     key: str
     second: int
     alert: Literal["info", "warning", "error"]
+    about: str = "schema changed"
 
 
 class Broken(Protocol):
@@ -93,6 +94,7 @@ def signal_event(
         key=f"cxone-signal-{_digest(f'{subject} {kind} {path}')}",
         second=int(at.timestamp()),
         alert="warning",
+        about="signal of a field",
     )
 
 
