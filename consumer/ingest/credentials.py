@@ -34,22 +34,18 @@ class KeyedHashes:
 
     def of_header(self, header: str) -> list[str]:
         """The hashes, in hex, of the value of a header: of all of it, and of what stands behind its
-        first word."""
+        first word, a scheme of any case."""
         text = header.strip(" \t")
-        behind = text.partition(" ")[2].strip(" \t")
-        return [
-            hmac.digest(key, _bytes(each), "sha256").hex()
-            for key in self.keys[:1]
-            for each in dict.fromkeys((text, behind))
-            if each
-        ]
+        scheme, _, rest = text.partition(" ")
+        value = rest.strip(" \t")
+        forms = [_as_whole(_bytes(text))] if text else []
+        forms += [_behind_scheme(scheme, _bytes(value))] if value else []
+        return [hmac.digest(key, each, "sha256").hex() for key in self.keys[:1] for each in forms]
 
-    def are_of(self, presented: Iterable[str], values: Collection[bytes]) -> bool:
-        """True where one of the hashes is that of one of the values; all are compared."""
+    def are_of(self, presented: Iterable[str], forms: Collection[bytes]) -> bool:
+        """True where one of the hashes is that of one of the forms; all are compared."""
         expected = [
-            hmac.digest(key, value, "sha256").hex().encode()
-            for key in self.keys
-            for value in values
+            hmac.digest(key, form, "sha256").hex().encode() for key in self.keys for form in forms
         ]
         given = [each.encode("utf-8", "replace") for each in presented]
         return sum(hmac.compare_digest(one, each) for one in expected for each in given) > 0
@@ -78,12 +74,11 @@ class Credential:
         self._digests = [(name, _digest(value)) for name, value in values.items()]
         if user is None:
             self._challenge = 'Bearer realm="webhook"' if header == AUTHORIZATION else None
-            # Also as all of the header, where its prefix has blanks.
-            sent = {name: [value, _bytes(prefix) + value] for name, value in values.items()}
+            self._sent = {name: _forms(prefix, value) for name, value in values.items()}
         else:
             self._challenge = 'Basic realm="webhook", charset="UTF-8"'
-            sent = {name: [base64.b64encode(value)] for name, value in values.items()}
-        self._sent = sent
+            sent = {name: base64.b64encode(value) for name, value in values.items()}
+            self._sent = {name: _forms("Basic ", value) for name, value in sent.items()}
 
     def verify(self, delivery: Delivery, now: datetime) -> Verdict:
         """The verdict with the secret that was presented; raises SignatureMissing or
@@ -104,7 +99,7 @@ class Credential:
         where there are none, else CredentialInvalid."""
         if not presented:
             raise SignatureMissing(f"Missing {self.header} header")
-        right = [n for n, values in self._sent.items() if self._hashes.are_of(presented, values)]
+        right = [n for n, forms in self._sent.items() if self._hashes.are_of(presented, forms)]
         if not right:
             raise CredentialInvalid("Invalid credentials")
         return Verdict(secret=right[0], verified_at=now)
@@ -119,6 +114,22 @@ class Credential:
             return base64.b64decode(_bytes(value), validate=True)
         except binascii.Error:
             return None
+
+
+def _forms(prefix: str, value: bytes) -> list[bytes]:
+    """The forms in which a header with this value is hashed, where it is right: no other header has
+    any of them."""
+    scheme = prefix.strip(" ")
+    forms = [_as_whole(_bytes(prefix) + value)]
+    return [*forms, _behind_scheme(scheme, value)] if scheme and " " not in scheme else forms
+
+
+def _as_whole(text: bytes) -> bytes:
+    return b"whole " + text
+
+
+def _behind_scheme(scheme: str, value: bytes) -> bytes:
+    return b"behind " + _bytes(scheme.lower()) + b" " + value
 
 
 def behind(text: str, prefix: str) -> str | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumer.core.delivery import Delivery, Headers
 from consumer.core.errors import CredentialInvalid, SignatureMissing
@@ -39,6 +42,34 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
 
 def sent(form: str, secret: str) -> str:
     return basic("voice", secret) if form == "basic" else form.format(secret)
+
+
+_WORDS = st.sampled_from(
+    ["x", "x,", "Bearer", "bearer", "Basic", "My", "Token", "key=", CURRENT, "voice:", "", "  "]
+)
+
+
+@given(st.lists(_WORDS, max_size=5), st.sampled_from(["", " ", ", "]))
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_header_is_recognised_later_that_would_be_refused_now(
+    kind: str, words: list[str], between: str
+) -> None:
+    options, _ = KINDS[kind]
+    credential = Credential(SECRETS, MAIN, **options)
+    header = between.join(words)
+    with suppress(CredentialInvalid, SignatureMissing):
+        credential.recognise(MAIN.of_header(header), NOW)
+        assert credential.verify(delivery(header, options.get("header", "Authorization")), NOW)
+
+
+def test_a_token_behind_another_value_is_recognised_no_more_than_taken() -> None:
+    bearer = Credential(SECRETS, MAIN, prefix="Bearer ")
+
+    for header in (f"x, Bearer {CURRENT}", f"Token {CURRENT}"):
+        with pytest.raises(CredentialInvalid):
+            bearer.verify(delivery(header), NOW)
+        with pytest.raises(CredentialInvalid):
+            bearer.recognise(MAIN.of_header(header), NOW)
 
 
 @pytest.mark.parametrize(("secret", "name"), [(CURRENT, "current"), (PREVIOUS, "previous")])

@@ -211,7 +211,7 @@ def test_what_newer_programs_wrote_into_versions_is_shown_and_ends_in_no_traceba
             assert visitor.get(path).status == 200
         page = visitor.get("/schemas/subject?name=evolving&tab=versions").body.decode()
         assert "field_split" in page
-        assert "alias_added" in page
+        assert "alias set" in page
 
     newest_now = database["schema_versions"].find_one({"_id.version": 3})
     assert newest_now is not None

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.schema_shell import Shell, event, post
 from tests.support.service import Client
+from tests.support.signals import GONE
 
 Document = dict[str, Any]
 
@@ -95,7 +96,7 @@ def test_a_signal_breaks_a_pin_too_unless_it_is_muted(service: Client, shell: Sh
         "since": datetime(2026, 1, 31, tzinfo=timezone.utc),
         "last_seen": datetime(2026, 1, 31, tzinfo=timezone.utc),
         "score": 1.0,
-        "figures": {},
+        "figures": GONE,
         "state": "open",
         "ended_at": None,
         "is_told": True,
