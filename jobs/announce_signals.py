@@ -6,20 +6,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import structlog
-
 from consumer.monitoring.datadog.points import Common
 from consumer.monitoring.datadog.sink import Sink
 from consumer.monitoring.datadog.version_events import signal_event
 from consumer.privacy.rules import Redaction
 from consumer.signals.signals import told
 from consumer.signals.store import Signals
+from jobs.announce_versions import posted
 from jobs.scheduling.job import JobRun
 
-log = structlog.get_logger(__name__)
-
 _A_REPORT = 20
-_SECONDS_AN_EVENT = 15.0
 
 
 class AnnounceSignals:
@@ -61,12 +57,9 @@ class AnnounceSignals:
                 at=self._clock(),
                 common=self._common,
             )
-            reply = self._sink.post(event, run.stopping, _SECONDS_AN_EVENT)
-            if reply.meaning not in ("accepted", "bad", "too_large"):
+            if not posted(self._sink, event, signal.subject, run):
                 self._signals.tell(signal, told=False)
                 break
-            if reply.meaning != "accepted":
-                log.warning("Datadog refused an event", subject=signal.subject)
             sent += 1
             run.progress(events=sent)
         return {"events": sent}

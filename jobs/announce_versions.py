@@ -13,7 +13,7 @@ import structlog
 from consumer.monitoring.datadog.announcements import Announcements, Watermark
 from consumer.monitoring.datadog.points import Common
 from consumer.monitoring.datadog.sink import Sink
-from consumer.monitoring.datadog.version_events import Broken, version_event
+from consumer.monitoring.datadog.version_events import Broken, VersionEvent, version_event
 from consumer.privacy.rules import Redaction, with_masked_changes
 from consumer.schemas.model import SchemaVersion
 from jobs.scheduling.job import JobRun
@@ -26,6 +26,15 @@ _MAX_AGE = timedelta(hours=17)
 _NEWS = timedelta(hours=1)
 _SUBJECTS_A_REPORT = 50
 _SECONDS_AN_EVENT = 15.0
+
+
+def posted(sink: Sink, event: VersionEvent, subject: str, run: JobRun) -> bool:
+    """Post an event; False where it is to come again. One that Datadog refuses is not."""
+    reply = sink.post(event, run.stopping, _SECONDS_AN_EVENT)
+    is_refused = reply.meaning in ("bad", "too_large")
+    if is_refused:
+        log.warning("Datadog refused an event", subject=subject)
+    return is_refused or reply.meaning == "accepted"
 
 
 class AnnounceVersions:
@@ -90,10 +99,7 @@ class AnnounceVersions:
         news = [with_masked_changes(version, self._masks) for version in fresh]
         broken = self._breaches(fresh[-1].subject, fresh[-1].number, fresh[0].number - 1)
         event = version_event(news, self._common, broken)
-        reply = self._sink.post(event, run.stopping, _SECONDS_AN_EVENT)
-        if reply.meaning in ("accepted", "bad", "too_large"):
-            if reply.meaning != "accepted":
-                log.warning("Datadog refused an event", subject=versions[-1].subject)
+        if posted(self._sink, event, versions[-1].subject, run):
             return mark, True
         return self._announcements.write(before, mark, run.fence, now), False
 

@@ -10,7 +10,7 @@ import typer
 from consumer.cli.console import console, print_json
 from consumer.cli.context import AsJson
 from consumer.cli.schema.amend import Amendment, Decide, DryRun, Text, amend, read_path
-from consumer.cli.schema.shared import Context, Subject, head_of, opened
+from consumer.cli.schema.shared import COUNT_SECONDS, Context, Subject, head_of, opened
 from consumer.core.errors import SetupError
 from consumer.core.paths import Path, to_key, to_text
 from consumer.core.text import safe
@@ -21,9 +21,6 @@ from consumer.schemas import manual_changes
 from consumer.schemas.check import compile_schema
 from consumer.schemas.model import Alias, SchemaVersion
 from jobs.backfill.aliases import count
-
-# Counting events is a look aside: it must not keep anybody waiting.
-_COUNT_SECONDS = 10.0
 
 Old = Annotated[
     str | None, typer.Argument(metavar="OLD", help="The field that events lack, a known one.")
@@ -72,7 +69,7 @@ def alias(
         done = amend(
             context, subject, place, decide, "alias", dry_run=dry_run, needs=ALIASES, **details
         )
-        counted = _count(context, done.after, place, _COUNT_SECONDS)
+        counted = _count(context, done.after, place, COUNT_SECONDS)
         fills_nothing = context.policy.of(subject).defaults.nothing
     filled, kept = counted or (None, None)
     if as_json:
@@ -140,7 +137,7 @@ def alias_documents(context: Context, version: SchemaVersion) -> list[dict[str, 
     """The aliases of a version in words, the newest first; those in force with how many documents
     have what they fill and how many keep another value, None where counting takes too long."""
     masks, subject = context.hidden, version.subject
-    ends = monotonic() + _COUNT_SECONDS
+    ends = monotonic() + COUNT_SECONDS
     found = []
     for each in reversed(version.aliases):
         document: dict[str, Any] = {"old": to_text(masks.path(each.old, subject))}

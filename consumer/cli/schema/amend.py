@@ -13,7 +13,7 @@ import typer
 from consumer.cli.console import console, print_json
 from consumer.cli.context import AsJson
 from consumer.cli.schema.diff import document, print_changes
-from consumer.cli.schema.shared import Context, Subject, head_of, opened
+from consumer.cli.schema.shared import COUNT_SECONDS, Context, Subject, head_of, opened
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.core.paths import ANY_KEY, Path, from_text, to_text
@@ -32,8 +32,6 @@ Decide = Callable[[SchemaVersion, Path, datetime], SchemaVersion | None]
 
 # Databases that hold such versions are in this format.
 _FORMAT = 2
-# Counting events is a look aside: it must not keep anybody waiting.
-_COUNT_SECONDS = 10.0
 _SHOWN = 20
 
 
@@ -60,7 +58,7 @@ def retire(
         defaults = context.policy.of(subject).defaults
         leaving = leaving_of(retired, done.after, defaults, done.after.number)
         events = context.shared.database[EVENTS]
-        filled = filled_documents(events, subject, leaving, _COUNT_SECONDS) if leaving else (0, 0)
+        filled = filled_documents(events, subject, leaving, COUNT_SECONDS) if leaving else (0, 0)
     names = [to_text(context.hidden.path(field.path, subject)) for field in retired.values()]
     facts = {
         "fields": names,
@@ -74,7 +72,7 @@ def retire(
     out = console()
     _print_names(f"{'Would be retired' if dry_run else 'Retired'}", names)
     if filled is None:
-        out.print(f"How many documents hold a filling takes more than {_COUNT_SECONDS:.0f} s.")
+        out.print(f"How many documents hold a filling takes more than {COUNT_SECONDS:.0f} s.")
         return
     out.print(f"The backfill takes fillings out of {facts['documents']:,} documents.")
     if filled[1]:

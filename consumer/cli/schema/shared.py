@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from consumer.runtime.shared import SharedParts
 
 _NAMED = 3
+# Counting events is a look aside: it must not keep anybody waiting.
+COUNT_SECONDS = 10.0
 
 Subject = Annotated[str, typer.Argument(help="An event type; `schema list` shows them.")]
 Number = Annotated[int | None, typer.Option("--version", min=1, help="Else the newest.")]

@@ -15,7 +15,7 @@ from consumer.cli.console import console, print_json, table
 from consumer.cli.context import AsJson
 from consumer.cli.schema.alias import alias_documents, alias_text
 from consumer.cli.schema.breaches import print_readers, reader_documents
-from consumer.cli.schema.shared import Context, Number, Subject, opened, version_of
+from consumer.cli.schema.shared import COUNT_SECONDS, Context, Number, Subject, opened, version_of
 from consumer.core.clock import utc_now
 from consumer.core.paths import ANY_KEY, Path, to_text
 from consumer.core.text import safe
@@ -29,8 +29,6 @@ from consumer.schemas.policy import Defaults
 from consumer.signals.statistics import looked_at
 from consumer.signals.store import FieldStatistics
 
-# Counting events is a look aside: it must not keep anybody waiting.
-_COUNT_SECONDS = 10.0
 # Known, but not filled: see CXONE_FILL_MAX_BYTES and CXONE_FILL_MAX_FIELDS.
 BEYOND = "beyond the bound"
 _SHOWN_CHARACTERS = 60
@@ -47,7 +45,7 @@ def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
     with opened(ctx) as context:
         summaries = context.shared.registry.summaries()
         events = context.shared.database[EVENTS]
-        documents = documents_by_subject(events, _COUNT_SECONDS)
+        documents = documents_by_subject(events, COUNT_SECONDS)
         estimated = estimated_documents(events)
         held = context.held.counts()
         newest = {each.subject: each.version for each in summaries}
@@ -80,7 +78,7 @@ def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
     if documents is None:
         out.print(
             f"About {estimated:,} documents in all (estimated: counting them by subject takes more"
-            f" than {_COUNT_SECONDS:.0f} s)."
+            f" than {COUNT_SECONDS:.0f} s)."
         )
     if tallies:
         read = [

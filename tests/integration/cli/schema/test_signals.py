@@ -39,7 +39,7 @@ def signals_of(shell: Shell) -> Signals:
 
 def test_show_counts_over_the_days_that_are_asked_for(shell: Shell) -> None:
     schemas = registry(shell.database)
-    at = utc_now() - timedelta(hours=12)
+    at = utc_now().replace(minute=0) - timedelta(hours=12)
     payloads = [{"id": str(n), "case": {"queue": None if n < 3 else "x"}} for n in range(98)]
     stored_at(shell.database, schemas, at, [*payloads, {"id": "98"}, {"id": "99"}], "s")
     stored_at(shell.database, schemas, at + timedelta(hours=6), [{"id": "100"}] * 4, "s")
