@@ -22,6 +22,8 @@ _BITS = {kind: json_types.BITS[name] for name, kind in json_types.PYTHON_TYPES.i
 _BITS[type(None)] = NULL
 # Bytes of the fields in a document: with all else it stays below 40 KB.
 _MOST_BYTES = 32_000
+# Of a number among them.
+_MOST_BITS = 63
 
 
 class Seen(NamedTuple):
@@ -116,7 +118,7 @@ def pack(fields: Mapping[int, Seen]) -> bytes:
 
 
 def unpack(packed: bytes) -> dict[int, Seen]:
-    """The fields that `pack` packed; raises IndexError for other bytes."""
+    """The fields that `pack` packed; raises LookupError for other bytes."""
     fields: dict[int, Seen] = {}
     at = position = 0
     while at < len(packed):
@@ -127,6 +129,8 @@ def unpack(packed: bytes) -> dict[int, Seen]:
                 number |= (byte & 127) << shift
                 shift += 7
                 at += 1
+                if shift > _MOST_BITS:
+                    raise LookupError
             numbers.append(number | byte << shift)
             at += 1
         position += numbers[0]

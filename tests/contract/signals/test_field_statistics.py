@@ -365,6 +365,7 @@ def test_documents_that_others_put_there_stop_nobody(database: Db) -> None:
     [
         {},
         {"fields": b"\x80"},
+        {"fields": b"\x80" * 20 + b"\x01" * 7},
         {"looked_at": [1]},
         {"looked_at": "x" * 24},
         {"look": []},

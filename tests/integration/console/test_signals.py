@@ -83,3 +83,5 @@ def test_the_fields_of_a_schema_say_how_often_they_are_sent(visitor: Visitor) ->
     assert "no events of the last 7 days: they are looked at five minutes" in pages[0]
     assert "the last 90 days" in pages[1]
     assert "the last 7 days" in pages[2]
+    # Each time, up to 90 documents are read.
+    assert ['data-live="60"' in page for page in pages] == [False, True, False]
