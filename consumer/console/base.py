@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 ROOT = "/console"
 _MESSAGE_COOKIE = "cxone_console_said"
+COLOURS_COOKIE = "cxone_console_colours"
+# Each with what the switch leads to; empty: those of the system.
+COLOURS = {"": "dark", "dark": "light", "light": ""}
 # Seconds for which the message of an action may wait for the page that shows it.
 _MESSAGE_SECONDS = 60
 _MOST_MESSAGE = 500
@@ -72,6 +75,8 @@ class Base:
         held, and with whatever it raises turned into a page."""
         resp.set_headers(HEADERS)
         resp.cache_control = ["no-store"]
+        chosen = req.cookies.get(COLOURS_COOKIE, "")
+        resp.context.colours = chosen if chosen in COLOURS else ""
         origin = self.origins.of(req.env)
         try:
             with self._slot(origin):
@@ -100,7 +105,9 @@ class Base:
         status: str = falcon.HTTP_200,
     ) -> None:
         """Answer with a page, or a part of one."""
-        text = self.templates.render(template, {**self.common, **values})
+        chosen = resp.context.colours
+        colours = {"colours": chosen, "next_colours": COLOURS[chosen]}
+        text = self.templates.render(template, {**self.common, **colours, **values})
         resp.status = status
         resp.content_type = falcon.MEDIA_HTML
         # Half a surrogate pair, as a payload may hold, has no UTF-8.

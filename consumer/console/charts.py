@@ -47,9 +47,11 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A drawing, what its colours mean, and the same as a table: column names, rows of text."""
+    """A drawing, what its colours mean, and the same as a table: column names, rows of text.
+    `unit` says what is counted, like `per 5 min`."""
 
     title: str
+    unit: str
     svg: Markup
     legend: tuple[tuple[str, str, str], ...]
     columns: tuple[str, ...]
@@ -58,6 +60,7 @@ class Chart:
 
 def draw(
     title: str,
+    unit: str,
     labels: Sequence[str],
     series: Sequence[Series],
     *,
@@ -67,8 +70,8 @@ def draw(
     shown: Callable[[float], str] = lambda value: f"{value:,.0f}",
     total: Callable[[Values], str] | None = None,
 ) -> Chart:
-    """A chart over the moments of `labels`, its areas on top of each other. `shown` writes a value,
-    `total` what the legend says of a series."""
+    """A chart over the moments of `labels`. Areas are counts, each as wide as its moment, on top of
+    each other. `shown` writes a value, `total` what the legend says of a series."""
     names = [each.name for each in series]
     rows = [
         (label, *("\u2013" if value is None else shown(value) for value in values))
@@ -93,6 +96,7 @@ def draw(
     classes = f"{kind} wide" if width > 500 else kind
     return Chart(
         title,
+        unit,
         _SVG.format(classes, width, height, title, drawn),
         tuple((each.name, each.colour, total(each.values) if total else "") for each in series),
         ("Time", *names),
@@ -157,11 +161,18 @@ class _Plot:
         return [_LABELLED.format(self._at(n, 0)[0], self.height - 7, labels[n]) for n in shown]
 
     def area(self, levels: Sequence[Values], number: int) -> list[Markup]:
-        """The area between this level and the one below."""
+        """The area between this level and the one below, in steps: what came in a moment came in
+        all of it, and one alone is a bar."""
         below = levels[number - 1] if number else [0.0] * self.count
-        edge = [self._at(n, value or 0) for n, value in enumerate(levels[number])]
-        back = [self._at(n, value or 0) for n, value in enumerate(below)]
+        edge, back = self._steps(levels[number]), self._steps(below)
         return [_LINE.format(_path([*edge, *reversed(back)]))]
+
+    def _steps(self, level: Values) -> list[tuple[float, float]]:
+        found = []
+        for n, value in enumerate(level):
+            x, y = self._at(n, value or 0)
+            found += [(x - self._strip / 2, y), (x + self._strip / 2, y)]
+        return found
 
     def line(self, levels: Sequence[Values], number: int) -> list[Markup]:
         """A line where values are known one after another, and a dot for one that stands alone."""

@@ -1,12 +1,12 @@
-"""Log in and out, and serve the files that the login page needs too."""
+"""Log in and out, choose colours, and serve what needs nobody logged in."""
 
 from __future__ import annotations
 
 import falcon
 import structlog
 
-from consumer.console.answers import Foreign
-from consumer.console.base import HEADERS, ROOT, Base
+from consumer.console.answers import Foreign, Missing
+from consumer.console.base import COLOURS, COLOURS_COOKIE, HEADERS, ROOT, Base
 from consumer.console.context import Context
 from consumer.console.origin import Origin
 from consumer.console.request import FORM_BYTES, form, inside, query
@@ -15,6 +15,8 @@ from consumer.console.templating import Assets
 from consumer.core.throttle import Throttle
 
 log = structlog.get_logger(__name__)
+
+_YEAR = 365 * 86_400
 
 
 class Login:
@@ -94,6 +96,46 @@ class Logout:
         if session is not None:
             self._base.ended_sessions.end(session.id, session.ends_at)
         self._base.redirect(resp, f"{ROOT}/login")
+
+
+class Colours:
+    """`POST /console/colours`: those of the system, dark or light, for this browser."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._base.answer(req, resp, self._post)
+
+    def _post(self, req: falcon.Request, resp: falcon.Response, origin: Origin) -> None:
+        sent = form(req, FORM_BYTES)
+        chosen = sent.get("colours", "")
+        if chosen not in COLOURS or not self._base.origins.is_own(req.env):
+            raise Foreign
+        self._base.set_cookie(resp, COLOURS_COOKIE, chosen, origin, _YEAR)
+        self._base.redirect(resp, inside(sent.get("next", "")))
+
+
+class Nothing:
+    """Every other path below /console: a page that says so."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, **_: str) -> None:
+        self._base.answer(req, resp, self._get)
+
+    def _get(self, _req: falcon.Request, _resp: falcon.Response, _origin: Origin) -> None:
+        raise Missing("The console has no page at this address.")
+
+
+class Home:
+    """`/`: on to the console."""
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        resp.set_headers(HEADERS)
+        resp.status = falcon.HTTP_303
+        resp.location = ROOT
 
 
 class Static:

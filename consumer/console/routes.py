@@ -11,7 +11,7 @@ import falcon
 
 from consumer.console.base import ROOT, Base
 from consumer.console.context import Context
-from consumer.console.login import Login, Logout, Static
+from consumer.console.login import Colours, Home, Login, Logout, Nothing, Static
 from consumer.console.origin import Origins
 from consumer.console.page import Page, Screen
 from consumer.console.screens import (
@@ -129,6 +129,10 @@ def mount(app: falcon.App[Any, Any], context: Context, access: Access) -> None:
     )
     add_route(app, f"{ROOT}/login", Login(base, context, Throttle()))
     add_route(app, f"{ROOT}/logout", Logout(base))
+    add_route(app, f"{ROOT}/colours", Colours(base))
     add_route(app, f"{ROOT}/static/{{name}}", Static(assets))
     for screen in SCREENS:
         add_route(app, f"{ROOT}{screen.path}", Page(base, context, screen))
+    add_route(app, f"{ROOT}/{{other:path}}", Nothing(base))
+    if all(source.path != "/" for source in context.settings.every_source.values()):
+        add_route(app, "/", Home())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib.resources import files
@@ -11,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.filters import do_urlencode
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from consumer.console.wording import change_text, kind_words, types_text
 from consumer.core import text
@@ -20,6 +21,8 @@ from consumer.core.paths import to_text
 _PACKAGE = "consumer.console"
 # Characters of a value on a page.
 _MOST_VALUE = 1000
+# Where a name may break: behind a dot, and in a part as long as a line.
+_PLACES = re.compile(r"\.|[^.]{32}")
 _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -71,6 +74,7 @@ class Templates:
             change=change_text,
             kind=kind_words,
             path=to_text,
+            dotted=dotted,
             types=types_text,
             whole=Whole,
             urlencode=lambda value: Whole(do_urlencode(str(value)[:_MOST_VALUE])),
@@ -102,6 +106,12 @@ def bounded(value: Any) -> Any:
     ):
         return f"{value[:_MOST_VALUE]}\u2026"
     return value
+
+
+def dotted(name: object) -> Markup:
+    """A name that breaks at its dots, and within a part only where that is very long."""
+    marked = _PLACES.sub("\\g<0>\0", str(bounded(str(name))).replace("\0", ""))
+    return escape(marked).replace("\0", Markup("<wbr>"))
 
 
 def number(value: float | None) -> str:

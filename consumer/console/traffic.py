@@ -86,8 +86,10 @@ def _ingest(slots: Sequence[Slot], step: timedelta) -> Chart:
         if outcome in seen
     ]
     minutes = int(step / timedelta(minutes=1))
-    title = f"Deliveries every {'minute' if minutes == 1 else f'{minutes} minutes'}, by outcome"
-    return draw(title, _labels(slots), series, total=lambda values: f"{_sum(values):,.0f}")
+    many, word = (minutes, "min") if minutes < 60 else (minutes // 60, "h")
+    unit = f"per {word}" if many == 1 else f"per {many} {word}"
+    title = f"Deliveries {unit}, by outcome"
+    return draw(title, unit, _labels(slots), series, total=lambda values: f"{_sum(values):,.0f}")
 
 
 def _latency(slots: Sequence[Slot]) -> Chart:
@@ -96,7 +98,7 @@ def _latency(slots: Sequence[Slot]) -> Chart:
         for share, name, colour in _SHARES
     ]
     title = "Time to the answer in milliseconds, median and 99th percentile"
-    return draw(title, _labels(slots), series, kind="lines", width=400, shown=_brief)
+    return draw(title, "ms", _labels(slots), series, kind="lines", width=400, shown=_brief)
 
 
 def _over_all(slots: Sequence[Slot], share: float) -> float | None:

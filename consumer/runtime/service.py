@@ -91,13 +91,17 @@ class Service:
             clock=clock,
             prepare_every=prepare_every,
         )
+        self._has_console = settings.cxone_console_password is not None
         self.server = Server(self._app(settings), server_options(settings))
 
     @property
     def url(self) -> str:
         """The URL that CXone, or a proxy before us, posts to."""
+        return self._url(ROUTE)
+
+    def _url(self, path: str) -> str:
         host, port = self.server.address
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}{ROUTE}"
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}{path}"
 
     @property
     def spooled(self) -> int:
@@ -126,6 +130,8 @@ class Service:
             self._look()
         for warning, fields in self._warnings:
             log.warning(warning, **fields)
+        if self._has_console:
+            log.info("the console is at", url=self._url("/console"))
         self.shared.refusals.start()
         self._periodic.start()
         calm_collector()

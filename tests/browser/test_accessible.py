@@ -140,6 +140,47 @@ def test_everything_is_reached_and_used_without_javascript(console: Console) -> 
         console.browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
+_PLACES = """
+const at = (query) => document.querySelector(query)?.getBoundingClientRect();
+const seen = (box) => box && box.left >= 0 && box.right <= innerWidth;
+const card = at('.alone .card');
+const scroll = document.querySelector('.picture .scroll');
+const table = document.querySelector('main .scroll') ?? document.body;
+return {
+  off: card && Math.abs(card.left + card.right - innerWidth)
+    + Math.abs(card.top + card.bottom - innerHeight),
+  tab: seen(at('.side [aria-current]')),
+  newest: scroll && scroll.scrollWidth > scroll.clientWidth && seen(at('.strips rect:last-child')),
+  shade: getComputedStyle(table).backgroundAttachment,
+};
+"""
+
+
+def test_on_a_phone_the_newest_and_the_tab_are_in_view_and_the_login_is_in_the_middle(
+    console: Console,
+) -> None:
+    def places(path: str) -> dict[str, Any]:
+        console.open(path)
+        found: dict[str, Any] = console.browser.execute_script(_PLACES)
+        return found
+
+    emulate(console, "light", 1280)
+    try:
+        assert places("/login")["off"] <= 2
+        emulate(console, "light", 390)
+        assert places("/login")["off"] <= 2
+        console.service.post({"id": "1", "type": "contact.created"})
+        console.log_in()
+        assert places("/adoption")["newest"]
+        audit = places("/audit")
+    finally:
+        console.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        console.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+    assert audit["tab"]
+    assert audit["shade"] == "local, local, scroll, scroll"
+
+
 @pytest.mark.slow
 def test_the_first_tab_stop_skips_the_navigation(console: Console) -> None:
     console.log_in()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -58,7 +59,7 @@ def view(context: Context, request: Request) -> dict[str, Any]:
         sent = context.adoption.sent(name, hours)
         found["subject"] = _row(name, newest[name], documents, figures)
         found["chart"] = picture(sent, hours)
-        found["versions"] = version_rows(documents, sent, newest[name])[:_VERSIONS]
+        found["versions"] = version_rows(documents, sent, newest[name])
     return found
 
 
@@ -93,9 +94,10 @@ def _reported(context: Context) -> tuple[dict[str, dict[str, Any]], datetime | N
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """`documents` are stamped with the version; `sent` events exhibit it in the span."""
+    """`documents` are stamped with the version; `sent` events exhibit it in the span. Shares are in
+    percent. `name` is its number, or says what else is counted there."""
 
-    version: int
+    name: str
     documents: int
     share: float
     sent: int
@@ -125,30 +127,51 @@ def picture(sent: Sent, hours: Sequence[datetime]) -> Chart | None:
     is_long = len(hours) > 24
     labels = [f"{hour:%a %H:%M}" if is_long else f"{hour:%H:%M}" for hour in hours]
     title = "Events an hour by the version that their producers send"
-    return draw(title, labels, series, width=1040, height=260, total=_total)
+    return draw(title, "per hour", labels, series, width=1040, height=260, total=_total)
 
 
 def version_rows(documents: Mapping[int, int], sent: Sent, newest: int) -> list[VersionRow]:
-    """Every version that a document is stamped with or a producer sends, the newest first."""
-    came: dict[int, int] = {}
+    """The versions that documents are stamped with or producers send, the newest first, those
+    beyond a bound together: what is left out nowhere adds up to 100 %."""
+    came: Counter[int] = Counter()
     for of in sent.hours.values():
-        for version, count in of.items():
-            came[version] = came.get(version, 0) + count
-    stamped, all_sent = max(1, sum(documents.values())), max(1, sum(came.values()))
-    shown = sorted(came, reverse=True)
-    colours = dict(zip(shown, _COLOURS, strict=False))
-    numbers = {newest, *came, *(version for version, count in documents.items() if count)}
+        came.update(of)
+    stamped = Counter(documents)
+    colours = dict(zip(sorted(came, reverse=True), _COLOURS, strict=False))
+    numbers = sorted({newest, *+came, *+stamped}, reverse=True)
+    groups = [[version] for version in numbers[:_VERSIONS]]
+    if older := numbers[_VERSIONS:]:
+        groups.append(older)
+    kept = [sum(stamped[version] for version in group) for group in groups]
+    came_by = [sum(came[version] for version in group) for group in groups]
+    rows = zip(groups, kept, shares(kept), came_by, shares(came_by), strict=True)
     return [
-        VersionRow(
-            version=version,
-            documents=documents.get(version, 0),
-            share=documents.get(version, 0) / stamped,
-            sent=came.get(version, 0),
-            sent_share=came.get(version, 0) / all_sent,
-            colour=colours.get(version, _OLDER),
-        )
-        for version in sorted(numbers - {0}, reverse=True)
+        VersionRow(_name(group), many, share, sent, sent_share, colours.get(group[0], _OLDER))
+        for group, many, share, sent, sent_share in rows
     ]
+
+
+def _name(group: list[int]) -> str:
+    if len(group) > 1:
+        return f"{len(group):,} older"
+    return f"version {group[0]}" if group[0] else "not registered"
+
+
+def shares(counts: Sequence[int]) -> list[float]:
+    """Percent with one decimal that add up to 100, as far as there is anything; what is there is
+    0.1 at least, so that 99.96 % is not all."""
+    total = sum(counts)
+    if not total:
+        return [0.0] * len(counts)
+    exact = [1000 * count / total for count in counts]
+    tenths = [max(1, int(each)) if each else 0 for each in exact]
+    # What was cut off most is filled up first; what is too much comes from the largest.
+    left = 1000 - sum(tenths)
+    order = sorted(range(len(counts)), key=lambda n: tenths[n] - exact[n])
+    for n in order[: max(0, left)]:
+        tenths[n] += 1
+    tenths[tenths.index(max(tenths))] += min(0, left)
+    return [each / 10 for each in tenths]
 
 
 def _of(sent: Sent, hour: datetime, versions: Sequence[int]) -> int:

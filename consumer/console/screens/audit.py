@@ -16,7 +16,7 @@ _PAGE = 50
 _NAMED = frozenset({"_id", "who", "what", "at"})
 # Details that are recorded as texts of paths.
 _PATHS = frozenset({"approved", "changes", "path"})
-_MOST_TEXT = 300
+_MOST_TEXT = 1000
 
 
 def view(context: Context, request: Request) -> dict[str, Any]:
@@ -26,6 +26,7 @@ def view(context: Context, request: Request) -> dict[str, Any]:
     return {
         "actions": [
             {
+                "id": action["_id"],
                 "who": action["who"],
                 "what": action["what"],
                 "at": action["at"],

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from pymongo.database import Database
 
-from tests.support.service import Answer, Client, running_service
+from tests.support.service import Answer, Client, eventually, running_service
 from tests.support.sources import SOURCES, VOICE
 
 PASSWORD = "a password for tests"
@@ -42,8 +42,8 @@ class Visitor:
     def post_webhook(self, body: bytes) -> Answer:
         return self._client.post(body)
 
-    def send(self, path: str, body: bytes, headers: dict[str, str]) -> Answer:
-        return self._client.request("POST", path, body, headers)
+    def send(self, path: str, body: bytes, headers: dict[str, str], method: str = "POST") -> Answer:
+        return self._client.request(method, path, body, headers)
 
     def csrf(self) -> str:
         found = re.search(r'name="csrf" value="([0-9a-f]+)"', self.get("").body.decode())
@@ -81,6 +81,7 @@ def test_without_a_password_there_is_no_console(
     with running_service(mongod_uri, database.name) as client:
         for path in ("/console", "/console/login", "/console/static/console.css"):
             assert client.get(path).status == 404
+        assert client.get("/").status == 404
         assert client.request("POST", "/console/login", b"password=", {}).status == 404
 
 
@@ -322,3 +323,65 @@ def test_without_sources_no_page_tells_one(visitor: Visitor) -> None:
         assert 'name="source"' not in page
         assert ">Sources<" not in page
         assert "by main" not in page
+
+
+def test_an_address_without_a_page_is_answered_by_one_that_says_so(visitor: Visitor) -> None:
+    for path in ("/nothing", "/schemas/nothing/here"):
+        answer = visitor.get(path)
+        assert answer.status == 404
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "The console has no page at this address." in answer.body.decode()
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+def test_the_root_leads_to_the_console_where_there_is_one(visitor: Visitor) -> None:
+    answer = visitor.send("/", b"", {}, "GET")
+
+    assert (answer.status, answer.headers["location"]) == (303, "/console")
+
+
+def test_the_start_says_where_the_console_is(
+    mongod_uri: str, database: Database[dict[str, object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with visiting(mongod_uri, database.name) as visitor:
+        eventually(lambda: visitor.get("/login").status == 200)
+
+        said = capsys.readouterr().err
+    assert re.search(r"the console is at .*http://127\.0\.0\.1:\d+/console\b", said)
+
+
+def test_colours_are_chosen_without_a_script_and_stay(visitor: Visitor) -> None:
+    visitor.log_in()
+    assert "data-colours" not in visitor.get("").body.decode()
+
+    chosen = visitor.post("/colours", {"colours": "dark", "next": "/console/jobs"})
+    page = visitor.get("/jobs").body.decode()
+    nowhere = visitor.post("/colours", {"colours": "light", "next": "https://example.com"})
+    back = visitor.post("/colours", {"colours": "", "next": ""})
+
+    assert (chosen.status, chosen.headers["location"]) == (303, "/console/jobs")
+    assert '<html lang="en" data-colours="dark">' in page
+    assert nowhere.headers["location"] == "/console"
+    assert back.status == 303
+    assert "data-colours" not in visitor.get("/login").body.decode()
+    assert visitor.post("/colours", {"colours": "dark red"}).status == 403
+    assert visitor.post("/colours", {"colours": "dark"}, Sec_Fetch_Site="cross-site").status == 403
+
+
+def test_a_row_of_the_audit_is_short_and_its_long_text_is_there(
+    visitor: Visitor, database: Database[dict[str, object]]
+) -> None:
+    visitor.log_in()
+    long = "because " * 100
+    now = datetime.now(timezone.utc)
+    entries = [f"{n:024x}" for n in range(1000)]
+    database["audit"].insert_one(
+        {"who": "x", "what": "dlq discard", "at": now, "because": long, "entries": entries}
+    )
+
+    page = visitor.get("/audit").body.decode()
+
+    (whole,) = re.findall(r'<details id="\w+-because"><summary>(.*?)</summary>(.*?)</d', page)
+    assert len(whole[0]) < 120
+    assert whole[1].strip() == long.strip()
+    assert "and 990 more" in page

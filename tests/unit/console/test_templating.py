@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jinja2 import Environment, UndefinedError
 
-from consumer.console.templating import Assets, Templates
+from consumer.console.templating import Assets, Templates, dotted
 
 TEMPLATES = [each.name for each in files("consumer.console").joinpath("templates").iterdir()]
 
@@ -30,3 +30,10 @@ def test_no_template_is_compiled_while_webhooks_wait(monkeypatch: pytest.MonkeyP
 
     assert "overview.html" in TEMPLATES
     assert compiled == []
+
+
+def test_a_name_breaks_at_its_dots_and_stays_text() -> None:
+    assert dotted("contact.created") == "contact.<wbr>created"
+    assert dotted("<b>.x") == "&lt;b&gt;.<wbr>x"
+    assert str(dotted("a" * 70)).count("<wbr>") == 2
+    assert len(str(dotted("." * 5000))) < 7000
