@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 import tempfile
@@ -14,16 +15,21 @@ from typing import Any
 import hypothesis
 import pytest
 import structlog
-from pymongo import MongoClient
+from pymongo import MongoClient, monitoring
 from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 
 from consumer.mongodb.embedded.supervisor import EmbeddedMongo
+from tests.support.sharding import ShardingRules, shard
 
 Document = dict[str, Any]
 # How long one example takes says how busy the machine is, and nothing about the code.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+# Of each client of this process, however it is made.
+sharding_rules = ShardingRules()
+monitoring.register(sharding_rules)
 
 MongodFactory = Callable[..., EmbeddedMongo]
 
@@ -72,6 +78,14 @@ def _logs_of_its_own() -> Iterator[None]:
         root.removeHandler(handler)
 
 
+@pytest.fixture(autouse=True)
+def _would_run_on_a_sharded_cluster() -> Iterator[None]:
+    """Fail where the product sent what a sharded cluster would refuse, or make more than once."""
+    sharding_rules.broken.clear()
+    yield
+    assert not sharding_rules.broken
+
+
 @pytest.fixture(scope="session")
 def mongod() -> Iterator[EmbeddedMongo]:
     """The session's own mongod. Tests fail where none can be had: skipping would hide them."""
@@ -93,8 +107,12 @@ def _in_memory() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def mongod_uri(mongod: EmbeddedMongo) -> str:
-    return mongod.uri
+def mongod_uri(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The session's own mongod, or the cluster of CXONE_TEST_MONGODB_URI."""
+    given = os.environ.get("CXONE_TEST_MONGODB_URI")
+    uri = given or request.getfixturevalue("mongod").uri
+    with MongoClient[Document](uri) as sharding_rules.again:
+        yield uri
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +127,7 @@ def mongo_client(mongod_uri: str) -> Iterator[MongoClient[Document]]:
 def database(mongo_client: MongoClient[Document]) -> Iterator[Database[Document]]:
     """An empty database of this test alone, acknowledged by majority and journal, dropped after."""
     name = f"test_{uuid.uuid4().hex}"
+    shard(mongo_client, name)
     yield mongo_client.get_database(name, write_concern=WriteConcern(w="majority", j=True))
     mongo_client.drop_database(name)
 

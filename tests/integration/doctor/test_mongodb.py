@@ -172,6 +172,8 @@ def test_missing_rights_are_listed_by_collection() -> None:
     [
         (None, "warn"),
         ({"key": {"_id": "hashed"}}, "ok"),
+        ({"key": {"_id": 1}}, "ok"),
+        ({"key": {"_id": 1, "type": 1}}, "warn"),
         ({"key": {"type": 1}}, "warn"),
     ],
 )
