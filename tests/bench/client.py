@@ -3,6 +3,7 @@
     python -m tests.bench.client HOST PORT REQUESTS CONNECTIONS SECONDS [RATE]
 
 With RATE, requests are due at fixed times and waiting for a free connection counts as latency.
+Of the other requests in the file one is sent each second between them.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import selectors
 import socket
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from time import perf_counter, process_time
 
@@ -75,6 +77,7 @@ def run(
     connections: int,
     seconds: float,
     rate: float | None = None,
+    each_second: Sequence[bytes] = (),
 ) -> Load:
     """Send each request once, until all are answered or the time is over."""
     selector = selectors.DefaultSelector()
@@ -83,8 +86,8 @@ def run(
         selector.register(connection.socket, selectors.EVENT_READ, connection)
     statuses: Counter[str] = Counter()
     latencies: list[float] = []
-    pending = _schedule(requests, rate)
     cpu, began = process_time(), perf_counter()
+    pending = _schedule(requests, rate, each_second, lambda: perf_counter() - began)
     following = next(pending, None)
     while following is not None or len(idle) < connections:
         now = perf_counter() - began
@@ -117,20 +120,33 @@ def run(
     )
 
 
-def _schedule(requests: list[bytes], rate: float | None) -> Iterator[tuple[float, bytes]]:
+def _schedule(
+    requests: list[bytes],
+    rate: float | None,
+    each_second: Sequence[bytes],
+    clock: Callable[[], float],
+) -> Iterator[tuple[float, bytes]]:
+    between = iter(each_second)
+    seconds = 0.0
     for number, request in enumerate(requests):
-        yield (number / rate if rate else 0.0), request
+        due = number / rate if rate else 0.0
+        if clock() > seconds + 1:
+            seconds += 1
+            yield from ((due, other) for other in islice(between, 1))
+        yield due, request
 
 
 def main(arguments: list[str]) -> None:
     host, port, path, connections, seconds, *rate = arguments
+    requests, each_second = load(Path(path))
     outcome = run(
         host,
         int(port),
-        load(Path(path)),
+        requests,
         int(connections),
         float(seconds),
         float(rate[0]) if rate else None,
+        each_second,
     )
     print(json.dumps(asdict(outcome)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -59,15 +60,24 @@ class Contender:
 
 
 class Subject:
-    """A running contender; `usage` is its CPU seconds and resident MB so far."""
+    """A running contender; `usage` is its CPU seconds and resident MB so far.
 
-    def __init__(self, contender: Contender, uri: str, directory: Path) -> None:
+    `counted`: it runs in valgrind, and `usage` begins with millions of instructions instead.
+    """
+
+    def __init__(
+        self, contender: Contender, uri: str, directory: Path, counted: bool = False
+    ) -> None:
         self.contender = contender
+        self._dumps = directory / "callgrind" if counted else None
         self._events = MongoClient[dict[str, Any]](uri)[contender.database]["events"]
         directory.mkdir(parents=True, exist_ok=True)
         module = [sys.executable, "-m", "tests.bench.subject", contender.kind]
+        # Whoever asks for its usage has it call this function, which nothing else calls.
+        valgrind = ["valgrind", "-q", "--tool=callgrind", "--dump-before=getsid"]
+        counting = [*valgrind, f"--callgrind-out-file={self._dumps}"] if counted else []
         self._process = subprocess.Popen(
-            [*module, str(contender.threads), uri, contender.database, str(directory)],
+            [*counting, *module, str(contender.threads), uri, contender.database, str(directory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -79,7 +89,7 @@ class Subject:
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         cpu, memory = self._line()
-        return float(cpu), float(memory)
+        return self._instructions() if self._dumps else float(cpu), float(memory)
 
     def empty(self) -> None:
         """Delete the events, so that the same requests are new again; indexes stay."""
@@ -93,6 +103,13 @@ class Subject:
         self._process.stdout.close()
         self._events.database.client.close()
 
+    def _instructions(self) -> float:
+        """Millions of instructions so far; each dump has those since the one before."""
+        assert self._dumps is not None
+        dumps = self._dumps.parent.glob(f"{self._dumps.name}.*")
+        found = (re.search(r"^totals: (\d+)$", dump.read_text(), re.M) for dump in dumps)
+        return sum(int(each[1]) for each in found if each) / 1e6
+
     def _line(self) -> list[str]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -102,13 +119,16 @@ class Subject:
 
 
 @contextmanager
-def subjects(contenders: Sequence[Contender], uri: str) -> Iterator[list[Subject]]:
+def subjects(
+    contenders: Sequence[Contender], uri: str, counted: bool = False
+) -> Iterator[list[Subject]]:
     """All of them running side by side, idle but for the one that is measured."""
     running: list[Subject] = []
     with tempfile.TemporaryDirectory(prefix="cxone-bench-", ignore_cleanup_errors=True) as path:
         try:
             for contender in contenders:
-                running.append(Subject(contender, uri, Path(path) / contender.database))
+                place = Path(path) / contender.database
+                running.append(Subject(contender, uri, place, counted))
             yield running
         finally:
             for subject in running:
@@ -117,8 +137,8 @@ def subjects(contenders: Sequence[Contender], uri: str) -> Iterator[list[Subject
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run: what the client saw, CPU seconds of the server for each request, and the server's
-    share of one core."""
+    """One run: what the client saw, CPU seconds of the server for each request (of one that is
+    counted, millions of instructions), and the server's share of one core."""
 
     load: Load
     cpu: float
@@ -146,9 +166,9 @@ def measure(
 
 
 @contextmanager
-def prepared(requests: list[bytes]) -> Iterator[Path]:
-    """The requests in a file for the client."""
+def prepared(requests: list[bytes], each_second: Sequence[bytes] = ()) -> Iterator[Path]:
+    """The requests in a file for the client, and those of which it sends one each second."""
     with tempfile.TemporaryDirectory(prefix="cxone-bench-") as directory:
         path = Path(directory) / "requests"
-        save(requests, path)
+        save(requests, [*each_second], path)
         yield path

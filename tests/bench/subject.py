@@ -2,11 +2,12 @@
 
     python -m tests.bench.subject KIND THREADS URI DATABASE DIRECTORY
 
-KIND is `bare`, `insert_one`, `service`, `console` (the service with its console, whose password is
-CONSOLE_PASSWORD), `plain` (the service with an `insert_one` for each event) or `shared-N` (the
-service with up to N inserts in flight). Prints `ready HOST PORT`; then every line on standard input
-is answered with the CPU seconds used so far and the resident memory in MB, and its end stops the
-server. Its log goes into DIRECTORY, as in production.
+KIND is `bare`, `insert_one`, `crude` (a group commit and nothing else), `service` or `evolving`
+(the same), `console` (the service with its console, whose password is CONSOLE_PASSWORD), `plain`
+(the service with an `insert_one` for each event) or `shared-N` (the service with up to N inserts in
+flight). Prints `ready HOST PORT`; then every line on standard input is answered with the CPU
+seconds used so far and the resident memory in MB, and its end stops the server. Its
+log goes into DIRECTORY, as in production.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -74,6 +76,29 @@ class InsertOne(Bare):
         self._events.insert_one(msgspec.json.decode(body))
 
 
+class Crude(Bare):
+    """The same, and the plainest group commit: who finds nobody inserting does it for all that
+    wait, the others wait for it."""
+
+    def __init__(self, uri: str, database: str, threads: int) -> None:
+        super().__init__()
+        client = connect(uri, timeout=5, pool_size=threads + 8)
+        self._events = open_database(client, database)[EVENTS]
+        self._inserting = threading.Lock()
+        self._waiting: deque[tuple[dict[str, Any], threading.Event]] = deque()
+
+    def keep(self, body: bytes) -> None:
+        stored = threading.Event()
+        self._waiting.append((msgspec.json.decode(body), stored))
+        with self._inserting:
+            if stored.is_set():
+                return
+            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            self._events.insert_many([document for document, _ in batch], ordered=False)
+            for _, each in batch:
+                each.set()
+
+
 def _stock(resource: Bare, threads: int) -> Starter:
     app: falcon.App[Any, Any] = falcon.App()
     app.add_route(ROUTE, resource)
@@ -105,9 +130,11 @@ def start(kind: str, threads: int, uri: str, database: str, directory: str) -> S
         return _stock(Bare(), threads)
     if kind == "insert_one":
         return _stock(InsertOne(uri, database, threads), threads)
+    if kind == "crude":
+        return _stock(Crude(uri, database, threads), threads)
     if kind == "console":
         return _service(threads, uri, database, directory, CONSOLE_PASSWORD)
-    if kind != "service":
+    if kind not in ("service", "evolving"):
         # As many slots as threads, and one delivery at a time in each: so each is an `insert_one`.
         in_flight = threads if kind == "plain" else int(kind.removeprefix("shared-"))
         if kind == "plain":
@@ -135,6 +162,9 @@ def main(kind: str, threads: str, uri: str, database: str, directory: str) -> No
 
         def attend() -> None:
             for _ in sys.stdin:
+                if sys.platform == "linux":
+                    # Where instructions are counted, this is where they are told.
+                    os.getsid(0)
                 print(process_time(), resident(), flush=True)
             stop()
 

@@ -1,20 +1,26 @@
 """Measure the service beside what bounds it: `python -m tests.bench.throughput [--quick]`.
 
-In one run, interleaved so that a noisy machine is noisy for all: (a) waitress, Falcon and the
-HMAC alone, (b) one durable `insert_one` per request, (c) the service; and (c) over a plain
-`insert_one`, which is what the shared inserts have to beat.
+In one run, interleaved so that a noisy machine is noisy for all: waitress, Falcon and the HMAC
+alone (bare), one durable `insert_one` a request, the plainest group commit without anything else
+(crude), the service with all its jobs, and that again while each second an event has a new field
+(evolving). Each with every set of `tests.bench.payload_sets`. Ratios are of runs that came one
+after the other. With --instructions each runs in valgrind, which counts these in place of time.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
 from statistics import median
 
 from tests.bench import machine
 from tests.bench.machine import Contender, Measured
-from tests.bench.requests import requests
+from tests.bench.payload_sets import SETS, Payload, evolving
+from tests.bench.requests import signed
 
 Results = dict[Contender, list[Measured]]
 
@@ -27,43 +33,61 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for kind, _, counts in (item.partition("=") for item in options.contenders)
         for threads in counts.split(",")
     ]
-    with machine.mongod(options.uri) as uri, machine.subjects(contenders, uri) as subjects:
-        for size in options.sizes:
-            with machine.prepared(requests(options.count, size)) as path:
-                for connections in options.connections:
-                    results: Results = {contender: [] for contender in contenders}
-                    for turn in range(options.runs + 1):
-                        for subject in subjects:
-                            found = machine.measure(
-                                subject, path, connections, options.seconds, options.rate
-                            )
-                            subject.empty()
-                            # The first turn warms up: schemas, connections, caches.
-                            if turn:
-                                results[subject.contender].append(found)
-                    report(results, size, connections)
+    with (
+        machine.mongod(options.uri) as uri,
+        machine.subjects(contenders, uri, options.instructions) as subjects,
+    ):
+        for name in options.sets:
+            results: Results = {contender: [] for contender in contenders}
+            for turn, (steady, growing) in enumerate(_turns(SETS[name], options)):
+                for subject in subjects:
+                    path = growing if subject.contender.kind == "evolving" else steady
+                    found = machine.measure(
+                        subject, path, options.connections, options.seconds, options.rate
+                    )
+                    subject.empty()
+                    # The first turn warms up: schemas, connections, caches.
+                    if turn:
+                        results[subject.contender].append(found)
+            report(results, f"{name}, {options.connections} connections", options.instructions)
 
 
-def report(results: Results, size: int, connections: int) -> None:
-    """Print medians as one table; ratios to the best of (a) and of (b)."""
-    wall = _best(results, "bare")
-    plain = _best(results, "insert_one")
-    print(f"\n{size} byte bodies, {connections} connections, medians of", end=" ")
-    print(f"{len(next(iter(results.values())))} runs")
+def _turns(
+    payloads: Callable[[int, int], Iterator[Payload]], options: argparse.Namespace
+) -> Iterator[tuple[Path, Path]]:
+    """Files of requests for each turn: those of all, and with new fields between them."""
+    steady = signed(payloads(options.count, 1))
+    # Never a field twice, so that each is new.
+    later = evolving(payloads(10_000, 2))
+    for _ in range(options.runs + 1):
+        with ExitStack() as files:
+            growing = signed(islice(later, int(options.seconds) + 1))
+            yield (
+                files.enter_context(machine.prepared(steady)),
+                files.enter_context(machine.prepared(steady, growing)),
+            )
+
+
+def report(results: Results, title: str, instructions: bool = False) -> None:
+    """Print medians as one table, and ratios to bare with their spread: of requests a second, and
+    of what a request costs."""
+    cost, factor = ("k instr", 1e3) if instructions else ("CPU us", 1e6)
+    bare = next((runs for contender, runs in results.items() if contender.kind == "bare"), [])
+    print(f"\n{title}, medians of {len(next(iter(results.values())))} runs")
     print(
-        f"{'':28}{'req/s':>8}{'to (a)':>8}{'to (b)':>8}{'p50 ms':>8}{'p99 ms':>8}"
-        f"{'CPU us':>8}{'busy':>6}{'client':>7}{'RSS MB':>8}"
+        f"{'':24}{'req/s':>7}{'to bare':>18}{cost:>9}{'to bare':>18}{'p50 ms':>8}{'p99 ms':>8}"
+        f"{'busy':>6}{'client':>7}{'RSS MB':>8}"
     )
     for contender, runs in results.items():
-        rate = median(run.load.rate for run in runs)
+        pairs = list(zip(runs, bare, strict=False))
         row = [
-            f"{contender.name:28}{rate:8.0f}",
-            f"{rate / wall:8.2f}" if wall else f"{'':8}",
-            f"{rate / plain:8.2f}" if plain else f"{'':8}",
+            f"{contender.name:24}{median(run.load.rate for run in runs):7.0f}",
+            _spread([run.load.rate / other.load.rate for run, other in pairs]),
+            f"{factor * median(run.cpu for run in runs):9.0f}",
+            _spread([other.cpu / run.cpu for run, other in pairs]),
             f"{1000 * median(run.load.p50 for run in runs):8.2f}",
             f"{1000 * median(run.load.p99 for run in runs):8.2f}",
-            f"{1e6 * median(run.cpu for run in runs):8.0f}",
-            f"{median(run.busy for run in runs):6.2f}",
+            f"{median(run.busy for run in runs):6.2f}" if not instructions else f"{'':6}",
             f"{median(run.load.busy for run in runs):7.2f}",
             f"{median(run.memory for run in runs):8.1f}",
         ]
@@ -74,23 +98,19 @@ def report(results: Results, size: int, connections: int) -> None:
             row.append(f"  answers: {dict(statuses)}")
         if median(run.load.busy for run in runs) > 0.9:
             row.append("  the client was the bottleneck")
-        rates = [run.load.rate for run in runs]
-        row.append(f"  ({min(rates):.0f}-{max(rates):.0f})")
-        print("".join(row))
+        print("".join(row), flush=True)
 
 
-def _best(results: Results, kind: str) -> float:
-    rates = [
-        median(run.load.rate for run in runs)
-        for contender, runs in results.items()
-        if contender.kind == kind
-    ]
-    return max(rates, default=0.0)
+def _spread(ratios: Sequence[float]) -> str:
+    if not ratios:
+        return f"{'':18}"
+    return f"{median(ratios):6.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.throughput", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute instead of ten")
+    parser.add_argument("--instructions", action="store_true", help="count them, with valgrind")
     parser.add_argument("--uri", help="a MongoDB to use (default: a mongod of its own)")
     parser.add_argument("--runs", type=int)
     parser.add_argument("--count", type=int, help="requests a run")
@@ -98,21 +118,19 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--rate", type=float, help="requests a second, instead of as many as are answered"
     )
-    parser.add_argument("--sizes", type=int, nargs="+", help="bytes of a body")
-    parser.add_argument("--connections", type=int, nargs="+")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=[*SETS])
+    parser.add_argument("--connections", type=int, default=64)
     parser.add_argument(
         "--contenders",
         nargs="+",
         metavar="KIND=THREADS,…",
-        default=["bare=4", "insert_one=8,16,32", "service=16,32,64", "plain=16"],
+        default=["bare=4", "insert_one=32", "crude=64", "service=16", "evolving=16"],
     )
     options = parser.parse_args(arguments)
-    quick = options.quick
-    options.runs = options.runs or (3 if quick else 5)
-    options.count = options.count or (6000 if quick else 20000)
-    options.seconds = options.seconds or (2.0 if quick else 6.0)
-    options.sizes = options.sizes or ([1000] if quick else [1000, 10_000])
-    options.connections = options.connections or [64]
+    counted, quick = options.instructions, options.quick
+    options.runs = options.runs or (1 if counted else 3 if quick else 7)
+    options.count = options.count or (400 if counted else 6000 if quick else 20000)
+    options.seconds = options.seconds or (300.0 if counted else 2.0 if quick else 6.0)
     return options
 
 
