@@ -9,6 +9,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import RequestEntityTooLarge, RequestHeaderFieldsTooLarge
 
 from consumer.http.server.bodies import ChunkedBody, FixedBody
+from consumer.http.server.heads import Start, plain_head
 from consumer.http.server.responses import Refusal, bad_request, too_large
 
 # Chunk framing counts against waitress's own limit, so it gets room for it and ours is exact: for
@@ -60,6 +61,10 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
 
     def parse_header(self, header_plus: bytes) -> None:
         """Raises ParsingError for what is malformed or ambiguous, ValueError for what broke it."""
+        plain = plain_head(header_plus)
+        if plain is not None:
+            self._take(*plain)
+            return
         if b"\r\n " in header_plus or b"\r\n\t" in header_plus:
             raise ParsingError("folded header")
         super().parse_header(header_plus)
@@ -72,6 +77,17 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
             self.body_rcv = ChunkedBody(self.body_rcv.getbuf())
         elif self.body_rcv is not None:
             self.body_rcv = FixedBody(self.content_length)
+
+    def _take(self, start: Start, headers: dict[str, str], length: int) -> None:
+        """Set what waitress would set for a plain head."""
+        self.__dict__.update(start)
+        self.headers = headers
+        self.url_scheme = self.adj.url_scheme
+        if headers.get("CONNECTION", "").lower() == "close":
+            self.connection_close = True
+        self.content_length = length
+        if length > 0:
+            self.body_rcv = FixedBody(length)
 
     def refuse(self, refusal: Refusal, consumed: int = 0) -> int:
         """End the request with this answer, whatever of it is still to come."""
