@@ -6,27 +6,64 @@ A refusal is small JSON, sent before the application sees the request.
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.task import WSGITask
 from waitress.utilities import build_http_date
 
 # Headers that waitress's own way sets.
 _SET_BY_WAITRESS = frozenset({"date", "server", "connection"})
+# Headers that have no HTTP_ before their key in a WSGI environ (PEP 3333).
+_WITHOUT_PREFIX = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE"})
 
 
 class Task(WSGITask):  # type: ignore[misc]
     """waitress's task, which sends head and body apart, and sorts and spells the head anew each
     time. A whole answer on a connection that stays open goes a shorter way; all others go that."""
 
+    environ: dict[str, Any] | None = None
+
+    def get_environment(self) -> dict[str, Any]:
+        """As waitress's: by a copy of what all requests of a listener have alike."""
+        if self.environ is None:
+            request, channel = self.request, self.channel
+            server = channel.server
+            path = request.path
+            address, port = channel.addr[:2]
+            self.environ = {
+                **_environ(server.effective_port, server.server_name, server.adj.ident),
+                "REMOTE_ADDR": address,
+                "REMOTE_HOST": address,
+                "REMOTE_PORT": str(port),
+                "REQUEST_METHOD": request.command.upper(),
+                "SERVER_PROTOCOL": f"HTTP/{self.version}",
+                "PATH_INFO": f"/{path.lstrip('/')}" if path[:1] == "/" else path,
+                "REQUEST_URI": request.request_uri,
+                "QUERY_STRING": request.query,
+                "wsgi.url_scheme": request.url_scheme,
+                "wsgi.errors": sys.stderr,
+                "wsgi.input": request.get_body_stream(),
+                "waitress.client_disconnected": channel.check_client_disconnected,
+                **{
+                    key if key in _WITHOUT_PREFIX else f"HTTP_{key}": value
+                    for key, value in request.headers.items()
+                },
+            }
+        return self.environ
+
     def write(self, data: bytes) -> None:
-        if not self._is_plain(data):
+        head = self._plain_head() if self._is_plain(data) else None
+        if head is None:
             super().write(data)
             return
         self.wrote_header = True
         self.content_bytes_written = len(data)
-        self.channel.write_soon(self._head() + data)
+        self.channel.write_soon(head + data)
 
     def _is_plain(self, data: bytes) -> bool:
         """True when `data` is all of an answer to a plain request of HTTP/1.1."""
@@ -39,30 +76,45 @@ class Task(WSGITask):  # type: ignore[misc]
             and self.content_length == len(data)
             and self.status[:3] not in ("204", "304")
             and "CONNECTION" not in self.request.headers
-            and self._is_plain_head()
         )
 
-    def _is_plain_head(self) -> bool:
-        names = {name.lower() for name, _ in self.response_headers}
-        return "content-length" in names and _SET_BY_WAITRESS.isdisjoint(names)
-
-    def _head(self) -> bytes:
-        lines = [f"HTTP/1.1 {self.status}"]
-        lines += [f"{_spelled(name)}: {value}" for name, value in self.response_headers]
+    def _plain_head(self) -> bytes | None:
         ident = self.channel.server.adj.ident
-        lines += (f"Date: {_date(int(self.start_time))}", f"Server: {ident}", "", "")
-        return "\r\n".join(lines).encode("latin-1")
+        return _plain_head(self.status, tuple(self.response_headers), ident, int(self.start_time))
 
 
-@lru_cache(maxsize=64)
-def _spelled(name: str) -> str:
-    """A header's name as waitress spells it; the application has few."""
-    return "-".join(part.capitalize() for part in name.split("-"))
+# Nearly all answers of one second are alike.
+@lru_cache(maxsize=16)
+def _plain_head(
+    status: str, headers: tuple[tuple[str, str], ...], ident: str, second: int
+) -> bytes | None:
+    """The head of an answer; None for one that waitress must write."""
+    names = {name.lower() for name, _ in headers}
+    if "content-length" not in names or not _SET_BY_WAITRESS.isdisjoint(names):
+        return None
+    lines = [f"HTTP/1.1 {status}"]
+    for name, value in headers:
+        spelled = "-".join(part.capitalize() for part in name.split("-"))
+        lines.append(f"{spelled}: {value}")
+    lines += (f"Date: {build_http_date(second)}", f"Server: {ident}", "", "")
+    return "\r\n".join(lines).encode("latin-1")
 
 
-@lru_cache(maxsize=1)
-def _date(second: int) -> str:
-    return str(build_http_date(second))
+@lru_cache(maxsize=16)
+def _environ(port: int, name: str, ident: str) -> Mapping[str, Any]:
+    """The part of a WSGI environ (PEP 3333) that is the same for all requests of a listener."""
+    return {
+        "SERVER_PORT": str(port),
+        "SERVER_NAME": name,
+        "SERVER_SOFTWARE": ident,
+        "SCRIPT_NAME": "",
+        "wsgi.version": (1, 0),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": ReadOnlyFileBasedBuffer,
+        "wsgi.input_terminated": True,
+    }
 
 
 Response = tuple[str, list[tuple[str, str]], bytes]

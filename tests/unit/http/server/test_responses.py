@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
@@ -91,3 +92,27 @@ def test_every_answer_is_the_one_of_waitress(given: dict[str, Any]) -> None:
 
     assert lines(ours[0]) == lines(theirs[0])
     assert ours[1] == theirs[1]
+
+
+@pytest.mark.parametrize("path", ["/webhook", "//webhook", "*", ""])
+def test_the_environ_is_that_of_waitress(path: str) -> None:
+    headers = {"HOST": "a", "CONTENT_TYPE": "b", "CONTENT_LENGTH": "5", "X_NICE": "c"}
+    body, adj = BytesIO(b"12345"), SimpleNamespace(ident="us", url_prefix="")
+    server = SimpleNamespace(adj=adj, effective_port=80, server_name="here")
+    channel = SimpleNamespace(
+        server=server, addr=("127.0.0.1", 1, 0, 0), check_client_disconnected=print
+    )
+    request = SimpleNamespace(
+        version="1.1",
+        headers=headers,
+        command="POST",
+        path=path,
+        request_uri=f"{path}?a=b",
+        query="a=b",
+        url_scheme="http",
+        get_body_stream=lambda: body,
+    )
+
+    ours, theirs = (kind(channel, request).get_environment() for kind in (Task, WSGITask))
+
+    assert ours == theirs
