@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from consumer.signals.renamed import candidates, renamed, with_field_above
 from consumer.signals.signals import Signal, settle
 from consumer.signals.statistics import DAY, Count, Day, Pair, Together
 from consumer.signals.store import FieldStatistics, Kept, Look, Signals
-from consumer.signals.vanished import HISTORY, vanished
+from consumer.signals.vanished import HISTORY, last_hours, vanished
 from jobs.scheduling.job import JobRun
 
 EVERY = 300.0
@@ -92,7 +92,7 @@ class CountFields:
         """The result says how many events were counted, how many documents of statistics went
         (`trimmed`), and how many signals are open. Raises StoreUnavailable."""
         if not self._max_bytes:
-            return {"events": 0, "trimmed": self._statistics.trim(0)}
+            return {"events": 0, "trimmed": self._statistics.trim(0, run.stopping)}
         now = self._clock()
         look = self._statistics.begin(now - self._ahead() - _LATE, run.fence)
         events = 0
@@ -100,11 +100,14 @@ class CountFields:
             counted = self._count(run, look)
             if run.stopping():
                 return {"stopped": True}
-            kept = dict(self._keep(counted, look))
+            kept = dict(self._keep(run, counted, look))
+            if run.stopping():
+                # The look is made again: what is kept of it is not added twice.
+                return {"stopped": True}
             self._statistics.finish(look)
             events = sum(d.events for each in counted.values() for d in each.count.days.values())
             self._judge(run, kept, now)
-        trimmed = self._statistics.trim(self._max_bytes)
+        trimmed = self._statistics.trim(self._max_bytes, run.stopping)
         return {"events": events, "trimmed": trimmed, "signals": self._gauge()}
 
     def _count(self, run: JobRun, look: Look) -> dict[str, _Counted]:
@@ -154,9 +157,11 @@ class CountFields:
         return _Counted(last, schema.version, Count(schema.version, schema.defaults), pairs)
 
     def _keep(
-        self, subjects: Mapping[str, _Counted], look: Look
+        self, run: JobRun, subjects: Mapping[str, _Counted], look: Look
     ) -> Iterable[tuple[str, tuple[SchemaVersion, Kept]]]:
         for subject, counted in subjects.items():
+            if run.stopping():
+                return
             judged_at = counted.last.judged_at if counted.last else EPOCH
             for _, day in sorted(counted.count.days.items()):
                 kept = self._statistics.add(subject, day, look, judged_at)
@@ -173,22 +178,31 @@ class CountFields:
             began = time.monotonic()
             history = self._statistics.days(subject, last.day.day - HISTORY * DAY)
             days += len(history)
-            self._signals.save(self._settled(subject, head, history, now))
-            pairs = candidates(head, history)
+            found = list(self._settled(subject, head, history, now, run.stopping))
+            pairs = candidates(head, history, run.stopping)
+            if run.stopping():
+                # Not all was looked for: the next look does it again.
+                return
+            self._signals.save(found)
             last.judged_at = now
             last.day.pairs = {pair: last.day.pairs.get(pair, Together()) for pair in pairs}
             self._statistics.judge(subject, last)
             self._rest(run, time.monotonic() - began)
 
     def _settled(
-        self, subject: str, head: SchemaVersion, days: list[Day], now: datetime
+        self,
+        subject: str,
+        head: SchemaVersion,
+        days: list[Day],
+        now: datetime,
+        stopping: Callable[[], bool],
     ) -> Iterable[tuple[Signal, bool]]:
         known = self._signals.of(subject, ended=True)
         aliases = {alias.old: alias.new for alias in head.aliases_in_force}
         likely = [each for each in renamed(head, days) if each.path not in aliases]
         going_on = {each.path for each in known if each.holds and each.kind == "renamed"}
         passed = {*aliases, *going_on, *(each.path for each in likely)}
-        found = [*likely, *vanished(head, days, now, passed)]
+        found = [*likely, *vanished(head, days, now, passed, stopping)]
         sent = _last_sent(head, days)
         live = {each.path for each in head.live if each.retired is None}
 
@@ -228,15 +242,11 @@ def _of(document: Mapping[str, Any]) -> tuple[str, int]:
     return "", 0
 
 
-def _last_sent(head: SchemaVersion, days: Iterable[Day]) -> dict[Path, datetime]:
+def _last_sent(head: SchemaVersion, days: Sequence[Day]) -> dict[Path, datetime]:
     """The beginning of the last hour in which each field came."""
-    last: dict[Path, datetime] = {}
-    for day in days:
-        for position, seen in day.fields.items():
-            if position < len(head.fields):
-                hour = seen.hours.bit_length() - 1
-                last[head.fields[position].path] = day.day + hour * HOUR
-    return last
+    ends = sorted(last_hours(days).items(), key=lambda each: each[1])
+    known = len(head.fields)
+    return {head.fields[at].path: end - HOUR for at, end in ends if at < known}
 
 
 def _come_together(head: SchemaVersion, days: Iterable[Day], signal: Signal) -> bool:

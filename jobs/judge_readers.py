@@ -27,7 +27,7 @@ class JudgeReaders:
         result says how many. Raises StoreUnavailable."""
         values = [
             ({"reader": reader, "event_type": subject}, tally.broken.get(reader, 0))
-            for subject, tally in self._judge.tallies(self._newest).items()
+            for subject, tally in self._judge.tallies(self._newest, run.stopping).items()
             for reader in tally.readers
         ]
         if not run.stopping():

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import groupby
+from functools import cache
+from itertools import groupby, takewhile
 from typing import Protocol
 
 from consumer.core.paths import Path
@@ -88,9 +89,13 @@ class Judge:
         endings = self._endings(subject) if pins else ()
         return self._told(subject, self._standing(pins, upto, endings))
 
-    def tallies(self, newest_of_all: Callable[[], Mapping[str, int]]) -> dict[str, Tally]:
+    def tallies(
+        self,
+        newest_of_all: Callable[[], Mapping[str, int]],
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> dict[str, Tally]:
         """The readers of every subject that has any; the newest version of each is asked for only
-        where there are any."""
+        where there are any. Once it is `stopping` some are missing, or not judged by all."""
         found: dict[str, tuple[list[Pin], int, list[Ending], Tally]] = {}
         everyone = self._pins.all()
         newest = newest_of_all() if everyone else {}
@@ -100,18 +105,33 @@ class Judge:
         for subject, group in groupby(everyone, lambda pin: pin.subject):
             judged = list(group), newest.get(subject, 0), endings.get(subject, [])
             known = self._tallied.get(subject)
-            tally = known[3] if known and known[:3] == judged else self._tally(*judged)
+            tally = known[3] if known and known[:3] == judged else self._tally(*judged, stopping)
+            if stopping():
+                break
             found[subject] = (*judged, tally)
-        self._tallied = found
+        else:
+            self._tallied = found
         return {subject: tally for subject, (*_, tally) in found.items()}
 
     def _standing(
-        self, pins: Collection[Pin], upto: int, endings: Iterable[Ending]
-    ) -> list[Breach]:
-        return [*broken(pins, self._schemas, upto), *ended(pins, self._schemas, upto, endings)]
+        self,
+        pins: Collection[Pin],
+        upto: int,
+        endings: Iterable[Ending],
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Breach]:
+        yield from broken(pins, self._schemas, upto, stopping=stopping)
+        yield from ended(pins, self._schemas, upto, endings, stopping)
 
-    def _tally(self, pins: Collection[Pin], upto: int, endings: Iterable[Ending]) -> Tally:
-        fields = {(each.reader, each.path) for each in self._standing(pins, upto, endings)}
+    def _tally(
+        self,
+        pins: Collection[Pin],
+        upto: int,
+        endings: Iterable[Ending],
+        stopping: Callable[[], bool],
+    ) -> Tally:
+        standing = self._standing(pins, upto, endings, stopping)
+        fields = {(each.reader, each.path) for each in standing}
         counts = Counter(reader for reader, _ in fields)
         readers = tuple(pin.reader for pin in pins)
         return Tally(readers, {name: counts[name] for name in readers if counts[name]})
@@ -129,9 +149,16 @@ class Judge:
         return told
 
 
-def broken(pins: Collection[Pin], schemas: Schemas, upto: int, after: int = 0) -> list[Breach]:
+def broken(
+    pins: Collection[Pin],
+    schemas: Schemas,
+    upto: int,
+    after: int = 0,
+    stopping: Callable[[], bool] = lambda: False,
+) -> list[Breach]:
     """Breaches of pins of one subject by the versions beyond `after`, up to `upto`, each seen from
-    its own version. An alias that was ended and is there again breaks nobody."""
+    its own version; not of all pins once it is `stopping`. An alias that was ended and is there
+    again breaks nobody."""
     behind = [pin for pin in pins if pin.version < upto]
     if not behind:
         return []
@@ -146,6 +173,8 @@ def broken(pins: Collection[Pin], schemas: Schemas, upto: int, after: int = 0) -
     versions: dict[int, SchemaVersion | None] = {}
     found: list[Breach] = []
     for pin in behind:
+        if stopping():
+            break
         later = [step for step in steps if step[0] > pin.version]
         if later and pin.version not in versions:
             versions[pin.version] = schemas.version(subject, pin.version)
@@ -157,10 +186,15 @@ def broken(pins: Collection[Pin], schemas: Schemas, upto: int, after: int = 0) -
 
 
 def ended(
-    pins: Collection[Pin], schemas: Schemas, upto: int, endings: Iterable[Ending]
+    pins: Collection[Pin],
+    schemas: Schemas,
+    upto: int,
+    endings: Iterable[Ending],
+    stopping: Callable[[], bool] = lambda: False,
 ) -> list[Breach]:
-    """Breaches of pins of one subject by fields that come no more. Where an alias of the newest
-    version, `upto`, fills such a field from another one nobody is broken."""
+    """Breaches of pins of one subject by fields that come no more; not of all pins once it is
+    `stopping`. Where an alias of the newest version, `upto`, fills such a field from another one
+    nobody is broken."""
     endings = list(endings)
     if not pins or not endings:
         return []
@@ -172,9 +206,11 @@ def ended(
         for each in endings
         if not _lineage(each.path) & filled
     ]
+    version_of = cache(schemas.version)
     return [
         replace(breach, at=at)
-        for sight in (sights(pins, schemas.version) if changes else ())
+        for pin in takewhile(lambda _: not stopping(), pins if changes else ())
+        for sight in sights([pin], version_of)
         for at, change in changes
         for breach in sight.breaches([change])
     ]

@@ -136,6 +136,8 @@ class Views:
         heads = self._registry.subjects()
         kinds = self._kinds([*(pin.view for pin in pins), *ended])
         for view in ended:
+            if stopping():
+                break
             # It may have been pinned again since.
             if view in self.pins.ended():
                 self._drop(view, kinds.get(view))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import SequenceMatcher
@@ -39,16 +40,27 @@ _MOST_PAIRS = 40
 _MOST_NEW = 200
 
 
-def candidates(version: SchemaVersion, days: Sequence[Day]) -> list[Pair]:
+def candidates(
+    version: SchemaVersion, days: Sequence[Day], stopping: Callable[[], bool] = lambda: False
+) -> list[Pair]:
     """Pairs of a new field and an older one whose share fell since, to be counted jointly from now
-    on: the likeliest alone."""
+    on: the likeliest alone; not all of them once it is `stopping`."""
     found = []
+    columns = _Columns(days)
+    fell: dict[tuple[int, int | None, _Share], bool] = {}
     for (old, new), above, share in _before(version, days):
         since = [day for day in days[-_SINCE:] if day.day >= share.born]
-        rows = ((d.day, Together(d.of(above), d.of(old), d.of(new))) for d in since)
-        if share.sums(rows).fell:
-            likeness = sum(_likeness(version.fields[old], version.fields[new]))
-            found.append((-likeness, (old, new)))
+        key = old, above, share
+        if key not in fell:
+            # As if every event sent the new one: the same for all that are new since.
+            rows = ((d.day, Together(d.of(above), d.of(old), d.of(above))) for d in since)
+            fell[key] = share.sums(rows).fell
+        if not fell[key] or not any(new in day.fields for day in since):
+            continue
+        if stopping():
+            break
+        if likeness := _likeness_apart(version, columns, (old, new), above, share.born):
+            found.append((-sum(likeness), (old, new)))
     return [pair for _, pair in sorted(found)[:_MOST_PAIRS]]
 
 
@@ -71,9 +83,11 @@ def renamed(version: SchemaVersion, days: Sequence[Day]) -> list[Finding]:
     for day in days[-_SINCE:]:
         for pair, both in day.pairs.items():
             counted.setdefault(pair, []).append((day.day, both))
+    columns = _Columns(days)
     found = [
         finding
-        for pair, _, share in (_before(version, days, counted) if counted else ())
+        for pair, above, share in (_before(version, days, counted) if counted else ())
+        if _likeness_apart(version, columns, pair, above, share.born)
         if (finding := _renamed(version, pair, share.sums(counted[pair]), share.born))
     ]
     taken: set[Path | None] = set()
@@ -149,27 +163,48 @@ def _before(
     both, and the share of the older one before."""
     fields = version.fields
     positions = {each.path: at for at, each in enumerate(fields) if each.absorbed is None}
-    born = _born(version, days)
-    for new, (at, before) in born.items():
-        path = fields[new].path
+    shares: dict[tuple[int, int | None, datetime, int], _Share | None] = {}
+    for new, (at, before) in _born(version, days).items():
+        path, since = fields[new].path, fields[new].since
         for old, known in enumerate(fields):
             if among is not None and (old, new) not in among:
                 continue
             if not _may_be(known, fields[new]):
                 continue
             above = positions.get(path[: _common(path, known.path)])
-            since = [day for day in days if day.day >= at]
-            if _come_together(since, old, new, above):
-                continue
-            if share := _share(before, old, above, at):
+            # Of many new fields most are born alike: then an older one had one share before.
+            key = old, above, at, since
+            if key not in shares:
+                shares[key] = _share(before, old, above, at)
+            if share := shares[key]:
                 yield (old, new), above, share
 
 
-def _come_together(days: Iterable[Day], old: int, new: int, above: int | None) -> bool:
-    """True for fields that more events sent than there were: so some sent both."""
-    rows = [(day.of(old), day.of(new), day.of(above)) for day in days]
-    both = sum(max(0, a + b - events) for a, b, events in rows)
-    return both > _BESIDE * sum(min(a, b) for a, b, _ in rows)
+class _Columns:
+    """The events of each day that sent a field."""
+
+    def __init__(self, days: Sequence[Day]) -> None:
+        self._days = days
+        self._columns: dict[int | None, list[int]] = {}
+
+    def since(self, born: datetime, position: int | None) -> list[int]:
+        """Those from the day `born` on; None: all events."""
+        if position not in self._columns:
+            self._columns[position] = [day.of(position) for day in self._days]
+        return self._columns[position][bisect_left(self._days, born, key=lambda day: day.day) :]
+
+
+def _likeness_apart(
+    version: SchemaVersion, columns: _Columns, pair: Pair, above: int | None, born: datetime
+) -> tuple[float, float, float] | None:
+    """The likeness of two fields, where it is enough; None where more events sent them than there
+    were: so some sent both."""
+    old, new, events = (columns.since(born, each) for each in (*pair, above))
+    both = sum(max(0, a + b - of) for a, b, of in zip(old, new, events, strict=True))
+    if both > _BESIDE * sum(map(min, old, new)):
+        return None
+    types, place, name = _likeness(*(version.fields[position] for position in pair))
+    return (types, place, name) if types > 0 and (place > 0 or name >= ALIKE) else None
 
 
 def _born(version: SchemaVersion, days: Sequence[Day]) -> dict[int, tuple[datetime, list[Day]]]:
@@ -193,16 +228,12 @@ def _born(version: SchemaVersion, days: Sequence[Day]) -> dict[int, tuple[dateti
 
 
 def _may_be(old: Field, new: Field) -> bool:
-    """True for two fields of which one may be the other under a new name: not around each other,
-    of a type that both know, in one place or alike by name."""
+    """True for two fields of which one may be the other under a new name: not around each other."""
     if old.absorbed is not None or old.retired is not None or old.since >= new.since:
         return False
     if ERASED in old.path or old.path[-1] in (ITEM, ANY_KEY) or new.path[-1] in (ITEM, ANY_KEY):
         return False
-    if _common(old.path, new.path) == min(len(old.path), len(new.path)):
-        return False
-    types, place, name = _likeness(old, new)
-    return types > 0 and (place > 0 or name >= ALIKE)
+    return _common(old.path, new.path) < min(len(old.path), len(new.path))
 
 
 def _likeness(old: Field, new: Field) -> tuple[float, float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -336,12 +336,3 @@ def span(time: timedelta) -> str:
     """A time in whole hours, or in days where they are more than two."""
     hours = int(time // HOUR)
     return f"{hours} h" if hours < 2 * HOURS else f"{hours // HOURS} d"
-
-
-def hours_seen(days: Sequence[Day], position: int) -> Iterator[int]:
-    """The hours since the first day in which a field came, ascending."""
-    for day in days:
-        seen = day.fields.get(position)
-        if seen is not None:
-            start = (day.day - days[0].day) // DAY * HOURS
-            yield from (start + at for at in range(HOURS) if seen.hours >> at & 1)

@@ -152,13 +152,13 @@ class FieldStatistics:
         """The figures of the last days, today with them."""
         return figures(self.days(subject, day_of(now) - (days - 1) * DAY), days)
 
-    def trim(self, most: int) -> int:
-        """Delete whole days, the oldest first, until all take so many bytes at most; how many
-        documents went."""
+    def trim(self, most: int, stopping: Callable[[], bool] = lambda: False) -> int:
+        """Delete whole days, the oldest first, until all take so many bytes at most, or it is
+        `stopping`; how many documents went."""
         gone = 0
         with translated(FIELD_STATISTICS):
             size = int(self._db.command("collStats", FIELD_STATISTICS)["size"])
-            while size > most:
+            while size > most and not stopping():
                 # In the order of the index on days.
                 dated = {"_id.day": {"$type": "date"}}
                 oldest = self._days.find_one(dated, {"_id": 1}, sort=[("_id.day", ASCENDING)])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import accumulate, pairwise
+from itertools import accumulate, cycle, islice, pairwise
 
 from consumer.core.clock import HOUR
 from consumer.core.paths import ERASED, Path
-from consumer.schemas.model import Field, SchemaVersion
+from consumer.schemas.model import SchemaVersion
 from consumer.signals.signals import Finding
-from consumer.signals.statistics import DAY, HOURS, Day, hours_seen
+from consumer.signals.statistics import DAY, HOURS, Day
 
 # Days that are looked at: a year, so that what comes at its end is known to.
 HISTORY = 400
@@ -30,14 +31,20 @@ _CHANCE = 1e-7
 
 
 def vanished(
-    version: SchemaVersion, days: Sequence[Day], now: datetime, passed: Collection[Path] = ()
+    version: SchemaVersion,
+    days: Sequence[Day],
+    now: datetime,
+    passed: Collection[Path] = (),
+    stopping: Callable[[], bool] = lambda: False,
 ) -> list[Finding]:
-    """The topmost fields that came, and do not any more. `days` ascend; `passed` are paths of which
-    more is known, as those that are filled from another."""
+    """The topmost fields that came, and do not any more; not all of them once it is `stopping`.
+    `days` ascend; `passed` are paths of which more is known, as those that are filled from another.
+    """
     if not days:
         return []
     positions = {each.path: at for at, each in enumerate(version.fields) if each.absorbed is None}
-    last = _last_hours(days)
+    last = last_hours(days)
+    history = _History(days, now)
     found: dict[Path, Finding] = {}
     for position, known in sorted(enumerate(version.fields), key=lambda each: len(each[1].path)):
         at = last.get(position)
@@ -49,13 +56,25 @@ def vanished(
             continue
         if any(each in found for each in above):
             continue
+        if stopping():
+            break
         parent = positions.get(path[:-1]) if len(path) > 1 else None
-        if finding := _vanished(known, position, parent, days, now):
-            found[path] = finding
+        end = history.end_of(position, parent, was_known=known.since <= days[0].version)
+        if end is not None:
+            since = days[0].day + (end.last + 1) * HOUR
+            sent = sum(day.of(position) for day in days)
+            figures = {
+                "absent_hours": end.absent - 1,
+                "longest_gap_hours": end.longest - 1,
+                "events_without": int(end.events),
+                "share_before": round(sent / max(1, end.before, sent), 4),
+            }
+            score = round(1 - end.chance, 4)
+            found[path] = Finding("vanished", path, None, since, score, figures)
     return list(found.values())
 
 
-def _last_hours(days: Sequence[Day]) -> dict[int, datetime]:
+def last_hours(days: Sequence[Day]) -> dict[int, datetime]:
     """The end of the last hour in which each field came."""
     last: dict[int, datetime] = {}
     for day in reversed(days):
@@ -64,82 +83,117 @@ def _last_hours(days: Sequence[Day]) -> dict[int, datetime]:
     return last
 
 
-def _vanished(
-    known: Field, position: int, parent: int | None, days: Sequence[Day], now: datetime
-) -> Finding | None:
-    """The finding that a field vanished which did not come for a while."""
-    start = days[0].day
-    came = [(day.day - start) // DAY for day in days if position in day.fields]
-    # Most are told by their days alone: a gap between two is a day shorter than they are apart.
-    apart = max((b - a - 1 for a, b in pairwise(came)), default=0)
-    if came[-1] - came[0] < _KNOWN // DAY or (now - start) // DAY - came[-1] < _TIMES * apart:
-        return None
-    hours = list(hours_seen(days, position))
-    if (hours[-1] - hours[0]) * HOUR < _KNOWN:
-        return None
-    end = int((now - start) // HOUR)
-    usual = frozenset(hour % WEEK for hour in hours)
-    by_hour, by_event = _clocks(days, parent, usual, end)
-    events = by_event[end] - by_event[hours[-1] + 1]
-    if len(hours) < _USUAL * len(usual):
-        # It comes at any hour: those that it came in by now are no more usual than others.
-        by_hour, by_event = _clocks(days, parent, range(WEEK), end)
-    gaps = [(a, b) for a, b in pairwise(hours) if b > a + 1]
-    if known.since <= days[0].version and hours[0]:
-        # It was known before, and did not come.
-        gaps.append((-1, hours[0]))
-    longest = max((b - a for a, b in gaps), default=1)
-    absent = end - hours[-1]
-    if events < _EVENTS or absent <= _TIMES * longest:
-        return None
-    chance = max(_chance(clock, gaps, len(hours), hours[-1], end) for clock in (by_hour, by_event))
-    if chance > _CHANCE:
-        return None
-    sent = sum(day.of(position) for day in days)
-    return Finding(
-        "vanished",
-        known.path,
-        None,
-        start + (hours[-1] + 1) * HOUR,
-        round(1 - chance, 4),
-        {
-            "absent_hours": absent - 1,
-            "longest_gap_hours": longest - 1,
-            "events_without": int(events),
-            "share_before": round(sent / max(1, by_event[-1] - events, sent), 4),
-        },
-    )
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The last hour in which a field came, hours since then and of its longest gap, events that
+    lack it and those before, and the chance that it comes again."""
+
+    last: int
+    absent: int
+    longest: int
+    events: float
+    before: float
+    chance: float
 
 
-def _clocks(
-    days: Sequence[Day], parent: int | None, usual: Collection[int], end: int
-) -> tuple[list[int], list[float]]:
-    """Two clocks that run in the usual hours of the week only: for each hour since the first day,
-    the usual hours before it, and the events in them that sent the parent."""
-    events = [0.0] * (end + 1)
-    for day in days:
-        start = (day.day - days[0].day) // DAY * HOURS
-        share = day.of(parent) / (day.events or 1)
-        for at, looked_at in enumerate(day.looked_at):
-            if looked_at and start + at <= end and (start + at) % WEEK in usual:
-                events[start + at] = looked_at * share
-    hours = [hour % WEEK in usual for hour in range(end + 1)]
-    return list(accumulate(hours, initial=0)), list(accumulate(events, initial=0.0))
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """Amounts before each hour; from one hour to the next there is no gap, it counts as the
+    `least`."""
+
+    passed: Sequence[float]
+    least: float
+
+
+class _History:
+    """Days hour by hour since the first. Fields that came in the same hours are judged once."""
+
+    def __init__(self, days: Sequence[Day], now: datetime) -> None:
+        self._days = days
+        self._offsets = [(day.day - days[0].day) // DAY for day in days]
+        self._today = (now - days[0].day) // DAY
+        self._end = int((now - days[0].day) // HOUR)
+        self._events: dict[int | None, list[float]] = {}
+        self._ends: dict[tuple[tuple[int, ...], int | None, bool], _End | None] = {}
+
+    def end_of(self, position: int, parent: int | None, *, was_known: bool) -> _End | None:
+        """The end of a field that vanished; None of one that did not. `was_known`: also before the
+        first day."""
+        rows = (day.fields.get(position) for day in self._days)
+        key = tuple(seen.hours if seen else 0 for seen in rows), parent, was_known
+        if key not in self._ends:
+            self._ends[key] = self._end_of(*key)
+        return self._ends[key]
+
+    def _end_of(self, seen: Sequence[int], parent: int | None, was_known: bool) -> _End | None:
+        days = [(offset, bits) for offset, bits in zip(self._offsets, seen, strict=True) if bits]
+        came = [offset for offset, _ in days]
+        # Most are told by their days alone: a gap between two is a day shorter than they are apart.
+        apart = max((b - a - 1 for a, b in pairwise(came)), default=0)
+        if came[-1] - came[0] < _KNOWN // DAY or self._today - came[-1] < _TIMES * apart:
+            return None
+        hours = [
+            at * HOURS + hour for at, bits in days for hour in range(HOURS) if bits >> hour & 1
+        ]
+        last, absent = hours[-1], self._end - hours[-1]
+        gaps = [(a, b) for a, b in pairwise(hours) if b > a + 1]
+        if was_known and hours[0]:
+            # It was known before, and did not come.
+            gaps.append((-1, hours[0]))
+        longest = max((b - a for a, b in gaps), default=1)
+        if (last - hours[0]) * HOUR < _KNOWN or absent <= _TIMES * longest:
+            return None
+        usual = {hour % WEEK for hour in hours}
+        is_usual = [hour in usual for hour in range(WEEK)]
+        of_parent = self._of(parent)
+        hourly = zip(of_parent, cycle(is_usual), strict=False)
+        by_event = [each if is_now else 0.0 for each, is_now in hourly]
+        events = sum(by_event[last + 1 : self._end])
+        if events < _EVENTS:
+            return None
+        if len(hours) < _USUAL * len(usual):
+            # It comes at any hour: those that it came in by now are no more usual than others.
+            is_usual = [True] * WEEK
+            by_event = of_parent
+        by_hour = list(islice(cycle(map(float, is_usual)), self._end + 1))
+        chance = max(
+            _chance(_clock(amounts), gaps, len(hours), last, self._end)
+            for amounts in (by_hour, by_event)
+        )
+        if chance > _CHANCE:
+            return None
+        return _End(last, absent, longest, events, sum(by_event) - events, chance)
+
+    def _of(self, parent: int | None) -> list[float]:
+        """The events of each hour that sent the parent."""
+        if parent not in self._events:
+            events = [0.0] * (self._end + 1)
+            for offset, day in zip(self._offsets, self._days, strict=True):
+                share = day.of(parent) / (day.events or 1)
+                for at, looked_at in enumerate(day.looked_at, offset * HOURS):
+                    if looked_at and at <= self._end:
+                        events[at] = looked_at * share
+            self._events[parent] = events
+        return self._events[parent]
+
+
+def _clock(amounts: Sequence[float]) -> _Clock:
+    passed = list(accumulate(amounts, initial=0.0))
+    return _Clock(passed, passed[-1] / max(1, len(amounts) - amounts.count(0.0)))
 
 
 def _chance(
-    clock: Sequence[float], gaps: Sequence[tuple[int, int]], count: int, last: int, end: int
+    clock: _Clock, gaps: Sequence[tuple[int, int]], count: int, last: int, end: int
 ) -> float:
     """A bound on the chance that a gap gets as long as the present one, if gaps go on as they were.
 
     Of k gaps at least half as long as the longest none was longer than that. By the rule of three
     no more than 3 in k get half of the longest longer, and of those again no more than 3 in k.
     """
-    lengths = [clock[b] - clock[a + 1] for a, b in gaps]
-    # From one hour to the next there is no gap; it counts as one hour, or as its events.
-    least = clock[-1] / max(1, sum(x != y for x, y in pairwise(clock)))
-    longest = max(max(lengths, default=0.0), least)
-    many = least * 2 >= longest
+    passed = clock.passed
+    lengths = [passed[b] - passed[a + 1] for a, b in gaps]
+    longest = max(max(lengths, default=0.0), clock.least)
+    many = clock.least * 2 >= longest
     long = count if many else sum(length * 2 >= longest for length in lengths)
-    steps = 2 * (clock[end] - clock[last + 1]) / longest - 1
+    steps = 2 * (passed[end] - passed[last + 1]) / longest - 1
     return float((3 / (long + 3)) ** max(0.0, steps))

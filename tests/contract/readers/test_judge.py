@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from consumer.core.metrics import Metrics
+from consumer.core.metrics_table import READERS_BROKEN
 from consumer.core.paths import Path, from_text
 from consumer.events.search import EventSearch
 from consumer.mongodb.client import EVENTS, READERS, SCHEMA_VERSIONS, open_database
@@ -19,7 +21,9 @@ from consumer.schemas.manual_changes import alias, alias_value, unalias
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import VersionChanges
+from jobs.judge_readers import JudgeReaders
 from tests.support.adoption import NOW
+from tests.support.jobs import Run
 
 Db = Database[dict[str, Any]]
 SUBJECT = "contact"
@@ -219,3 +223,21 @@ def test_a_pin_whose_version_is_lost_is_shown_and_not_judged(bench: Bench) -> No
 
     assert bench.said() == []
     assert bench.judge.tallies(bench.registry.subjects)[SUBJECT].broken == {}
+
+
+def test_many_pins_do_not_hold_up_a_stop(bench: Bench) -> None:
+    bench.send("e1", a=1, b=1)
+    for number in range(20):
+        bench.pin(f"r{number}", 1)
+    bench.send("e2", a="t")
+    bench.endings.append(Ending(SUBJECT, "vanished", ("b",), NOW))
+    gauge, job = Metrics(), JudgeReaders(bench.judge, bench.registry.subjects, Metrics())
+    cut = JudgeReaders(bench.judge, bench.registry.subjects, gauge)
+
+    # By versions first, then by what comes no more: at the tenth pin of either.
+    for stops_at in (10, 30):
+        run = Run(stops_at=stops_at)
+        assert cut(run) == {"pins": 0, "broken": 0}
+        assert run.asked < stops_at + 5
+    assert gauge.values(READERS_BROKEN) == []
+    assert job(Run()) == {"pins": 20, "broken": 20}

@@ -24,7 +24,8 @@ from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import Defaults, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.signals.signals import Signal, told
-from consumer.signals.store import FieldStatistics, Signals
+from consumer.signals.statistics import Day, Seen
+from consumer.signals.store import FieldStatistics, Look, Signals
 from jobs import field_statistics as job_module
 from tests.support.backfill import backfill, registry
 from tests.support.field_statistics import AT, DAY, HOUR, count_fields, stored_at
@@ -434,3 +435,33 @@ def test_the_gauge_counts_all_that_are_open(database: Db) -> None:
     assert signals.count_open() == {("s", "vanished"): 2, ("s", "renamed"): 0}
     assert [each.path for each in signals.of("s")] == [("m",), ("z", "a"), ("z", "b")]
     assert len(signals.of("s", ended=True)) == 1005
+
+
+def test_a_stop_at_any_time_keeps_no_half_of_a_look_and_no_half_of_what_was_found(
+    database: Db,
+) -> None:
+    schemas = registry(database)
+    statistics = FieldStatistics(open_database(database.client, database.name))
+    signals = Signals(open_database(database.client, database.name))
+    names = [f"field{n}" for n in range(9)]
+    stored_at(database, schemas, AT, [dict.fromkeys(names, 1)])
+    every_hour = (1 << 24) - 1
+    look = Look(1, AT, AT)
+    for number in range(40):
+        fields = {at: Seen(2400, 0, 1, every_hour) for at in range(9 if number < 30 else 0)}
+        statistics.add("s", Day(AT + number * DAY, 1, [100] * 24, fields), look, AT)
+    kept = list(database[FIELD_STATISTICS].find())
+    now = AT + 40 * DAY
+    stored_at(database, schemas, now, [{"id": 1}] * 3)
+    job, stops_at, seen = count_fields(database, schemas, lambda: now + HOUR), 0, set()
+
+    while len(signals.of("s")) < 9:
+        stops_at += 1
+        database[FIELD_STATISTICS].delete_many({})
+        database[FIELD_STATISTICS].insert_many(kept)
+        job(Run(fence=1, stops_at=stops_at))
+        seen.add(len(signals.of("s")))
+
+    assert seen == {0, 9}
+    # Each field is asked for.
+    assert stops_at > 9

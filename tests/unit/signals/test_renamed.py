@@ -164,3 +164,11 @@ def test_each_field_is_named_once_with_the_likeliest() -> None:
     assert [(each.path, each.to) for each in renamed(version, days)] == [
         (("queue_id",), ("queueId",))
     ]
+
+
+def test_pairs_of_many_fields_do_not_hold_up_a_stop() -> None:
+    version = schema("queue_id", "queueId", ("string", "string"))
+    days = history(0.9, 0.3, 0.6)
+
+    assert candidates(version, days) == [(1, 2)]
+    assert candidates(version, days, lambda: True) == []
