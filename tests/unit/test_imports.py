@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 
 # Hundreds of milliseconds or tens of megabytes each, and needed by other commands, on the first
-# use of a feature, or by tests alone. (`rich` is taken along by structlog wherever it is there.)
+# use of a feature, or by tests alone. (`rich` is taken along by structlog where nobody spares it.)
 _HEAVY = (
     "click",
     "datadog_api_client",
@@ -55,6 +55,16 @@ def test_nothing_of_the_console_is_imported_with_the_service() -> None:
 
 def test_the_service_imports_few_modules() -> None:
     assert len(imported(SERVICE)) <= _MOST
+
+
+def test_serve_spares_rich_and_it_can_be_imported_afterwards() -> None:
+    code = (
+        "import sys; from consumer.runtime.memory import spare_rich; spare_rich();"
+        "import consumer.cli.serve; assert not {'rich', 'pygments'} & sys.modules.keys();"
+        "import rich.console"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_heavy_module_would_be_seen() -> None:
