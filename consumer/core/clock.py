@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from time import time_ns
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -14,7 +15,8 @@ SLICE = timedelta(minutes=5)
 
 def utc_now() -> datetime:
     """Now in UTC, to the millisecond that BSON keeps: what is answered equals what is stored."""
-    return to_milliseconds(datetime.now(timezone.utc))
+    # Half the time of now() and to_milliseconds: it is asked three times for each delivery.
+    return EPOCH + timedelta(milliseconds=time_ns() // 1_000_000)
 
 
 def to_milliseconds(at: datetime) -> datetime:

@@ -17,6 +17,9 @@ from consumer.schemas.check import Check, CompiledSchema, Gap
 from consumer.schemas.compile import Filling, ObjectNode
 from consumer.schemas.model import SchemaVersion
 
+# A tuple, for a union would be made anew at each question.
+_CONTAINERS = (dict, list)
+
 
 class Checked(Protocol):
     """The outcome of a check of the payload that is to be filled."""
@@ -123,9 +126,11 @@ def _fill(
             filled.left_out = True
             continue
         default = filling.value
-        if isinstance(default, dict | list):
-            default = copy.deepcopy(default)
-        value[filling.key] = default
+        if not isinstance(default, _CONTAINERS):
+            value[filling.key] = default
+            filled.positions.append(filling.position)
+            continue
+        value[filling.key] = default = copy.deepcopy(default)
         filled.positions.append(filling.position)
         if isinstance(default, dict) and filling.node is not None:
             _fill_down(default, filling.node, without, filled)
