@@ -141,13 +141,12 @@ class EventParser:
             payload = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _parsing_error(body, self._max_depth) from error
-        # Counting brackets is a cheap upper bound: few bodies ever need the walk.
-        if body.count(b"{") + body.count(b"[") > self._max_depth and deeper_than(
-            payload, self._max_depth
-        ):
+        # Few bodies ever need the walk.
+        if may_be_deeper(body, self._max_depth) and deeper_than(payload, self._max_depth):
             raise too_deep(self._max_depth)
         # NUL reaches a key only through this escape; BSON ends a key there, so it would be cut.
-        if b"\\u0000" in body and _nul_in_key(payload):
+        # Most bodies have no escape at all, which is found ten times as fast.
+        if b"\\" in body and b"\\u0000" in body and _nul_in_key(payload):
             raise Unstorable("a key holds the character NUL, which MongoDB cannot keep")
         if type(payload) is not dict:
             raise MissingFields(f"{self._missing} (the body is JSON, but not an object)")
@@ -214,6 +213,17 @@ def pointer(field: str) -> Callable[[dict[str, Any]], Any]:
         return value
 
     return follow
+
+
+def may_be_deeper(body: bytes, limit: int) -> bool:
+    """True for every body whose containers nest more than `limit` levels, and for few others.
+
+    That many brackets open before the deepest value and close behind it. So, wherever it stands,
+    they open in the first half of the body or close in the second.
+    """
+    half = len(body) // 2
+    opened = body.count(b"{", 0, half) + body.count(b"[", 0, half)
+    return opened > limit or body.count(b"}", half) + body.count(b"]", half) > limit
 
 
 def deeper_than(value: Any, limit: int) -> bool:

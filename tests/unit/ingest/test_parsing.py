@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.core.errors import MalformedJson, MissingFields, Rejected, TooDeep, Unstorable
-from consumer.ingest.parsing import EventFields, EventParser, deeper_than
+from consumer.ingest.parsing import EventFields, EventParser, deeper_than, may_be_deeper
 
 PARSER = EventParser(EventFields(), max_depth=100)
 
@@ -225,3 +225,23 @@ def test_a_header_that_may_have_been_cut_is_no_id(length: int, is_event: bool) -
     else:
         with pytest.raises(MissingFields):
             parser.parse(b'{"type":"t"}', headers=headers)
+
+
+_PADDING = st.text(st.sampled_from('[]{}x"\\'), max_size=12)
+
+
+@given(st.lists(_PADDING | st.lists(_PADDING), max_size=4), st.integers(1, 8), st.integers(1, 10))
+def test_no_body_that_is_too_deep_is_passed_over(around: list[Any], depth: int, limit: int) -> None:
+    deep: Any = {}
+    for level in range(depth):
+        deep = {"a": deep} if level % 2 else [deep]
+    for place in range(len(around) + 1):
+        value = [*around[:place], deep, *around[place:]]
+        body = json.dumps(value).encode()
+        assert may_be_deeper(body, limit) or not deeper_than(value, limit)
+
+
+def test_many_shallow_objects_need_no_walk() -> None:
+    body = json.dumps([{"a": [], "b": {}}] * 60).encode()
+
+    assert not may_be_deeper(body, 100)
