@@ -65,7 +65,7 @@ def framed(requests: Iterable[bytes]) -> list[RequestParser]:
 
 
 def channel(metrics: Metrics) -> SimpleNamespace:
-    """What a task asks of a connection."""
+    """Stands for a connection, with all that a task asks of one."""
     webhook = Webhook(
         ingest=Known(),
         metrics=metrics,
