@@ -97,6 +97,12 @@ class DeadLetterSearch:
         with translated(self._entries.name):
             return self._entries.find_one({"_id": _id})
 
+    def of_event(self, _id: str, limit: int) -> list[Document]:
+        """Entries that became an event, the first one first, without their bodies."""
+        with translated(self._entries.name):
+            found = self._entries.find({"resolved_by": _id}, {**_ROW, "history": 1, "timestamp": 1})
+            return sorted(found.limit(limit), key=lambda entry: entry["timestamp"])
+
     def sources(self, ids: Sequence[str]) -> list[str]:
         """The sources, beside the main one, by which these entries came."""
         query = {"_id": {"$in": list(ids)}, "source": {"$type": "string"}}

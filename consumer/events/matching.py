@@ -13,7 +13,16 @@ from typing import Any
 from bson.decimal128 import Decimal128
 
 from consumer.core.body_reader import unescaped
-from consumer.core.paths import ANY_KEY, ITEM, Path, from_text, is_key, to_key, to_segment
+from consumer.core.paths import (
+    ANY_KEY,
+    ITEM,
+    Path,
+    from_text,
+    is_key,
+    is_reserved,
+    to_key,
+    to_segment,
+)
 from consumer.schemas.maps import is_data_key, names_one
 
 _UNQUOTED_EQUALS = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"=])+)=(.*)', re.DOTALL)
@@ -231,3 +240,35 @@ def _values(root: Any, path: Path) -> Iterator[Any]:
 def _index(segment: str) -> int | None:
     """A JSON Pointer may count the items of a list."""
     return int(segment) if _COUNT.fullmatch(segment) else None
+
+
+def clauses_of(condition: Condition) -> list[dict[str, Any]]:
+    """What a query says of it: all that is wanted, and perhaps more. Empty: nothing."""
+    found = [_clause_at(condition, path) for path in condition.paths]
+    if len(found) == 1 or not all(found):
+        return found[0] if len(found) == 1 else []
+    return [{"$or": [{"$and": each} for each in found]}]
+
+
+def _clause_at(condition: Condition, path: Path) -> list[dict[str, Any]]:
+    if is_key(path[0]) and is_reserved(to_key(path[0])):
+        return [{"_meta.shadowed.name": to_key(path[0])}]
+    keys = []
+    for segment in path:
+        # In a dotted path such a key would mean something else.
+        key = to_key(segment)
+        if not is_key(segment) or not key or "." in key or key.startswith("$"):
+            break
+        keys.append(key)
+    if not keys:
+        return []
+    if len(keys) < len(path):
+        return [{".".join(keys): {"$exists": True}}]
+    # MongoDB looks through a list, but not through a list in a list.
+    nested: list[dict[str, Any]] = [
+        {".".join(keys[:count]): {"$elemMatch": {"$type": "array"}}}
+        for count in range(1, len(keys) + 1)
+    ]
+    if condition.as_key is not None:
+        nested.append({".".join(keys): {"$type": "object"}})
+    return [{"$or": [{".".join(keys): {"$in": condition.wanted.in_bson()}}, *nested]}]

@@ -1,10 +1,11 @@
-"""Find stored events for people: by their own id, or by subject, version and time."""
+"""Find stored events for people: by id, subject, version, time, and a value in their payload."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from bson import Decimal128
@@ -12,7 +13,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
 
 from consumer.events.documents import plain
-from consumer.events.matching import read_value
+from consumer.events.matching import Condition, clauses_of, read_value
 from consumer.mongodb.client import RAW, Document
 from consumer.mongodb.errors import translated
 
@@ -22,6 +23,12 @@ _BY_SUBJECT = [
     ("_meta.backfilled_to", ASCENDING),
     ("schema_version", ASCENDING),
     (_AT, ASCENDING),
+]
+_BY_TIME = [
+    (_AT, ASCENDING),
+    ("_meta.subject", ASCENDING),
+    ("schema_version", ASCENDING),
+    ("_meta.exhibited_version", ASCENDING),
 ]
 # Characters that a row has of a text from outside.
 _MOST_TEXT = 300
@@ -45,29 +52,44 @@ _ROW: Document = {
 # So many runs of the index are merged by time. A backfill leaves one for each version that events
 # were stamped with, so this is what a subject has after as many versions.
 _MOST_RUNS = 100
+# What no index finds is looked for among so many of the newest; of those that a query finds, so
+# many are looked at themselves.
+MOST_LOOKED_AT = 20_000
+_MOST_READ = 1000
+# Of subjects that are more, the index of times is read.
+_FEW_SUBJECTS = 10
+# Ids with the same beginning that are put in order of time.
+_MOST_ALIKE = 1000
+# Hex digits from which on a text is taken for the beginning of an `_id`.
+_SHORTEST = 6
+_END = "\uffff"
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Events to look for. `key` is an event's own id as a person types it; a `version` counts
-    within a `subject`. Processed from `since` up to and with `until`; `skip` passes over so many of
-    those at `until` itself, which were shown before."""
+    """Events to look for. `key` is an event's own id as a person types it, or with `begins` its
+    beginning, or that of its `_id`. They are of any of the `subjects`, if there are any; a
+    `version` counts within one. Processed from `since` up to and with `until`; `skip` passes over
+    so many of those at `until` itself, which were shown before. `condition`: on the payload."""
 
     key: str = ""
-    subject: str = ""
+    subjects: tuple[str, ...] = ()
     version: int | None = None
     since: datetime | None = None
     until: datetime | None = None
     skip: int = 0
+    begins: bool = False
+    condition: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
     """Rows of `_meta`, `schema_version` and `processed_at`, the last processed first. `partial`:
-    older versions of the subject were not looked through."""
+    not all that may fit were looked through. `back_to`: no event up to and with this time was."""
 
     rows: list[Document]
     partial: bool = False
+    back_to: datetime | None = None
 
 
 class EventSearch:
@@ -77,21 +99,29 @@ class EventSearch:
         self._events = events
         self._raw = events.with_options(codec_options=RAW)
 
-    def page(self, wanted: EventFilter, limit: int) -> EventPage:
-        """The newest events that are wanted."""
+    def page(
+        self,
+        wanted: EventFilter,
+        limit: int,
+        payload: Callable[[Document], Any] = lambda document: document,
+    ) -> EventPage:
+        """The newest events that are wanted. A `condition` is tried on what `payload` makes of a
+        document, so that nothing is found by what is not shown."""
         with translated(self._events.name):
             if wanted.key:
                 query = {"_meta.key": {"$in": read_value(wanted.key).in_bson()}, **_of(wanted)}
-                return EventPage(self._rows(query, wanted, limit, None))
-            if not wanted.subject:
-                return EventPage(self._rows(_times(wanted), wanted, limit, None))
-            runs = list(self._runs(wanted))
+                found = self._looked(wanted, limit, query, None, payload)
+                is_whole = found.rows or wanted.condition or not wanted.begins
+                return found if is_whole else self._alike(wanted, limit)
+            if not 0 < len(wanted.subjects) <= _FEW_SUBJECTS:
+                return self._looked(wanted, limit, _times(wanted), _BY_TIME, payload)
+            runs = list(islice(self._runs(wanted), _MOST_RUNS + 1))
             if not runs:
                 return EventPage([])
             # One scan of the index for each run, merged by time, so that nothing is sorted.
             query = {"$or": [{**run, **_times(wanted)} for run in runs[:_MOST_RUNS]]}
-            rows = self._rows(query, wanted, limit, _BY_SUBJECT)
-            return EventPage(rows, partial=len(runs) > _MOST_RUNS)
+            found = self._looked(wanted, limit, query, _BY_SUBJECT, payload)
+            return replace(found, partial=len(runs) > _MOST_RUNS)
 
     def one(self, _id: str) -> Document | None:
         """The document with this `_id`; its numbers are Python's, and nothing in it is decoded to
@@ -112,6 +142,59 @@ class EventSearch:
             found = self._events.find_one(wanted, {"_id": 1}, sort=[(_AT, ASCENDING)])
             return None if found is None else str(found["_id"])
 
+    def _looked(
+        self,
+        wanted: EventFilter,
+        limit: int,
+        query: Document,
+        hint: list[tuple[str, int]] | None,
+        payload: Callable[[Document], Any],
+    ) -> EventPage:
+        """A page of those in the order of an index; what is in none is looked for in part."""
+        more: Document = {}
+        if wanted.subjects and hint is _BY_TIME:
+            more = _of(replace(wanted, since=None, until=None))
+        if wanted.condition is not None and (found := clauses_of(wanted.condition)):
+            more["$and"] = found
+        if not more and wanted.condition is None:
+            return EventPage(self._rows(query, wanted, limit, hint))
+        # Read from the index alone.
+        cursor = self._events.find(query, {_AT: 1, "_id": 0}, hint=hint).sort(_AT, DESCENDING)
+        last = next(iter(cursor.skip(wanted.skip + MOST_LOOKED_AT).limit(1)), None)
+        back_to = None if last is None else last[_AT]
+        if back_to is not None:
+            more[_AT] = {"$gt": back_to}
+        query = {"$and": [query, more]}
+        if wanted.condition is None:
+            return EventPage(self._rows(query, wanted, limit, hint), back_to=back_to)
+        ids: list[Any] = []
+        cursor = self._raw.find(query, hint=hint).sort(_AT, DESCENDING).skip(wanted.skip)
+        for count, raw in enumerate(cursor.limit(_MOST_READ), start=1):
+            document = {name: _json(plain(value)) for name, value in raw.items()}
+            if wanted.condition.holds(payload(document)):
+                ids.append(document["_id"])
+            if len(ids) == limit:
+                break
+            if count == _MOST_READ:
+                back_to = document[_AT]
+        rows = self._events.find({"_id": {"$in": ids}}, _ROW).sort(_AT, DESCENDING)
+        return EventPage(list(rows), back_to=back_to)
+
+    def _alike(self, wanted: EventFilter, limit: int) -> EventPage:
+        """Events whose id, or `_id`, begins with the key: the first in order of ids are sorted by
+        time."""
+        begin, rows = wanted.key, []
+        places = ["_meta.key"]
+        if len(begin) >= _SHORTEST and set(begin) <= set("0123456789abcdef"):
+            places.append("_id")
+        for place in places:
+            query = {place: {"$gte": begin, "$lt": begin + _END}, **_of(wanted)}
+            rows += self._events.find(query, _ROW).sort(place, ASCENDING).limit(_MOST_ALIKE + 1)
+        found = {row["_id"]: row for row in rows}
+        ordered = sorted(found.values(), key=lambda row: row[_AT], reverse=True)
+        is_cut = len(rows) > _MOST_ALIKE
+        return EventPage(ordered[wanted.skip : wanted.skip + limit], partial=is_cut)
+
     def _rows(
         self, query: Document, wanted: EventFilter, limit: int, hint: list[tuple[str, int]] | None
     ) -> list[Document]:
@@ -119,26 +202,23 @@ class EventSearch:
         return list(found.skip(wanted.skip).limit(limit))
 
     def _runs(self, wanted: EventFilter) -> Iterator[Document]:
-        """Runs of the index with events of the subject, by what they were filled to and stamped
+        """Runs of the index with events of the subjects, by what they were filled to and stamped
         with, the newest first; each costs the server a step in the index."""
-        subject = {"_meta.subject": wanted.subject}
-        filled = sorted(self._events.distinct("_meta.backfilled_to", subject), reverse=True)
-        remaining = _MOST_RUNS + 1
-        for upto in filled[:remaining]:
-            run = {**subject, "_meta.backfilled_to": upto}
-            stamped = self._events.distinct("schema_version", run)
-            for version in sorted(stamped, reverse=True):
-                if wanted.version in (None, version):
-                    yield {**run, "schema_version": version}
-                    remaining -= 1
-                    if not remaining:
-                        return
+        for name in wanted.subjects:
+            subject = {"_meta.subject": name}
+            filled = sorted(self._events.distinct("_meta.backfilled_to", subject), reverse=True)
+            for upto in filled[: _MOST_RUNS + 1]:
+                run = {**subject, "_meta.backfilled_to": upto}
+                stamped = self._events.distinct("schema_version", run)
+                for version in sorted(stamped, reverse=True):
+                    if wanted.version in (None, version):
+                        yield {**run, "schema_version": version}
 
 
 def _of(wanted: EventFilter) -> Document:
     found = _times(wanted)
-    if wanted.subject:
-        found["_meta.subject"] = wanted.subject
+    if wanted.subjects:
+        found["_meta.subject"] = {"$in": list(wanted.subjects)}
         if wanted.version is not None:
             found["schema_version"] = wanted.version
     return found

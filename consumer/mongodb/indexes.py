@@ -151,6 +151,12 @@ INDEXES = (
     ),
     Index(
         DEAD_LETTERS,
+        (("resolved_by", ASCENDING),),
+        "the dead letters that an event was before",
+        only={"resolved_by": {"$gt": ""}},
+    ),
+    Index(
+        DEAD_LETTERS,
         (("expires_at", ASCENDING),),
         "resolved and discarded dead letters whose time is over",
         expire_after=0,

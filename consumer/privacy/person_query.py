@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from consumer.core.body_reader import BodyContent
-from consumer.core.paths import ANY_KEY, ERASED, ITEM, RESERVED, Path, is_key, is_reserved, to_key
-from consumer.events.matching import Condition
+from consumer.core.paths import ANY_KEY, ERASED, ITEM, RESERVED, Path, is_key, to_key
+from consumer.events.matching import Condition, clauses_of
 from consumer.mongodb.client import Document
 
 # Of more, all documents are read.
@@ -117,7 +117,7 @@ def query(
         clauses.append({"_meta.subject": person.event_type})
     for condition in () if deep else person.conditions:
         # Aliases of all subjects may be many: then the documents themselves are looked through.
-        clause = _clause(condition) if len(condition.paths) <= _MOST_QUERIED else []
+        clause = clauses_of(condition) if len(condition.paths) <= _MOST_QUERIED else []
         if condition.as_name is not None and clause:
             clause = [{"$or": [{"$and": clause}, *_keyed(condition.as_name, places)]}]
         clauses += clause
@@ -166,34 +166,3 @@ def meta_of(document: Document) -> Document:
     """Metadata beside the payload; empty for a document that others put there."""
     meta = document.get("_meta")
     return meta if isinstance(meta, dict) else {}
-
-
-def _clause(condition: Condition) -> list[Document]:
-    clauses = [_clause_at(condition, path) for path in condition.paths]
-    if len(clauses) == 1 or not all(clauses):
-        return clauses[0] if len(clauses) == 1 else []
-    return [{"$or": [{"$and": each} for each in clauses]}]
-
-
-def _clause_at(condition: Condition, path: Path) -> list[Document]:
-    if is_key(path[0]) and is_reserved(to_key(path[0])):
-        return [{"_meta.shadowed.name": to_key(path[0])}]
-    keys = []
-    for segment in path:
-        # In a dotted path such a key would mean something else.
-        key = to_key(segment)
-        if not is_key(segment) or not key or "." in key or key.startswith("$"):
-            break
-        keys.append(key)
-    if not keys:
-        return []
-    if len(keys) < len(path):
-        return [{".".join(keys): {"$exists": True}}]
-    # MongoDB looks through a list, but not through a list in a list.
-    nested: list[Document] = [
-        {".".join(keys[:count]): {"$elemMatch": {"$type": "array"}}}
-        for count in range(1, len(keys) + 1)
-    ]
-    if condition.as_key is not None:
-        nested.append({".".join(keys): {"$type": "object"}})
-    return [{"$or": [{".".join(keys): {"$in": condition.wanted.in_bson()}}, *nested]}]

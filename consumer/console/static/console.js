@@ -54,3 +54,13 @@
   const form = document.querySelector("form[data-continue]");
   if (form) setTimeout(() => form.requestSubmit(), 400);
 })();
+
+// Texts to copy, where the browser lets a page do that: over TLS, or on this machine.
+for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+}

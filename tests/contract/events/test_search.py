@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -12,6 +13,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.monitoring import CommandListener
 
+from consumer.events.matching import read_condition
 from consumer.events.search import EventFilter, EventSearch
 from consumer.mongodb.client import EVENTS
 from consumer.mongodb.indexes import create_indexes
@@ -56,7 +58,7 @@ def test_an_id_is_found_as_text_and_as_the_number_that_it_reads_as(
 
     assert names(search, key="7") == ["exact", "float", "whole", "text"]
     assert names(search, key='"7"') == ["text"]
-    assert names(search, key="7", subject="b") == []
+    assert names(search, key="7", subjects=("b",)) == []
 
 
 def test_a_subject_is_read_newest_first_whatever_its_events_were_stamped_with(
@@ -68,11 +70,11 @@ def test_a_subject_is_read_newest_first_whatever_its_events_were_stamped_with(
     put(database, "4", "k", 4, version=3, filled=3)
     put(database, "b", "k", 5, subject="b")
 
-    assert names(search, subject="a") == ["4", "3", "2", "1"]
-    assert names(search, subject="a", version=1) == ["3", "1"]
-    assert names(search, subject="a", until=NOON + timedelta(seconds=3)) == ["3", "2", "1"]
-    assert names(search, subject="a", since=NOON + timedelta(seconds=3)) == ["4", "3"]
-    assert names(search, subject="nothing") == []
+    assert names(search, subjects=("a",)) == ["4", "3", "2", "1"]
+    assert names(search, subjects=("a",), version=1) == ["3", "1"]
+    assert names(search, subjects=("a",), until=NOON + timedelta(seconds=3)) == ["3", "2", "1"]
+    assert names(search, subjects=("a",), since=NOON + timedelta(seconds=3)) == ["4", "3"]
+    assert names(search, subjects=("nothing",)) == []
     assert names(search) == ["b", "4", "3", "2", "1"]
 
 
@@ -80,8 +82,8 @@ def test_events_of_one_time_are_passed_over_one_by_one(search: EventSearch, data
     for name in "abcde":
         put(database, name, "k", 1)
 
-    whole = names(search, subject="a")
-    rest = names(search, subject="a", until=NOON + timedelta(seconds=1), skip=2)
+    whole = names(search, subjects=("a",))
+    rest = names(search, subjects=("a",), until=NOON + timedelta(seconds=1), skip=2)
 
     assert rest == whole[2:]
 
@@ -92,11 +94,11 @@ def test_a_subject_of_very_many_versions_is_read_in_part_and_that_is_said(
     for version in range(1, 121):
         put(database, str(version), "k", version, version=version, filled=120)
 
-    found = search.page(EventFilter(subject="a"), 200)
+    found = search.page(EventFilter(subjects=("a",)), 200)
 
     assert found.partial
     assert [row["_id"] for row in found.rows] == [str(v) for v in range(120, 20, -1)]
-    assert names(search, subject="a", version=5) == ["5"]
+    assert names(search, subjects=("a",), version=5) == ["5"]
 
 
 def test_a_document_is_read_without_decoding_what_it_holds(
@@ -109,6 +111,61 @@ def test_a_document_is_read_without_decoding_what_it_holds(
 
     assert found == {"_id": "x", "big": 10**30, "l": [{"n": 1}], "r": {"$ref": "c", "$id": 1}}
     assert search.one("y") is None
+
+
+def test_an_id_is_found_by_its_beginning_where_none_is_that_whole(
+    search: EventSearch, database: Db
+) -> None:
+    put(database, "aaaaaa11", "evt-1", 1)
+    put(database, "aaaaaa22", "evt-12", 3)
+    put(database, "b", "evt-2", 2)
+    put(database, "c", "%", 4)
+
+    assert names(search, key="evt-", begins=True) == ["aaaaaa22", "b", "aaaaaa11"]
+    assert names(search, key="evt-1", begins=True) == ["aaaaaa11"]
+    assert names(search, key="aaaaaa", begins=True) == ["aaaaaa22", "aaaaaa11"]
+    assert names(search, key="evt-", begins=True, subjects=("b",)) == []
+    assert names(search, key="evt-", until=NOON, begins=True) == []
+    assert names(search, key="evt-") == []
+    assert names(search, key="evt.", begins=True) == []
+
+
+def test_a_value_is_looked_for_in_the_newest_and_it_is_said_how_far_back(
+    search: EventSearch, database: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.events.search.MOST_LOOKED_AT", 3)
+    for number in range(6):
+        put(database, f"{number}", "k", number, subject="ab"[number % 2])
+        tier = {"tier": "gold" if number in (1, 5) else "tin"}
+        database[EVENTS].update_one({"_id": f"{number}"}, {"$set": {"customer": [tier]}})
+    gold = replace(read_condition("customer.tier=gold"), by_key=False)
+
+    found = search.page(EventFilter(condition=gold), 10)
+    assert found.back_to is not None
+    further = search.page(EventFilter(condition=gold, until=found.back_to), 10)
+    of_b = search.page(EventFilter(condition=gold, subjects=("b",)), 10)
+    hidden = search.page(EventFilter(condition=gold), 10, lambda document: {})
+    by_id = search.page(EventFilter(condition=gold, key="k"), 10)
+
+    assert ([row["_id"] for row in found.rows], found.back_to.second) == (["5"], 2)
+    assert ([row["_id"] for row in further.rows], further.back_to) == (["1"], None)
+    assert ([row["_id"] for row in of_b.rows], of_b.back_to) == (["5", "1"], None)
+    assert hidden.rows == []
+    assert [row["_id"] for row in by_id.rows] == ["5"]
+
+
+def test_of_many_subjects_the_newest_of_all_are_looked_at(
+    search: EventSearch, database: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.events.search.MOST_LOOKED_AT", 30)
+    for number in range(40):
+        put(database, f"{number}", "k", number, subject=f"s{number % 20}", version=number // 20)
+    many = tuple(f"s{number}" for number in range(11))
+
+    found = search.page(EventFilter(subjects=many, version=1), 50)
+
+    assert [row["_id"] for row in found.rows] == [str(number) for number in range(30, 19, -1)]
+    assert found.back_to == NOON + timedelta(seconds=9)
 
 
 class Finds(CommandListener):
@@ -146,8 +203,10 @@ def finds(database: Db, mongod_uri: str) -> Iterator[tuple[EventSearch, Finds]]:
         EventFilter(),
         EventFilter(since=NOON),
         EventFilter(key="7"),
-        EventFilter(subject="a"),
-        EventFilter(subject="a", version=2, until=NOON + timedelta(hours=1)),
+        EventFilter(subjects=("a",)),
+        EventFilter(subjects=("a",), version=2, until=NOON + timedelta(hours=1)),
+        EventFilter(subjects=("a", "b")),
+        EventFilter(subjects=tuple(f"b{n}" for n in range(11))),
     ],
 )
 def test_every_search_reads_an_index_in_its_order_and_no_more_than_it_shows(

@@ -129,7 +129,7 @@ def test_each_index_of_ours_on_events_is_used(
             one = {"_meta": stamp, "schema_version": 1, "processed_at": at + number * SECOND}
             events.insert_one({"_id": f"{number:064x}", **one})
         listener.sent.clear()
-        EventSearch(db["events"]).page(EventFilter(subject="s"), 5)
+        EventSearch(db["events"]).page(EventFilter(subjects=("s",)), 5)
         EventSearch(db["events"]).page(EventFilter(key="1"), 5)
         EventSearch(db["events"]).page(EventFilter(), 5)
         EventSearch(db["events"]).one("00")
