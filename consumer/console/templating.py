@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from consumer.console.wording import change_text, kind_words, types_text
 from consumer.core import text
 from consumer.core.paths import to_text
+from consumer.dead_letters.editing import sides
 
 _PACKAGE = "consumer.console"
 # Characters of a value on a page.
@@ -75,6 +76,7 @@ class Templates:
             kind=kind_words,
             path=to_text,
             dotted=dotted,
+            sides=sides,
             types=types_text,
             whole=Whole,
             urlencode=lambda value: Whole(do_urlencode(str(value)[:_MOST_VALUE])),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from consumer.console.charts import Chart, Series, draw
-from consumer.monitoring.ingest_history import IngestHistory
+from consumer.core.clock import floor
+from consumer.monitoring.ingest_history import MINUTE, QUARTER, IngestHistory
 from consumer.monitoring.outcomes import Slot
 
 # Outcomes from the bottom of the picture up, with what they are called and their colours.
@@ -27,6 +28,7 @@ SPANS = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "24h": timedelta(ho
          "7d": timedelta(days=7)}  # fmt: skip
 USUAL_SPAN = "6h"
 _DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
 # A picture of a week need not be drawn anew every five seconds: every thirty.
 _MOMENTS = 20_000
 _SHARES = ((0.5, "median", "c0"), (0.99, "99 %", "c2"))
@@ -34,12 +36,14 @@ _SHARES = ((0.5, "median", "c0"), (0.99, "99 %", "c2"))
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """`rate` is deliveries a minute since the first slot began, `p99` in seconds; charts are None
-    where nothing came."""
+    """`rate` is deliveries a minute since the first slot began, `change` that against the same time
+    of last week (0.1: a tenth more; None: nothing is known of it), `p99` in seconds; charts are
+    None where nothing came."""
 
     span: str
     deliveries: int
     rate: float
+    change: float | None
     p99: float | None
     ingest: Chart | None
     latency: Chart | None
@@ -67,15 +71,27 @@ def traffic(history: IngestHistory, span: str, now: datetime) -> Traffic:
     """The traffic of a span of SPANS up to now; raises StoreUnavailable."""
     step, slots = history.last(SPANS[span], now)
     count = sum(slot.count for slot in slots)
+    # The first slot is whole, and so begins up to a step before the span does.
+    rate = count / ((now - slots[0].at) / MINUTE)
+    before = _rate_last_week(history, slots[0].at, now)
     return Traffic(
         span=span,
         deliveries=count,
-        # The first slot is whole, and so begins up to a step before the span does.
-        rate=count / ((now - slots[0].at) / timedelta(minutes=1)),
+        rate=rate,
+        change=rate / before - 1 if before else None,
         p99=_over_all(slots, 0.99),
         ingest=_ingest(slots, step) if count else None,
         latency=_latency(slots) if count else None,
     )
+
+
+def _rate_last_week(history: IngestHistory, start: datetime, now: datetime) -> float | None:
+    """Deliveries a minute a week before, in whole quarters; None for more than is kept."""
+    first, end = floor(start - _WEEK, QUARTER), floor(now - _WEEK, QUARTER)
+    if end - first > _DAY + QUARTER or first >= end:
+        return None
+    slots = history.read(first, end, QUARTER)
+    return sum(slot.count for slot in slots) / ((end - first) / MINUTE)
 
 
 def _ingest(slots: Sequence[Slot], step: timedelta) -> Chart:

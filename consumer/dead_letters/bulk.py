@@ -57,6 +57,7 @@ class BulkRun:
                 "statuses": wanted.statuses,
                 "event_type": wanted.event_type,
                 "source": wanted.source,
+                "ids": wanted.ids,
                 "times": [None if at is None else at.isoformat() for at in times],
                 "total": self.total,
                 "because": self.because,
@@ -84,6 +85,7 @@ class BulkRun:
             until,
             first,
             loaded.get("source", ""),
+            tuple(loaded.get("ids", ())),
         )
         names = ("total", "because", "and_copies", "after", "ended", "busy", "passes")
         # An older program, before whose form this one goes on, knew fewer.

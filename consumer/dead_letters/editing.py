@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, zip_longest
 
 from consumer.core.text import safe
 from consumer.privacy.masks import MaskedBody
@@ -19,6 +20,13 @@ Bodies = Callable[[bytes], Sequence[MaskedBody]]
 
 _PLACEHOLDER = re.compile(rb'"\[masked ([1-9][0-9]{0,5})\]"')
 _MARK = b"[masked "
+# Where a body could not be read: a text as far as it goes, and what stands between punctuation.
+_HIDDEN = re.compile(rb'"[^"]+(?:"|\Z)|[^{}\[\],:" \t\r\n]+')
+# Escapes of JSON: two halves of a pair, a letter, anything else.
+_ESCAPE = re.compile(
+    rb"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|.)",
+    re.DOTALL,
+)
 # JSON on one line falls into its members; line feeds stay visible.
 _PIECE = re.compile(rb"[^,{}\[\]\n]*(?:[,{}\[\]\n]|\Z)")
 # Finding the smallest difference takes time that grows with the square of what differs.
@@ -44,21 +52,57 @@ class Editable:
 
 
 def editable(body: MaskedBody) -> Editable:
-    """The body with placeholders for what is masked; raises NotEditable."""
-    if body.spans and body.fault is not None:
-        raise NotEditable(
-            "It cannot be read to its end, so that no value is known to be one that may be seen."
-        )
+    """The body with placeholders for what is masked; raises NotEditable. Of one that cannot be read
+    to its end that is every value, and where it breaks every word: what `restore` takes back is in
+    masked fields alone, and the rest is written anew."""
     if body.spans and _MARK in body.raw:
         raise NotEditable("Its text looks like the placeholder of a masked value.")
     parts: list[bytes] = []
     values: dict[int, bytes] = {}
     at = 0
-    for number, span in enumerate(body.spans, start=1):
-        values[number] = body.raw[span.start : span.end]
-        parts += [body.raw[at : span.start], b'"[masked %d]"' % number]
-        at = span.end
+    for number, (start, end) in enumerate(_hidden(body), start=1):
+        values[number] = body.raw[start:end]
+        parts += [body.raw[at:start], b'"[masked %d]"' % number]
+        at = end
     return Editable(b"".join([*parts, body.raw[at:]]), values)
+
+
+def _hidden(body: MaskedBody) -> Iterator[tuple[int, int]]:
+    for span in body.spans:
+        if body.fault is None or span.end < len(body.raw) or span.end <= body.fault:
+            yield span.start, span.end
+        else:
+            found = _HIDDEN.finditer(body.raw, span.start)
+            yield from (each.span() for each in found)
+
+
+def readable(body: bytes) -> bytes:
+    """JSON with letters beyond ASCII as themselves, not as `\\u00fc`; all else as it is."""
+    return _ESCAPE.sub(_letter, body)
+
+
+def _letter(escape: re.Match[bytes]) -> bytes:
+    high, low, one = escape.groups()
+    if not (high or one):
+        return escape[0]
+    letter = bytes.fromhex((high + low if high else one).decode()).decode("utf-16-be", "replace")
+    shown = letter.isprintable() and letter > "\x7f" and letter != "\ufffd"
+    return letter.encode() if shown else escape[0]
+
+
+def sides(lines: Sequence[str]) -> list[tuple[str | None, str | None]]:
+    """Lines of a `difference` side by side: what was and what is; alike where nothing changed, and
+    None where there is nothing opposite."""
+    rows: list[tuple[str | None, str | None]] = []
+    for is_changed, run in groupby(lines, lambda line: line[:1] in ("-", "+")):
+        group = list(run)
+        if is_changed:
+            was = [line[1:] for line in group if line.startswith("-")]
+            now = [line[1:] for line in group if line.startswith("+")]
+            rows += zip_longest(was, now)
+        else:
+            rows += [(line, line) for line in group]
+    return rows
 
 
 def restore(text: bytes, values: Mapping[int, bytes], bodies: Bodies) -> bytes:

@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 
 from consumer.core.delivery import MAIN
 from consumer.core.errors import ContractHold
-from consumer.dead_letters.retry import HELD
+from consumer.dead_letters.retry import HELD, UNRESOLVED
 from consumer.events.search import shortened
 from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
@@ -40,7 +40,7 @@ _WAITING = {"blocked_by": ContractHold.reason, "status": HELD}
 @dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
     """The conditions of a search; empty: any. Last seen from `since` up to and with `until`, and
-    first seen up to and with `first_until`."""
+    first seen up to and with `first_until`; `ids`: of these alone."""
 
     reason: str = ""
     statuses: tuple[str, ...] = ()
@@ -49,9 +49,10 @@ class DeadLetterFilter:
     until: datetime | None = None
     first_until: datetime | None = None
     source: str = ""
+    ids: tuple[str, ...] = ()
 
     def query(self) -> Document:
-        found: Document = {}
+        found: Document = {"_id": {"$in": list(self.ids)}} if self.ids else {}
         if self.reason:
             found["reason"] = self.reason
         if self.statuses:
@@ -129,10 +130,24 @@ class DeadLetterSearch:
                 for row in self._entries.aggregate(pipeline)
             ]
 
+    def waiting(self, event_type: str | None) -> list[tuple[str, int]]:
+        """The reasons for which entries of an event type wait (None: of all), and how many do, the
+        most first; reads an index alone."""
+        of_type = {} if event_type is None else {"event_type": event_type}
+        wanted = {"blocked_by": {"$gte": ""}, "status": {"$in": list(UNRESOLVED)}, **of_type}
+        pipeline: list[Document] = [
+            {"$match": wanted},
+            {"$group": {"_id": "$blocked_by", "count": {"$sum": 1}}},
+            {"$sort": {"count": DESCENDING, "_id": ASCENDING}},
+        ]
+        with translated(self._entries.name):
+            return [(row["_id"], row["count"]) for row in self._entries.aggregate(pipeline)]
+
     def following(self, wanted: DeadLetterFilter, after: str, limit: int) -> list[str]:
         """`_id`s of entries that are wanted, in order of `_id` beyond `after`: whoever goes on from
         the last one meets each once, whatever becomes of them meanwhile."""
-        query = {**wanted.query(), "_id": {"$gt": after}}
+        query = wanted.query()
+        query["_id"] = {**query.get("_id", {}), "$gt": after}
         with translated(self._entries.name):
             found = self._entries.find(query, {"_id": 1}).sort("_id", ASCENDING).limit(limit)
             return [entry["_id"] for entry in found]

@@ -13,6 +13,8 @@ from consumer.privacy.masks import MaskedBody
 from consumer.privacy.rules import Redaction
 
 _ROW = 16
+# Bytes that are shown on either side of a fault.
+_AROUND = 160
 
 
 def masked_body(entry: Mapping[str, Any], masks: Redaction) -> MaskedBody:
@@ -27,6 +29,21 @@ def pretty(body: bytes) -> str | None:
         return msgspec.json.format(body, indent=2).decode("utf-8", "backslashreplace")
     except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def around(body: MaskedBody, position: int) -> tuple[str, str, str]:
+    """The text in front of the byte at which a body breaks, the character there ("" at its end),
+    and some of what follows, as it may be shown."""
+    shown, moved = body.shown, 0
+    for span in body.spans:
+        if span.end <= position:
+            moved += len(span.instead) - (span.end - span.start)
+        elif span.start < position and len(span.instead) != span.end - span.start:
+            position = span.start
+    at = min(position + moved, len(shown))
+    begin = shown[max(0, at - _AROUND) : at].decode("utf-8", "replace")
+    rest = shown[at : at + _AROUND].decode("utf-8", "replace")
+    return begin, rest[:1], rest[1:]
 
 
 def raw(body: bytes, most: int) -> str:

@@ -243,7 +243,7 @@ def _index(segment: str) -> int | None:
 
 
 def clauses_of(condition: Condition) -> list[dict[str, Any]]:
-    """What a query says of it: all that is wanted, and perhaps more. Empty: nothing."""
+    """Clauses of a query for it: they find all that is wanted, and perhaps more."""
     found = [_clause_at(condition, path) for path in condition.paths]
     if len(found) == 1 or not all(found):
         return found[0] if len(found) == 1 else []

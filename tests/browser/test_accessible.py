@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,6 +72,16 @@ while (walker.nextNode()) {
 return faults;
 """
 
+# axe-core 4.14.1 as npm has it, under the MPL 2.0 (LICENSE beside it); for tests alone.
+_AXE = Path(__file__).with_name("axe").joinpath("axe.min.js").read_text(encoding="utf-8")
+_RUN_AXE = """
+const done = arguments[0];
+const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+axe.run({ runOnly: tags, resultTypes: ['violations'] }).then((found) => done(
+  found.violations.flatMap((each) => each.nodes.map((node) => each.id + ': ' + node.html))),
+  (error) => done([String(error)]));
+"""
+
 
 def paths(console: Console) -> list[str]:
     """Every screen; those without a template are downloads."""
@@ -105,13 +116,16 @@ def emulate(console: Console, scheme: str, width: int) -> None:
 def test_every_screen_is_labelled_readable_and_fits(
     console: Console, scheme: str, width: int
 ) -> None:
+    console.expect_complaint("404")
     with_something_to_see(console)
     emulate(console, scheme, width)
     faults: dict[str, list[str]] = {}
     try:
-        for path in paths(console):
+        for path in [*paths(console), "/nothing"]:
             console.open(path)
             found = console.browser.execute_script(_FAULTS)
+            console.browser.execute_script(_AXE)
+            found += console.browser.execute_async_script(_RUN_AXE)
             if console.browser.execute_script(
                 "return document.documentElement.scrollWidth > innerWidth"
             ):

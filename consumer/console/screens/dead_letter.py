@@ -13,11 +13,12 @@ from consumer.console.wording import REASONS, STATUSES
 from consumer.core.delivery import of_source
 from consumer.core.json_repairs import TABLE, repair
 from consumer.dead_letters.diagnosis import Diagnosis
-from consumer.dead_letters.editing import difference
+from consumer.dead_letters.editing import difference, readable
 from consumer.dead_letters.replay import Correction, Replayed
 from consumer.dead_letters.requeue import MIGRATION_FAILED
 from consumer.dead_letters.retry import DISCARDED, UNRESOLVED
 from consumer.dead_letters.views import (
+    around,
     change_text,
     cut,
     hex_rows,
@@ -74,7 +75,18 @@ def view(context: Context, request: Request) -> dict[str, Any]:
         "body_formats": BODY_FORMATS,
         "body_format": body_format if body_format in BODY_FORMATS else "raw",
         "text": _body_text(body, body_format, found.position),
+        "fault": fault(context, entry, found.position),
     }
+
+
+def fault(
+    context: Context, entry: dict[str, Any], position: int | None
+) -> tuple[str, str, str] | None:
+    """The text around the byte at which the entry's body, as it is tried, breaks."""
+    if position is None:
+        return None
+    body = bytes(entry.get("edited_payload") or entry["original_payload"])
+    return around(context.redaction.body(body, entry.get("event_type")), position)
 
 
 def act(context: Context, request: Request) -> Done:
@@ -165,4 +177,6 @@ def _body_text(body: MaskedBody, body_format: str, position: int | None) -> str:
     if body_format == "hex":
         return "\n".join(hex_rows(body, hex_start(position, _HEX, _AROUND), _HEX))
     as_json = pretty(body.shown) if body_format == "json" else None
-    return raw(body.shown, _TEXT) if as_json is None else cut(as_json, _TEXT)
+    if as_json is None:
+        return raw(body.shown, _TEXT)
+    return cut(readable(as_json.encode("utf-8", "surrogatepass")).decode(), _TEXT)

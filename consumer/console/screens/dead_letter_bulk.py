@@ -7,6 +7,7 @@ any can go on. Without JavaScript a person presses the button of each step.
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,7 @@ from consumer.console.answers import Done, Invalid
 from consumer.console.base import ROOT
 from consumer.console.context import Context
 from consumer.console.request import Fields, Request, to_mark
-from consumer.console.screens.dead_letters import dead_letter_filter
+from consumer.console.screens.dead_letters import FIELDS, dead_letter_filter
 from consumer.console.wording import REASONS, STATUSES
 from consumer.core.clock import utc_now
 from consumer.dead_letters.bulk import Action, BulkRun, BulkRunner
@@ -25,29 +26,38 @@ from consumer.dead_letters.search import DeadLetterFilter
 
 _MOST_BECAUSE = 1000
 _NAMED = 1000
-_FIELDS = ("reason", "status", "type", "source", "from", "to")
+# Entries that can be ticked: as many as a list reads.
+_MOST_TICKED = 1000
+_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 def view(context: Context, request: Request) -> dict[str, Any]:
     """The number it would be, by reason and status."""
-    what = _what(request.query)
-    wanted = _wanted(request.query, what, request.now)
+    return _asked(context, request, request.query)
+
+
+def _asked(context: Context, request: Request, fields: Fields) -> dict[str, Any]:
+    what = _what(fields)
+    wanted = _wanted(fields, what, request.now)
     counts = context.dead_letter_search.counts(wanted)
     return {
         "what": what,
         "counts": counts,
         "total": sum(count for _, _, count in counts),
-        "fields": {name: request.query[name] for name in _FIELDS if request.query.get(name)},
+        "fields": {name: fields[name] for name in FIELDS if fields.get(name)},
+        "ids": " ".join(wanted.ids),
         "upto": to_mark(request.now),
         "statuses": STATUSES,
         "reasons": REASONS,
-        "back": _back(request.query),
+        "back": _back(fields),
         "run": None,
     }
 
 
 def act(context: Context, request: Request) -> Done | dict[str, Any]:
-    """Begin a run, or go on with one."""
+    """Ask about those that were ticked, begin a run, or go on with one."""
+    if "run" not in request.form and "upto" not in request.form:
+        return _asked(context, request, request.form)
     run = _started(context, request) if "run" not in request.form else _resumed(request)
     by = f"{request.session.who} (dlq {run.action})"
     bulk = BulkRunner(
@@ -62,7 +72,8 @@ def act(context: Context, request: Request) -> Done | dict[str, Any]:
         "run": run,
         "run_text": text,
         "seal": request.seal(text),
-        "fields": {name: request.form[name] for name in _FIELDS if request.form.get(name)},
+        "fields": {name: request.form[name] for name in FIELDS if request.form.get(name)},
+        "ids": "",
         "back": _back(request.form),
         "total": run.total,
     }
@@ -111,8 +122,12 @@ def _wanted(fields: Fields, action: Action, upto: datetime) -> DeadLetterFilter:
     statuses = tuple(each for each in wanted.statuses or UNRESOLVED if each in allowed)
     if not statuses:
         raise Invalid("What has ended stays as it is.")
+    ids = tuple(dict.fromkeys(_ID.findall(" ".join(fields.all("ids")))))
+    if len(ids) > _MOST_TICKED:
+        raise Invalid(f"At most {_MOST_TICKED:,} can be ticked: name a reason instead.")
     return replace(
         wanted,
+        ids=ids,
         statuses=statuses,
         since=fields.time("from"),
         until=fields.time_before("to"),
@@ -121,7 +136,7 @@ def _wanted(fields: Fields, action: Action, upto: datetime) -> DeadLetterFilter:
 
 
 def _back(fields: Fields) -> str:
-    query = {name: fields[name] for name in _FIELDS if fields.get(name)}
+    query = {name: fields[name] for name in FIELDS if fields.get(name)}
     return f"{ROOT}/dead-letters" + (f"?{urlencode(query)}" if query else "")
 
 

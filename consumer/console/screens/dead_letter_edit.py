@@ -7,6 +7,7 @@ and are put back behind the scenes (`consumer.dead_letters.editing`).
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from consumer.console.answers import Done, Invalid
 from consumer.console.context import Context
 from consumer.console.request import Request
 from consumer.console.screens.dead_letter import entry_of, may_retry, retry
+from consumer.console.screens.dead_letter import fault as fault_of
 from consumer.dead_letters.editing import (
     Editable,
     Misplaced,
@@ -21,6 +23,7 @@ from consumer.dead_letters.editing import (
     difference,
     editable,
     masker,
+    readable,
     restore,
 )
 from consumer.dead_letters.replay import EDITED, Correction
@@ -39,7 +42,9 @@ def view(context: Context, request: Request) -> dict[str, Any]:
         found = _editable(context, entry)
     except NotEditable as error:
         return _values(entry, None, fault=f"{error} {_COMMAND.format(entry['_id'])}")
-    return _values(entry, found, _text(found.text))
+    position = context.inspector.diagnose(entry).position
+    values = _values(entry, found, _text(found.text))
+    return {**values, "around": fault_of(context, entry, position)}
 
 
 def act(context: Context, request: Request) -> Done | dict[str, Any]:
@@ -63,7 +68,9 @@ def act(context: Context, request: Request) -> Done | dict[str, Any]:
         return retry(context, request, entry, "edit", Correction(body, (EDITED,), edited=True))
     before = masked_body(entry, context.redaction)
     after = context.redaction.body(body, context.inspector.type_of(entry, body))
-    lines = difference(before.shown, after.shown) or ["what differs is masked (CXONE_REDACT)"]
+    lines = difference(readable(before.shown), readable(after.shown)) or [
+        "what differs is masked (CXONE_REDACT)"
+    ]
     return _values(entry, found, _text(text), lines=lines, token=b64encode(text).decode())
 
 
@@ -75,7 +82,8 @@ def _editable(context: Context, entry: dict[str, Any]) -> Editable:
     body = bytes(entry["original_payload"] if earlier is None else earlier)
     if len(body) > _MOST:
         raise NotEditable(f"It is larger than {_MOST // 1024} KiB.")
-    return editable(context.redaction.body(body, entry.get("event_type")))
+    found = editable(context.redaction.body(body, entry.get("event_type")))
+    return replace(found, text=readable(found.text))
 
 
 def _masker(context: Context, entry: dict[str, Any]) -> Any:
@@ -116,4 +124,5 @@ def _values(
         "fault": fault,
         "lines": lines or [],
         "confirmed": token,
+        "around": None,
     }

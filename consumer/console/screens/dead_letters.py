@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,12 @@ from consumer.dead_letters.retry import DISCARDED, RESOLVED, UNRESOLVED
 from consumer.dead_letters.search import DeadLetterFilter
 
 ANY = "any"
-_PAGE = 30
+# Letters that are read for a page, and those of a cause that it lists.
+_PAGE = 500
+_SHOWN = 20
+FIELDS = ("reason", "status", "type", "source", "from", "to")
+# What differs between messages of one cause: numbers, and what is quoted.
+_VARIES = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
 _MOST_TEXT = 1000
 
 
@@ -47,6 +53,7 @@ def view(context: Context, request: Request) -> dict[str, Any]:
     pairs = [(reason, status) for reason, status, _, _ in depths]
     found = context.dead_letter_search.page(asked, pairs, _PAGE + 1, page.skip)
     groups = grouped(depths)
+    causes = by_cause([_row(context, entry) for entry in found[:_PAGE]])
     return {
         "groups": groups,
         "waiting": sum(group.count for group in groups),
@@ -54,7 +61,9 @@ def view(context: Context, request: Request) -> dict[str, Any]:
         "status": query.get("status", ""),
         "statuses": STATUSES,
         "reasons": REASONS,
-        "rows": [_row(context, entry) for entry in found[:_PAGE]],
+        "causes": causes,
+        "shown": _SHOWN,
+        "fields": {name: query[name] for name in FIELDS if query.get(name)},
         # Of an installation without others nothing tells a source.
         "sources": [*context.settings.every_source] if context.settings.sources else [],
         "tells_source": any(entry.get("source") for entry in found),
@@ -87,6 +96,31 @@ def grouped(depths: Iterable[tuple[str, str, int, datetime]]) -> list[Group]:
         group.waits[status] = count
         group.oldest = oldest if group.oldest is None else min(oldest, group.oldest)
     return sorted(found.values(), key=lambda group: (-group.count, group.reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Letters, the last seen first, that are alike in reason, status, type and message."""
+
+    rows: list[dict[str, Any]]
+
+    @property
+    def ids(self) -> str:
+        return " ".join(str(row["id"]) for row in self.rows)
+
+    @property
+    def seen(self) -> int:
+        return sum(row["seen"] for row in self.rows)
+
+
+def by_cause(rows: Iterable[dict[str, Any]]) -> list[Cause]:
+    """The letters of each cause, that of the last seen one first."""
+    found: dict[tuple[object, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        message = _VARIES.sub("", str(row["message"]))
+        alike = (row["reason"], row["status"], row["type"], row["source"], message)
+        found.setdefault(alike, []).append(row)
+    return [Cause(each) for each in found.values()]
 
 
 def _row(context: Context, entry: dict[str, Any]) -> dict[str, Any]:

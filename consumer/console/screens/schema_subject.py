@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from consumer.console.answers import Download, Missing
 from consumer.console.context import Context
 from consumer.console.request import Request
+from consumer.console.screens.adoption import USUAL_SPAN, hours_of_span, picture, version_rows
 from consumer.console.screens.schemas import held_by_subject
 from consumer.core.paths import ANY_KEY, Path, to_text
 from consumer.privacy.rules import Redaction, masked, without_hidden
@@ -21,6 +22,7 @@ from consumer.schemas.export import json_schema, mongo_validator
 from consumer.schemas.fillable import Fill, fills
 from consumer.schemas.model import Field, SchemaVersion
 from consumer.schemas.policy import Defaults
+from consumer.signals.signals import told
 from consumer.signals.statistics import Figures, looked_at
 
 # Days over which it is told how often fields are sent.
@@ -28,7 +30,9 @@ SPANS = {1: "today", 7: "7 days", 30: "30 days", 90: "90 days"}
 _STEPS = 30
 _MOST_DEFAULT = 40
 _MOST_BREACHES = 200
-TABS = {"fields": "Fields", "versions": "Versions", "compare": "Compare", "readers": "Readers"}
+_MOST_SIGNALS = 5
+_WEEK = timedelta(days=7)
+TABS = {"fields": "Overview", "versions": "Versions", "compare": "Compare", "readers": "Readers"}
 
 
 def view(context: Context, request: Request) -> dict[str, Any]:
@@ -92,6 +96,39 @@ def _fields(context: Context, request: Request, head: SchemaVersion) -> dict[str
         "days": days,
         "looked_at": looked_at(sent),
         "fields": field_rows(version, defaults, sent, now, context.redaction),
+        # An older version is looked at for its fields alone.
+        "together": _together(context, request, head) if version.number == head.number else None,
+    }
+
+
+def _together(context: Context, request: Request, head: SchemaVersion) -> dict[str, Any]:
+    """All else that is known of an event type: its events an hour and their versions, who reads it,
+    signals, and its dead letters."""
+    subject = head.subject
+    hours = hours_of_span(USUAL_SPAN, request.now)
+    week = [hour - _WEEK for hour in hours]
+    sent = context.adoption.sent(subject, [*week, *hours])
+    now_, then = (
+        replace(sent, hours={h: sent.hours.get(h, {}) for h in of}) for of in (hours, week)
+    )
+    count, before = (sum(sum(of.values()) for of in each.hours.values()) for each in (now_, then))
+    documents = context.documents().documents.get(subject, {})
+    tally = context.tallies().get(subject, Tally())
+    signals = [each for each in context.signals.of(subject) if each.state != "muted"]
+    together = context.one_subject is not None
+    return {
+        "span": USUAL_SPAN,
+        "sent": count,
+        # The current hour has just begun, and its twin is whole: small beside a day.
+        "change": count / before - 1 if before else None,
+        "chart": picture(now_, hours),
+        "versions": version_rows(documents, now_, head.number),
+        "documents": sum(documents.values()),
+        "readers": [(name, name in tally.broken) for name in sorted(tally.readers)],
+        "signals": [told(each, context.redaction) for each in signals[:_MOST_SIGNALS]],
+        "more_signals": max(0, len(signals) - _MOST_SIGNALS),
+        "letters": context.dead_letter_search.waiting(None if together else subject),
+        "letters_type": "" if together else subject,
     }
 
 

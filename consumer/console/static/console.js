@@ -12,7 +12,7 @@
   const show = () => button.setAttribute("aria-pressed", String(on));
   const isBusy = () =>
     // Whoever types, selects or has opened a menu in it must not lose that.
-    document.hidden ||
+    document.hidden || live.querySelector("input:checked") ||
     (live.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, button")) ||
     (String(getSelection()) !== "" && live.contains(getSelection().anchorNode));
 
@@ -64,3 +64,6 @@ for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   });
 }
+
+// On a phone the tab of this page lies over its neighbour until it is where it belongs.
+document.querySelector(".side .here")?.scrollIntoView({ block: "nearest", inline: "center" });

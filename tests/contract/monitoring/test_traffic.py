@@ -128,3 +128,19 @@ def test_a_week_is_drawn_once_for_half_a_minute(database: Db, history: IngestHis
     later = board.of("7d", NOW + timedelta(seconds=31)).deliveries
 
     assert (soon, later) == (42, 47)
+
+
+def test_a_rate_is_compared_with_the_same_time_of_last_week(
+    database: Db, history: IngestHistory
+) -> None:
+    assert traffic(history, "1h", NOW).change is None
+    for minutes in range(1, 60):
+        at = BEFORE - timedelta(days=7, minutes=minutes)
+        write(history, f"process {minutes}", at, ended("processed", 2))
+
+    of_an_hour = traffic(history, "1h", NOW)
+    of_a_day = traffic(history, "24h", NOW)
+
+    assert of_an_hour.change == pytest.approx(42 / (2 * 59) - 1, abs=0.2)
+    assert of_a_day.change == pytest.approx(42 / (2 * 59) - 1, abs=0.05)
+    assert traffic(history, "7d", NOW).change is None

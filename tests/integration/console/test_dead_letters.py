@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,3 +130,77 @@ def test_a_run_goes_on_with_the_entries_of_its_source_alone() -> None:
     run = BulkRun("discard", DeadLetterFilter(source="voice"), 1, "because")
 
     assert BulkRun.load(run.dump()).wanted.query() == {"source": "voice"}
+
+
+def test_letters_of_one_cause_are_a_row_and_those_ticked_are_ended(
+    visitor: Visitor, database: Db
+) -> None:
+    for number in range(3):
+        visitor.post_webhook(b'{"id":"b%d","type":' % number)
+    visitor.post_webhook(b'{"type":"u"}')
+    eventually(lambda: database["dead_letter_queue"].count_documents({}) == 5)
+    page = visitor.get("/dead-letters").body.decode()
+    ticks = re.findall(r'name="ids" value="([^"]+)"', page)
+    of_json = next(tick for tick in ticks if " " in tick)
+    form = {"csrf": visitor.csrf(), "what": "discard", "reason": "malformed_json"}
+
+    asked = visitor.post("/dead-letters/bulk", {**form, "ids": of_json.rsplit(" ", 1)[0]})
+    again = dict(re.findall(r'name="(\w+)" value="([^"]+)"', asked.body.decode()))
+    done = visitor.post("/dead-letters/bulk", {**again, "because": "a test"})
+    too_many = visitor.post("/dead-letters/bulk", {**form, "ids": " ".join(map(str, range(1001)))})
+
+    assert sorted(len(tick.split()) for tick in ticks) == [1, 1, 3]
+    assert "Discard 2 dead letters" in asked.body.decode()
+    assert done.status == 303
+    ended = [letter["_id"] for letter in dead_letters(database) if letter["status"] == "discarded"]
+    assert sorted(ended) == sorted(of_json.split()[:2])
+    deed = database["audit"].find_one({"what": "dlq discard"})
+    assert deed is not None
+    assert sorted(deed["entries"]) == sorted(ended)
+    assert too_many.status == 400
+
+
+def test_the_fault_is_marked_and_letters_are_readable(visitor: Visitor, database: Db) -> None:
+    visitor.post_webhook(rb'{"id":"1","type":"t","note":"J\u00fcrgen" "n":1}')
+    eventually(lambda: database["dead_letter_queue"].count_documents({}) == 2)
+    letter = database["dead_letter_queue"].find_one({"reason": "malformed_json"})
+    assert letter is not None
+
+    shown = visitor.get(f"/dead-letters/one?id={letter['_id']}&view=raw").body.decode()
+    edit = visitor.get(f"/dead-letters/edit?id={letter['_id']}").body.decode()
+
+    assert "<mark>&#34;</mark>n&#34;:1}" in shown
+    assert "<mark>&#34;</mark>n&#34;:1}" in edit
+    assert "&#34;note&#34;:&#34;Jürgen&#34; &#34;n&#34;:1}" in edit
+
+
+def test_what_cannot_be_read_is_edited_with_masks_and_nothing_comes_to_light(
+    mongod_uri: str, database: Db
+) -> None:
+    with visiting(mongod_uri, database.name, cxone_redact="customer.email") as visitor:
+        visitor.post_webhook(
+            b'{"id":"1","customer":{"email":"kim@example.com"},"n":1 "type":"t","note":"secret"}'
+        )
+        eventually(lambda: database["dead_letter_queue"].count_documents({}) == 1)
+        visitor.log_in()
+        where = f"/dead-letters/edit?id={dead_letters(database)[0]['_id']}"
+        pages = [visitor.get(where).body.decode()]
+
+        def show(body: str) -> str:
+            form = {"csrf": visitor.csrf(), "what": "show", "body": body}
+            pages.append(visitor.post(where, form).body.decode())
+            return pages[-1]
+
+        refused = show('{"id":"1","type":"t","note":"[masked 2]"}')
+        shown = show('{"id":"1","customer":{"email":"[masked 2]"},"n":1,"type":"t"}')
+        (confirmed,) = re.findall(r'name="confirmed" value="([^"]+)"', shown)
+        form = {"csrf": visitor.csrf(), "what": "retry", "confirmed": confirmed}
+        done = visitor.post(where, form)
+
+    assert "may only stand where it is masked" in refused
+    assert not re.findall("kim@|example.com|secret", "".join(pages))
+    assert done.status == 303
+    event = database["events"].find_one({"_meta.key": "1"})
+    assert event is not None
+    assert event["customer"] == {"email": "kim@example.com"}
+    assert database["audit"].count_documents({"what": "dlq edit"}) == 1

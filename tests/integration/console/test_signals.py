@@ -14,9 +14,11 @@ from consumer.mongodb.client import open_database
 from consumer.signals.signals import Signal
 from consumer.signals.store import Signals
 from tests.integration.console.test_console import Visitor, visiting
+from tests.support.service import eventually
 from tests.support.signals import GONE, RENAMED
 
 Db = Database[dict[str, Any]]
+SUBJECT = "/schemas/subject?name=t"
 
 
 def keep(database: Db) -> Signals:
@@ -85,3 +87,37 @@ def test_the_fields_of_a_schema_say_how_often_they_are_sent(visitor: Visitor) ->
     assert "the last 7 days" in pages[2]
     # Each time, up to 90 documents are read.
     assert ['data-live="60"' in page for page in pages] == [False, True, False]
+
+
+def test_the_page_of_an_event_type_brings_together_what_is_known_of_it(
+    visitor: Visitor, database: Db
+) -> None:
+    keep(database)
+    visitor.post_webhook(b'{"id":"2","type":"other","<b>":1}')
+    letter = {"blocked_by": "contract_hold", "status": "held", "event_type": "t"}
+    database["dead_letter_queue"].insert_many([{**letter, "_id": f"l{n}"} for n in range(3)])
+    database["dead_letter_queue"].insert_one({**letter, "_id": "l9", "event_type": "other"})
+    pin = {
+        "csrf": visitor.csrf(),
+        "do": "pin",
+        "reader": "billing",
+        "name": "t",
+        "version": "1",
+        "broken": "on",
+    }
+    visitor.post("/readers", pin)
+    eventually(lambda: ">broken</span> billing" in visitor.get(SUBJECT).body.decode())
+
+    page = visitor.get(SUBJECT).body.decode()
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+
+    assert re.search(r"Events in 24h 1 ", text)
+    assert "Events an hour, by version" in text
+    assert re.search(r"version 1 1 100.0.% 1 100.0.%", text)
+    assert "Readers broken billing" in text
+    assert "Signals 1 fields vanished or renamed" in text
+    assert "Dead letters 3 wait" in text
+    assert "3 contract_hold" in text
+    assert "/console/dead-letters?type=t" in page
+    assert "case" in text.partition("Fields Fields")[2]
+    assert "Events in 24h" not in visitor.get("/schemas/subject?name=t&tab=versions").body.decode()

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from consumer.dead_letters.editing import Misplaced, NotEditable, editable, masker, restore
+from consumer.dead_letters.editing import (
+    Misplaced,
+    NotEditable,
+    difference,
+    editable,
+    masker,
+    readable,
+    restore,
+    sides,
+)
 from consumer.privacy.paths import read_paths
 from consumer.privacy.rules import Redaction
 
@@ -64,9 +76,66 @@ def test_another_type_does_not_bring_to_light_what_the_first_one_masks() -> None
         back(b'{"type":"quiet","phone":"[masked 1]"}', body, "loud")
 
 
-def test_what_cannot_be_read_is_not_edited_where_anything_is_masked() -> None:
-    with pytest.raises(NotEditable, match="cannot be read"):
-        editable(MASKS.body(b'{"email":"a@b","n":1,}'))
+BROKEN = b'{"email":"a@b","n":1 "type":"t","customer":{"name":"Kim Doe"}}'
+
+
+def test_what_cannot_be_read_is_edited_without_a_value_being_seen() -> None:
+    found = editable(MASKS.body(BROKEN))
+
+    assert found.text == (
+        b'{"email":"[masked 1]","n":"[masked 2]" "[masked 3]":"[masked 4]",'
+        b'"[masked 5]":{"[masked 6]":"[masked 7]"}}'
+    )
+    written = b'{"email":"[masked 1]","n":2,"type":"t","customer":{"name":"[masked 7]"}}'
+    assert back(written, BROKEN) == (
+        b'{"email":"a@b","n":2,"type":"t","customer":{"name":"Kim Doe"}}'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"type":"t","note":"[masked 7]"}',
+        b'{"type":"t","[masked 7]":1}',
+        b'{"type":"[masked 4]","email":"[masked 1]"}',
+        b'{"type":"t","n":"[masked 2]"}',
+    ],
+)
+def test_of_what_cannot_be_read_nothing_comes_to_light(text: bytes) -> None:
+    with pytest.raises(Misplaced):
+        back(text, BROKEN)
+
+
+@given(st.binary(max_size=40) | st.text('{}[],:" ab\\', max_size=40).map(str.encode))
+def test_no_byte_is_seen_that_is_hidden(tail: bytes) -> None:
+    body = MASKS.body(b'{"email":"a@b",' + tail)
+    found = editable(body)
+
+    at = 0
+    for text, number in re.findall(rb'(.*?)(?:"\[masked (\d+)\]"|\Z)', found.text, re.DOTALL):
+        assert body.raw[at : at + len(text)] == text
+        assert not any(body.hidden(at, at + len(text)))
+        at += len(text) + len(found.values[int(number)] if number else b"")
+    assert at == len(body.raw)
+
+
+def test_letters_are_written_as_themselves_and_all_else_stays() -> None:
+    body = rb'{"a":"J\u00fcrgen \ud83d\ude00 \u0022 \\u00fc \ud83d \u202e \n","b":"x"}'
+    text = '{"a":"Jürgen \U0001f600 \\u0022 \\\\u00fc \\ud83d \\u202e \\n","b":"x"}'
+
+    assert readable(body).decode() == text
+    assert json.loads(readable(body)) == json.loads(body)
+
+
+def test_a_difference_stands_side_by_side() -> None:
+    lines = difference(b'{"a":1,"b":2,"c":3}', b'{"a":1,"b":4,"x":5,"c":3}')
+
+    assert ('"b":2,', '"b":4,') in sides(lines)
+    assert (None, '"x":5,') in sides(lines)
+    assert sides([" a", "-b", " c"]) == [(" a", " a"), ("b", None), (" c", " c")]
+
+
+def test_text_that_looks_like_a_placeholder_is_not_edited() -> None:
     with pytest.raises(NotEditable, match="looks like"):
         editable(MASKS.body(b'{"email":"a@b","n":"[masked 1]"}'))
 
