@@ -92,6 +92,9 @@ def mongod() -> Iterator[EmbeddedMongo]:
     # Killed rather than stopped at the end: its files are deleted anyway.
     with tempfile.TemporaryDirectory(prefix="cxone-mongod-", dir=_in_memory()) as directory:
         server = EmbeddedMongo(Path(directory), cache_gb=0.25).start()
+        with MongoClient[Document](server.uri) as client:
+            # Documents of tests are dated as they like: none goes because a test takes its time.
+            client.admin.command("setParameter", 1, ttlMonitorEnabled=False)
         try:
             yield server
         finally:

@@ -19,6 +19,7 @@ from consumer.mongodb.client import DEAD_LETTERS
 from consumer.mongodb.embedded.binary import candidates, locate
 from consumer.mongodb.indexes import create_indexes
 from consumer.mongodb.retention import INDEX, Retention, apply_retention
+from tests.conftest import MongodFactory
 from tests.support.service import eventually, running_service
 
 Db = Database[dict[str, Any]]
@@ -62,7 +63,13 @@ def test_indexes_follow_the_settings_there_and_back(database: Db) -> None:
 
 # MongoDB looks once a minute for what has expired.
 @pytest.mark.faults_full
-def test_what_is_older_is_deleted_and_nothing_else(mongod_uri: str, database: Db) -> None:
+def test_what_is_older_is_deleted_and_nothing_else(mongod_factory: MongodFactory) -> None:
+    uri = mongod_factory().uri
+    with MongoClient[dict[str, Any]](uri, tz_aware=True) as client:
+        _expire(uri, client["expiring"])
+
+
+def _expire(uri: str, database: Db) -> None:
     old, new = now() - 3 * DAY, now() - DAY
     for at in (old, new):
         database["events"].insert_one({"processed_at": at, "_meta": {}})
@@ -75,7 +82,7 @@ def test_what_is_older_is_deleted_and_nothing_else(mongod_uri: str, database: Db
         "cxone_dead_letter_retention_days": "2",
     }
 
-    with running_service(mongod_uri, database.name, **two_days):
+    with running_service(uri, database.name, **two_days):
         eventually(lambda: database["events"].count_documents({}) == 1, timeout=130)
         eventually(lambda: database["audit"].count_documents({}) == 1, timeout=130)
         eventually(lambda: database[DEAD_LETTERS].count_documents({}) == 2, timeout=130)

@@ -38,7 +38,9 @@ def proxied(
             headers = {
                 k: v for k, v in headers.items() if k.lower() not in ("content-length", "host")
             }
-            reply = urllib3.request("POST", address, body=body, headers=headers, retries=False)
+            reply = urllib3.request(
+                "POST", address, body=body, headers=headers, retries=False, timeout=60
+            )
             return reply.status, {}, reply.data
 
         with web_server(lambda _: (404, {}, b""), forward) as port:
