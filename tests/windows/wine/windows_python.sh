@@ -13,9 +13,10 @@ say() { echo "[$(date +%T)] $*"; }
 # Standard handles must be pipes: Wine 8 gives Python neither /dev/null nor a file opened for writing only.
 windows_python() { : | wine 'C:\Python311\python.exe' "$@" 2>&1 | cat; }
 windows_path() { echo "Z:${1//\//\\}"; }
-windows_pip() {
-    windows_python -m pip install -q --no-index --find-links "$(windows_path "$cache/wheels")" \
-        --no-compile --no-warn-script-location "$@"
+# By Windows' own pip, which makes the program: Scripts/cxone-consumer.exe.
+install_project() {
+    windows_python -m pip install -q --no-index --no-deps --force-reinstall --no-compile --no-warn-script-location \
+        "$(windows_path "$(echo "$build"/cxone_consumer-*.whl)")"
 }
 
 made_from=$(cat "$here/windows_python.sh" "$here/wine_lacks.py" "$root/setup.cfg" | sha256sum)
@@ -26,10 +27,9 @@ rm -rf "$build/project" "$build"/*.whl
 mkdir "$build/project"
 tar cf - -C "$root" README.md LICENSE setup.cfg pyproject.toml config consumer jobs | tar xf - -C "$build/project"
 python3 -m pip wheel -q --no-deps -w "$build" "$build/project"
-project=$(windows_path "$(echo "$build"/cxone_consumer-*.whl)")
 
 if [ "${ready:-}" ]; then
-    windows_pip --no-deps --force-reinstall "$project"
+    install_project
     say "ready: $prefix, with the project as it is now"
     exit
 fi
@@ -62,7 +62,8 @@ for line in "\n".join(parts).splitlines():
 PY
 )
 # pip reads the conditions of packages as on Linux: what they want on Windows alone is named here.
-download -d "$cache/wheels" "${wanted[@]}" pip colorama tzdata
+wanted+=(pip colorama tzdata)
+download -d "$cache/wheels" "${wanted[@]}"
 
 say "prefix"
 wineboot -i >/dev/null 2>&1 || true
@@ -104,8 +105,10 @@ C
 $compiler-gcc -O1 -s -shared "$build/random.c" -ladvapi32 -o "$prefix/drive_c/windows/system32/bcryptprimitives.dll"
 
 say "packages"
-unzip -q -o "$cache"/wheels/pip-*.whl -d "$python/Lib/site-packages"
-windows_pip "$project" "${wanted[@]}"
+# Unpacked here: under Wine it takes ten times as long.
+python3 -m pip install -q --no-index --find-links "$cache/wheels" --no-compile "${for_windows[@]}" \
+    --target "$python/Lib/site-packages" "${wanted[@]}"
+install_project
 cp "$here/wine_lacks.py" "$python/Lib/site-packages/"
 echo 'import wine_lacks' > "$python/Lib/site-packages/wine_lacks.pth"
 windows_python -m consumer --version
