@@ -95,13 +95,19 @@ class Wine:
             encoding="utf-8",
         )
 
+    def serve(
+        self, cwd: Path, settings: Mapping[str, str], listen: str = "127.0.0.1:0"
+    ) -> subprocess.Popen[str]:
+        """`serve`, which `terminate_process` ends."""
+        words = ("-m", "consumer", "serve", "--listen", listen)
+        return self.start("-c", _TERMINATING, *words, cwd=cwd, settings=settings)
+
     @contextmanager
     def serving(
         self, cwd: Path, settings: Mapping[str, str], listen: str = "127.0.0.1:0"
     ) -> Iterator[Serving]:
-        """`serve`; `terminate_process` ends it, and so does the end of the context."""
-        words = ("-m", "consumer", "serve", "--listen", listen)
-        started = self.start("-c", _TERMINATING, *words, cwd=cwd, settings=settings)
+        """`serve` that listens; `terminate_process` ends it, and so does the end of the context."""
+        started = self.serve(cwd, settings, listen)
         try:
             yield Serving(started)
         finally:

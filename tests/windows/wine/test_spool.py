@@ -18,6 +18,7 @@ from tests.conftest import MongodFactory
 from tests.faults.events import verify
 from tests.faults.process import free_port
 from tests.faults.senders import Answered, send_all
+from tests.support.processes import Serving
 from tests.support.service import SECRET, eventually
 from tests.windows.wine.machine import Wine, terminate_process, windows_path
 
@@ -128,11 +129,16 @@ def test_files_that_another_program_holds_are_waited_for_and_not_set_aside(
     holder = wine.start("-c", _HOLDING, *files, cwd=tmp_path)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    release = threading.Timer(20, holder.communicate)
-    release.start()
-    with wine.serving(tmp_path, given, f"127.0.0.1:{address[1]}"):
+    started = wine.serve(tmp_path, given)
+    assert started.stderr is not None
+    try:
+        first = next(line for line in started.stderr if "in use" in line or "listening" in line)
+        assert "a file of the spool is in use" in first
+        holder.communicate()
+        Serving(started)
         eventually(lambda: waiting(data_dir).depth == 0)
-    release.join()
+    finally:
+        terminate_process(started)
 
     assert waiting(data_dir).damaged == 0
     verify(database, mongod_uri, range(50))
