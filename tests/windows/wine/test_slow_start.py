@@ -41,7 +41,7 @@ def test_ctrl_c_ends_a_start_that_waits_for_mongodb(wine: Wine, tmp_path: Path) 
     terminal = Terminal(wine, "-m", "consumer", *words, cwd=tmp_path, settings=secret)
     try:
         # Written just before it is started.
-        eventually((tmp_path / "data" / "mongodb.port").exists, timeout=60)
+        eventually((tmp_path / "data" / "mongodb.port").exists, timeout=180)
         terminal.type("\x03")
         # Before the minute is over in which MongoDB may come up.
         status = terminal.wait(40)
