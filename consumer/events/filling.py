@@ -217,7 +217,7 @@ def _without(
         if field.is_filled and blame.is_about(field.path)
     }
     before = _payload(document)
-    leaving = leaving_of(fields, schema.version, schema.defaults, upto)
+    leaving = leaving_of(fields, schema.version, schema.defaults)
     copies = {each.old: each.new for each in schema.version.aliases if each.new is not None}
     remove_fillings(
         document,

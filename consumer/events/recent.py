@@ -21,8 +21,9 @@ from consumer.mongodb.client import RAW, Document
 from consumer.mongodb.errors import translated, unavailable
 from consumer.schemas.defaults import unfill
 from consumer.schemas.model import SchemaVersion
+from consumer.schemas.origin import Leaving
 from consumer.schemas.policy import Defaults
-from consumer.schemas.provenance import Leaving, filled_in
+from consumer.schemas.provenance import filled_in
 
 # Documents that come in one message.
 _BATCH = 100

@@ -27,8 +27,9 @@ from consumer.readers.objections import RejectedChanges
 from consumer.readers.pins import Pins
 from consumer.schemas.manual_changes import erase_names, erased_alias, without_names
 from consumer.schemas.model import Field, SchemaVersion
+from consumer.schemas.origin import Leaving
 from consumer.schemas.policy import Defaults
-from consumer.schemas.provenance import Leaving, leaving_of
+from consumer.schemas.provenance import leaving_of
 from consumer.schemas.registry.registry import SchemaRegistry
 from consumer.schemas.registry.versions import SchemaVersions
 from consumer.signals.store import Signals
@@ -176,7 +177,7 @@ def _take_out(
     something, and in how many something stays."""
     documents = left = 0
     # Sent or not, what is no more than would be filled in says nothing of whoever sent it.
-    fields = leaving_of(gone, head, defaults, head.number)
+    fields = leaving_of(gone, head, defaults)
     for plan in _plans([replace(each, unsure_below=0) for each in fields]):
         of_subject = {"_meta.subject": head.subject}
         with translated(EVENTS), unhurried():

@@ -8,20 +8,24 @@ from __future__ import annotations
 import copy
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
-from consumer.core.paths import ANY_KEY, ITEM, Path, is_key, is_reserved, to_key
+from consumer.core.paths import ANY_KEY, ITEM, RESERVED, Path, is_key, is_reserved, to_key
 from consumer.readers.pins import Pin
+from consumer.schemas.alias_expressions import Step, placed
+from consumer.schemas.aliases import Aliases, place
+from consumer.schemas.check import compile_schema
 from consumer.schemas.export import shape_with_defaults
+from consumer.schemas.expressions import nesting
 from consumer.schemas.fillable import fills
 from consumer.schemas.json_types import ARRAY, BOOLEAN, INTEGER, NUMBER, OBJECT, STRING
 from consumer.schemas.model import SchemaVersion
-from consumer.schemas.provenance import same
+from consumer.schemas.provenance import Stored, rule_origins
 from consumer.schemas.shape import Shape
 
 # Fields of ours that a view shows.
@@ -47,28 +51,11 @@ _KINDS: Mapping[type, int] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A field of the head, by which documents tell that it was filled in: its position, and the
-    version from which on it is filled."""
-
-    position: int
-    since: int
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Keys that lead to what an alias takes, and the field there, where the head knows one."""
-
-    keys: tuple[str, ...]
-    place: Place | None
-
-
-@dataclass(frozen=True, slots=True)
 class Node:
     """One path of a version. `types` 0: no type, or none that can be shown.
 
     `keys` are those of an object, in the order of the version; a map has `any_key`. What is absent
-    is an alias, or `default`. A `masked` value is hidden; `inner`: texts that may be JSON are.
+    is `default`. A `masked` value is hidden; `inner`: texts that may be JSON are.
     """
 
     types: int = 0
@@ -76,23 +63,9 @@ class Node:
     any_key: Node | None = None
     item: Node | None = None
     default: Any = None
-    place: Place | None = None
-    source: Source | None = None
-    value: Any = _MISSING
     masked: bool = False
     inner: bool = False
     keep: bool = False
-
-    @property
-    def has_value(self) -> bool:
-        """True where an alias gives a value of its own."""
-        return self.value is not _MISSING
-
-    @property
-    def aliased(self) -> bool:
-        """True where an alias fills something at or below the path."""
-        own = self.source is not None or self.has_value
-        return own or any(node.aliased for node in self.keys.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +79,12 @@ class NotShown:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Fields that the view of one pin shows: `fields` by name at the top level."""
+    """Fields that the view of one pin shows: `fields` by name at the top level, and the `steps` of
+    aliases that put something in each of them first."""
 
     subject: str
     fields: Mapping[str, Node]
+    steps: Mapping[str, Sequence[Step]]
     not_shown: tuple[NotShown, ...] = ()
 
 
@@ -121,8 +96,9 @@ def projection_of(
 ) -> Projection:
     """The projection of a pin on its version, with the aliases of the `head`. `hides` says of a
     path whether its values are masked; for a pin that masks nothing it is not asked."""
-    build = _Build(pin, version, head or version, hides if pin.redact else None)
+    build = _Build(pin, version, hides if pin.redact else None)
     fields: dict[str, Node] = {}
+    steps = build.steps(head or version)
     for segment, child in shape_with_defaults(version, pin.defaults).children.items():
         key = to_key(segment) if is_key(segment) else ""
         if is_key(segment) and is_reserved(key):
@@ -130,36 +106,40 @@ def projection_of(
         elif not key or "." in key:
             build.left_out((segment,), "a projection cannot name such a key at the top level")
         else:
-            fields[key] = build.node(child, (segment,), _BEGIN)
-    return Projection(version.subject, fields, tuple(build.not_shown))
+            fields[key] = build.node(child, (segment,), _BEGIN + 2 * (key in steps))
+    return Projection(version.subject, fields, steps, tuple(build.not_shown))
 
 
 class _Build:
     def __init__(
-        self,
-        pin: Pin,
-        version: SchemaVersion,
-        head: SchemaVersion,
-        hides: Callable[[Path], bool] | None,
+        self, pin: Pin, version: SchemaVersion, hides: Callable[[Path], bool] | None
     ) -> None:
         self._keep = pin.mismatch == "keep"
         self._hides = hides
-        self._aliases = head.aliases_in_force
-        self._places = {
-            each.path: Place(position, each.fill_from)
-            for position, each in enumerate(head.fields)
-            if each.is_filled and self._aliases
-        }
         # The bounds on growth are those of what is stored.
-        boundless = replace(pin.defaults, max_bytes=sys.maxsize, max_fields=sys.maxsize)
+        self._filling = replace(pin.defaults, max_bytes=sys.maxsize, max_fields=sys.maxsize)
         self._defaults = {
             version.fields[position].path: fill.value
-            for position, fill in fills(version, boundless).items()
+            for position, fill in fills(version, self._filling).items()
         }
         self.not_shown: list[NotShown] = []
 
     def left_out(self, path: Path, why: str) -> None:
         self.not_shown.append(NotShown(path, why))
+
+    def steps(self, head: SchemaVersion) -> dict[str, list[Step]]:
+        """The steps of the head's aliases, by the top-level field that each puts something in."""
+        aliases = compile_schema(head, self._filling).aliases if head.aliases_in_force else None
+        found: dict[str, list[Step]] = {}
+        for rule in aliases.rules if aliases else ():
+            name = to_key(rule.path[0])
+            origins = rule_origins(rule, head, self._filling)
+            steps = [*found.get(name, ()), Step(rule, origins, here="$$root")]
+            if _BEGIN + nesting(placed(name, steps)) > _DEEPEST:
+                self.left_out(rule.path, "its alias lies deeper than MongoDB takes")
+            else:
+                found[name] = steps
+        return found
 
     def node(self, shape: Shape, path: Path, level: int) -> Node:
         """The node at `path`, whose expression begins below `level` levels of documents."""
@@ -171,19 +151,13 @@ class _Build:
             self.left_out(path, "it lies deeper than MongoDB takes")
             return Node()
         masked = self._hides is not None and self._hides(path)
-        own = [each for each in self._aliases if each.old == path]
         node = Node(
             shape.types,
             default=None if masked else default,
             masked=masked,
-            place=self._places.get(path),
             inner=self._hides is not None,
             keep=self._keep,
-            source=next((self._source(each.new) for each in own if each.new), None),
         )
-        for each in own:
-            if each.new is None and (each.value is None or _is_known(node, each.value)):
-                node = replace(node, value=each.value)
         if masked:
             return node
         if shape.types & OBJECT:
@@ -192,9 +166,6 @@ class _Build:
             below = level + (6 if shape.types & OBJECT else 4)
             node = replace(node, item=self.node(shape.children[ITEM], (*path, ITEM), below))
         return node
-
-    def _source(self, path: Path) -> Source:
-        return Source(tuple(map(to_key, path)), self._places.get(path))
 
     def _object(self, node: Node, shape: Shape, path: Path, level: int) -> Node:
         if ANY_KEY in shape.children:
@@ -221,20 +192,22 @@ def is_odd(key: str) -> bool:
 
 def shown(projection: Projection, document: Mapping[str, Any]) -> dict[str, Any]:
     """The reader's sight of a document of the subject, as it is read from MongoDB."""
+    payload = copy.deepcopy({k: v for k, v in document.items() if k not in RESERVED})
+    steps = [step for each in projection.steps.values() for step in each]
+    origins = {step.rule.position: step.origins for step in steps}
+    rules = tuple(step.rule for step in steps)
+    place(payload, Aliases(rules, sys.maxsize), (), Stored(document, origins))
     found = {name: document[name] for name in OURS if name in document}
     for name, node in projection.fields.items():
-        found[name] = _at(node, document.get(name, _MISSING), document)
+        found[name] = _at(node, payload.get(name, _MISSING))
     return found
 
 
-def _at(node: Node, value: Any, document: Mapping[str, Any]) -> Any:
-    if node.aliased and _is_filling(node, value) and _was_filled(node.place, document):
-        # It gives way, as at the backfill that comes later.
-        value = _MISSING
-    return _absent(node, document) if value is _MISSING else _present(node, value, document)
+def _at(node: Node, value: Any) -> Any:
+    return given(node) if value is _MISSING else _present(node, value)
 
 
-def _present(node: Node, value: Any, document: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - kinds
+def _present(node: Node, value: Any) -> Any:  # noqa: PLR0911 - kinds
     if value is None or not node.types:
         return None
     if node.masked:
@@ -242,10 +215,10 @@ def _present(node: Node, value: Any, document: Mapping[str, Any]) -> Any:  # noq
     if isinstance(value, Mapping) and node.types & OBJECT:
         many, keys = node.any_key, node.keys.items()
         if many is not None:
-            return {key: _present(many, each, {}) for key, each in value.items()}
-        return {key: _at(child, value.get(key, _MISSING), document) for key, child in keys}
+            return {key: _present(many, each) for key, each in value.items()}
+        return {key: _at(child, value.get(key, _MISSING)) for key, child in keys}
     if isinstance(value, list) and node.types & ARRAY:
-        return [] if node.item is None else [_present(node.item, each, {}) for each in value]
+        return [] if node.item is None else [_present(node.item, each) for each in value]
     if node.inner and (isinstance(value, Mapping | list)):
         # Nobody looks into what is not known.
         return None
@@ -254,53 +227,9 @@ def _present(node: Node, value: Any, document: Mapping[str, Any]) -> Any:  # noq
     return value if node.keep or _is_known(node, value) else None
 
 
-def _absent(node: Node, document: Mapping[str, Any]) -> Any:
-    if not node.types:
-        return None
-    value = _alias(node, document)
-    if value is not _MISSING:
-        return _present(node, value, document)
-    if any(_is_given(child, document) for child in node.keys.values()):
-        return {key: _absent(child, document) for key, child in node.keys.items()}
-    return given(node, node.default)
-
-
-def given(node: Node, value: Any) -> Any:
-    """A default, or the value of an alias, as it is shown: filled downwards."""
-    return None if value is None else _present(node, copy.deepcopy(value), {})
-
-
-def _is_filling(node: Node, value: Any) -> bool:
-    return value is None or (node.default is not None and same(value, node.default))
-
-
-def _was_filled(place: Place | None, document: Mapping[str, Any]) -> bool:
-    """True where it is certain that we filled the field in, not its sender."""
-    meta = document.get("_meta") or {}
-    if place is None or place.position in (meta.get("filled") or ()):
-        return place is not None
-    stamped, upto = document.get("schema_version") or 0, meta.get("backfilled_to") or 0
-    return 0 < stamped < place.since <= upto and not meta.get("untracked")
-
-
-def _is_given(node: Node, document: Mapping[str, Any]) -> bool:
-    """True where an alias fills something at or below the node."""
-    return _alias(node, document) is not _MISSING or any(
-        _is_given(child, document) for child in node.keys.values()
-    )
-
-
-def _alias(node: Node, document: Mapping[str, Any]) -> Any:
-    """The value that an alias gives, if it has a type that the node knows."""
-    if node.source is not None:
-        value: Any = document
-        for key in node.source.keys:
-            value = value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
-        if _was_filled(node.source.place, document):
-            value = _MISSING
-        if value is not _MISSING and (value is None or _is_known(node, value)):
-            return value
-    return node.value
+def given(node: Node) -> Any:
+    """The default as it is shown: filled downwards."""
+    return None if node.default is None else _present(node, copy.deepcopy(node.default))
 
 
 def _is_known(node: Node, value: Any) -> bool:

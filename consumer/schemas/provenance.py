@@ -12,58 +12,40 @@ from consumer.core.paths import ERASED, Path, is_fillable, to_key, to_segment
 from consumer.schemas import json_types
 from consumer.schemas.aliases import ABSENT, Rule
 from consumer.schemas.model import Field, SchemaVersion, first_items
+from consumer.schemas.origin import Leaving, Marks, is_one_of
 from consumer.schemas.policy import Defaults
-
-
-@dataclass(frozen=True, slots=True)
-class Leaving:
-    """A field whose fillings go: what was filled at `position` is one of `values`.
-
-    A backfill filled it in documents of lower versions than `filled_below` (0: in none). Those of
-    lower versions than `unsure_below` may have sent it, though it was not known by its name.
-    """
-
-    path: Path
-    position: int
-    values: Sequence[Any]
-    filled_below: int
-    unsure_below: int
-
-
-# Key of the object in which a value is looked at by itself.
-HELD = "v"
 
 
 @dataclass(frozen=True, slots=True)
 class RuleOrigins:
     """Fillings where a rule reads and writes: of the parents of its field; and at and below the
-    field, and what fills it, by paths that begin with HELD, what lies deepest first."""
+    field, and what fills it, by paths from there, what lies deepest first."""
 
     parents: tuple[Leaving, ...]
     old: tuple[Leaving, ...]
     new: tuple[Leaving, ...]
 
 
-def rule_origins(rule: Rule, head: SchemaVersion, defaults: Defaults, stamp: int) -> RuleOrigins:
-    """Those of a rule of `head`, in documents that are filled up to version `stamp`."""
+def rule_origins(rule: Rule, head: SchemaVersion, defaults: Defaults) -> RuleOrigins:
+    """Those of a rule of `head`."""
 
     def at(path: Path) -> Iterator[Leaving]:
         depth = len(path)
         fields = {
             position: field
             for position, field in enumerate(head.fields)
-            if field.absorbed is None and field.path[:depth] == path
+            if field.path[:depth] == path
         }
-        for each in leaving_of(fields, head, defaults, stamp):
-            yield replace(each, path=(HELD, *each.path[depth:]))
+        for each in leaving_of(fields, head, defaults):
+            yield replace(each, path=each.path[depth:])
 
     # The value of an alias is a default, too, and null one that comes from other settings.
     own = [None, *([] if rule.value is ABSENT else [rule.value])]
     parents = {position: head.fields[position] for position in rule.positions[:-1]}
     return RuleOrigins(
-        parents=leaving_of(parents, head, defaults, stamp)[::-1],
+        parents=leaving_of(parents, head, defaults)[::-1],
         old=tuple(
-            replace(each, values=[*each.values, *own]) if each.path == (HELD,) else each
+            each if each.path else replace(each, values=[*each.values, *own])
             for each in at(rule.path)
         ),
         new=tuple(at(rule.new)) if rule.new is not None else (),
@@ -75,75 +57,62 @@ class Stored:
     rule, whose position is that of its field."""
 
     def __init__(self, document: Mapping[str, Any], origins: Mapping[int, RuleOrigins]) -> None:
-        meta = document.get("_meta") or {}
-        filled, version = meta.get("filled"), document.get("schema_version")
-        self._listed = filled if isinstance(filled, list) else []
-        self._version = version if isinstance(version, int) and version is not True else -1
-        self._untracked = bool(meta.get("untracked"))
+        self._marks = Marks(document)
         self._origins = origins
 
     def is_default(self, value: Any, rule: Rule, depth: int) -> bool:
         """True for one that we put there for sure and that still is what fills it."""
         origins = self._origins[rule.position]
         if depth < len(origins.parents):
-            return value is None and self._is_certain(origins.parents[depth])
-        return _without(value, origins.old, self._is_certain_default) is ABSENT
+            return value is None and self._marks.is_certain(origins.parents[depth])
+        return left_of(value, origins.old, self._goes) is ABSENT
 
     def sent(self, value: Any, rule: Rule) -> Any:
-        """The value without what was filled in, or may have been; ABSENT where all was."""
-        return _without(value, self._origins[rule.position].new, self._may_be_filled)
+        """The value without what was filled in; ABSENT where all was."""
+        return left_of(value, self._origins[rule.position].new, self._marks.is_likely)
 
-    def _is_certain_default(self, each: Leaving, value: Any) -> bool:
-        return self._is_certain(each) and _is_one(value, each.values)
-
-    def _is_certain(self, each: Leaving) -> bool:
-        later = 0 < self._version < each.filled_below and self._version >= each.unsure_below
-        return each.position in self._listed or (later and not self._untracked)
-
-    def _may_be_filled(self, each: Leaving, value: Any) -> bool:
-        if each.position in self._listed:
-            return True
-        sure = self._version >= each.unsure_below and not self._untracked
-        return 0 <= self._version < each.filled_below and (sure or _is_one(value, each.values))
+    def _goes(self, each: Leaving, value: Any) -> bool:
+        return self._marks.is_certain(each) and is_one_of(value, each.values)
 
 
-def _without(value: Any, fields: Sequence[Leaving], goes: Callable[[Leaving, Any], bool]) -> Any:
-    held = {HELD: copy.deepcopy(value)}
+def left_of(value: Any, fields: Sequence[Leaving], goes: Callable[[Leaving, Any], bool]) -> Any:
+    """A copy of a value without those of the fields of which that is true; ABSENT where it goes
+    itself. `origin.without` has MongoDB do the same."""
+    value = copy.deepcopy(value)
     for each in fields:
-        holder, key = value_at(held, each.path[:-1]), to_key(each.path[-1])
+        if not each.path:
+            if value is not ABSENT and goes(each, value):
+                value = ABSENT
+            continue
+        holder, key = value_at(value, each.path[:-1]), to_key(each.path[-1])
         if isinstance(holder, dict) and key in holder and goes(each, holder[key]):
             del holder[key]
-    return held.get(HELD, ABSENT)
+    return value
 
 
 def filled_in(
     document: Mapping[str, Any], head: SchemaVersion, defaults: Defaults
 ) -> Iterator[int]:
-    """The positions of all that was filled in, at ingest or by a backfill
-    (.github/ARCHITECTURE.md#schema-rules).
-
-    Nobody can tell what a backfill filled in a document with `_meta.untracked`: there it counts as
-    sent. So does what a map may have held, unless it is what would be filled in.
-    """
-    meta = document.get("_meta") or {}
-    for position in meta.get("filled") or ():
-        if position in range(len(head.fields)):
-            yield position
-    if meta.get("untracked"):
-        return
-    stamped, upto = document.get("schema_version", 0), meta.get("backfilled_to", 0)
+    """The positions of all that was filled in, at ingest or by a backfill, as far as that is
+    likely: what a map may have held counts as sent, unless it is what would be filled in."""
+    marks = Marks(document)
     unsure, items = unsure_below(head), first_items(head.fields)
-    found: dict[Path, int] = {}
+    positions = {position for position in marks.listed if position < len(head.fields)}
+    paths: set[Path] = set()
     # From below: an object that holds nothing but what was filled in below it was filled in as {}.
     for position, field in reversed([*enumerate(head.fields)]):
-        if stamped < field.fill_from <= upto and is_fillable(field.path):
-            value = value_at(document, field.path)
-            if isinstance(value, Mapping):
-                value = {key: value[key] for key in value if (*field.path, key) not in found}
-            sure = stamped >= unsure.get(position, 0)
-            if sure or _is_one(value, given(field, defaults, items)):
-                found[field.path] = position
-    yield from sorted(found.values())
+        each = Leaving(field.path, position, (), field.fill_from, unsure.get(position, 1))
+        if not marks.is_possible(each) or not is_fillable(field.path):
+            continue
+        value = value_at(document, field.path)
+        if isinstance(value, Mapping):
+            value = {key: value[key] for key in value if (*field.path, key) not in paths}
+        if not marks.is_certain(each):
+            each = replace(each, values=given(field, defaults, items))
+        if marks.is_likely(each, value):
+            positions.add(position)
+            paths.add(field.path)
+    yield from sorted(positions)
 
 
 def without_erased(
@@ -154,13 +123,12 @@ def without_erased(
 ) -> dict[str, Any]:
     """The payload as sent without keys that are such names where a name was erased from the schema
     that was filled in there in this document: nobody can tell them from what was filled in."""
-    meta = document.get("_meta") or {}
-    listed = meta.get("filled") or ()
-    stamped, upto = document.get("schema_version", 0), meta.get("backfilled_to", 0)
+    marks = Marks(document)
     known = {field.path for field in head.fields}
     for position, field in enumerate(head.fields):
         above = field.path[: field.path.index(ERASED)] if ERASED in field.path else ()
-        if not above or not (position in listed or stamped < field.fill_from <= upto):
+        each = Leaving(field.path, position, (), field.fill_from)
+        if not above or not marks.is_possible(each):
             continue
         holder = value_at(payload, above)
         keys = holder if isinstance(holder, Mapping) else ()
@@ -196,7 +164,7 @@ def given(field: Field, defaults: Defaults, items: Mapping[Path, int]) -> list[A
         known = (name for name, since in field.types.items() if since <= version)
         has_items = items.get(field.path, version + 1) <= version
         value = defaults.value(field.path, json_types.mask(known), has_items=has_items)
-        if not _is_one(value, values):
+        if not is_one_of(value, values):
             values.append(value)
     if {} in values and field.path not in defaults.values:
         # An object that may be GeoJSON is filled with null.
@@ -212,11 +180,11 @@ def leaving(head: SchemaVersion, defaults: Defaults, stamp: int) -> tuple[Leavin
         for position, field in enumerate(head.fields)
         if field.retired is not None and field.retired > max(stamp, field.since)
     }
-    return leaving_of(gone, head, defaults, stamp)
+    return leaving_of(gone, head, defaults)
 
 
 def leaving_of(
-    gone: Mapping[int, Field], head: SchemaVersion, defaults: Defaults, stamp: int
+    gone: Mapping[int, Field], head: SchemaVersion, defaults: Defaults
 ) -> tuple[Leaving, ...]:
     """The same for any fields by position; those in which nothing is ever filled are left out."""
     unsure, items = unsure_below(head), first_items(head.fields)
@@ -225,8 +193,8 @@ def leaving_of(
             path=field.path,
             position=position,
             values=given(field, defaults, items),
-            filled_below=field.fill_from if field.fill_from <= stamp else 0,
-            unsure_below=unsure.get(position, 0),
+            fill_from=field.fill_from,
+            unsure_below=unsure.get(position, 1),
         )
         for position, field in gone.items()
         if is_fillable(field.path)
@@ -238,10 +206,7 @@ def remove_fillings(document: dict[str, Any], fields: Sequence[Leaving]) -> int:
     """Take the fillings of these fields, the deepest first, out of a document in place, and their
     positions out of `_meta.filled`; the number of those that stay, for their values are others or
     nobody can tell."""
-    meta, version = document["_meta"], document.get("schema_version")
-    stamped = version if isinstance(version, int) and not isinstance(version, bool) else -1
-    filled = meta.get("filled")
-    listed = filled if isinstance(filled, list) else []
+    meta, marks = document["_meta"], Marks(document)
     staying = 0
     gone: set[int] = set()
     for field in fields:
@@ -249,17 +214,13 @@ def remove_fillings(document: dict[str, Any], fields: Sequence[Leaving]) -> int:
         key = to_key(field.path[-1])
         if not isinstance(holder, dict) or key not in holder:
             gone.add(field.position)
-            continue
-        at_ingest = field.position in listed
-        later = -1 < stamped < field.filled_below
-        sure = at_ingest or (later and stamped >= field.unsure_below)
-        if sure and not meta.get("untracked") and _is_one(holder[key], field.values):
+        elif marks.is_certain(field) and is_one_of(holder[key], field.values):
             del holder[key]
             gone.add(field.position)
-        elif at_ingest or later:
+        elif marks.is_possible(field):
             staying += 1
-    if listed:
-        meta["filled"] = [position for position in listed if position not in gone]
+    if marks.listed:
+        meta["filled"] = [position for position in meta["filled"] if position not in gone]
         if not meta["filled"]:
             del meta["filled"]
     return staying
@@ -270,19 +231,3 @@ def value_at(document: Any, path: Path) -> Any:
     for segment in path:
         document = document.get(to_key(segment)) if isinstance(document, Mapping) else None
     return document
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal as MongoDB sees it: a boolean is no number, and keys have an order."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        pairs = zip(one.items(), other.items(), strict=False)
-        return len(one) == len(other) and all(a[0] == b[0] and same(a[1], b[1]) for a, b in pairs)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
-
-
-def _is_one(value: Any, values: Sequence[Any]) -> bool:
-    return any(same(value, each) for each in values)

@@ -13,28 +13,33 @@ import pymongo
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 
-from consumer.core.paths import to_key
-from consumer.events.documents import as_stored, encode
-from consumer.events.take_out import CAN_TELL, LISTED, Expression, is_one, without
+from consumer.events.documents import as_stored
 from consumer.mongodb.client import SIMPLE, Document
 from consumer.mongodb.errors import unavailable
-from consumer.schemas.aliases import ABSENT, Parent, Rule, size_of
+from consumer.schemas.alias_expressions import Step
+from consumer.schemas.aliases import ABSENT, Parent, Rule
 from consumer.schemas.check import CompiledSchema
 from consumer.schemas.compile import ObjectNode
-from consumer.schemas.provenance import HELD, Leaving, RuleOrigins, rule_origins
-from jobs.backfill.updates import MAX_NESTING, if_object, nesting, pair, parts
-from jobs.backfill.values import field_of, is_there, is_type, taken, value_at
+from consumer.schemas.expressions import (
+    Expression,
+    field_of,
+    is_there,
+    is_type,
+    let,
+    nesting,
+    pair,
+    value_at,
+)
+from consumer.schemas.origin import LISTED, Leaving
+from consumer.schemas.provenance import RuleOrigins, rule_origins
+from jobs.backfill.updates import MAX_NESTING, if_object, parts
 
 # A schema that knows more where an alias reads or writes makes a command that costs more than doing
 # it in this process.
 _MOST = 200
-_VERSION = "$schema_version"
-_IS_VERSION = {"$in": [{"$type": _VERSION}, ["int", "long"]]}
 # Where the stages keep notes for those that come after them.
 _NOTES = "aliased"
 _MADE = {"$ifNull": [f"$_meta.{_NOTES}.made", []]}
-# BSON's frame of an object around one value with a name of one character.
-_FRAME = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,12 @@ class Stages:
     last: list[Expression]
 
 
-def origins_of(schema: CompiledSchema, stamp: int) -> dict[int, RuleOrigins]:
-    """The origins that `Stored` needs, in documents that are filled up to version `stamp`."""
+def origins_of(schema: CompiledSchema) -> dict[int, RuleOrigins]:
+    """The origins that `Stored` needs."""
     if schema.aliases is None or schema.version is None:
         return {}
     found = {
-        rule.position: rule_origins(rule, schema.version, schema.defaults, stamp)
+        rule.position: rule_origins(rule, schema.version, schema.defaults)
         for rule in schema.aliases.rules
     }
     return {
@@ -63,19 +68,18 @@ def _stored(fields: Sequence[Leaving]) -> tuple[Leaving, ...]:
     return tuple(replace(each, values=as_stored(each.values)) for each in fields)
 
 
-def alias_stages(schema: CompiledSchema, stamp: int) -> Stages | None:
-    """The stages for documents that are filled up to version `stamp`; none without aliases. None
-    where they would be too large for a command."""
+def alias_stages(schema: CompiledSchema) -> Stages | None:
+    """The stages; none without aliases. None where they would be too large for a command."""
     if schema.aliases is None or not schema.aliases.rules:
         return Stages([], [])
-    origins = origins_of(schema, stamp)
+    origins = origins_of(schema)
     first: list[Expression] = []
     made: dict[tuple[str, ...], Parent] = {}
     for rule in schema.aliases.rules:
         if _is_too_large(rule, origins[rule.position]):
             return None
-        step = _Step(rule, origins[rule.position], schema.aliases.room)
-        first.append({"$replaceWith": step.with_all(step.placed())})
+        step = _step(rule, origins[rule.position], schema.aliases.room)
+        first.append({"$replaceWith": _with_all(step, _placed(step))})
         for depth, parent in enumerate(rule.parents, 1):
             made[tuple(each.key for each in rule.parents[:depth])] = parent
     # Later, for an alias must not take for sent what this fills.
@@ -95,9 +99,9 @@ def count(
     rule = next((r for r in aliases.rules if r.path == tuple(old)), None) if aliases else None
     if head is None or aliases is None or rule is None:
         return 0, 0
-    origins = origins_of(schema, head.number)[rule.position]
-    step = _Step(rule, origins, aliases.room)
-    has, keeps = step.with_all(step.has()), step.with_all(step.keeps())
+    origins = origins_of(schema)[rule.position]
+    step = _step(rule, origins, aliases.room)
+    has, keeps = _with_all(step, _has(step)), _with_all(step, _keeps(step))
     if _is_too_large(rule, origins) or nesting(has) > MAX_NESTING:
         return None
     pipeline: list[Document] = [
@@ -121,131 +125,47 @@ def count(
     return found["has"] - found["keeps"], found["keeps"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """Expressions of one rule over the variables of `with_all`: `old` and `new` hold what is there,
-    `kept` and `sent` what of it is not ours, `chosen` what the field is to be, before it is filled
-    downwards (`filled`)."""
+def _step(rule: Rule, origins: RuleOrigins, room: int) -> Step:
+    if rule.value is not ABSENT:
+        rule = replace(rule, value=as_stored([rule.value])[0])
+    return Step(rule, origins, room={"$ifNull": [f"$_meta.{_NOTES}.room", room]})
 
-    rule: Rule
-    origins: RuleOrigins
-    room: int
 
-    def with_all(self, then: Expression) -> Expression:
-        rule, origins = self.rule, self.origins
-        old = (*(parent.key for parent in rule.parents), rule.key)
-        new = () if rule.new is None else tuple(map(to_key, rule.new))
-        there = {
-            "old": {HELD: value_at(old, "$$ROOT")},
-            "new": {HELD: value_at(new, "$$ROOT")} if new else {"$literal": {}},
-        }
-        ours = {
-            "kept": without(origins.old, "$$old", _is_certain_default),
-            "sent": without(origins.new, "$$new", _may_be_filled),
-        }
-        filled = _filled("$$chosen", rule.known.objects)
-        for name, value in reversed({"chosen": self._chosen(), "filled": filled}.items()):
-            then = {"$let": {"vars": {name: value}, "in": then}}
-        return {"$let": {"vars": there, "in": {"$let": {"vars": ours, "in": then}}}}
+def _with_all(step: Step, then: Expression) -> Expression:
+    """The same, which may speak of what is chosen as it is `filled` downwards, too."""
+    return step.with_all(let("filled", _filled("$$chosen", step.rule.known.objects), then))
 
-    def placed(self) -> Expression:
-        """The document with what the rule puts in it."""
-        rule = self.rule
-        size = {"$subtract": [_bson_size("$$chosen"), _FRAME - rule.cost]}
-        parents = [
-            {
-                "$cond": [
-                    is_type(
-                        value_at([each.key for each in rule.parents[:depth]], "$$ROOT"), "object"
-                    ),
-                    [],
-                    [parent.position],
-                ]
-            }
-            for depth, parent in enumerate(rule.parents, 1)
-        ]
-        made: Any = {"$concatArrays": parents} if parents else []
-        put = {"$concatArrays": [made, [rule.position]]}
-        new = {"$filter": {"input": put, "cond": {"$not": [{"$in": ["$$this", LISTED]}]}}}
-        notes = {
-            "room": {"$subtract": [self._room, size]},
-            "made": {"$concatArrays": [_MADE, made]},
-        }
-        meta = {"filled": {"$concatArrays": [LISTED, new]}, _NOTES: notes}
-        document = {
-            "$mergeObjects": [
-                self._put(0, "$$ROOT"),
-                {"_meta": {"$mergeObjects": ["$_meta", meta]}},
-            ]
-        }
-        return {
-            "$cond": [
-                {"$and": [is_there("$$chosen"), self._reaches(0, "$$ROOT")]},
-                document,
-                "$$ROOT",
-            ]
-        }
 
-    def has(self) -> Expression:
-        """True where what was sent could fill the field, or does."""
-        is_new = is_there("$$sent.v") if self.rule.new is not None else True
-        free = {"$or": [is_there("$$old.v"), self._reaches(0, "$$ROOT")]}
-        return {"$and": [is_new, is_there("$$chosen"), free]}
+def _placed(step: Step) -> Expression:
+    """The document with what the rule puts in it."""
+    rule = step.rule
+    keys = [each.key for each in rule.parents]
+    parents = [
+        {"$cond": [is_type(value_at(keys[:depth], "$$ROOT"), "object"), [], [parent.position]]}
+        for depth, parent in enumerate(rule.parents, 1)
+    ]
+    made: Any = {"$concatArrays": parents} if parents else []
+    put = {"$concatArrays": [made, [rule.position]]}
+    new = {"$filter": {"input": put, "cond": {"$not": [{"$in": ["$$this", LISTED]}]}}}
+    notes = {
+        "room": {"$subtract": [step.room, step.size]},
+        "made": {"$concatArrays": [_MADE, made]},
+    }
+    meta = {"filled": {"$concatArrays": [LISTED, new]}, _NOTES: notes}
+    changed = {"_meta": {"$mergeObjects": ["$_meta", meta]}}
+    return {"$cond": [step.places, {"$mergeObjects": [step.put("$$filled"), changed]}, "$$ROOT"]}
 
-    def keeps(self) -> Expression:
-        """True where the field stays another all the same."""
-        return {"$and": [self.has(), is_there("$$kept.v"), {"$ne": ["$$old.v", "$$filled"]}]}
 
-    @property
-    def _room(self) -> Expression:
-        return {"$ifNull": [f"$_meta.{_NOTES}.room", self.room]}
+def _has(step: Step) -> Expression:
+    """True where what was sent could fill the field, or does."""
+    is_new = is_there("$$sent") if step.rule.new is not None else True
+    free = {"$or": [is_there("$$old"), step.reaches()]}
+    return {"$and": [is_new, is_there("$$chosen"), free]}
 
-    def _chosen(self) -> Any:
-        rule = self.rule
-        known = rule.known
-        chosen: Any = "$$REMOVE"
-        if rule.value is not ABSENT:
-            value = {"$literal": encode({HELD: rule.value})[HELD]}
-            has_room = {"$lte": [rule.cost + size_of(rule.value), self._room]}
-            chosen = {"$cond": [has_room, value, "$$REMOVE"]}
-        if rule.new is None:
-            return chosen
-        size: Expression = {"$subtract": [_bson_size("$$taken"), _FRAME - rule.cost]}
-        fits = {"$and": [is_there("$$taken"), {"$lte": [size, self._room]}]}
-        copied = taken("$$sent.v", known.types, known.objects, known.arrays)
-        return {"$let": {"vars": {"taken": copied}, "in": {"$cond": [fits, "$$taken", chosen]}}}
 
-    def _reaches(self, depth: int, here: str) -> Expression:
-        """True where what is absent at or above the field can be put there."""
-        if depth == len(self.rule.parents):
-            return {"$not": [is_there("$$kept.v")]}
-        at = f"$$at{depth}"
-        free = {"$and": [is_type(at, "null"), _is_certain(self.origins.parents[depth])]}
-        cases = [
-            {"case": is_type(at, "object"), "then": self._reaches(depth + 1, at)},
-            {"case": {"$or": [is_type(at, "missing"), free]}, "then": True},
-        ]
-        value = field_of(self.rule.parents[depth].key, here)
-        inside = {"$switch": {"branches": cases, "default": False}}
-        return {"$let": {"vars": {f"at{depth}": value}, "in": inside}}
-
-    def _put(self, depth: int, here: str) -> Expression:
-        """The object at `here` with the field in it, and with what is made for that."""
-        parents = self.rule.parents
-        if depth == len(parents):
-            return {"$mergeObjects": [here, pair(self.rule.key, "$$filled")]}
-        value: Any = "$$filled"
-        for key in reversed([*(each.key for each in parents[depth + 1 :]), self.rule.key]):
-            value = pair(key, value)
-        at = f"$$at{depth}"
-        inside = {"$cond": [is_type(at, "object"), self._put(depth + 1, at), value]}
-        there = {f"at{depth}": field_of(parents[depth].key, here)}
-        return {
-            "$mergeObjects": [
-                here,
-                pair(parents[depth].key, {"$let": {"vars": there, "in": inside}}),
-            ]
-        }
+def _keeps(step: Step) -> Expression:
+    """True where the field stays another all the same."""
+    return {"$and": [_has(step), is_there("$$kept"), {"$ne": ["$$old", "$$filled"]}]}
 
 
 def _filled_down(path: Sequence[str], parent: Parent) -> Expression:
@@ -255,7 +175,7 @@ def _filled_down(path: Sequence[str], parent: Parent) -> Expression:
         at = f"$$at{depth}"
         last = depth + 1 == len(path)
         inside = {"$mergeObjects": parts(parent.node, at)} if last else put(depth + 1, at)
-        value = {"$let": {"vars": {f"at{depth}": field_of(path[depth], here)}, "in": inside}}
+        value = let(at[2:], field_of(path[depth], here), inside)
         return {"$mergeObjects": [here, pair(path[depth], value)]}
 
     made = {"$in": [parent.position, _MADE]}
@@ -266,33 +186,6 @@ def _filled(here: str, node: ObjectNode | None) -> Any:
     if node is None:
         return here
     return if_object(node, here, {"$mergeObjects": parts(node, here)}, here)
-
-
-def _bson_size(here: str) -> Expression:
-    return {"$bsonSize": {HELD: here}}
-
-
-def _is_certain(each: Leaving) -> Expression:
-    listed = {"$in": [each.position, LISTED]}
-    if not each.filled_below:
-        return listed
-    version = [{"$gt": [_VERSION, 0]}, {"$lt": [_VERSION, each.filled_below]}]
-    later = [_IS_VERSION, *version, {"$gte": [_VERSION, each.unsure_below]}, CAN_TELL]
-    return {"$or": [listed, {"$and": later}]}
-
-
-def _is_certain_default(each: Leaving) -> Expression:
-    return {"$and": [_is_certain(each), is_one(each.values)]}
-
-
-def _may_be_filled(each: Leaving) -> Expression:
-    listed = {"$in": [each.position, LISTED]}
-    if not each.filled_below:
-        return listed
-    version = [{"$gte": [_VERSION, 0]}, {"$lt": [_VERSION, each.filled_below]}]
-    sure = {"$and": [{"$gte": [_VERSION, each.unsure_below]}, CAN_TELL]}
-    later = [_IS_VERSION, *version, {"$or": [sure, is_one(each.values)]}]
-    return {"$or": [listed, {"$and": later}]}
 
 
 def _is_too_large(rule: Rule, origins: RuleOrigins) -> bool:

@@ -18,7 +18,8 @@ from consumer.mongodb.client import RAW
 from consumer.schemas.aliases import Aliases
 from consumer.schemas.check import CompiledSchema
 from consumer.schemas.defaults import fill, place_later
-from consumer.schemas.provenance import Leaving, RuleOrigins, Stored, remove_fillings
+from consumer.schemas.origin import Leaving
+from consumer.schemas.provenance import RuleOrigins, Stored, remove_fillings
 from jobs.backfill.updates import new_stamp
 
 # A code of our own where MongoDB did not find the document as it was read.

@@ -34,10 +34,12 @@ from consumer.mongodb.errors import translated
 from consumer.mongodb.indexes import BY_STAMP
 from consumer.schemas.check import CompiledSchema
 from consumer.schemas.defaults import filled_positions, leaving_out
-from consumer.schemas.provenance import Leaving, RuleOrigins
+from consumer.schemas.expressions import nesting
+from consumer.schemas.origin import Leaving
+from consumer.schemas.provenance import RuleOrigins
 from jobs.backfill.aliases import alias_stages, origins_of
 from jobs.backfill.replace import CHANGED, Refusal, Whole, fill_whole
-from jobs.backfill.updates import MAX_NESTING, fill_pipeline, nesting
+from jobs.backfill.updates import MAX_NESTING, fill_pipeline
 
 COUNTED = 10_000_000
 _COUNT_TIMEOUT = 60_000  # milliseconds
@@ -91,9 +93,9 @@ def upgrade(
     schema: CompiledSchema, stamp: int, to: int, leaving: Sequence[Leaving] = ()
 ) -> Upgrade:
     """`schema` must fill only what is newer than `stamp` (`newer_than`)."""
-    origins = origins_of(schema, stamp)
+    origins = origins_of(schema)
     plan = Upgrade(stamp, to, schema, None, origins=origins)
-    fill, aliases = fill_pipeline(schema, to), alias_stages(schema, stamp)
+    fill, aliases = fill_pipeline(schema, to), alias_stages(schema)
     pipeline = [*aliases.first, *fill, *aliases.last] if fill and aliases else None
     if leaving:
         plan = replace(plan, leaving=[replace(e, values=as_stored(e.values)) for e in leaving])

@@ -161,7 +161,7 @@ def _filled(
     """
     payload = {key: value for key, value in document.items() if key not in RESERVED}
     aliases = schema.aliases and schema.aliases.without(without)
-    origins = origins_of(schema, document["_meta"].get("backfilled_to", 0))
+    origins = origins_of(schema)
     meta = with_aliases(document, payload, aliases, origins)
     placed = set(meta.get("filled", ())) - set(document["_meta"].get("filled", ()))
     filled = fill(payload, schema.check(payload), without)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Any
 
 from consumer.core.paths import is_reserved
@@ -11,11 +9,8 @@ from consumer.events.documents import encode
 from consumer.schemas.check import CompiledSchema
 from consumer.schemas.compile import ObjectNode
 from consumer.schemas.defaults import fillings, holds_back, lacking
+from consumer.schemas.expressions import PLAIN, Expression, field_of, is_type, let, nesting, pair
 
-Expression = dict[str, Any]
-
-# Keys that can stand in a path of the aggregation language and as a name in its objects.
-_PLAIN = re.compile(r"[^.$\0][^.\0]*")
 _ROOT = "$$ROOT"
 # mongod takes commands nested 200 deep, and some levels are around the update.
 MAX_NESTING = 180
@@ -51,7 +46,7 @@ def parts(node: ObjectNode, here: str) -> list[Any]:
     for key, child in node.objects.items():
         if not fillings(child) or (here == _ROOT and is_reserved(key)):
             continue
-        if _PLAIN.fullmatch(key):
+        if PLAIN.fullmatch(key):
             place = f"{here}.{key}"
             filled = {"$mergeObjects": parts(child, place)}
             plain[key] = if_object(child, place, filled, place)
@@ -64,36 +59,13 @@ def parts(node: ObjectNode, here: str) -> list[Any]:
 
 def _odd(key: str, child: ObjectNode, here: str) -> Expression:
     """The same for a key with dots, `$` or without characters; $setField would nest siblings."""
-    merged = {"$mergeObjects": parts(child, "$$odd")}
-    filled = pair(key, merged)
-    value = {"$getField": {"field": {"$literal": key}, "input": here}}
-    return {
-        "$let": {
-            "vars": {"odd": value},
-            "in": if_object(child, "$$odd", filled, {"$literal": {}}),
-        },
-    }
-
-
-def pair(key: str, value: Any) -> Expression:
-    """The object with this one key."""
-    if _PLAIN.fullmatch(key):
-        return {key: value}
-    return {"$arrayToObject": [[{"k": {"$literal": key}, "v": value}]]}
+    filled = pair(key, {"$mergeObjects": parts(child, "$$odd")})
+    return let("odd", field_of(key, here), if_object(child, "$$odd", filled, {"$literal": {}}))
 
 
 def if_object(node: ObjectNode, place: str, then: Any, otherwise: Any) -> Expression:
     """`then` where the value at `place` is an object that the node fills."""
-    is_object: Expression = {"$eq": [{"$type": place}, "object"]}
+    is_object = is_type(place, "object")
     if node.entries:
         is_object = {"$and": [is_object, {"$ne": [place, {}]}]}
     return {"$cond": [is_object, then, otherwise]}
-
-
-def nesting(value: Any) -> int:
-    """The depth of arrays and objects in each other, encoded ones too."""
-    if isinstance(value, Mapping):
-        return 1 + max(map(nesting, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(nesting, value), default=0)
-    return 0

@@ -56,7 +56,7 @@ def retire(
             if field.path[: len(place)] == place and field.retired is not None
         }
         defaults = context.policy.of(subject).defaults
-        leaving = leaving_of(retired, done.after, defaults, done.after.number)
+        leaving = leaving_of(retired, done.after, defaults)
         events = context.shared.database[EVENTS]
         filled = filled_documents(events, subject, leaving, COUNT_SECONDS) if leaving else (0, 0)
     names = [to_text(context.hidden.path(field.path, subject)) for field in retired.values()]
