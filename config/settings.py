@@ -18,7 +18,8 @@ from config.signing import MAIN, Encoding, SecretFormat
 from config.sources import MAIN_PATH, Proof, SourceSettings
 from config.subjects import Policy, SubjectRules
 
-_MASK = "********"
+# Stands for what is hidden, everywhere.
+MASK = "********"
 _MIB = 1 << 20
 
 
@@ -429,7 +430,7 @@ class Row:
     def show(self, value: object) -> str:
         if value is None:
             return ""
-        return _MASK if self.secret else self.kind.show(value)
+        return MASK if self.secret else self.kind.show(value)
 
 
 def rows() -> tuple[Row, ...]:

@@ -225,15 +225,8 @@ class Story:
 
     def _pinned(self) -> Pin:
         """Pin the reader to the first version, as `schema pin` does."""
-        pin = Pin(
-            view=self._views.pins.view_name(READER, SUBJECT),
-            reader=READER,
-            subject=SUBJECT,
-            version=self._head().number,
-            at=self._clock(),
-            by=_WHO,
-            defaults=schema_policy(self._settings).of(SUBJECT).defaults.frozen(),
-        )
+        defaults = schema_policy(self._settings).of(SUBJECT).defaults
+        pin = self._views.pins.made(READER, self._head(), defaults, at=self._clock(), by=_WHO)
         self._record("schema pin", reader=READER, version=pin.version)
         self._views.pin(pin)
         return pin

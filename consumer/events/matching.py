@@ -23,6 +23,7 @@ from consumer.core.paths import (
     to_key,
     to_segment,
 )
+from consumer.schemas.aliases import led_to
 from consumer.schemas.maps import is_data_key, names_one
 
 _UNQUOTED_EQUALS = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"=])+)=(.*)', re.DOTALL)
@@ -30,8 +31,6 @@ _UNQUOTED_EQUALS = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^"=])+)=(.*)', re.DOTALL)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,33}|(?:0|[1-9]\d{0,16})\.\d{1,17})", re.ASCII)
 # MongoDB takes no longer ones.
 _MOST_PATTERN = 16_000
-# Aliases that ended may lead from place to place without an end.
-_MOST_PLACES = 1000
 _COUNT = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -108,17 +107,7 @@ class Condition:
 
     def with_aliases(self, pairs: Iterable[tuple[Path, Path]]) -> Condition:
         """The same, where fields are filled from one another."""
-        places = [(one, other) for pair in pairs for one, other in (pair, pair[::-1])]
-        found = dict.fromkeys(self.paths)
-        # It grows while it is gone through, for an alias that ended may lead on to another one.
-        for path in (reached := list(found)):
-            for one, other in places:
-                met = all(map(_meets, path, one)) and len(path) >= len(one)
-                there = (*other, *path[len(one) :])
-                if met and there not in found and len(found) < _MOST_PLACES:
-                    found[there] = None
-                    reached.append(there)
-        return replace(self, also=tuple(found)[1:])
+        return replace(self, also=tuple(led_to(self.paths, pairs, _rests)[1:]))
 
     @property
     def as_name(self) -> str | None:
@@ -153,8 +142,9 @@ class Condition:
         return any(re.search(pattern, text) for text in unescaped(body))
 
 
-def _meets(segment: str, other: str) -> bool:
-    return segment in (other, ANY_KEY)
+def _rests(path: Path, field: Path) -> list[Path]:
+    met = all(segment in (other, ANY_KEY) for segment, other in zip(path, field, strict=False))
+    return [path[len(field) :]] if met and len(path) >= len(field) else []
 
 
 def _has(value: Any, key: str, *, sure: bool) -> bool:

@@ -16,9 +16,9 @@ from itertools import islice
 
 import msgspec
 
+from config.settings import MASK
 from consumer.privacy.paths import Paths, below, inside, met
 
-MASK = "********"
 # What may be seen where a body could not be read.
 PUNCTUATION = b'{}[],:" \t\r\n'
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from config.settings import MASK
 from consumer.core.paths import ANY_KEY, ITEM, RESERVED, Path, is_key, to_key
-from consumer.privacy.masks import MASK, MOST, MaskedBody, mask, masked_text
+from consumer.privacy.masks import MOST, MaskedBody, mask, masked_text
 from consumer.privacy.paths import ANY_DEPTH, Paths, any_below, below, inside, met, pointer
+from consumer.schemas.aliases import led_to
 from consumer.schemas.maps import is_personal
 from consumer.schemas.model import Change, SchemaVersion
 
 # Fields of which one is filled from the other, by their keys.
 AliasPairs = frozenset[tuple[Path, Path]]
-# An alias that ended may lead on from where another does; no farther than this.
-_MOST_ROUNDS = 4
 
 
 def no_aliases(_: str | None) -> AliasPairs:
@@ -114,6 +114,16 @@ class Redaction:
                 paths = below(paths, to_key(segment)) if is_key(segment) else frozenset()
         return met(paths)
 
+    def of(self, subject: str | None) -> Redaction:
+        """The rules for one subject, for many paths of it."""
+        return Redaction(self._paths(subject), id_fields=self.id_fields)
+
+    def without_hidden(self, version: SchemaVersion) -> SchemaVersion:
+        """The version without the fields whose names are hidden."""
+        masks = self.of(version.subject)
+        shown = (each for each in version.fields if masks.path(each.path) == each.path)
+        return replace(version, fields=tuple(shown))
+
     @property
     def fingerprint(self) -> str:
         """Text that differs where something else is hidden by these rules; aliases come with the
@@ -145,21 +155,15 @@ def _masked(value: Any, paths: Paths, whole: Paths) -> Any:
 @lru_cache(maxsize=64)
 def _with_aliases(paths: Paths, pairs: AliasPairs) -> Paths:
     """The paths, and those that lead to the same values by an alias, from either side."""
-    found = set(paths)
-    places = [(one, other) for pair in pairs for one, other in (pair, pair[::-1])]
-    for _ in range(_MOST_ROUNDS):
-        more: set[tuple[str, ...]] = set()
-        for one, other in places:
-            rest: Paths = frozenset(found)
-            for segment in one:
-                rest = rest if met(rest) else below(rest, to_key(segment))
-            keys = tuple(to_key(segment).casefold() for segment in other)
-            ends = {()} if met(rest) else {each for each in rest if each[:1] != (ANY_DEPTH,)}
-            more |= {(*keys, *end) for end in ends}
-        if more <= found:
-            break
-        found |= more
-    return frozenset(found)
+    plain = [tuple(tuple(to_key(s).casefold() for s in path) for path in pair) for pair in pairs]
+    return frozenset(led_to(paths, ((one, other) for one, other in plain), _rests))
+
+
+def _rests(path: Path, field: Path) -> Paths:
+    rests: Paths = frozenset({path})
+    for key in field:
+        rests = rests if met(rests) else below(rests, key)
+    return frozenset({()}) if met(rests) else frozenset(r for r in rests if r[:1] != (ANY_DEPTH,))
 
 
 def masked(changes: Iterable[Change], masks: Redaction, subject: str | None) -> tuple[Change, ...]:
@@ -192,12 +196,6 @@ def masked_documents(
         }
         for each in changes
     ]
-
-
-def without_hidden(version: SchemaVersion, masks: Redaction) -> SchemaVersion:
-    """The version without the fields whose names are hidden."""
-    shown = (each for each in version.fields if masks.path(each.path, version.subject) == each.path)
-    return replace(version, fields=tuple(shown))
 
 
 def _hides(paths: Paths, place: str) -> bool:

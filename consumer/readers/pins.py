@@ -15,6 +15,7 @@ from consumer.core.errors import SetupError
 from consumer.core.paths import Path
 from consumer.mongodb.client import Document
 from consumer.mongodb.errors import readable, translated
+from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import Defaults
 
 Mismatch = Literal["null", "keep"]
@@ -159,6 +160,33 @@ class Pins:
     def view_name(self, reader: str, subject: str) -> str:
         """The name of the view for a pin in this database."""
         return view_name(self._readers.database.name, reader, subject)
+
+    def made(
+        self,
+        reader: str,
+        version: SchemaVersion,
+        defaults: Defaults,
+        at: datetime,
+        by: str,
+        *,
+        uses: tuple[Path, ...] = (),
+        mismatch: Mismatch = "null",
+        redact: bool = False,
+    ) -> Pin:
+        """The pin of a reader to a version in this database, with the defaults as they are now; it
+        is not durable yet."""
+        return Pin(
+            view=self.view_name(reader, version.subject),
+            reader=reader,
+            subject=version.subject,
+            version=version.number,
+            at=at,
+            by=by,
+            uses=uses,
+            mismatch=mismatch,
+            redact=redact,
+            defaults=defaults.frozen(),
+        )
 
     def put(self, pin: Pin) -> None:
         """Make the pin durable, in place of an earlier one of its reader on its subject; raises

@@ -15,6 +15,7 @@ from typing import Any
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 
+from config.settings import MASK
 from consumer.core.paths import ANY_KEY, ITEM, RESERVED, Path, is_key, is_reserved, to_key
 from consumer.readers.pins import Pin
 from consumer.schemas.alias_expressions import Step, placed
@@ -30,7 +31,6 @@ from consumer.schemas.shape import Shape
 
 # Fields of ours that a view shows.
 OURS = ("_id", "schema_version", "processed_at")
-MASK = "********"
 # Text that may be JSON, in which hidden fields may stand. PCRE and Python read it alike.
 LIKE_JSON = '^[ \t\r\n\ufeff]*[\\[{"]'
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from config.settings import MASK
 from consumer.mongodb.client import Document
 from consumer.readers.projection import (
     LIKE_JSON,
-    MASK,
     OURS,
     Node,
     Projection,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from importlib.metadata import version as release_of
@@ -58,11 +57,14 @@ def role(database: str, view: str) -> Document:
 class Masks(Protocol):
     """Rules of CXONE_REDACT."""
 
-    def hides(self, path: Path, subject: str | None) -> bool:
+    def of(self, subject: str | None) -> Masks:
+        """Those of one subject alone."""
+
+    def hides(self, path: Path) -> bool:
         """True where values at a path of a schema are hidden."""
 
-    def path(self, path: Path, subject: str | None = None) -> Path:
-        """The path without names that are hidden."""
+    def without_hidden(self, version: SchemaVersion) -> SchemaVersion:
+        """The version without the fields whose names are hidden."""
 
     @property
     def fingerprint(self) -> str:
@@ -253,11 +255,10 @@ class _Round:
         version = self._versions[at]
         if head is None or version is None:
             raise SetupError(f'schema "{pin.subject}" has no version {pin.version}')
-        subject, masks = pin.subject, self._masks
-        if pin.redact:
-            named = (each for each in version.fields if masks.path(each.path, subject) == each.path)
-            version = replace(version, fields=tuple(named))
-        return projection_of(pin, version, head, lambda path: masks.hides(path, subject))
+        if not pin.redact:
+            return projection_of(pin, version, head)
+        shown = self._masks.without_hidden(version)
+        return projection_of(pin, shown, head, self._masks.of(pin.subject).hides)
 
     def key(self, pin: Pin, number: int | None = None) -> str:
         """Text that is another where the view may have to be. `number`: that of the head, where it

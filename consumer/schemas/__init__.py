@@ -14,7 +14,10 @@ Public:
 - aliases: fields filled from other ones
 - defaults: fill a payload, and take the filling out
 - fillable: the default of each field, and the bound on filling
+- origin: what was sent and what was filled in, as a rule and as expressions of MongoDB
 - provenance: sent and filled fields of a stored document
+- expressions: parts of MongoDB's expressions
+- alias_expressions: aliases as expressions of MongoDB
 - shape: the tree of paths and types
 - export: JSON Schema and MongoDB validator
 - planned: a JSON Schema that somebody plans, as a shape

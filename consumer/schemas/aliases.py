@@ -7,7 +7,7 @@ update that MongoDB carries out is proved equal to it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ _INT64 = range(-(2**63), 2**63)
 # to know BSON.
 _INTEGERS = ("Int64", "Decimal128")
 _DECIMAL = 16
+_MOST_PLACES = 1000
 _SIZES = {"NoneType": 0, "bool": 1, "Decimal128": _DECIMAL}
 
 
@@ -113,6 +114,26 @@ class Placed:
     key: str
     positions: tuple[int, ...]
     made: tuple[dict[str, Any], ObjectNode] | None
+
+
+def led_to(
+    paths: Iterable[Path],
+    pairs: Iterable[tuple[Path, Path]],
+    rests: Callable[[Path, Path], Iterable[Path]],
+) -> list[Path]:
+    """The paths, and those that lead to the same values by aliases, from either side: `rests` says
+    how a path goes on below a field. Those that ended count, and may lead on without an end."""
+    places = [(one, other) for pair in pairs for one, other in (pair, pair[::-1])]
+    reached = list(paths)
+    found, most = set(reached), len(reached) + _MOST_PLACES
+    # It grows while it is gone through.
+    for path in reached:
+        for one, other in places:
+            for there in ((*other, *rest) for rest in rests(path, one)):
+                if there not in found and len(found) < most:
+                    found.add(there)
+                    reached.append(there)
+    return reached
 
 
 def compile_aliases(version: SchemaVersion, root: ObjectNode, defaults: Defaults) -> Aliases | None:

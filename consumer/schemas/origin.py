@@ -31,7 +31,7 @@ class Leaving:
 
 
 class Marks:
-    """What a stored document says of what was filled in.
+    """Signs in a stored document of what was filled in.
 
     At ingest that is listed. What a backfill fills has `fill_from` > `schema_version`; where
     something was kept out of the schema (`_meta.untracked`) it counts as sent.

@@ -21,7 +21,7 @@ from consumer.core.text import safe
 from consumer.events.recent import filled_documents
 from consumer.mongodb import stored_format
 from consumer.mongodb.client import EVENTS
-from consumer.privacy.rules import Redaction, masked, without_hidden
+from consumer.privacy.rules import Redaction, masked
 from consumer.schemas import manual_changes
 from consumer.schemas.model import Change, SchemaVersion
 from consumer.schemas.provenance import leaving_of
@@ -214,7 +214,7 @@ def check_known(head: SchemaVersion, path: Path, masks: Redaction) -> None:
     """Raise SetupError with names that are near for a path that is not known."""
     if any(field.path == path for field in head.live):
         return
-    known = [to_text(field.path) for field in without_hidden(head, masks).live]
+    known = [to_text(field.path) for field in masks.without_hidden(head).live]
     near = " or ".join(get_close_matches(to_text(path), known, 3))
     hint = f": did you mean {near}?" if near else ": `schema show` lists what it has"
     raise SetupError(f'schema "{head.subject}" has no field "{to_text(path)}"{hint}')

@@ -14,7 +14,6 @@ from consumer.cli.schema.shared import Number, Subject, opened, version_of
 from consumer.core.errors import SetupError
 from consumer.core.paths import to_text
 from consumer.core.text import safe
-from consumer.privacy.rules import without_hidden
 from consumer.schemas.export import json_schema, mongo_validator
 
 
@@ -47,7 +46,7 @@ def export(
     """
     with opened(ctx) as context:
         whole = version_of(context.shared, subject, number)
-        version = without_hidden(whole, context.hidden)
+        version = context.hidden.without_hidden(whole)
         hidden = len(whole.live) - len(version.live)
     defaults = context.policy.of(subject).defaults
     left_out: list[str] = []

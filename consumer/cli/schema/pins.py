@@ -81,17 +81,15 @@ def pin(
     with opened(ctx) as context:
         version = _named(context, subject)
         views = context.views()
-        made = Pin(
-            view=views.pins.view_name(reader, version.subject),
-            reader=reader,
-            subject=version.subject,
-            version=version.number,
+        made = views.pins.made(
+            reader,
+            version,
+            context.policy.of(version.subject).defaults,
             at=utc_now(),
             by=user_name(),
             uses=tuple(_used(text, version, context.hidden) for text in uses or ()),
             mismatch=mismatch.value,
             redact=redact,
-            defaults=context.policy.of(version.subject).defaults.frozen(),
         )
         before = views.pins.get(reader, version.subject)
         new = before is None or not before.is_like(made)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from config.settings import MASK
 from consumer.console.context import Context
 from consumer.console.pagination import OffsetPage
 from consumer.console.request import Request
 from consumer.core.paths import from_text, to_text
-from consumer.privacy.masks import MASK
 from consumer.privacy.rules import Redaction
 
 _PAGE = 50

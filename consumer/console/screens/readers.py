@@ -68,17 +68,15 @@ def _pin(context: Context, request: Request, reader: str, subject: str) -> Done:
     unknown = set(uses) - {field.path for field in version.live}
     if unknown:
         raise Invalid(f"Version {number} has no field {to_text(min(unknown))}.")
-    pin = Pin(
-        view=context.views.pins.view_name(reader, subject),
-        reader=reader,
-        subject=subject,
-        version=number,
+    pin = context.views.pins.made(
+        reader,
+        version,
+        context.schema_policy.of(subject).defaults,
         at=request.now,
         by=request.session.who,
         uses=uses,
         mismatch="keep" if form.get("mismatch") == "keep" else "null",
         redact="redact" in form,
-        defaults=context.schema_policy.of(subject).defaults.frozen(),
     )
     newest = head.number if head else number
     broken = context.judge.standing(subject, newest, [pin])

@@ -15,7 +15,7 @@ from consumer.console.request import Request
 from consumer.console.screens.adoption import USUAL_SPAN, hours_of_span, picture, version_rows
 from consumer.console.screens.schemas import held_by_subject
 from consumer.core.paths import ANY_KEY, Path, to_text
-from consumer.privacy.rules import Redaction, masked, without_hidden
+from consumer.privacy.rules import Redaction, masked
 from consumer.readers.judge import Tally
 from consumer.schemas.evolution import diff
 from consumer.schemas.export import json_schema, mongo_validator
@@ -74,7 +74,7 @@ def export(context: Context, request: Request) -> Download:
     version = _version(context, head, request.query.number("version", head.number, most=10**9))
     defaults = context.schema_policy.of(head.subject).defaults
     is_validator = request.query.get("format") == "mongodb"
-    version = without_hidden(version, context.redaction)
+    version = context.redaction.without_hidden(version)
     schema = mongo_validator(version, defaults).schema if is_validator else None
     document = json_schema(version, defaults) if schema is None else schema
     kind = "validator" if is_validator else "schema"

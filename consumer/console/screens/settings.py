@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from config.loading import rows
+from config.settings import MASK
 from consumer.console.context import Context
 from consumer.console.request import Request
 
@@ -34,7 +35,7 @@ def view(context: Context, request: Request) -> dict[str, Any]:
             (
                 name,
                 [
-                    (key, "********" if key in ("secret", "secret_previous") else value)
+                    (key, MASK if key in ("secret", "secret_previous") else value)
                     for key, value in source.model_dump(exclude_unset=True).items()
                     if value is not None
                 ],

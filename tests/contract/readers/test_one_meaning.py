@@ -86,8 +86,10 @@ def test_a_view_shows_before_a_backfill_what_it_shows_after_it(
             meddled_with(before[_id], done)
     restored(database, before)
     head = schemas.refreshed("s")
-    version = schemas.version("s", data.draw(st.integers(1, head.number if head else 1)))
     assert head is not None
+    # Types that came later are another default, which the pin does not know.
+    number = head.number if filling.typed else data.draw(st.integers(1, head.number))
+    version = schemas.version("s", number)
     assert version is not None
     projection = pinned(version, head, filling)
 
@@ -99,12 +101,12 @@ def test_a_view_shows_before_a_backfill_what_it_shows_after_it(
 
 @pytest.mark.slow
 @SLOW
-@given(events=histories, at=st.integers(-1, 4), filling=fillings, data=st.data())
+@given(events=histories, at=st.integers(-1, 4), data=st.data())
 def test_a_view_shows_what_ingest_would_have_stored(
-    database: Db, events: list[Document], at: int, filling: Defaults, data: st.DataObject
+    database: Db, events: list[Document], at: int, data: st.DataObject
 ) -> None:
     clean(database)
-    schemas = registry(database, SchemaPolicy(SubjectPolicy(defaults=filling)))
+    schemas, filling = registry(database), Defaults()
     stored_by(database, schemas, events, at)
     head = schemas.head("s")
     assert head is not None

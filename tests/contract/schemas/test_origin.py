@@ -24,7 +24,7 @@ Document = dict[str, Any]
 VERSIONS = (ABSENT, None, "odd", True, 2.0, 0, 1, 2, Int64(3))
 STAMPS = (ABSENT, "odd", 1, 2, 3)
 UNTRACKED = (ABSENT, 0, 1)
-LISTED = (ABSENT, [], [4], [0, 4, 9], "odd", [None, True, "x", 7])
+LISTED: tuple[Any, ...] = (ABSENT, [], [4], [0, 4, 9], "odd", [None, True, "x", 7])
 VALUES = (ABSENT, None, "", "x", False, {"a": None}, {"a": None, "b.c": {"d": "x"}}, [None])
 # Known from the first version on, later, revived when a map was undone, and after a loss.
 FIELDS = (
@@ -48,8 +48,11 @@ def document(number: int, *marks: Any) -> Document:
     version, upto, untracked, listed, value = marks
     meta = {"backfilled_to": upto, "untracked": untracked, "filled": listed}
     found = {"_meta": meta, "schema_version": version, "v": value}
-    clean = lambda each: {k: v for k, v in each.items() if v is not ABSENT}  # noqa: E731
     return clean({**found, "_id": number, "_meta": clean(meta)})
+
+
+def clean(document: Document) -> Document:
+    return {key: value for key, value in document.items() if value is not ABSENT}
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +74,16 @@ def test_mongodb_tells_sent_from_filled_as_this_process_does(
         }
     found = {each["_id"]: each for each in database["events"].aggregate([{"$project": said}])}
 
-    for each in documents:
-        marks, value = Marks(each), each.get("v", ABSENT)
-        expected = {"_id": each["_id"]}
+    for stored in documents:
+        marks, value = Marks(stored), stored.get("v", ABSENT)
+        expected = {"_id": stored["_id"]}
         for at, field in enumerate(FIELDS):
             expected |= {
                 f"certain{at}": marks.is_certain(field),
                 f"likely{at}": marks.is_likely(field, value),
                 f"possible{at}": marks.is_possible(field),
             }
-        assert found[each["_id"]] == expected, each
+        assert found[stored["_id"]] == expected, stored
     # It is no rule where all is said alike.
     assert {tuple(each.values())[1:4] for each in found.values()} == {
         (False, False, False),

@@ -15,10 +15,10 @@ from pymongo.database import Database
 
 from config import loading as configuration
 from config.loading import Settings
+from config.settings import MASK
 from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery, Headers, Verdict
 from consumer.monitoring.instances import Instances, this_process
-from consumer.privacy.masks import MASK
 from consumer.runtime.fleet import differences, facts, masks_of_all
 from consumer.spool.spool import Spool
 from consumer.spool.survey import directory_in

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from config.settings import MASK
 from consumer.core.paths import from_text
-from consumer.privacy.masks import MASK
 from consumer.privacy.paths import read_paths
 from consumer.privacy.rules import AliasPairs, Redaction
 

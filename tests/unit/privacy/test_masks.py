@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.loading import load
+from config.settings import MASK
 from consumer.core.errors import SetupError
 from consumer.core.paths import from_text, to_text
 from consumer.core.text import hexdump
-from consumer.privacy.masks import MASK
 from consumer.privacy.paths import read_paths
 from consumer.privacy.rules import Redaction
 from consumer.runtime.settings_map import redaction
