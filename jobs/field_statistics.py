@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from consumer.core import metrics_table as names
@@ -17,7 +18,7 @@ from consumer.events.recent import RecentEvents
 from consumer.mongodb.errors import FOREIGN
 from consumer.schemas.check import CompiledSchema
 from consumer.schemas.model import SchemaVersion
-from consumer.signals.renamed import candidates, renamed, with_field_above
+from consumer.signals.renamed import candidates, renamed, went_back, with_field_above
 from consumer.signals.signals import Signal, settle
 from consumer.signals.statistics import DAY, Count, Day, Pair, Together
 from consumer.signals.store import FieldStatistics, Kept, Look, Signals
@@ -199,7 +200,10 @@ class CountFields:
     ) -> Iterable[tuple[Signal, bool]]:
         known = self._signals.of(subject, ended=True)
         aliases = {alias.old: alias.new for alias in head.aliases_in_force}
-        likely = [each for each in renamed(head, days) if each.path not in aliases]
+        back = partial(went_back, head, days)
+        likely = [
+            each for each in renamed(head, days) if each.path not in aliases and not back(each)
+        ]
         going_on = {each.path for each in known if each.holds and each.kind == "renamed"}
         passed = {*aliases, *going_on, *(each.path for each in likely)}
         found = [*likely, *vanished(head, days, now, passed, stopping)]
@@ -210,7 +214,7 @@ class CountFields:
             if signal.path in aliases or signal.path not in live:
                 return True
             if signal.kind == "renamed":
-                return _come_together(head, days, signal)
+                return back(signal) or _come_together(head, days, signal)
             return sent.get(signal.path, EPOCH) >= signal.since
 
         return settle(subject, found, known, has_ended, now)

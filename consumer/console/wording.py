@@ -50,6 +50,7 @@ KINDS = {
     "alias_removed": ("alias ended", "warn"),
     "vanished": ("vanished", "bad"),
     "renamed": ("renamed", "bad"),
+    "version_lost": ("version lost", "bad"),
 }
 
 

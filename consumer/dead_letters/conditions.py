@@ -42,6 +42,9 @@ REQUEUE_PARKED = frozenset({"constraint_violation", "store_error"})
 # For so long after a change other processes may still work as before it, and refuse deliveries that
 # would pass now.
 _OVERLAP = timedelta(minutes=10)
+# Subjects have a part of their own, kept while dead letters wait; behind all of them is _BEHIND.
+_OBJECTIONS, _BEHIND = "objections ", "objections!"
+_FORGOTTEN = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class ConditionStore:
         """The conditions of now, each with the time since which it holds; raises
         StoreUnavailable."""
         constraints = read_constraints(self._events)
+        self._forget()
         now = {
             SIGNATURE: self._signature(),
             SETTINGS: _digest(self._configured.settings),
@@ -114,11 +118,18 @@ class ConditionStore:
     def _objections(self, subject: str) -> ConditionSet:
         """The readers and people who object to changes of a subject; where nobody ever did nothing
         is kept of it."""
-        found, part = self._registry.objections(subject).fingerprint, f"objections {subject}"
+        found, part = self._registry.objections(subject).fingerprint, f"{_OBJECTIONS}{subject}"
         with translated(self._seen.name):
             if not found and self._seen.find_one({"_id": part}, {"_id": 1}) is None:
                 return ConditionSet("", EPOCH)
         return ConditionSet(found, self._since(part, found))
+
+    def _forget(self) -> None:
+        """Delete what nobody asked for of late: no dead letter of the subject waits any more."""
+        age = {"$subtract": ["$$NOW", {"$ifNull": ["$read_on", EPOCH]}]}
+        is_old = {"$expr": {"$gt": [age, int(_FORGOTTEN.total_seconds() * 1000)]}}
+        with translated(self._seen.name):
+            self._seen.delete_many({"_id": {"$gte": _OBJECTIONS, "$lt": _BEHIND}, **is_old})
 
     def _since(self, part: str, fingerprint: str) -> datetime:
         """When this fingerprint was first seen, the overlap included unless it is the first."""
@@ -131,7 +142,12 @@ class ConditionStore:
             ]
         }
         same = {"$eq": ["$fingerprint", fingerprint]}
-        update = {"since": {"$cond": [same, "$since", anew]}, "fingerprint": fingerprint}
+        update = {
+            "since": {"$cond": [same, "$since", anew]},
+            "fingerprint": fingerprint,
+            # Written once a day at most.
+            "read_on": {"$dateTrunc": {"date": "$$NOW", "unit": "day"}},
+        }
         with translated(self._seen.name):
             return _utc(self._upsert(part, [{"$set": update}])["since"])
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from consumer.core.paths import Path
 from consumer.readers.pins import Pin, Pins
-from consumer.readers.verdicts import ENDINGS, Breach, Sight, sights
+from consumer.readers.verdicts import ENDINGS, LOST, Breach, Sight, sights
 from consumer.schemas.model import Change, SchemaVersion
 from consumer.schemas.registry.versions import VersionChanges
 
@@ -43,10 +43,12 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The readers of a subject; `broken` are those that something broke, in how many fields."""
+    """The readers of a subject; `broken` are those that something broke, in how many fields, and
+    `lost` those of them whose version is lost."""
 
     readers: tuple[str, ...] = ()
     broken: Mapping[str, int] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
 
 
 class Judge:
@@ -120,7 +122,7 @@ class Judge:
         endings: Iterable[Ending],
         stopping: Callable[[], bool] = lambda: False,
     ) -> Iterator[Breach]:
-        yield from broken(pins, self._schemas, upto, stopping=stopping)
+        yield from broken(pins, self._schemas, upto, stopping=stopping, tell_lost=True)
         yield from ended(pins, self._schemas, upto, endings, stopping)
 
     def _tally(
@@ -130,11 +132,11 @@ class Judge:
         endings: Iterable[Ending],
         stopping: Callable[[], bool],
     ) -> Tally:
-        standing = self._standing(pins, upto, endings, stopping)
-        fields = {(each.reader, each.path) for each in standing}
-        counts = Counter(reader for reader, _ in fields)
+        breaches = list(self._standing(pins, upto, endings, stopping))
+        counts = Counter(reader for reader, _ in {(each.reader, each.path) for each in breaches})
         readers = tuple(pin.reader for pin in pins)
-        return Tally(readers, {name: counts[name] for name in readers if counts[name]})
+        lost = frozenset(each.reader for each in breaches if each.is_lost)
+        return Tally(readers, {name: counts[name] for name in readers if counts[name]}, lost)
 
     def _told(self, subject: str, breaches: Iterable[Breach]) -> list[Breach]:
         known: dict[tuple[int, str], str | None] = {}
@@ -155,23 +157,25 @@ def broken(
     upto: int,
     after: int = 0,
     stopping: Callable[[], bool] = lambda: False,
+    *,
+    tell_lost: bool = False,
 ) -> list[Breach]:
     """Breaches of pins of one subject by the versions beyond `after`, up to `upto`, each seen from
-    its own version; not of all pins once it is `stopping`. An alias that was ended and is there
-    again breaks nobody."""
+    its own version; and where that is asked for, by the loss of that. Not of all pins once it is
+    `stopping`. An alias that was ended and is there again breaks nobody."""
     behind = [pin for pin in pins if pin.version < upto]
-    if not behind:
-        return []
-    subject = behind[0].subject
-    after = max(after, min(pin.version for pin in behind))
+    subject = behind[0].subject if behind else ""
+    after = max(after, min((pin.version - tell_lost for pin in behind), default=upto))
+    there = {upto} if upto else set()
+    steps: list[tuple[int, list[Change]]] = []
     # Most versions add fields only: then no pinned version is read.
-    steps = [
-        (step.version, telling)
-        for step in schemas.changes_between(subject, after, upto)
-        if (telling := [change for change in step.changes if change.kind in _TELLING])
-    ]
+    for step in schemas.changes_between(subject, after, upto) if behind else ():
+        there.add(step.version)
+        if telling := [change for change in step.changes if change.kind in _TELLING]:
+            steps.append((step.version, telling))
+    gone = [pin for pin in pins if tell_lost and pin.version not in there]
     versions: dict[int, SchemaVersion | None] = {}
-    found: list[Breach] = []
+    found = [Breach(pin.reader, pin.version, (), Change(LOST, (), None, 0)) for pin in gone]
     for pin in behind:
         if stopping():
             break
@@ -179,7 +183,6 @@ def broken(
         if later and pin.version not in versions:
             versions[pin.version] = schemas.version(subject, pin.version)
         version = versions.get(pin.version)
-        # A pin whose version is lost sees nothing.
         if later and version is not None:
             found += _seen(Sight(pin.reader, version, pin.uses), later)
     return found

@@ -88,16 +88,22 @@ class RejectedChanges:
 
 class StandingObjections:
     """All that speaks against changes of a subject: rejected ones, and where its contract holds
-    what breaks a reader, the pins. Asked whenever something new comes, never for what is known."""
+    what breaks a reader, the pins. Asked whenever something new comes, never for what is known.
+
+    A pin whose version is lost is taken to know all that is known now: whoever wants to be asked
+    first is asked once too often rather than broken."""
 
     def __init__(
         self,
         pins: Pins,
         rejected: RejectedChanges,
         version_of: Callable[[str, int], SchemaVersion | None],
+        newest_of: Callable[[str], SchemaVersion | None],
     ) -> None:
-        """`version_of` gives a version by subject and number; raises StoreUnavailable."""
+        """`version_of` gives a version by subject and number, `newest_of` the newest of a subject;
+        both raise StoreUnavailable."""
         self._pins = pins
+        self._newest_of = newest_of
         self._rejected = rejected
         self._version_of = version_of
         self._seen: dict[tuple[object, ...], list[Sight]] = {}
@@ -121,7 +127,8 @@ class StandingObjections:
         if key not in self._seen:
             found = sights([pin], self._version_of)
             if not found:
-                return found
+                # Not kept: the newest is another one soon.
+                return sights([pin], lambda subject, _: self._newest_of(subject))
             if len(self._seen) >= self._pins.most:
                 self._seen.clear()
             self._seen[key] = found

@@ -12,6 +12,9 @@ from consumer.schemas.json_types import INTEGER, NUMBER, OBJECT
 from consumer.schemas.model import Change, Field, SchemaVersion
 from consumer.schemas.planned import Planned
 
+# The version that a reader is pinned to is there no more, as after a restore: nobody can tell what
+# breaks it.
+LOST = "version_lost"
 # What a reader knew comes no more.
 ENDINGS = frozenset({"vanished", "renamed", "alias_removed"})
 
@@ -31,6 +34,11 @@ class Breach:
     since: int | None = None
     first_event: str | None = None
     at: datetime | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """True where the reader's version is lost, whatever changed: the path is that of all."""
+        return self.change.kind == LOST
 
     @property
     def is_end(self) -> bool:

@@ -158,6 +158,7 @@ def build_shared(
             Pins(database[READERS], settings.cxone_max_pins),
             RejectedChanges(database[REJECTED_CHANGES]),
             SchemaVersions(database[SCHEMA_VERSIONS]).one,
+            SchemaVersions(database[SCHEMA_VERSIONS]).head,
         ),
     )
     limits = RefusalLimits(settings.cxone_refused_max_count, settings.cxone_refused_max_bytes)

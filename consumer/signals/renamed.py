@@ -21,6 +21,7 @@ from consumer.signals.statistics import DAY, Day, Pair, Together
 
 # A field was renamed: what came before it is looked at, and what came since.
 _BEFORE = 28
+_BACK = 7
 _SINCE = 14
 _NEW = 60
 _LEAST_BEFORE = 50
@@ -97,6 +98,23 @@ def renamed(version: SchemaVersion, days: Sequence[Day]) -> list[Finding]:
             taken |= {each.path, each.to}
             best.append(each)
     return best
+
+
+def went_back(version: SchemaVersion, days: Sequence[Day], finding: Finding) -> bool:
+    """True for a renaming that was taken back: for a week the old field comes as often as it did
+    before, and the new one hardly ever."""
+    positions = {each.path: at for at, each in enumerate(version.fields) if each.absorbed is None}
+    old, new = positions.get(finding.path), positions.get(finding.to or ())
+    begin = days[-1].day - _BACK * DAY if days else finding.since
+    if old is None or new is None or finding.since > begin:
+        return False
+    above = positions.get(finding.path[: _common(finding.path, finding.to or ())])
+    week = [(d.of(above), d.of(old), d.of(new)) for d in days if d.day > begin]
+    events, sent, other = (sum(counts) for counts in zip(*week, strict=True))
+    expected = finding.figures["share_before"] * events
+    sums = _Sums(events, sent, other, 0, expected, 0.0)
+    least = max(_LEAST_EXPECTED, expected * (1 - _BESIDE) - sums.error)
+    return bool(other <= _BESIDE * sent and sent >= least)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ def types_text(mask: int) -> str:
 def types(breach: Breach) -> tuple[str, str]:
     """The types that the reader knows, and those that it gets."""
     change = breach.change
+    if breach.is_lost:
+        return "unknown", "its version is lost: pin it again"
     gets = f"nothing ({change.kind})" if breach.is_end else types_text(change.after)
     return types_text(change.before or 0), gets
 
@@ -96,6 +98,8 @@ def _broken(pin: Pin, breaches: Iterable[Breach]) -> str:
     own = [each for each in breaches if each.reader == pin.reader]
     if not own:
         return "no"
+    if any(each.is_lost for each in own):
+        return "its version is lost: pin it again"
     paths = len({each.path for each in own})
     versions = [each.since for each in own if each.since]
     times = [each.at for each in own if each.at]
@@ -104,6 +108,8 @@ def _broken(pin: Pin, breaches: Iterable[Breach]) -> str:
 
 
 def _cause(breach: Breach) -> str:
+    if breach.is_lost:
+        return "Its version is lost: nobody can tell what breaks it"
     if breach.since is None:
         return f"Comes no more since {shown(breach.at)}"
     # On a line of its own: it is nearly as long as a terminal is wide.
@@ -114,4 +120,4 @@ def _cause(breach: Breach) -> str:
 def _row(breach: Breach) -> tuple[object, ...]:
     """The cells under _COLUMNS."""
     reader = f"{breach.reader}@{breach.version}"
-    return (reader, to_text(breach.path), *types(breach))
+    return (reader, to_text(breach.path) or "all", *types(breach))

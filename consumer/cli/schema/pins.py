@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import Enum
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from consumer.core.errors import SetupError
 from consumer.core.paths import Path, to_text
 from consumer.core.text import safe
 from consumer.privacy.rules import Redaction
+from consumer.readers.judge import Tally
 from consumer.readers.pins import Pin, check_reader
 from consumer.readers.views import Views, role
 from consumer.schemas.model import SchemaVersion
@@ -120,7 +122,8 @@ def pins(ctx: typer.Context, as_json: AsJson = False) -> None:
     with opened(ctx) as context:
         views = context.views()
         heads, kinds = context.shared.registry.subjects(), views.kinds()
-        rows = [_row(context, each, heads, kinds) for each in views.pins.all()]
+        tallies = context.judge().tallies(lambda: heads)
+        rows = [_row(context, each, heads, kinds, tallies) for each in views.pins.all()]
     if as_json:
         print_json(rows)
         return
@@ -243,15 +246,20 @@ def _print(facts: dict[str, Any], before: Pin | None) -> None:
 
 
 def _row(
-    context: Context, each: Pin, heads: dict[str, int], kinds: dict[str, str]
+    context: Context,
+    each: Pin,
+    heads: dict[str, int],
+    kinds: dict[str, str],
+    tallies: Mapping[str, Tally],
 ) -> dict[str, Any]:
+    lost = each.reader in tallies.get(each.subject, Tally()).lost
     return {
         "reader": each.reader,
         "subject": each.subject,
         "version": each.version,
         "newest": heads.get(each.subject),
         "view": each.view,
-        "state": kinds.get(each.view, "missing"),
+        "state": "version lost" if lost else kinds.get(each.view, "missing"),
         "uses": [to_text(context.hidden.path(path, each.subject)) for path in each.uses],
         "mismatch": each.mismatch,
         "redact": each.redact,

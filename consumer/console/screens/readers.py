@@ -31,8 +31,7 @@ def view(context: Context, request: Request) -> dict[str, Any]:
     return {
         "pins": [
             {
-                **_row(context, pin, heads, kinds),
-                "broken": tallies.get(pin.subject, Tally()).broken.get(pin.reader, 0),
+                **_row(context, pin, heads, kinds, tallies.get(pin.subject, Tally())),
             }
             for pin in page.rows(shown)
         ],
@@ -117,13 +116,14 @@ def _paths(form: Fields) -> tuple[Path, ...]:
 
 
 def _row(
-    context: Context, pin: Pin, heads: dict[str, int], kinds: dict[str, str]
+    context: Context, pin: Pin, heads: dict[str, int], kinds: dict[str, str], tally: Tally
 ) -> dict[str, Any]:
     kind = kinds.get(pin.view, "missing")
     return {
         "pin": pin,
         "newest": heads.get(pin.subject),
         "uses": [to_text(context.redaction.path(path, pin.subject)) for path in pin.uses],
-        "fault": "" if kind == "view" else kind,
+        "fault": "version lost" if pin.reader in tally.lost else "" if kind == "view" else kind,
+        "broken": tally.broken.get(pin.reader, 0),
         "role": json.dumps(role(context.views.database_name, pin.view)),
     }

@@ -214,15 +214,27 @@ def test_what_comes_no_more_breaks_whoever_knows_it_until_an_alias_fills_it(benc
     assert (standing(), broken()) == ([], {})
 
 
-def test_a_pin_whose_version_is_lost_is_shown_and_not_judged(bench: Bench) -> None:
+def test_a_pin_whose_version_is_lost_is_said_to_be_so_and_nothing_else_is_said_of_it(
+    bench: Bench,
+) -> None:
     bench.send("e1", a=1)
     bench.send("e2", a="t")
-    bench.pin("billing", 7)
-    bench.pin("crm", 1)
+    head = bench.send("e3", b=1)
+    for reader, version in (("beyond", 7), ("newest", head), ("crm", 1), ("etl", 2)):
+        bench.pin(reader, version)
     bench.database[SCHEMA_VERSIONS].delete_one({"_id.version": 1})
 
+    standing = bench.judge.standing(SUBJECT, head, bench.judge.pins(SUBJECT))
+    tally = bench.judge.tallies(bench.registry.subjects)[SUBJECT]
+
+    assert {(each.reader, each.change.kind, each.path) for each in standing} == {
+        ("beyond", "version_lost", ()),
+        ("crm", "version_lost", ()),
+    }
+    assert tally.lost == {"beyond", "crm"}
+    assert tally.broken == {"beyond": 1, "crm": 1}
+    # A version that somebody registers is told without: it is not what broke them.
     assert bench.said() == []
-    assert bench.judge.tallies(bench.registry.subjects)[SUBJECT].broken == {}
 
 
 def test_many_pins_do_not_hold_up_a_stop(bench: Bench) -> None:

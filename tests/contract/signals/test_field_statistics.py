@@ -332,6 +332,24 @@ def test_an_alias_ends_the_signal_that_asked_for_it_and_what_it_fills_was_not_se
     assert signals.of("s", ended=True)[0].ended_at == AT + HOUR
 
 
+def test_a_renaming_that_the_sender_took_back_ends(database: Db) -> None:
+    schemas = registry(database)
+    signals = Signals(open_database(database.client, database.name))
+    stored_at(database, schemas, AT, [{"case": {"id": 1}}])
+    stored_at(database, schemas, AT + HOUR, [{"contact": {"id": 1}}])
+    found = Signal("renamed", ("case",), ("contact",), AT, 0.9, RENAMED, subject="s")
+    signals.save([(found, True)])
+
+    held = []
+    for day in range(1, 10):
+        stored_at(database, schemas, AT + day * DAY, [{"case": {"id": 1}}] * 30)
+        now = AT + day * DAY + HOUR
+        count_fields(database, schemas, lambda: now)(Run(fence=1))  # noqa: B023
+        held.append(bool(signals.of("s")))
+
+    assert held == [True] * 6 + [False] * 3
+
+
 def test_documents_that_others_put_there_stop_nobody(database: Db) -> None:
     db = open_database(database.client, database.name)
     signals = Signals(db)

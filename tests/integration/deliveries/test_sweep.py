@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from consumer.core.clock import utc_now
+from consumer.dead_letters.conditions import ConditionStore, ConfiguredConditions
 from consumer.mongodb.indexes import create_indexes
 from tests.support.dead_letters import Bench, bench
 from tests.support.jobs import Run
@@ -380,3 +382,27 @@ def test_metrics_tell_what_there_is_and_go_back_to_zero(make: Make, database: Db
     text = here.shared.metrics.render().decode()
     assert 'dead_letters{reason="malformed_json",status="resolved"} 0.0' in text
     assert "dead_letters_oldest_age 0.0" in text
+
+
+def test_what_spoke_against_changes_is_forgotten_once_no_entry_of_the_subject_waits(
+    make: Make, database: Db
+) -> None:
+    here, kept = make(), database["retry_conditions"]
+    now = utc_now()
+    of_old = {"fingerprint": "a reader", "since": now - timedelta(days=9)}
+    kept.insert_many(
+        [
+            {"_id": "objections nobody waits", **of_old, "read_on": now - timedelta(days=4)},
+            {"_id": "objections waits", **of_old, "read_on": now - timedelta(days=1)},
+        ]
+    )
+
+    store = ConditionStore(here.shared.database, here.shared.registry, ConfiguredConditions([], ""))
+    first = store.read().objections("waits")
+    here.sweep()
+
+    found = {each["_id"]: each for each in kept.find()}
+    assert found.keys() == {"salt", "signature", "settings", "constraints", "objections waits"}
+    # It is read now: that counts from midnight.
+    assert utc_now() - found["objections waits"]["read_on"] < timedelta(days=1, minutes=1)
+    assert store.read().objections("waits") == first

@@ -8,13 +8,14 @@ import inspect
 from consumer.console.screens.jobs import PURPOSES
 from consumer.console.wording import KINDS
 from consumer.runtime import jobs
+from consumer.readers.verdicts import LOST
 from consumer.schemas.model import BY_HAND
 from consumer.schemas.objections import _BROUGHT
 from consumer.signals.signals import FIGURES
 
 
 def test_every_class_of_change_and_signal_has_words() -> None:
-    assert {*BY_HAND, *_BROUGHT, *FIGURES} == {*KINDS}
+    assert {*BY_HAND, *_BROUGHT, *FIGURES, LOST} == {*KINDS}
 
 
 def test_every_job_says_what_it_is_for() -> None:

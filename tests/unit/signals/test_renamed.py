@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from consumer.schemas.model import Field, SchemaVersion
-from consumer.signals.renamed import candidates, renamed, with_field_above
+from consumer.signals.renamed import candidates, renamed, went_back, with_field_above
 from consumer.signals.statistics import Day, Seen, Together
 
 START = datetime(2026, 1, 5, tzinfo=timezone.utc)
@@ -172,3 +173,28 @@ def test_pairs_of_many_fields_do_not_hold_up_a_stop() -> None:
 
     assert candidates(version, days) == [(1, 2)]
     assert candidates(version, days, lambda: True) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "days", "is_back"),
+    [
+        (0.9, 0, 7, True),
+        (0.9, 0.01, 7, True),
+        # Too short, or in part.
+        (0.9, 0, 6, False),
+        (0.6, 0.3, 7, False),
+        # Who sent the new one fell silent, and the old one does not come as before.
+        (0.3, 0, 7, False),
+        (0, 0.9, 7, False),
+    ],
+)
+def test_a_renaming_ends_once_the_old_name_is_back_for_a_week(
+    old: float, new: float, days: int, is_back: bool
+) -> None:
+    known = history(0.9, 0, 0.9)
+    (found,) = renamed(schema(), known)
+    after = history(0.9, old, new)[-1]
+
+    known += [replace(after, day=known[-1].day + n * DAY) for n in range(1, days + 1)]
+
+    assert went_back(schema(), known, found) == is_back

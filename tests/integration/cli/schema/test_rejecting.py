@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from consumer.core.clock import utc_now
 from consumer.readers.objections import RejectedChanges, StandingObjections
 from consumer.readers.pins import Pin, Pins
+from consumer.schemas.json_types import INTEGER, STRING
+from consumer.schemas.model import Change
 from consumer.schemas.objections import NONE
 from consumer.schemas.policy import Contract
+from consumer.schemas.registry.versions import SchemaVersions
 from tests.support.schema_shell import Shell, event, post
 from tests.support.service import Client, eventually, running_service
 
@@ -113,11 +117,37 @@ def test_pins_object_only_where_the_contract_holds_what_breaks_them(shell: Shell
     database = shell.database
     pin(shell, 1)
     rejected = RejectedChanges(database["rejected_changes"])
-    standing = StandingObjections(Pins(database["readers"]), rejected, lambda *_: None)
+    standing = StandingObjections(Pins(database["readers"]), rejected, *[lambda *_: None] * 2)
 
     assert standing(SUBJECT, Contract()) is NONE
     assert standing(SUBJECT, Contract(on_reader_break="hold")).fingerprint
     assert standing("another", Contract(on_reader_break="hold")) is NONE
+
+
+def test_a_pin_whose_version_is_lost_holds_what_breaks_who_knows_all_that_is_known(
+    service: Client, shell: Shell
+) -> None:
+    post(service, call(1, a=1))
+    pin(shell, 1)
+    post(service, call(2, b="x"))
+    database = shell.database
+    versions = SchemaVersions(database["schema_versions"])
+    rejected = RejectedChanges(database["rejected_changes"])
+    standing = StandingObjections(Pins(database["readers"]), rejected, versions.one, versions.head)
+    conflict = Change("type_conflict", ("b",), STRING, STRING | INTEGER)
+    added = Change("field_added", ("c",), None, STRING)
+    known = standing(SUBJECT, Contract(on_reader_break="hold"))
+
+    database["schema_versions"].delete_one({"_id.subject": SUBJECT, "_id.version": 1})
+    standing = StandingObjections(Pins(database["readers"]), rejected, versions.one, versions.head)
+    lost = standing(SUBJECT, Contract(on_reader_break="hold"))
+    listed = json.loads(shell("pins", "--json")[1])
+    shown = shell("show", SUBJECT)[1]
+
+    assert (known.breaks(conflict), known.breaks(added)) == (False, False)
+    assert (lost.breaks(conflict), lost.breaks(added)) == (True, False)
+    assert [each["state"] for each in listed] == ["version lost"]
+    assert "its version is lost: pin it again" in " ".join(shown.split())
 
 
 def test_a_rejected_change_is_stored_and_never_registered(service: Client, shell: Shell) -> None:
