@@ -7,8 +7,8 @@ import inspect
 
 from consumer.console.screens.jobs import PURPOSES
 from consumer.console.wording import KINDS
-from consumer.runtime import jobs
 from consumer.readers.verdicts import LOST
+from consumer.runtime import jobs
 from consumer.schemas.model import BY_HAND
 from consumer.schemas.objections import _BROUGHT
 from consumer.signals.signals import FIGURES
