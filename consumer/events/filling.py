@@ -181,7 +181,8 @@ def free_key(
     index, values = constraints.unique(refusal), refusal.get("keyValue")
     if index is None or index.get("collation") or not isinstance(values, Mapping):
         return False
-    wanted = {**values, **index.get("partialFilterExpression", {})}
+    # Both, for the filter may be one on the key itself.
+    wanted = {"$and": [{**values}, index.get("partialFilterExpression") or {}]}
     with translated(events.name):
         raw = events.with_options(codec_options=RAW)
         # By this index alone: others would show documents without the field, which hold nothing.

@@ -345,6 +345,23 @@ def test_a_copy_is_stored_where_the_default_of_its_field_is_refused(database: Db
     assert intake.stored("3")["old"] == 7
 
 
+def test_the_key_of_an_index_that_filters_on_it_is_freed_of_the_document_that_holds_it(
+    database: Db,
+) -> None:
+    intake = Intake(database, SchemaPolicy(subject_policy(defaults={"code": "m"})))
+    texts = {"code": {"$type": "string"}}
+    database["events"].create_index("code", unique=True, partialFilterExpression=texts)
+    intake.take("0", {"id": "0", "code": "a"})
+    intake.take("1", {"id": "1"})
+    assert intake.stored("1")["code"] == "m"
+
+    assert intake.take("2", {"id": "2", "code": "m"})
+
+    found = [intake.stored(_id).get("code", "none") for _id in "012"]
+    assert found == ["a", "none", "m"]
+    assert "unfilled" in intake.stored("1")["_meta"]
+
+
 def test_a_key_that_is_held_by_a_copy_only_is_freed_for_an_event_sent_with_it(
     database: Db,
 ) -> None:
