@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumer.core.paths import to_key
-from consumer.schemas.aliases import ABSENT, Rule, is_open, size_of
+from consumer.schemas.aliases import ABSENT, Rule, is_open
 from consumer.schemas.compile import ArrayNode, ObjectNode, Types
 from consumer.schemas.expressions import (
     Expression,
@@ -21,6 +21,7 @@ from consumer.schemas.expressions import (
     pair,
     value_at,
 )
+from consumer.schemas.fillable import size_of
 from consumer.schemas.origin import Leaving, is_certain, is_likely, without
 from consumer.schemas.provenance import RuleOrigins
 

@@ -15,20 +15,16 @@ import msgspec
 
 from consumer.core.paths import Path, to_key
 from consumer.schemas.compile import ArrayNode, Many, ObjectNode, Types
-from consumer.schemas.fillable import OVERHEAD, fills
+from consumer.schemas.fillable import OVERHEAD, fills, size_of
 from consumer.schemas.model import Alias, SchemaVersion
 from consumer.schemas.policy import Defaults
 
 # Stands where a document has nothing, for null is something.
 ABSENT = msgspec.UNSET
-_INT32 = range(-(2**31), 2**31)
-_INT64 = range(-(2**63), 2**63)
 # Values that are stored as they are read back: by the names of their types, for this is no place
 # to know BSON.
 _INTEGERS = ("Int64", "Decimal128")
-_DECIMAL = 16
 _MOST_PLACES = 1000
-_SIZES = {"NoneType": 0, "bool": 1, "Decimal128": _DECIMAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,19 +296,3 @@ def _fits(value: Any, types: Types, objects: ObjectNode | None, arrays: ArrayNod
 def is_open(types: Types) -> bool:
     """True for a path without a type, which anything may have."""
     return not types or types.keys() == {type(None)}
-
-
-def size_of(value: Any) -> int:
-    """Bytes of a value in BSON: what `$bsonSize` says, without the name and what is around."""
-    if isinstance(value, str):
-        return 5 + len(value.encode("utf-8", "surrogatepass"))
-    if isinstance(value, dict):
-        return 5 + sum(
-            2 + len(key.encode("utf-8", "surrogatepass")) + size_of(each)
-            for key, each in value.items()
-        )
-    if isinstance(value, list):
-        return 5 + sum(2 + len(str(index)) + size_of(each) for index, each in enumerate(value))
-    if type(value) is int:
-        return 4 if value in _INT32 else 8 if value in _INT64 else _DECIMAL
-    return _SIZES.get(type(value).__name__, 8)

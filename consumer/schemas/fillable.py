@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,11 @@ _LARGEST = 256
 # BSON has a byte for the type and one behind the key; the position in `_meta.filled` takes up to
 # ten more.
 OVERHEAD = 12
+_INT32 = range(-(2**31), 2**31)
+_INT64 = range(-(2**63), 2**63)
+_DECIMAL = 16
+# By the names of types, for this is no place to know BSON.
+_SIZES = {"NoneType": 0, "bool": 1, "Decimal128": _DECIMAL}
 # An object with a type and one of these is GeoJSON: made of empty values it is none.
 _OF_GEOJSON = ("coordinates", "geometries")
 
@@ -53,7 +57,7 @@ def fills(version: SchemaVersion, defaults: Defaults) -> dict[int, Fill]:
         value = defaults.value(path, field.mask, has_items=path in items)
         if not named and value == {} and _is_geojson(children.get(path, set())):
             value = None
-        own = len(to_key(path[-1]).encode("utf-8", "surrogatepass")) + _size(value) + OVERHEAD
+        own = len(to_key(path[-1]).encode("utf-8", "surrogatepass")) + size_of(value) + OVERHEAD
         beyond = (
             defaults.nothing
             or (own > _LARGEST and not named)
@@ -90,17 +94,17 @@ def _is_geojson(keys: set[str]) -> bool:
     return "type" in keys and not keys.isdisjoint(_OF_GEOJSON)
 
 
-def _size(value: Any) -> int:
-    """The bytes of a JSON value in BSON, about."""
+def size_of(value: Any) -> int:
+    """Bytes of a value in BSON: what `$bsonSize` says, without the name and what is around."""
     if isinstance(value, str):
         return 5 + len(value.encode("utf-8", "surrogatepass"))
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return 5 + sum(
-            2 + len(str(key).encode("utf-8", "surrogatepass")) + _size(item)
-            for key, item in value.items()
+            2 + len(key.encode("utf-8", "surrogatepass")) + size_of(each)
+            for key, each in value.items()
         )
     if isinstance(value, list | tuple):
-        return 5 + sum(2 + len(str(index)) + _size(item) for index, item in enumerate(value))
-    if value is None:
-        return 0
-    return 1 if isinstance(value, bool) else 8
+        return 5 + sum(2 + len(str(index)) + size_of(each) for index, each in enumerate(value))
+    if type(value) is int:
+        return 4 if value in _INT32 else 8 if value in _INT64 else _DECIMAL
+    return _SIZES.get(type(value).__name__, 8)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from consumer.core.paths import from_text
 from consumer.events.constraints import EVERYTHING
-from consumer.schemas.aliases import size_of
 from consumer.schemas.check import Check, CompiledSchema, compile_schema
 from consumer.schemas.defaults import Filled, fill, take_out, unfill
+from consumer.schemas.fillable import size_of
 from consumer.schemas.manual_changes import alias, alias_value
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import Defaults
