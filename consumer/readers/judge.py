@@ -173,7 +173,13 @@ def broken(
         there.add(step.version)
         if telling := [change for change in step.changes if change.kind in _TELLING]:
             steps.append((step.version, telling))
-    gone = [pin for pin in pins if tell_lost and pin.version not in there]
+    gone = [
+        pin
+        for pin in (pins if tell_lost else ())
+        if pin.version not in there
+        # What lies beyond may be there, too, where nobody asks for the newest.
+        and (pin.version < upto or schemas.version(pin.subject, pin.version) is None)
+    ]
     versions: dict[int, SchemaVersion | None] = {}
     found = [Breach(pin.reader, pin.version, (), Change(LOST, (), None, 0)) for pin in gone]
     for pin in behind:
