@@ -17,11 +17,10 @@ from consumer.adoption.report import Heads, Report, only, report
 from consumer.adoption.rollup import Bounds, Stores, adoption_stores, rebuild
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import AsJson, load_settings, open_shared
+from consumer.cli.options import EventType
 from consumer.core.clock import HOUR, hour_of, utc_now
 from consumer.core.errors import SetupError
 from consumer.mongodb.retention import retained_from
-
-app = typer.Typer(invoke_without_command=True)
 
 _HISTORY = timedelta(hours=24)
 _WIDTH = 30
@@ -34,10 +33,9 @@ _UNICODE = " ▁▂▃▄▅▆▇█"
 _ASCII = " .:-=+*#@"
 
 
-@app.callback()
 def adoption(
     ctx: typer.Context,
-    subject: Annotated[str | None, typer.Option(help="Only this subject.")] = None,
+    subject: EventType = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again until Ctrl+C.")] = False,
     every: Annotated[
         float, typer.Option(min=1, max=3600, help="Seconds between two looks of --watch.")
@@ -62,8 +60,7 @@ def adoption(
             time.sleep(every)
 
 
-@app.command("rebuild")
-def rebuild_counts(ctx: typer.Context) -> None:
+def rebuild_counts(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Count every event again, as after some were deleted by hand; reports go on meanwhile."""
     with _opened(ctx) as (stores, _, days):
         bounds = _bounds(days)
@@ -84,6 +81,9 @@ def rebuild_counts(ctx: typer.Context) -> None:
                 bar.update(task, completed=done, description=f"{at:%Y-%m-%d %H:%M}Z")
 
             rebuild(stores, bounds, lambda: False, progress)
+    if as_json:
+        print_json({"counted_to": bounds.closed})
+    else:
         console().print(f"Counted all events up to {bounds.closed:%Y-%m-%d %H:%M}Z again.")
 
 
@@ -121,7 +121,7 @@ def print_report(out: Console, report: Report, *, whole: bool) -> None:
     for subject in drawn if whole else drawn[:_DRAWN]:
         out.print(_versions(report, subject, _UNICODE if unicode else _ASCII, whole))
     if not whole and len(drawn) > _DRAWN:
-        out.print(f"{len(drawn) - _DRAWN} more: `adoption --subject SUBJECT` draws one.")
+        out.print(f"{len(drawn) - _DRAWN} more: `adoption --type TYPE` draws one.")
 
 
 def as_document(report: Report) -> dict[str, Any]:

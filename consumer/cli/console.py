@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, TextIO
 
 import msgspec
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
@@ -24,6 +25,8 @@ _REDIRECTED_WIDTH = 1000
 _UNBOUNDED = 100_000
 # Characters of a cell: a value from outside can be as long as a delivery, and tables have many.
 _MAX_CELL = 1000
+# Of a column that is not the last one of a line.
+_MOST_COLUMN = 24
 
 
 def console() -> Console:
@@ -49,6 +52,25 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
         grid.add_row(*(Text(_cut(shown(value))) for value in row))
     # Rich would fold a title to the width of its table.
     return Group(Text(safe(title), style="bold"), grid) if title else Group(grid)
+
+
+def print_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a row a line, cut where the terminal ends; a file or pipe gets them whole."""
+    out = console()
+    cells = [list(columns), *([_cut(shown(value)) for value in row] for row in rows)]
+    if out.is_terminal:
+        cells = [[_short(text) for text in row[:-1]] + row[-1:] for row in cells]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    for number, row in enumerate(cells):
+        padded = (set_cell_size(text, width) for text, width in zip(row, widths, strict=True))
+        line = Text("  ".join(padded).rstrip(), style="" if number else "bold", no_wrap=True)
+        if out.is_terminal:
+            line.truncate(out.width, overflow="ellipsis")
+        out.print(line, soft_wrap=True)
+
+
+def _short(text: str) -> str:
+    return text if cell_len(text) <= _MOST_COLUMN else f"{text[: _MOST_COLUMN - 1]}\u2026"
 
 
 def fits(out: Console, rendered: RenderableType) -> bool:

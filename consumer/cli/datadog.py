@@ -13,15 +13,7 @@ from consumer.core.errors import SetupError
 from consumer.core.text import safe
 from consumer.monitoring.datadog.assets import Asset, assets, folder
 
-app = typer.Typer(no_args_is_help=True)
 
-
-@app.callback()
-def datadog() -> None:
-    """Dashboard and monitors for Datadog."""
-
-
-@app.command("assets")
 def show_assets(
     out: Annotated[
         Path | None, typer.Option(help="Write the files into this folder.", metavar="DIR")

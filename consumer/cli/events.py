@@ -21,6 +21,7 @@ from consumer.adoption.rollup import Bounds, adoption_stores, recount
 from consumer.adoption.state import RecountMark
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import AsJson, load_settings, open_shared
+from consumer.cli.options import DryRun, EventType, Yes, confirmed
 from consumer.core.clock import utc_now
 from consumer.core.paths import Path, to_text
 from consumer.events.matching import Condition, read_condition, read_path, read_value
@@ -43,15 +44,7 @@ from consumer.privacy.person_records import FoundRecords, PersonRecords, SearchS
 if TYPE_CHECKING:
     from consumer.runtime.shared import SharedParts
 
-app = typer.Typer(no_args_is_help=True)
 
-
-@app.callback()
-def events() -> None:
-    """Keeps `erase` a command of its own although it is the only one."""
-
-
-@app.command("erase")
 def erase_events(
     ctx: typer.Context,
     *,
@@ -65,7 +58,7 @@ def erase_events(
             help="Events with this value, like customer.email=ann@example.com; several: all hold.",
         ),
     ] = None,
-    event_type: Annotated[str | None, typer.Option("--type", help="Only of this type.")] = None,
+    event_type: EventType = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Read every event, for JSON inside its strings.")
     ] = False,
@@ -73,8 +66,8 @@ def erase_events(
         bool,
         typer.Option("--also-unknown", help="With --type: dead letters of no known type, too."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
     """Delete what is kept of a person for good, and count adoption again.
@@ -116,9 +109,9 @@ def erase_events(
         if not dry_run and (found or named or any(each.theirs for each in waiting)):
             if not yes:
                 error_console().print(places_table(rows))
-                if not typer.confirm("Erase them for good?", default=False, err=True):
-                    error_console().print("Nothing was erased.")
-                    return 1
+            if not confirmed("Erase them for good?", yes=yes):
+                error_console().print("Nothing was erased: --yes does it without asking.")
+                return 1
             _audit(shared, person, found, rows)
             # What would be filled in or come back goes first, the search for what is left last.
             rows = [*beside(remove=True), *names.erase(found.keys)]

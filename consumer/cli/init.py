@@ -18,7 +18,8 @@ from config.layers import read_text
 from config.presets import PRESETS, Preset
 from config.settings import MAIN_FIELDS, rows
 from config.sources import TOKEN_PATH, SourceSettings, unfit
-from consumer.cli.context import SettingsFiles
+from consumer.cli.console import print_json
+from consumer.cli.context import AsJson, SettingsFiles
 from consumer.cli.settings_text import (
     CONFIG,
     PRESET,
@@ -71,6 +72,7 @@ def init(
     show: Annotated[
         bool, typer.Option("--show/--no-show", help="Print the secret, to enter it at CXone.")
     ] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Write a settings file with a generated secret and print what to enter at CXone, or, with
     --preset, at another sender."""
@@ -80,8 +82,13 @@ def init(
     signing, preset = write(
         path, force=force, new_secret=new_secret, config=named.config_file, preset=preset
     )
-    row = PRESETS[preset or "data-action"]
-    typer.echo(f"Wrote {path}.\n\n{for_sender(row, signing, url, path if not show else None)}")
+    row, hidden_in = PRESETS[preset or "data-action"], None if show else path
+    if as_json:
+        enter = [{"name": n, "value": text} for n, text in to_enter(row, signing, url, hidden_in)]
+        told = {"remarks": row.remarks, "unconfirmed": row.unconfirmed}
+        print_json({"file": path, "preset": preset, "at": row.sender, "enter": enter, **told})
+        return
+    typer.echo(f"Wrote {path}.\n\n{for_sender(row, signing, url, hidden_in)}")
     if preset is not None:
         typer.echo(in_full(preset))
     typer.echo(next_steps(path, url))
@@ -184,8 +191,10 @@ def webhook_url(public_url: str | None) -> str:
     return public_url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}{ROUTE}"
 
 
-def for_sender(preset: Preset, signing: SharedSecrets, url: str, hidden_in: Path | None) -> str:
-    """The text to enter at the sender; the secret itself unless it stays `hidden_in` a file."""
+def to_enter(
+    preset: Preset, signing: SharedSecrets, url: str, hidden_in: Path | None
+) -> list[tuple[str, str]]:
+    """Names and values to enter at the sender; the secret unless it stays `hidden_in` a file."""
     secret = signing.current if hidden_in is None else f"(see {SECRET} in {hidden_in})"
     kept = "" if signing.fresh else "  (unchanged)"
     yours = {
@@ -194,11 +203,17 @@ def for_sender(preset: Preset, signing: SharedSecrets, url: str, hidden_in: Path
         "{source}": MAIN,
         "{secret}": f"{secret}{kept}",
     }
-    width = max(len(name) for name, _ in preset.enter)
-    lines = [f"Enter at {preset.sender}:", ""]
-    for name, value in preset.enter:
-        text = re.sub(r"\{\w+\}", lambda place: yours[place[0]], value)
-        lines.append(f"  {name:<{width}}  {text}")
+    return [
+        (name, re.sub(r"\{\w+\}", lambda place: yours[place[0]], value))
+        for name, value in preset.enter
+    ]
+
+
+def for_sender(preset: Preset, signing: SharedSecrets, url: str, hidden_in: Path | None) -> str:
+    """The same as text."""
+    rows = to_enter(preset, signing, url, hidden_in)
+    width = max(len(name) for name, _ in rows)
+    lines = [f"Enter at {preset.sender}:", "", *(f"  {n:<{width}}  {text}" for n, text in rows)]
     lines += _paragraphs("", preset.remarks)
     lines += _paragraphs("Not confirmed: ", preset.unconfirmed)
     return "\n".join(lines) + "\n"

@@ -1,11 +1,10 @@
-"""The command `cxone-consumer`: its commands in one table, each imported when it is called."""
+"""The command `cxone-consumer`: each command is imported when it is called."""
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Any
@@ -15,73 +14,12 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from consumer.cli.context import SettingsFiles
+from consumer.cli.table import ALONE, COMMANDS, FORMER
 
-# Where each command is and what the list of commands says of it: to list them imports none.
-COMMANDS: Mapping[str, tuple[str, str]] = {
-    "init": (
-        "consumer.cli.init:init",
-        "Write a settings file with a generated secret and print what to enter at CXone, or, with"
-        " --preset, at another sender.",
-    ),
-    "serve": (
-        "consumer.cli.serve:serve",
-        "Take webhooks until SIGTERM or Ctrl-C; everything accepted is answered first.",
-    ),
-    "demo": (
-        "consumer.cli.demo:demo",
-        "Start MongoDB and the service, send realistic events, and show what became of them.",
-    ),
-    "send": (
-        "consumer.cli.send:send",
-        "Post FILEs byte for byte, signed with CXONE_SHARED_SECRET, and count the answers.",
-    ),
-    "sign": (
-        "consumer.cli.sign:sign",
-        "Print the signature headers for the exact bytes of FILE.",
-    ),
-    "doctor": (
-        "consumer.cli.doctor:doctor",
-        "Check settings, MongoDB, this machine, Datadog and, with --url, the way from outside.",
-    ),
-    "status": (
-        "consumer.cli.status:status",
-        "Show processes, jobs, MongoDB, dead letters, spools, Datadog and schemas.",
-    ),
-    "adoption": (
-        "consumer.cli.adoption:app",
-        "See how far each schema version has spread.",
-    ),
-    "datadog": (
-        "consumer.cli.datadog:app",
-        "Get the dashboard and monitors for Datadog.",
-    ),
-    "dlq": (
-        "consumer.cli.dlq.commands:app",
-        "Look at dead letters and try them again.",
-    ),
-    "events": (
-        "consumer.cli.events:app",
-        "Erase what is kept of a person.",
-    ),
-    "schema": (
-        "consumer.cli.schema.commands:app",
-        "Look at schemas and decide what becomes part of them.",
-    ),
-    "secret": (
-        "consumer.cli.secret:app",
-        "Change the secret that CXone signs with.",
-    ),
-    "service": (
-        "consumer.cli.service.commands:app",
-        "Install and run as a service of this machine.",
-    ),
-    "spool": (
-        "consumer.cli.spool:app",
-        "Look at what waits on this machine for MongoDB.",
-    ),
-}
-# These end before any command is imported, which could log.
-_WITHOUT_LOG = (["--version"], ["--help"])
+_PACKAGE = "consumer.cli"
+
+# These end before anything could log.
+_WITHOUT_LOG = frozenset({"--version", "--help", "-h"})
 
 # Some releases of typer build on click and some ship their own: this is the class of either.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -90,29 +28,56 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 class _Commands(TyperGroup):
     """Know each command by its row in the table, and import the one that is called."""
 
+    path: tuple[str, ...] = ()
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
-        return name, command(name) if name else None, rest
+        if not name:
+            return None, None, rest
+        path = " ".join((*self.path, name))
+        return name, command(path), _as_now(rest, FORMER.get(path, {}))
 
 
-def command(name: str) -> Any:
-    """The command of that name, imported."""
-    place, text = COMMANDS[name]
-    part = resolve_name(place)
-    alone = _group(TyperGroup)
-    if isinstance(part, typer.Typer):
-        alone.add_typer(part, name=name, help=text)
-    else:
-        alone.command(name)(part)
-    return get_group(alone).commands[name]
+def _as_now(arguments: Sequence[str], former: Mapping[str, str]) -> list[str]:
+    """Arguments with options as they are called now."""
+    parts = (each.partition("=") for each in arguments)
+    return [former.get(name, name) + equals + value for name, equals, value in parts]
+
+
+def command(path: str) -> Any:
+    """The command of that row, imported; those of a group are not."""
+    place, text = COMMANDS[path]
+    function: Any = resolve_name(f"{_PACKAGE}.{place}") if place else None
+    alone, name = _group(TyperGroup), path.rpartition(" ")[2]
+    if not (below := _below(path)):
+        alone.command(name)(function)
+        return get_group(alone).commands[name]
+    group = typer.Typer(
+        cls=_Commands, invoke_without_command=path in ALONE, no_args_is_help=path not in ALONE
+    )
+    if function is not None:
+        group.callback()(function)
+    _add(group, below)
+    alone.add_typer(group, name=name, help=text)
+    made: Any = get_group(alone).commands[name]
+    made.path = tuple(path.split())
+    return made
 
 
 def build() -> typer.Typer:
     """The command line, assembled from the table."""
     app = _group(_Commands)
-    for name, (_, text) in COMMANDS.items():
-        app.command(name, help=text)(_not_imported)
+    _add(app, [path for path in COMMANDS if " " not in path])
     return app
+
+
+def _below(path: str) -> list[str]:
+    return [each for each in COMMANDS if each.startswith(f"{path} ")]
+
+
+def _add(group: typer.Typer, paths: Iterable[str]) -> None:
+    for path in paths:
+        group.command(path.rpartition(" ")[2], help=COMMANDS[path][1])(_not_imported)
 
 
 def _group(kind: type[TyperGroup]) -> typer.Typer:
@@ -120,7 +85,7 @@ def _group(kind: type[TyperGroup]) -> typer.Typer:
         cls=kind,
         rich_markup_mode="markdown",
         no_args_is_help=True,
-        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
         help="Keep every NICE CXone webhook in MongoDB and watch its schema evolve.",
     )
@@ -134,6 +99,8 @@ def _not_imported() -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # noqa: PLC0415  (a fifth of all that it takes)
+
         typer.echo(version("cxone-consumer"))
         raise typer.Exit
 
@@ -161,7 +128,8 @@ def main(arguments: list[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What cp1252 lacks is written out, as in \u0141, instead of ending the command.
         sys.stdout.reconfigure(errors="backslashreplace")
-    if (sys.argv[1:] if arguments is None else arguments) not in _WITHOUT_LOG:
+    given = sys.argv[1:] if arguments is None else arguments
+    if _WITHOUT_LOG.isdisjoint(given[-1:]):
         from config import logs  # noqa: PLC0415  (a tenth of a second)
 
         # Standard output is for what was asked for; `serve` logs as its settings say.

@@ -9,8 +9,8 @@ import typer
 
 from config.loading import Settings
 from config.signing import secret_key
-from consumer.cli.console import console
-from consumer.cli.context import SettingsFiles, load_settings, open_shared
+from consumer.cli.console import console, print_json
+from consumer.cli.context import AsJson, SettingsFiles, load_settings, open_shared
 from consumer.cli.settings_text import fresh_secret
 from consumer.core.clock import utc_now
 from consumer.core.errors import NoMongo, SetupError, StoreUnavailable
@@ -21,15 +21,7 @@ from consumer.monitoring.secret_use import SecretUse
 from consumer.os_service import secret_rotation
 from consumer.os_service.secret_rotation import CURRENT, PREVIOUS, Rotation
 
-app = typer.Typer(no_args_is_help=True)
 
-
-@app.callback()
-def group() -> None:
-    """Change the secret that CXone signs with."""
-
-
-@app.command()
 def rotate(
     ctx: typer.Context,
     force: Annotated[
@@ -38,6 +30,7 @@ def rotate(
     show: Annotated[
         bool, typer.Option("--show/--no-show", help="Print the secret, to enter it at CXone.")
     ] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Make a new shared secret; the one so far stays valid as the previous one.
 
@@ -56,7 +49,11 @@ def rotate(
         _check_silent(settings, found.previous)
     fresh = fresh_secret().current
     secret_rotation.rotate(found, fresh)
-    _print_next_steps(found, fresh if show else None)
+    if as_json:
+        place = found.places.get(CURRENT, found.path)
+        print_json({"file": found.path, "secret_in": place, "secret": fresh if show else None})
+    else:
+        _print_next_steps(found, fresh if show else None)
 
 
 def _check_in_force(found: Rotation, settings: Settings) -> None:

@@ -39,6 +39,9 @@ def serve(
     data_dir: Annotated[
         Path | None, typer.Option(help="Directory for everything kept on this machine.")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Log one JSON object a line, as LOG_FORMAT=json does.")
+    ] = False,
 ) -> None:
     """Take webhooks until SIGTERM or Ctrl-C; everything accepted is answered first."""
     settings = load_settings(
@@ -46,6 +49,7 @@ def serve(
         needed(embedded=embedded),
         cxone_listen=listen,
         cxone_data_dir=str(data_dir) if data_dir else None,
+        log_format="json" if as_json else None,
     )
     logs.configure(settings.log_level, settings.log_format, sys.stderr)
     # Nobody listens unless systemd started this process.

@@ -31,12 +31,9 @@ from consumer.spool.spool import Spool
 from consumer.spool.survey import deliveries, directory_in, survey
 from jobs.drain_spool import DrainSpool
 
-app = typer.Typer(no_args_is_help=True)
-
 log = structlog.get_logger(__name__)
 
 
-@app.command()
 def status(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show how much waits, and since when."""
     settings = load_settings(ctx)
@@ -66,11 +63,11 @@ def status(ctx: typer.Context, as_json: AsJson = False) -> None:
         console().print(f"Damaged records lie aside in {directory / 'damaged'}.")
 
 
-@app.command()
 def export(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file; one JSON a line.")],
     reveal: Reveal = False,
+    as_json: AsJson = False,
 ) -> None:
     """Copy what waits into a file, as JSON Lines; the spool stays as it is.
 
@@ -100,6 +97,9 @@ def export(
         raise SetupError(f"{file} exists: name a new file") from None
     except OSError as error:
         raise SetupError(f"{file} cannot be written ({error.strerror})") from error
+    if as_json:
+        print_json({"file": file, "written": count, "masked": hidden})
+        return
     error_console().print(f"{count} deliveries written to {file}")
     if hidden:
         note = f"{hidden} of them with masked values (CXONE_REDACT): --reveal copies them whole"
@@ -126,7 +126,6 @@ def _audit(settings: Settings) -> None:
         log.warning("revealed without audit: MongoDB is away", by=who, what="spool export")
 
 
-@app.command()
 def drain(ctx: typer.Context, as_json: AsJson = False) -> int:
     """Hand what waits to MongoDB, while no service runs on the data directory: one that runs does
     it by itself."""

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, Literal
 
 from consumer.dead_letters.claims import Claims
-from consumer.dead_letters.replay import Replay
+from consumer.dead_letters.replay import ALREADY, Replay
 from consumer.dead_letters.search import DeadLetterFilter, DeadLetterSearch
 
 Action = Literal["retry", "discard"]
@@ -139,6 +139,8 @@ class BulkRunner:
         tried = self.replay.entry(entry, by)
         if tried.result == "busy" and not tried.resolved:
             return None
+        if tried.result == ALREADY:
+            return ALREADY
         return f"resolved: {tried.result}" if tried.resolved else f"stays: {tried.result}"
 
     def _ids(self, run: BulkRun) -> Iterator[str]:

@@ -117,6 +117,11 @@ class Claims:
         with self._translated():
             return self._entries.find_one({"_id": _id}, {"_id": 1}) is None
 
+    def is_resolved(self, _id: str) -> bool:
+        """True where it became an event."""
+        with self._translated():
+            return self._entries.find_one({"_id": _id, "status": RESOLVED}, {"_id": 1}) is not None
+
     def release(self, entry: Document) -> None:
         """Give a claimed entry back as it was."""
         with self._translated():

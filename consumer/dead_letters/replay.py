@@ -28,7 +28,15 @@ from consumer.core.errors import (
 from consumer.core.json_repairs import repair, repair_by_name
 from consumer.dead_letters.claims import Blocked
 from consumer.dead_letters.requeue import MIGRATION_FAILED
-from consumer.dead_letters.retry import DISCARDED, OPEN, PARKED, NextState, RetryRules, state_after
+from consumer.dead_letters.retry import (
+    DISCARDED,
+    OPEN,
+    PARKED,
+    RESOLVED,
+    NextState,
+    RetryRules,
+    state_after,
+)
 from consumer.dead_letters.store import DeadLetters, verdict_document
 from consumer.ingest.ingest import Ingest, Processed
 
@@ -41,6 +49,8 @@ _NOT_GIVEN: Mapping[str, str] = MappingProxyType({})
 # In place of the name of a secret, where a person answers for a delivery.
 BY_HAND = "by hand"
 
+# The result where there is nothing to do.
+ALREADY = "already resolved"
 # The name of the correction that a person made.
 EDITED = "edited"
 
@@ -101,7 +111,9 @@ class Replay:
             return Replayed(False, "left", "the next backfill tries its document again")
         claimed = self._claims.claim(entry["_id"], by, (*OPEN, PARKED, DISCARDED))
         if claimed is None:
-            return Replayed(False, "busy", "it has ended, or another process tries it just now")
+            if self._claims.is_resolved(entry["_id"]):
+                return Replayed(True, ALREADY, status=RESOLVED)
+            return Replayed(False, "busy", "another process tries it just now, or it is gone")
         given = {"as_source": as_source} if as_source else {}
         correction = correction or recorded_correction(claimed)
         return self._attempt({**claimed, **given}, by, correction, given)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pymongo.collection import Collection as MongoCollection
 
+from consumer.core.errors import ConsumerError, Held, Rejected, SignatureError
 from consumer.dead_letters.retry import HELD, PARKED
 from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
@@ -87,3 +88,14 @@ def _of(group: WaitingGroup, statuses: Sequence[str]) -> Document:
         "event_type": group.event_type,
         "tried_with": group.tried_with,
     }
+
+
+def reasons() -> set[str]:
+    """The reasons that an entry can have."""
+    found = {MIGRATION_FAILED}
+    kinds: list[type[ConsumerError]] = [SignatureError, Rejected, Held]
+    for kind in kinds:
+        # It grows while it is gone through.
+        kinds += kind.__subclasses__()
+        found |= {kind.reason} - {ConsumerError.reason}
+    return found

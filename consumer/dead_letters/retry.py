@@ -18,6 +18,7 @@ DISCARDED = "discarded"
 OPEN = (PENDING_INSPECTION, PENDING_RETRY, HELD)
 UNRESOLVED = (*OPEN, PARKED)
 ENDED = (DISCARDED, RESOLVED)
+STATUSES = (*UNRESOLVED, *ENDED)
 
 # The first status of an entry: whether waiting alone, a person or another setting can help.
 FIRST_STATUS: Mapping[str, str] = {

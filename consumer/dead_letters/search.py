@@ -12,6 +12,7 @@ from pymongo.collection import Collection
 
 from consumer.core.delivery import MAIN
 from consumer.core.errors import ContractHold
+from consumer.dead_letters.claims import WELL_FORMED
 from consumer.dead_letters.retry import HELD, UNRESOLVED
 from consumer.events.search import shortened
 from consumer.mongodb.client import Document
@@ -30,6 +31,7 @@ _ROW: Document = {
     **dict.fromkeys(_PLAIN, 1),
     **{name: shortened(f"${name}") for name in _SHORTENED},
 }
+_COUNTED = dict.fromkeys(("reason", "status", "seen", "timestamp", "last_seen"), 1)
 # Entries read at once: each may be as large as a body.
 _CHUNK = 20
 # Not the reason for which an entry was made: a delivery that once was refused for something else,
@@ -142,6 +144,32 @@ class DeadLetterSearch:
         ]
         with translated(self._entries.name):
             return [(row["_id"], row["count"]) for row in self._entries.aggregate(pipeline)]
+    def causes(self, query: Mapping[str, object], most: int) -> list[Document]:
+        """Entries that match, grouped by `reason`, `status` and `cause`, which is what a diagnosis
+        or else the error says: `count`, `seen`, `oldest` and `newest` of each, the most first."""
+        cause = {"$ifNull": ["$diagnosis", "$error_message"]}
+        pipeline: list[Document] = [
+            {"$match": {"reason": {"$gte": ""}, **WELL_FORMED, **query}},
+            {"$project": {**_COUNTED, "cause": cause}},
+            {
+                "$group": {
+                    "_id": {
+                        "reason": "$reason",
+                        "status": "$status",
+                        "cause": shortened("$cause"),
+                    },
+                    "count": {"$sum": 1},
+                    "seen": {"$sum": "$seen"},
+                    "oldest": {"$min": "$timestamp"},
+                    "newest": {"$max": "$last_seen"},
+                }
+            },
+            {"$sort": {"count": DESCENDING, "_id": ASCENDING}},
+            {"$limit": most},
+        ]
+        with translated(self._entries.name):
+            found = list(self._entries.aggregate(pipeline, allowDiskUse=True))
+        return [{**row.pop("_id"), **row} for row in found]
 
     def following(self, wanted: DeadLetterFilter, after: str, limit: int) -> list[str]:
         """`_id`s of entries that are wanted, in order of `_id` beyond `after`: whoever goes on from

@@ -206,11 +206,11 @@ class DeadLetters:
         found.sort(key=lambda entry: (entry["timestamp"], entry["_id"]))
         return [(entry["_id"], entry["reason"]) for entry in found]
 
-    def by_prefix(self, prefix: str) -> list[Document]:
-        """Up to two entries whose `_id` begins with `prefix` (hex): two mean it is ambiguous."""
+    def by_prefix(self, prefix: str, most: int = 2) -> list[Document]:
+        """Up to `most` entries whose `_id` begins with `prefix` (hex): two mean it is ambiguous."""
         with translated("dead_letter_queue"):
             bounds = {"$gte": prefix, "$lt": prefix + "g"}
-            return list(self._entries.find({"_id": bounds, **_WELL_FORMED}).limit(2))
+            return list(self._entries.find({"_id": bounds, **_WELL_FORMED}).limit(most))
 
     def summary(self, filters: Mapping[str, Any] | None = None) -> list[Document]:
         """Per reason and status: `count`, `seen`, `oldest` and `newest`; the most first."""

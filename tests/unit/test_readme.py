@@ -5,7 +5,7 @@ import re
 from config.loading import rows
 from config.readme import with_settings
 from config.sources import is_secret_variable
-from consumer.cli.main import COMMANDS
+from consumer.cli.table import COMMANDS
 from consumer.core.metrics_table import TABLE
 from tests.support.places import ROOT
 

@@ -334,7 +334,7 @@ def test_a_service_that_is_starting_is_stopped_once_it_runs(
 
     assert states(windows) == [START_PENDING, RUNNING, STOP_PENDING, STOPPED]
     assert windows.services[NAME].start_type == 2
-    assert "It is starting" in capsys.readouterr().out
+    assert "It is starting" in capsys.readouterr().err
 
 
 def test_a_service_that_is_starting_is_installed_again(
@@ -366,6 +366,18 @@ def test_a_service_that_is_starting_is_uninstalled(windows: Windows, command: Mo
     assert not windows.services
 
 
+def test_a_restart_stops_it_and_has_it_begin_anew(windows: Windows, command: ModuleType) -> None:
+    install(command)
+    windows.statuses.clear()
+    stops_when_asked(windows)
+
+    said = running().restart()
+
+    assert states(windows)[-2:] == [START_PENDING, RUNNING]
+    assert STOPPED in states(windows)
+    assert said == "Started, and ready."
+
+
 def test_the_restart_after_an_error_does_not_win_over_a_stop(
     windows: Windows,
     command: ModuleType,
@@ -379,15 +391,14 @@ def test_the_restart_after_an_error_does_not_win_over_a_stop(
     starts_slowly(windows, 0.3, failing=True)
     windows.start(NAME)
 
-    running().stop()
+    stopped = running().stop()
     threading.Event().wait(1.0)
 
     assert states(windows) == [START_PENDING, STOPPED]
     # As it was registered.
     assert (service.start_type, service.config2[3]) == (2, True)
-    said = capsys.readouterr().out
-    assert "disabled for 2 s" in said
-    assert "everything accepted" not in said
+    assert stopped == "Stopped."
+    assert "disabled for 2 s" in capsys.readouterr().err
 
 
 def test_the_restart_after_an_error_does_not_win_over_an_uninstall(

@@ -18,20 +18,23 @@ from consumer.cli.console import console, error_console, print_json
 from consumer.cli.context import AsJson
 from consumer.cli.dlq.entries import (
     Context,
-    EventType,
-    FromSource,
+    EntryIds,
+    Everything,
     OlderThan,
     Reason,
     Status,
     filters,
+    found,
     one,
     opened,
+    print_choice,
+    waiting,
 )
+from consumer.cli.options import DryRun, EventType, FromSource, Yes, confirmed
 from consumer.cli.reveal import Reveal
 from consumer.core.clock import utc_now
 from consumer.core.delivery import MAIN
 from consumer.core.errors import SetupError
-from consumer.dead_letters.retry import UNRESOLVED
 from consumer.dead_letters.views import masked_body
 from consumer.privacy.masks import MaskedBody
 from consumer.privacy.rules import Redaction
@@ -41,38 +44,61 @@ _MAX_BECAUSE = 1000
 
 def discard(
     ctx: typer.Context,
-    entry_ids: Annotated[
-        list[str], typer.Argument(metavar="ID...", help="Ids, or how they begin.")
-    ],
-    because: Annotated[str, typer.Option(help="Why; kept with the entry and in the audit.")],
+    entry_ids: EntryIds = None,
     *,
+    because: Annotated[str, typer.Option(help="Why; kept with the entry and in the audit.")],
+    reason: Reason = None,
+    event_type: EventType = None,
+    status: Status = None,
+    older_than: OlderThan = None,
+    source: FromSource = None,
+    everything: Everything = False,
     and_copies: Annotated[
         bool, typer.Option("--and-copies", help="Discard further copies of the same bodies too.")
     ] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> int:
     """End entries that need no retry. They are deleted CXONE_DEAD_LETTER_RETENTION_DAYS later.
 
-    Another copy of the same body opens its entry again; with --and-copies it is only counted.
+    Without ids it counts those that wait and are chosen, and asks. Another copy of the same body
+    opens its entry again; with --and-copies it is only counted.
 
-    Exit status: 0 all are discarded, 1 some had ended or were being tried.
+    Exit status: 0 all are discarded, 1 some had ended, were being tried, or were not to be.
     """
     if not because.strip():
         raise typer.BadParameter("--because must say why")
     because = because[:_MAX_BECAUSE]
+    chosen = filters(reason, event_type, status, older_than, source)
+    if not entry_ids and not chosen and not everything:
+        raise typer.BadParameter("give ids, --all, or a filter like --reason REASON")
     with opened(ctx) as context:
-        ids = list(dict.fromkeys(one(context.shared, entry_id)["_id"] for entry_id in entry_ids))
-        context.record("dlq discard", ids, because=because, and_copies=and_copies)
+        chosen_ones = found(context, entry_ids or [], chosen)
+        if dry_run:
+            print_choice(chosen_ones, "discarded", as_json=as_json)
+            return 0
+        ids = [_id for _id, _ in chosen_ones]
+        if not confirmed(f"Discard {len(ids):,} entries?", yes=yes or not ids or bool(entry_ids)):
+            error_console().print("Nothing was discarded: --yes does it without asking.")
+            return 1
+        if ids:
+            context.record("dlq discard", ids, because=because, and_copies=and_copies)
         claims, by = context.shared.dead_letters.claims, f"{context.who} (dlq discard)"
         done = {
             _id: claims.discard(_id, by, because, utc_now(), and_copies=and_copies) for _id in ids
         }
     if as_json:
-        print_json([{"id": _id, "discarded": ended} for _id, ended in done.items()])
-    else:
-        for _id, ended in done.items():
-            word = "discarded" if ended else "stays: it has ended, or is being tried just now"
-            console().print(f"{_id} {word}")
+        rows = [{"id": _id, "discarded": ended} for _id, ended in done.items()]
+        print_json({"entries": rows})
+        return 0 if all(done.values()) else 1
+    for _id in ids if entry_ids else ():
+        word = "discarded" if done[_id] else "stays: it has ended, or is being tried just now"
+        console().print(f"{_id} {word}")
+    if not entry_ids:
+        ended = sum(done.values())
+        stay = f"; {len(ids) - ended:,} had ended, or are being tried" if ended < len(ids) else ""
+        console().print(f"Discarded: {ended:,}{stay}.")
     return 0 if all(done.values()) else 1
 
 
@@ -88,6 +114,7 @@ def export(
     older_than: OlderThan = None,
     source: FromSource = None,
     reveal: Reveal = False,
+    as_json: AsJson = False,
 ) -> int:
     """Write bodies one a line, so that `send FILE` can post them again byte for byte.
 
@@ -100,8 +127,9 @@ def export(
     Exit status: 0 all were written, 1 some were left out.
     """
     chosen = filters(reason, event_type, status, older_than, source)
-    if "status" not in chosen:
-        chosen = {**chosen, "status": {"$in": list(UNRESOLVED)}}
+    chosen = waiting(chosen)
+    if file == STDIN and as_json:
+        raise typer.BadParameter("standard output takes the bodies: leave --json out, or name FILE")
     if file != STDIN and Path(file).suffix.lower() not in (".jsonl", ".ndjson"):
         raise typer.BadParameter("FILE must end in .jsonl: by that `send` knows it")
     rewritten: list[str] = []
@@ -124,6 +152,18 @@ def export(
             out.write(line + b"\n")
             sources[came_by] += 1
         out.flush()
+    if as_json:
+        print_json(
+            {
+                "file": file,
+                "written": sources.total(),
+                "sources": dict(sources),
+                "masked": hidden,
+                "rewritten": rewritten,
+                "left_out": left_out,
+            }
+        )
+        return 1 if left_out else 0
     err = error_console()
     err.print(f"{sources.total()} bodies written")
     if sources.keys() - {MAIN}:

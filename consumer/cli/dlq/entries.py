@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from config.environment import user_name
 from config.loading import Settings
+from consumer.cli.console import console, print_json, table
 from consumer.cli.context import load_settings, open_shared
+from consumer.cli.options import CANDIDATES, ambiguous, moment
 from consumer.cli.reveal import masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.delivery import MAIN
 from consumer.core.errors import SetupError
 from consumer.dead_letters.diagnosis import Inspector
+from consumer.dead_letters.requeue import reasons
+from consumer.dead_letters.retry import STATUSES, UNRESOLVED
 from consumer.dead_letters.search import DeadLetterSearch
 from consumer.mongodb.client import AUDIT, DEAD_LETTERS
 from consumer.monitoring.audit import Audit
@@ -28,24 +32,39 @@ if TYPE_CHECKING:
     from consumer.runtime.shared import SharedParts
 
 Entry = dict[str, Any]
+# Hex digits, of which no two in a million letters are alike.
+_SHOWN_ID = 12
 
 EntryId = Annotated[str, typer.Argument(metavar="ID", help="Its id, or how that begins.")]
+Everything = Annotated[bool, typer.Option("--all", help="All that have not ended.")]
 EntryIds = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, or how they begin.")
 ]
-Reason = Annotated[str | None, typer.Option(help="Only entries of this reason.")]
-EventType = Annotated[str | None, typer.Option("--type", help="Only events of this type.")]
-Status = Annotated[str | None, typer.Option(help="Only entries with this status.")]
+
+
+def _one_of(known: Callable[[], Iterable[str]]) -> Callable[[str | None], str | None]:
+    """Refuse a value that is none of these."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in (names := sorted(known())):
+            raise typer.BadParameter(f"{value!r} is none of {', '.join(names)}")
+        return value
+
+    return check
+
+
+Reason = Annotated[
+    str | None, typer.Option(callback=_one_of(reasons), help="Only entries of this reason.")
+]
+Status = Annotated[
+    str | None,
+    typer.Option(
+        callback=_one_of(lambda: STATUSES), help=f"Only entries with it: {', '.join(STATUSES)}."
+    ),
+]
 OlderThan = Annotated[
     str | None, typer.Option(help="Only entries first seen before: 30m, 12h, 7d.", metavar="TIME")
 ]
-
-FromSource = Annotated[
-    str | None,
-    typer.Option("--source", metavar="NAME", help="Only what came by this source; main is one."),
-]
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,47 +119,67 @@ def filters(
     if source is not None:
         found["source"] = None if source == MAIN else source
     if older_than is not None:
-        found["timestamp"] = {"$lt": before(older_than, utc_now())}
+        found["timestamp"] = {"$lt": moment(older_than, utc_now(), "--older-than")}
     return found
 
 
-def before(age: str, now: datetime) -> datetime:
-    """The time so long ago: `90` (seconds), `30m`, `12h`, `7d`."""
-    number, unit = (age[:-1], age[-1:]) if age[-1:] in _UNITS else (age, "s")
-    if not (number.isascii() and number.isdecimal() and len(number) <= 9):
-        raise typer.BadParameter("--older-than takes a time like 30m, 12h or 7d")
-    try:
-        return now - timedelta(seconds=int(number) * _UNITS[unit])
-    except OverflowError:
-        raise typer.BadParameter("--older-than lies before the first year") from None
+def waiting(chosen: Entry) -> Entry:
+    """The query for those that have not ended, unless it names a status."""
+    return chosen if "status" in chosen else {**chosen, "status": {"$in": list(UNRESOLVED)}}
+
+
+def found(context: Context, entry_ids: Sequence[str], chosen: Entry) -> list[tuple[str, str]]:
+    """Ids and reasons of the entries that a command is about, the oldest first: those named, else
+    those that wait and are chosen."""
+    if not entry_ids:
+        return context.shared.dead_letters.ids(waiting(chosen))
+    entries = [one(context.shared, entry_id) for entry_id in entry_ids]
+    return list({entry["_id"]: entry["reason"] for entry in entries}.items())
+
+
+def print_choice(found: Sequence[tuple[str, str]], what: str, *, as_json: bool) -> None:
+    """Print which entries it would be."""
+    if as_json:
+        print_json({"entries": [{"id": _id, "reason": reason} for _id, reason in found]})
+        return
+    counts = Counter(reason for _, reason in found)
+    title = f"{len(found)} entries would be {what}"
+    console().print(table(("reason", "entries"), counts.most_common(), title=title))
+
+
+def short_id(_id: str) -> str:
+    """An id as a person reads it on a terminal: every command takes its beginning."""
+    return _id[:_SHOWN_ID] if console().is_terminal else _id
 
 
 def one(shared: SharedParts, prefix: str) -> Entry:
     """The entry whose id begins so; raises SetupError where there is none, or more than one."""
-    found = shared.dead_letters.by_prefix(prefix.lower()) if prefix else []
+    found = shared.dead_letters.by_prefix(prefix.lower(), CANDIDATES + 1) if prefix else []
     if len(found) == 1:
         return found[0]
-    what = "more than one dead letter begins" if found else "no dead letter begins"
-    raise SetupError(f"{what} with {prefix!r}: `cxone-consumer dlq list` shows their ids")
+    if not found:
+        raise SetupError(
+            f"no dead letter begins with {prefix!r}: `cxone-consumer dlq list` shows their ids"
+        )
+    raise ambiguous(
+        "dead letter",
+        prefix,
+        [f"{each['_id']} {each['reason']} {each.get('event_type') or ''}" for each in found],
+    )
 
 
 def brief(entry: Mapping[str, Any], masks: Redaction) -> Entry:
     """An entry without its body, whole or as it is listed."""
     names = (
-        "_id", "reason", "status", "error_message", "diagnosis", "event_type", "event_id",
+        "reason", "status", "error_message", "diagnosis", "event_type", "event_id",
         "delivery_id", "seen", "timestamp", "last_seen", "retry_count", "next_retry_at",
         "blocked_by", "resolved_by", "discarded_because", "and_copies", "expires_at", "digest",
         "peer", "source", "as_source", "right_for",
     )  # fmt: skip
-    found = {name: entry.get(name) for name in names}
+    found = {"id": entry["_id"], **{name: entry.get(name) for name in names}}
     found["event_id"] = masks.event_id(found["event_id"], found["event_type"])
     if found["blocked_by"] == found["reason"]:
         found["blocked_by"] = None
     if "original_payload" in entry:
         return {**found, "bytes": len(entry["original_payload"])}
     return {**found, "bytes": entry.get("bytes")}
-
-
-def confirmed(question: str, *, yes: bool) -> bool:
-    """Ask the person to agree, unless `yes` was said on the command line."""
-    return yes or typer.confirm(question, default=False, err=True)

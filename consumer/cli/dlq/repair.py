@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from config.environment import editor_command
 from consumer.cli.console import console, error_console, print_json
 from consumer.cli.context import AsJson
-from consumer.cli.dlq.entries import Context, Entry, EntryId, confirmed, one, opened
+from consumer.cli.dlq.entries import Context, Entry, EntryId, one, opened
+from consumer.cli.options import Yes, confirmed
 from consumer.cli.reveal import Reveal, mask_note
 from consumer.core.errors import SetupError
 from consumer.core.json_repairs import TABLE, repair
@@ -21,8 +21,6 @@ from consumer.dead_letters.editing import difference
 from consumer.dead_letters.replay import EDITED, Correction, Replayed
 from consumer.dead_letters.views import masked_body
 from consumer.privacy.rules import Redaction
-
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def repair_entry(

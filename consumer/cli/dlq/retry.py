@@ -13,20 +13,20 @@ from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import AsJson
 from consumer.cli.dlq.entries import (
     Context,
-    Entry,
     EntryIds,
-    EventType,
-    FromSource,
+    Everything,
     OlderThan,
     Reason,
     Status,
     filters,
+    found,
     one,
     opened,
+    print_choice,
 )
+from consumer.cli.options import DryRun, EventType, FromSource
 from consumer.core.errors import SetupError
 from consumer.dead_letters.replay import Replayed
-from consumer.dead_letters.retry import UNRESOLVED
 
 # More rows than a person reads are counted instead.
 _MAX_ROWS = 100
@@ -42,10 +42,8 @@ def retry(
     status: Status = None,
     older_than: OlderThan = None,
     source: FromSource = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that have not ended.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say which entries it would be.")
-    ] = False,
+    everything: Everything = False,
+    dry_run: DryRun = False,
     as_source: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Take them in as this source's, unproven ones too."),
@@ -70,35 +68,25 @@ def retry(
             raise typer.BadParameter(
                 f"--as-source takes a source of the settings: {', '.join(named)}"
             )
-        found = _found(context, entry_ids or [], chosen)
+        chosen_ones = found(context, entry_ids or [], chosen)
         if dry_run:
-            _print_choice(found, as_json=as_json)
+            print_choice(chosen_ones, "tried", as_json=as_json)
             return 0
-        if found:
+        if chosen_ones:
             given = {"as_source": as_source} if as_source else {}
             if given:
                 context.shared.sources.admit()
-            context.record("dlq retry", [_id for _id, _ in found], **given)
-        results, interrupted = _replay(context, found, as_source)
-    _print_results(results, len(found), as_json=as_json)
+            context.record("dlq retry", [_id for _id, _ in chosen_ones], **given)
+        results, interrupted = _replay(context, chosen_ones, as_source)
+    _print_results(results, len(chosen_ones), as_json=as_json)
     if interrupted:
         error_console().print("Interrupted: the same command goes on with the rest.")
         return 130
     return 0 if all(done.resolved for _, _, done in results) else 1
 
 
-def _found(context: Context, entry_ids: Sequence[str], chosen: Entry) -> list[tuple[str, str]]:
-    """Ids and reasons of what is to be tried, the oldest first."""
-    if entry_ids:
-        entries = [one(context.shared, entry_id) for entry_id in entry_ids]
-        return list({entry["_id"]: entry["reason"] for entry in entries}.items())
-    if "status" not in chosen:
-        chosen = {**chosen, "status": {"$in": list(UNRESOLVED)}}
-    return context.shared.dead_letters.ids(chosen)
-
-
 def _replay(
-    context: Context, found: Sequence[tuple[str, str]], as_source: str | None
+    context: Context, chosen: Sequence[tuple[str, str]], as_source: str | None
 ) -> tuple[list[_Result], bool]:
     """Results in order, and whether Ctrl-C ended it early; an entry is finished or untouched."""
     replay = context.shared.replay
@@ -110,11 +98,11 @@ def _replay(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    err.print(f"{len(found)} entries to try")
+    err.print(f"{len(chosen)} entries to try")
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
-        task = progress.add_task("trying", total=len(found))
+        task = progress.add_task("trying", total=len(chosen))
         try:
-            for _id, reason in found:
+            for _id, reason in chosen:
                 try:
                     entry = one(context.shared, _id)
                 except SetupError:
@@ -128,23 +116,13 @@ def _replay(
     return results, False
 
 
-def _print_choice(found: Sequence[tuple[str, str]], *, as_json: bool) -> None:
-    if as_json:
-        print_json([{"id": _id, "reason": reason} for _id, reason in found])
-        return
-    counts = Counter(reason for _, reason in found)
-    title = f"{len(found)} entries would be tried"
-    console().print(table(("reason", "entries"), counts.most_common(), title=title))
-
-
 def _print_results(results: Sequence[_Result], total: int, *, as_json: bool) -> None:
     if as_json:
-        print_json(
-            [
-                {"id": _id, "reason": was, "resolved": done.resolved, "result": done.result}
-                for _id, was, done in results
-            ]
-        )
+        rows = [
+            {"id": _id, "reason": was, "resolved": done.resolved, "result": done.result}
+            for _id, was, done in results
+        ]
+        print_json({"entries": rows})
         return
     if not total:
         console().print("No entries to retry.")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import typer
+from rich.cells import cell_len
 
 from consumer.cli.console import console, print_json, shown, table
 from consumer.cli.context import AsJson
@@ -34,6 +35,8 @@ _SHOWN_LINE = 1000
 _SHOWN_CHANGES = 100
 # Bytes shown around the place where a malformed body breaks.
 _AROUND = 64
+# Bytes of its line on either side.
+_BESIDE = 36
 
 
 def show(
@@ -64,9 +67,15 @@ def show(
         )
         return
     out = console()
+    told = facts.pop("error_message")
     rows = [(name, value) for name, value in facts.items() if value is not None]
     rows += [(f"header {name}", value) for name, value in entry["headers"].items()]
     out.print(table(("field", "value"), rows, title=f"Dead letter {entry['_id']}"))
+    # The parser's whole message, and where it stopped.
+    if told:
+        out.print(safe(told), soft_wrap=True)
+    if found.position is not None:
+        out.print(caret(body, found.position), soft_wrap=True)
     lines = [_attempt(attempt) for attempt in entry["history"]]
     held = _changes(entry.get("changes") or [], entry, masks)
     lines += _change_lines("held for", held)
@@ -81,6 +90,22 @@ def show(
         out.print(safe(line), soft_wrap=True)
     if note := mask_note(body):
         out.print(note, soft_wrap=True)
+
+
+def caret(body: MaskedBody, position: int) -> str:
+    """The line of a body around the byte at `position`, a caret below it, and where that is."""
+    start = max(body.raw.rfind(b"\n", 0, position) + 1, position - _BESIDE)
+    end = body.raw.find(b"\n", position)
+    end = min(position + _BESIDE, len(body.raw) if end < 0 else end)
+    before, after = _on_one_line(body, start, position), _on_one_line(body, position, end)
+    line = body.raw.count(b"\n", 0, position) + 1
+    return f"{before}{after}\n{' ' * cell_len(before)}^ byte {position}, line {line}"
+
+
+def _on_one_line(body: MaskedBody, start: int, end: int) -> str:
+    masked = zip(body.raw[start:end], body.hidden(start, end), strict=True)
+    text = bytes(ord("*") if hidden else byte for byte, hidden in masked).decode("utf-8", "replace")
+    return "".join(each if each.isprintable() else "." for each in text)
 
 
 def _change_lines(word: str, changes: Sequence[Entry]) -> Iterator[str]:

@@ -9,7 +9,8 @@ import typer
 
 from consumer.cli.console import console, print_json
 from consumer.cli.context import AsJson
-from consumer.cli.schema.amend import Amendment, Decide, DryRun, Text, amend, read_path
+from consumer.cli.options import DryRun
+from consumer.cli.schema.amend import Amendment, Decide, Text, amend, read_path
 from consumer.cli.schema.shared import COUNT_SECONDS, Context, Subject, head_of, opened
 from consumer.core.errors import SetupError
 from consumer.core.paths import Path, to_key, to_text

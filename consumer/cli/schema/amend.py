@@ -12,6 +12,7 @@ import typer
 
 from consumer.cli.console import console, print_json
 from consumer.cli.context import AsJson
+from consumer.cli.options import DryRun
 from consumer.cli.schema.diff import document, print_changes
 from consumer.cli.schema.shared import COUNT_SECONDS, Context, Subject, head_of, opened
 from consumer.core.clock import utc_now
@@ -27,7 +28,6 @@ from consumer.schemas.model import Change, SchemaVersion
 from consumer.schemas.provenance import leaving_of
 
 Text = Annotated[str, typer.Argument(metavar="PATH", help="As `schema show` writes it.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what it would do.")]
 Decide = Callable[[SchemaVersion, Path, datetime], SchemaVersion | None]
 
 # Databases that hold such versions are in this format.

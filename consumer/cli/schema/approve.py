@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from config.environment import user_name
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import AsJson
+from consumer.cli.options import Yes, confirmed
 from consumer.cli.schema.diff import document, print_changes
-from consumer.cli.schema.shared import Subject, Yes, confirmed, head_of, opened
+from consumer.cli.schema.shared import Subject, head_of, opened
 from consumer.core.paths import Path, from_text, to_text
 from consumer.core.text import safe
 from consumer.dead_letters.approval import Approval, ApprovalPlan
@@ -50,7 +51,7 @@ def approve(
         changes = masked(plan.draft.changes, context.hidden, subject)
         if not as_json:
             _print_plan(plan, changes, context.hidden)
-        wanted = not plan.is_empty and confirmed("Register and replay?", yes)
+        wanted = not plan.is_empty and confirmed("Register and replay?", yes=yes)
         if wanted:
             context.record("schema approve", **_audit_details(plan, changes, context.hidden))
         done, results = _carry_out(approval, plan) if wanted else (None, [])

@@ -37,7 +37,7 @@ def backfill(
     type_: Annotated[
         str | None, typer.Argument(metavar="TYPE", help="Only this event type.")
     ] = None,
-    subject: Annotated[str | None, typer.Option(help="The same.")] = None,
+    subject: Annotated[str | None, typer.Option("--type", help="The same.")] = None,
     unfilled: Annotated[
         bool,
         typer.Option("--unfilled", help="Fill what was left out on purpose, as far as it can be."),

@@ -55,14 +55,14 @@ def check(
     ] = None,
     subject: Annotated[
         str | None,
-        typer.Option("--subject", help="FILEs are JSON Schemas of this subject's payloads."),
+        typer.Option("--type", help="FILEs are JSON Schemas of payloads of this event type."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Tell which pinned readers the payloads in FILEs would break, or a planned change of them.
 
     Nothing is stored and nothing is registered. A file is a JSON Schema where its `$schema` says
-    so; its subject is that of its title, as `schema export` writes it, unless --subject is given.
+    so; its subject is that of its title, as `schema export` writes it, unless --type is given.
     What it does not name can be sent no more only where it says `additionalProperties: false`.
 
     Exit status: 0 nobody breaks, 1 somebody does, or a payload is no event, 2 a keyword of JSON
@@ -140,7 +140,7 @@ class _Checks:
     def _titled(self, schema: dict[str, Any]) -> str:
         named = _TITLE.fullmatch(str(schema.get("title")))
         if named is None:
-            raise SetupError("whose payloads does the schema describe? Say it with --subject")
+            raise SetupError("whose payloads does the schema describe? Say it with --type")
         return named.group(1)
 
     def _of(self, subject: str) -> list[Sight]:

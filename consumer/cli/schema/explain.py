@@ -115,7 +115,9 @@ def explain(
         )
         results = [_masked(trials.deliver(body), context.hidden) for body in bodies]
     if as_json:
-        print_json([{"body": n, **_document(each)} for n, each in enumerate(results, start=1)])
+        print_json(
+            {"bodies": [{"body": n, **_document(each)} for n, each in enumerate(results, start=1)]}
+        )
     else:
         _print_trials(results)
     return 0 if all(each.end == "stored" for each in results) else 1

@@ -10,8 +10,9 @@ import typer
 from consumer.cli.bodies import read_bodies
 from consumer.cli.console import console, print_json, table
 from consumer.cli.context import AsJson
+from consumer.cli.options import Yes, confirmed
 from consumer.cli.schema.diff import document, print_changes
-from consumer.cli.schema.shared import Yes, confirmed, opened
+from consumer.cli.schema.shared import opened
 from consumer.core.errors import Rejected, SetupError
 from consumer.core.text import safe
 from consumer.events.documents import encode
@@ -102,7 +103,7 @@ def learn(
         _check_room(learning, context.shared.registry.subjects(), context.policy.guards.subjects)
         if not as_json:
             _print_drafts(learning, context.hidden)
-        wanted = learning.is_new and confirmed("Register this?", yes)
+        wanted = learning.is_new and confirmed("Register this?", yes=yes)
         if wanted:
             subjects = [name for name, draft in learning.drafts.items() if draft.is_new]
             context.record("schema learn", subjects=subjects, count=len(bodies))

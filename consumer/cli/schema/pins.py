@@ -14,9 +14,10 @@ import typer
 from config.environment import user_name
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import AsJson
+from consumer.cli.options import Yes, confirmed
 from consumer.cli.schema.amend import check_known, read_path
 from consumer.cli.schema.breaches import breach_document, print_breaches
-from consumer.cli.schema.shared import Context, Subject, Yes, confirmed, opened, version_of
+from consumer.cli.schema.shared import Context, Subject, opened, version_of
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.core.paths import Path, to_text
@@ -100,7 +101,7 @@ def pin(
         breaches = context.judge().standing(made.subject, upto, [made])
         if breaches and not as_json:
             print_breaches(console(), breaches)
-        if new and breaches and not confirmed(_ALL_THE_SAME, yes):
+        if new and breaches and not confirmed(_ALL_THE_SAME, yes=yes):
             error_console().print(_NOT_PINNED, soft_wrap=True)
             if as_json:
                 print_json({"new": False, "breaches": list(map(breach_document, breaches))})
@@ -125,7 +126,7 @@ def pins(ctx: typer.Context, as_json: AsJson = False) -> None:
         tallies = context.judge().tallies(lambda: heads)
         rows = [_row(context, each, heads, kinds, tallies) for each in views.pins.all()]
     if as_json:
-        print_json(rows)
+        print_json({"pins": rows})
         return
     if not rows:
         console().print("No program is pinned: `schema pin SUBJECT --as READER` pins one.")

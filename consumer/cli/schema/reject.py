@@ -42,7 +42,7 @@ def reject(
     ] = None,
     types: Annotated[
         list[str] | None,
-        typer.Option("--type", help=f"Only this type at PATH: {', '.join(BITS)}. Repeatable."),
+        typer.Option("--json-type", help=f"Only this type at PATH: {', '.join(BITS)}. Repeatable."),
     ] = None,
     then: Annotated[
         Then,
@@ -129,14 +129,16 @@ def _check_maps(places: Sequence[Path], maps: Collection[Path]) -> None:
 def _types(names: Sequence[str]) -> int:
     wrong = [name for name in names if name not in BITS]
     if wrong:
-        raise typer.BadParameter(f"{wrong[0]!r} is none of {', '.join(BITS)}", param_hint="--type")
+        raise typer.BadParameter(
+            f"{wrong[0]!r} is none of {', '.join(BITS)}", param_hint="--json-type"
+        )
     return mask(names)
 
 
 def _list(found: Sequence[Rejection], context: Context, as_json: bool) -> int:
     masks = context.hidden
     if as_json:
-        print_json([_document(each, masks) for each in found])
+        print_json({"rejected": [_document(each, masks) for each in found]})
         return 0
     if not found:
         console().print("No change is rejected.")

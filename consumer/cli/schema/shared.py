@@ -36,7 +36,6 @@ COUNT_SECONDS = 10.0
 
 Subject = Annotated[str, typer.Argument(help="An event type; `schema list` shows them.")]
 Number = Annotated[int | None, typer.Option("--version", min=1, help="Else the newest.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +110,3 @@ def no_version(head: SchemaVersion, number: int) -> SetupError:
     return SetupError(
         f'schema "{head.subject}" has no version {number}: it is at version {head.number}'
     )
-
-
-def confirmed(question: str, yes: bool) -> bool:
-    """Ask whether to go on, unless `yes` was said; False where nobody can answer."""
-    if yes:
-        return True
-    stdin = typer.get_text_stream("stdin")
-    return stdin.isatty() and typer.confirm(question, err=True)

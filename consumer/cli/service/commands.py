@@ -8,18 +8,17 @@ from typing import Annotated
 
 import typer
 
+from consumer.cli.console import console, print_json
 from consumer.cli.context import AsJson, SettingsFiles
 from consumer.core.errors import SetupError
+from consumer.os_service.layout import NAME
 
 if sys.platform == "win32":
     from consumer.cli.service import windows as manager
 else:
     from consumer.cli.service import linux as manager
 
-app = typer.Typer(no_args_is_help=True)
 
-
-@app.callback()
 def service() -> None:
     """Install and run as a service of this machine."""
     if sys.platform not in ("win32", "linux"):
@@ -29,9 +28,9 @@ def service() -> None:
         )
 
 
-@app.command()
 def install(
     ctx: typer.Context,
+    *,
     user: Annotated[
         str | None,
         typer.Option(
@@ -54,6 +53,7 @@ def install(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be written and change nothing.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write, enable and start the service; again, bring it up to date.
 
@@ -61,28 +61,31 @@ def install(
     the command; where there is neither, new ones with a new secret.
     """
     named = ctx.find_object(SettingsFiles) or SettingsFiles()
-    manager.install(named, user=user, settings=env_file, embedded=embedded, dry_run=dry_run)
+    manager.install(
+        named, user=user, settings=env_file, embedded=embedded, dry_run=dry_run, as_json=as_json
+    )
 
 
-@app.command()
-def uninstall() -> None:
+def uninstall(as_json: AsJson = False) -> None:
     """Stop and remove the service; its settings and data stay."""
-    manager.uninstall()
+    _tell(manager.uninstall(), as_json)
 
 
-@app.command()
-def start() -> None:
+def start(as_json: AsJson = False) -> None:
     """Start the service and wait until it takes deliveries."""
-    manager.start()
+    _tell(manager.start(), as_json)
 
 
-@app.command()
-def stop() -> None:
+def stop(as_json: AsJson = False) -> None:
     """Stop the service; everything accepted is answered first."""
-    manager.stop()
+    _tell(manager.stop(), as_json)
 
 
-@app.command()
+def restart(as_json: AsJson = False) -> None:
+    """Stop the service and start it again, with its settings as they are now."""
+    _tell(manager.restart(), as_json)
+
+
 def status(
     as_json: AsJson = False,
 ) -> None:
@@ -90,12 +93,21 @@ def status(
     raise typer.Exit(manager.status(as_json))
 
 
-@app.command()
 def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last.", min=1)] = 100,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what the service logged last."""
-    raise typer.Exit(manager.logs(lines, follow))
+    if as_json and follow:
+        raise typer.BadParameter("--follow has no end, as JSON must have: leave one of them out")
+    raise typer.Exit(manager.logs(lines, follow, as_json=as_json))
+
+
+def _tell(text: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"service": NAME, "done": text})
+    else:
+        console().print(text, soft_wrap=True)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from rich.console import Console
+
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import SettingsFiles
 from consumer.cli.settings_text import settings_to_install
@@ -33,6 +35,7 @@ def install(
     settings: Path | None,
     embedded: bool,
     dry_run: bool,
+    as_json: bool = False,
     layout: Layout | None = None,
 ) -> None:
     """Write, enable and start; raises SetupError, and SettingsError for what is set wrong."""
@@ -45,11 +48,24 @@ def install(
         linux.check_systemd(layout)
     source, text = settings_to_install(named, layout.settings)
     planned = linux.plan(Request(source, text, named.config_file, user, embedded), layout)
-    if dry_run:
+    facts = {
+        "service": NAME,
+        "files": [
+            {"path": file.path, "mode": f"{file.mode:04o}", "what": files.change_of(file)}
+            for file in planned.files
+        ],
+        "notes": planned.notes,
+        "missing": planned.missing,
+    }
+    if dry_run and as_json:
+        print_json({**facts, "changed": False})
+    elif dry_run:
         # Whole as it is printed, this is a unit file: the rest is in comments.
         sys.stdout.write(planned.unit.text + "\n" + "".join(_dry_run_lines(planned)))
-        return
-    _put_in_place(planned, layout, source)
+    else:
+        _put_in_place(planned, layout, source, error_console() if as_json else console())
+        if as_json:
+            print_json({**facts, "changed": True})
 
 
 def _dry_run_lines(planned: Plan) -> Iterator[str]:
@@ -67,8 +83,7 @@ def _dry_run_lines(planned: Plan) -> Iterator[str]:
         yield f"# Not set yet: {', '.join(planned.missing)}\n"
 
 
-def _put_in_place(planned: Plan, layout: Layout, source: Path | None) -> None:
-    out = console()
+def _put_in_place(planned: Plan, layout: Layout, source: Path | None, out: Console) -> None:
     rows = [(file.path, f"{file.mode:04o}", files.change_of(file)) for file in planned.files]
     changes = [line for file in planned.files for line in files.difference(file)]
     is_update = rows[0][2] != "new"
@@ -119,18 +134,17 @@ def _by_hand(planned: Plan, layout: Layout) -> str:
     )
 
 
-def uninstall(layout: Layout | None = None) -> None:
+def uninstall(layout: Layout | None = None) -> str:
     layout = layout or Layout()
     _may_write("uninstall", layout)
     if not linux.remove(layout):
         raise not_installed(layout)
-    console().print(
+    return (
         f"Removed {layout.unit}. What stays:\n"
         f"  settings and secrets   {layout.settings.parent}\n"
         f"  data                   {layout.state}\n"
         "Delete them by hand when nothing in them is needed any more: deliveries that MongoDB"
-        " could not take yet may wait there.",
-        soft_wrap=True,
+        " could not take yet may wait there."
     )
 
 
@@ -142,18 +156,22 @@ def _may_write(what: str, layout: Layout) -> None:
         )
 
 
-def start(layout: Layout | None = None) -> None:
+def start(layout: Layout | None = None, how: str = "start") -> str:
     layout = _installed(layout)
     _needs_systemd(layout, "start it by hand with `cxone-consumer serve`")
-    systemctl.call("start", systemctl.UNIT)
-    console().print(f"Started, and ready: {systemctl.state().text}", soft_wrap=True)
+    systemctl.call(how, systemctl.UNIT)
+    return f"Started, and ready: {systemctl.state().text}"
 
 
-def stop(layout: Layout | None = None) -> None:
+def restart(layout: Layout | None = None) -> str:
+    return start(layout, "restart")
+
+
+def stop(layout: Layout | None = None) -> str:
     layout = _installed(layout)
     _needs_systemd(layout, "end the process with SIGTERM")
     systemctl.call("stop", systemctl.UNIT)
-    console().print("Stopped: everything accepted was answered.")
+    return "Stopped: everything accepted was answered."
 
 
 def status(as_json: bool, layout: Layout | None = None) -> int:
@@ -176,7 +194,7 @@ def status(as_json: bool, layout: Layout | None = None) -> int:
     return 0 if state.active == "active" else 1
 
 
-def logs(lines: int, follow: bool, layout: Layout | None = None) -> int:
+def logs(lines: int, follow: bool, layout: Layout | None = None, *, as_json: bool = False) -> int:
     """Show the journal of the service; 0, or 1 where journalctl failed."""
     layout = _installed(layout)
     _needs_systemd(layout, "a service started by hand logs to its standard error")
@@ -184,7 +202,10 @@ def logs(lines: int, follow: bool, layout: Layout | None = None) -> int:
     if program is None:
         raise SetupError("there is no journalctl on this machine: is the journal installed?")
     command = [program, f"--unit={systemctl.UNIT}", f"--lines={lines}", "--no-pager"]
-    done = subprocess.run([*command, *(["--follow"] if follow else [])], check=False)  # noqa: S603
+    command += ["--follow"] * follow
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE if as_json else None)  # noqa: S603
+    if as_json:
+        print_json({"lines": done.stdout.decode(errors="replace").splitlines()})
     if done.returncode and os.geteuid():
         error_console().print("Try with sudo: the journal may be closed to your account.")
     return 1 if done.returncode else 0

@@ -12,7 +12,7 @@ import typer
 
 from config import loading as configuration
 from config.environment import people, requirement
-from consumer.cli.console import console, print_json, table
+from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import SettingsFiles
 from consumer.cli.settings_text import settings_to_install
 from consumer.core.errors import SetupError
@@ -28,6 +28,7 @@ from consumer.runtime.settings_map import longest_stop, needed
 if TYPE_CHECKING:
     from types import ModuleType
 
+STARTED = "Started, and ready."
 SETTINGS = f"%ProgramData%\\{NAME}\\settings.env"
 # Accounts that Windows itself knows have no password, and neither have managed ones.
 _NO_PASSWORD = ("NT SERVICE\\", "NT AUTHORITY\\")
@@ -40,6 +41,7 @@ def install(
     settings: Path | None,
     embedded: bool,
     dry_run: bool,
+    as_json: bool = False,
 ) -> None:
     """Write, register and start; raises SetupError, and SettingsError for what is set wrong."""
     layout = windows_layout()
@@ -50,7 +52,7 @@ def install(
     written = File(place, fitted.text)
     arguments = command_line(layout, place, embedded=embedded)
     account = user or WINDOWS_ACCOUNT
-    out = console()
+    out = error_console() if as_json else console()
     rows = [
         (str(place), files.change_of(written)),
         (f'"{sys.executable}" {arguments}', "the command"),
@@ -60,8 +62,11 @@ def install(
     out.print(table((f"service {NAME}", "what"), rows))
     for note in (*fitted.notes, *_about_code(user)):
         out.print(f"Note: {safe(note)}", soft_wrap=True)
+    facts = {"service": NAME, "parts": [{"part": part, "what": what} for part, what in rows]}
     if dry_run:
         out.print("Nothing was changed.")
+        if as_json:
+            print_json({**facts, "changed": False})
         return
     scm, rights = pywin32()
     rights.make_folder(layout.root, "read")
@@ -83,12 +88,15 @@ def install(
         )
     _say_if_starting(scm)
     scm.end_run(longest_stop(read) + scm.MARGIN)
-    start_with(scm)
-    console().print(
+    scm.start()
+    out.print(STARTED)
+    out.print(
         f"To upgrade: `{NAME} service stop`, then `pip install`, then `{NAME} service start`."
         " Windows replaces no module that a running service has loaded.",
         soft_wrap=True,
     )
+    if as_json:
+        print_json({**facts, "changed": True})
 
 
 def _about_code(user: str | None) -> list[str]:
@@ -109,40 +117,38 @@ def _password(account: str) -> str | None:
     return str(typer.prompt(f"Password of {account}", hide_input=True))
 
 
-def uninstall() -> None:
+def uninstall() -> str:
     layout = windows_layout()
     scm = installed()
     _say_if_starting(scm)
     scm.remove(time_to_stop(layout) + scm.MARGIN)
-    console().print(
+    return (
         f"Removed the service. What stays: settings, data and log in {layout.root}. Delete them by"
         " hand when nothing in them is needed any more: deliveries that MongoDB could not take yet"
-        " may wait there.",
-        soft_wrap=True,
+        " may wait there."
     )
 
 
-def start() -> None:
-    start_with(installed())
+def start() -> str:
+    installed().start()
+    return STARTED
 
 
-def start_with(scm: ModuleType) -> None:
-    scm.start()
-    console().print("Started, and ready.")
+def restart() -> str:
+    stop()
+    return start()
 
 
-def stop() -> None:
+def stop() -> str:
     scm = installed()
     _say_if_starting(scm)
-    scm.stop(time_to_stop(windows_layout()) + scm.MARGIN, console().print)
-    console().print(
-        "Stopped: everything accepted was answered." if not scm.state().failed else "Stopped."
-    )
+    scm.stop(time_to_stop(windows_layout()) + scm.MARGIN, error_console().print)
+    return "Stopped: everything accepted was answered." if not scm.state().failed else "Stopped."
 
 
 def _say_if_starting(scm: ModuleType) -> None:
     if scm.state().active == "starting":
-        console().print("It is starting: waiting until it can be stopped.")
+        error_console().print("It is starting: waiting until it can be stopped.")
 
 
 def time_to_stop(layout: WindowsLayout) -> float:
@@ -167,11 +173,14 @@ def status(as_json: bool) -> int:
     return 0 if state.active == "running" else 1
 
 
-def logs(lines: int, follow: bool) -> int:
+def logs(lines: int, follow: bool, *, as_json: bool = False) -> int:
     """Show the end of the log file; 0."""
     log = windows_layout().log
     if not log.is_file():
         raise SetupError(f"there is no log yet ({log}): `{NAME} service start`")
+    if as_json:
+        print_json({"lines": "".join(_lines(log, lines, follow=False)).splitlines()})
+        return 0
     out = console()
     for text in _lines(log, lines, follow=follow):
         out.file.write(text)

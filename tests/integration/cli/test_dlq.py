@@ -170,7 +170,7 @@ def test_retry_counts_first_and_dry_run_touches_nothing(
     real = dlq("retry", "--type", "t", CXONE_ID_FIELD="eventId")
     again = dlq("retry", "--all")
 
-    assert (dry.returncode, len(json.loads(dry.stdout))) == (0, 2)
+    assert (dry.returncode, len(json.loads(dry.stdout)["entries"])) == (0, 2)
     assert untouched == [0, 0]
     assert (real.returncode, b"2 entries to try" in real.stderr) == (0, True)
     assert database["events"].count_documents({}) == 2
@@ -187,7 +187,7 @@ def test_retry_takes_parked_entries_and_says_what_stays(
 
     ended = dlq("retry", "--all", "--json")
 
-    (row,) = json.loads(ended.stdout)
+    (row,) = json.loads(ended.stdout)["entries"]
     assert (ended.returncode, row["resolved"], row["result"]) == (1, False, "missing_fields")
 
 
@@ -378,3 +378,88 @@ def test_a_list_and_a_letter_show_no_more_than_a_screen_of_what_came_from_outsid
         len(each["original_payload"]) for each in here.letters()
     }
     assert max(len(each.stdout) for each in shown) < 100_000
+
+
+def test_list_shows_what_waits_by_cause_and_the_rest_when_asked(here: Bench, dlq: Dlq) -> None:
+    here.receive(COMMA)
+    here.receive(COMMA.replace(b"1", b"2"))
+    here.receive(b'{"type":"u"}')
+    assert dlq("discard", "--type", "u", "--because", "gone", "--yes").returncode == 0
+
+    waiting = json.loads(dlq("list", "--json").stdout)
+    every = json.loads(dlq("list", "--all", "--json").stdout)
+    shown = dlq("list").stdout.decode()
+
+    assert [(each["reason"], each["count"]) for each in waiting["groups"]] == [
+        ("malformed_json", 2)
+    ]
+    assert "Malformed JSON: " in waiting["groups"][0]["cause"]
+    assert len(every["entries"]) == 3
+    assert {each["status"] for each in every["groups"]} == {"pending_inspection", "discarded"}
+    assert waiting["groups"][0]["cause"] in shown
+    assert [line for line in shown.splitlines() if "discarded" in line] == []
+
+
+def test_discard_takes_filters_and_asks_first(here: Bench, dlq: Dlq, database: Db) -> None:
+    here.receive(COMMA)
+    here.receive(b'{"type":"u"}')
+    chosen = ("discard", "--reason", "missing_fields", "--because", "a test")
+
+    dry = json.loads(dlq(*chosen, "--dry-run", "--json").stdout)
+    unasked = dlq(*chosen)
+    untouched = deeds(database)
+    done = json.loads(dlq(*chosen, "-y", "--json").stdout)
+
+    assert [each["reason"] for each in dry["entries"]] == ["missing_fields"]
+    assert (unasked.returncode, b"Nothing was discarded" in unasked.stderr) == (1, True)
+    assert untouched == []
+    assert [each["discarded"] for each in done["entries"]] == [True]
+    assert {each["reason"]: each["status"] for each in here.letters()} == {
+        "malformed_json": "pending_inspection",
+        "missing_fields": "discarded",
+    }
+    assert dlq("discard", "--because", "nothing named").returncode == 2
+
+
+def test_retrying_what_is_resolved_says_so_and_is_no_failure(here: Bench, dlq: Dlq) -> None:
+    here.receive(COMMA)
+    _id = here.letter()["_id"]
+    assert dlq("repair", _id, "-y").returncode == 0
+
+    again = dlq("retry", _id)
+
+    assert (again.returncode, b"already resolved" in again.stdout) == (0, True)
+
+
+def test_a_beginning_that_two_ids_have_is_refused_with_both(
+    here: Bench, dlq: Dlq, database: Db
+) -> None:
+    here.receive(COMMA)
+    letter = here.letter()
+    alike = [letter["_id"][:8] + end for end in ("0" * 16, "f" * 16)]
+    database["dead_letter_queue"].insert_many([{**letter, "_id": each} for each in alike])
+
+    refused = dlq("show", letter["_id"][:8])
+
+    assert refused.returncode == 1
+    assert all(each.encode() in refused.stderr for each in alike)
+    assert dlq("show", alike[0][:10]).returncode == 0
+
+
+def test_show_has_a_caret_under_the_byte_where_reading_stopped(here: Bench, dlq: Dlq) -> None:
+    here.receive('{"name": "Łódź",\n "ü": 1,}'.encode())
+
+    lines = dlq("show", here.letter()["_id"]).stdout.decode().splitlines()
+
+    at = next(n for n, line in enumerate(lines) if line.strip().startswith("^ byte "))
+    assert lines[at - 1][lines[at].index("^")] == "}"
+    assert lines[at].endswith("line 2")
+
+
+def test_a_masked_body_shows_no_value_above_the_caret(here: Bench, dlq: Dlq) -> None:
+    here.receive(b'{"phone": "5551234", "n": 1,}')
+
+    shown = dlq("show", here.letter()["_id"], CXONE_REDACT="phone").stdout
+
+    assert b"^ byte" in shown
+    assert b"5551234" not in shown

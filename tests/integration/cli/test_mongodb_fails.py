@@ -15,7 +15,8 @@ import pytest
 from pymongo import MongoClient
 from pymongo.uri_parser import parse_uri
 
-from consumer.cli.main import COMMANDS, command, run
+from consumer.cli.main import command, run
+from consumer.cli.table import COMMANDS
 from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 
 TIMEOUT = 0.5

@@ -152,7 +152,7 @@ def test_a_report_draws_the_busiest_and_says_how_to_see_the_others() -> None:
     text = drawn(a_report(7), "utf-8")
 
     assert "2 more" in text
-    assert "--subject" in text
+    assert "--type" in text
     assert "more" not in drawn(a_report(7), "utf-8", whole=True)
 
 

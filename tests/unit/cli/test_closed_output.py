@@ -15,8 +15,9 @@ from typing import cast
 import pytest
 
 from consumer.cli.failures import exit_status
-from consumer.cli.main import COMMANDS, run
+from consumer.cli.main import run
 from consumer.cli.service import windows
+from consumer.cli.table import COMMANDS
 from consumer.os_service.layout import windows_layout
 
 
@@ -38,7 +39,9 @@ STREAMS: tuple[Callable[[], io.TextIOWrapper], ...] = (
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=["buffered", "unbuffered"])
-@pytest.mark.parametrize("arguments", [["--version"], *([name, "--help"] for name in COMMANDS)])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], *([*name.split(), "--help"] for name in COMMANDS)]
+)
 def test_a_command_whose_output_nobody_reads_ends_with_1_and_says_nothing(
     arguments: list[str],
     stream: Callable[[], io.TextIOWrapper],

@@ -10,7 +10,7 @@ import typer
 
 from config.environment import editor_command, user_name
 from consumer.cli.dlq.end import on_one_line, stands_alone
-from consumer.cli.dlq.entries import before
+from consumer.cli.options import moment
 from consumer.core.errors import ContractHold, MalformedJson, SignatureInvalid, StoreError
 from consumer.dead_letters.editing import difference
 from consumer.dead_letters.retry import NextState, RetryRules, state_after
@@ -53,7 +53,7 @@ def test_difference_of_large_bodies_is_short_and_quick() -> None:
     [("90", 90), ("90s", 90), ("30m", 1800), ("12h", 43_200), ("7d", 604_800), ("0", 0)],
 )
 def test_age_is_read(text: str, age: int) -> None:
-    assert before(text, NOW) == NOW - timedelta(seconds=age)
+    assert moment(text, NOW, "--older-than") == NOW - timedelta(seconds=age)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_age_is_read(text: str, age: int) -> None:
 )
 def test_age_that_is_none_is_wrong_usage(text: str) -> None:
     with pytest.raises(typer.BadParameter):
-        before(text, NOW)
+        moment(text, NOW, "--older-than")
 
 
 @pytest.mark.parametrize("body", [b"{\n}", b"{}\r", b"\xef\xbb\xbf{}", b"", b"  "])

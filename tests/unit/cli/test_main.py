@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.main import get_group
 
-from consumer.cli.main import COMMANDS, build, command
+from consumer.cli.main import build, command
+from consumer.cli.table import COMMANDS
 from tests.support.processes import run
 
 
@@ -21,7 +22,7 @@ def test_the_table_says_what_a_command_says_of_itself(name: str) -> None:
     assert " ".join(own.split("\n\n")[0].split()) == text
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [name for name in COMMANDS if " " not in name])
 def test_asking_for_a_command_gives_the_imported_one(name: str) -> None:
     group = get_group(build())
     context = group.make_context("cxone-consumer", [name], resilient_parsing=True)

@@ -89,7 +89,7 @@ def test_a_planned_schema_is_judged_by_what_it_allows(pinned: Shell) -> None:
 @pytest.mark.parametrize(
     ("text", "arguments", "said"),
     [
-        ('{"$schema": "https://json-schema.org/draft/2020-12/schema", "not": {}}', (), "--subject"),
+        ('{"$schema": "https://json-schema.org/draft/2020-12/schema", "not": {}}', (), "--type"),
         ('{"not": {}}', ("--subject", SUBJECT), "'not' is not understood"),
         ('{"type": "object"}', ("--subject", "evolvin"), "did you mean"),
         ("{", ("--subject", SUBJECT), "no JSON Schema"),

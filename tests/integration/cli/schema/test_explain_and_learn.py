@@ -25,9 +25,9 @@ def test_explain_tells_what_would_happen_and_does_nothing(service: Client, shell
     ]
     stdin = b"\n".join(json.dumps(line).encode() for line in lines) + b"\nnonsense\n"
 
-    found = shell.json("explain", "-", stdin=stdin, status=1)
+    found = shell.json("explain", "-", stdin=stdin, status=1)["bodies"]
     status, out, _ = shell("explain", "-", stdin=stdin)
-    fine = shell.json("explain", "-", stdin=json.dumps(event(3, a=2)).encode())
+    fine = shell.json("explain", "-", stdin=json.dumps(event(3, a=2)).encode())["bodies"]
 
     assert [(t["would_be"], t["version"], t["registers"]) for t in found] == [
         ("stored", 1, False),
@@ -53,7 +53,7 @@ def test_explain_tells_what_would_happen_and_does_nothing(service: Client, shell
 def test_explain_agrees_with_what_the_service_then_does(service: Client, shell: Shell) -> None:
     series = [event(1, a=1), event(2, a=1.5), event(3, a=1, b=1), event(4, a="x"), event(5, a=None)]
     stdin = "\n".join(map(json.dumps, series)).encode()
-    foretold = shell.json("explain", "-", stdin=stdin, status=1)
+    foretold = shell.json("explain", "-", stdin=stdin, status=1)["bodies"]
 
     answers = post(service, *series)
 
@@ -68,7 +68,9 @@ def test_explain_tells_the_guard(
     post(service, event(1, "evolving", a=1))
     monkeypatch.setenv("CXONE_SCHEMA_MAX_PATHS", "4")
 
-    found = shell.json("explain", "-", stdin=json.dumps(event(2, "evolving", b=1, c=1)).encode())
+    found = shell.json("explain", "-", stdin=json.dumps(event(2, "evolving", b=1, c=1)).encode())[
+        "bodies"
+    ]
 
     assert (found[0]["guard"], found[0]["untracked"]) == ("paths_per_subject", 1)
     assert [change["text"] for change in found[0]["changes"]] == ["b"]

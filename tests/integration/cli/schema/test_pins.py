@@ -126,7 +126,7 @@ def test_pins_lists_what_is_pinned_and_the_state_of_its_view(filled: Shell) -> N
     filled.json("pin", "evolving@1", "--as", "billing", "--uses", "who.name", "--uses", "id")
     filled.json("pin", "evolving", "--as", "crm")
 
-    (billing, crm) = filled.json("pins")
+    (billing, crm) = filled.json("pins")["pins"]
     _, out, _ = filled("pins")
 
     assert (billing["reader"], billing["version"], billing["newest"]) == ("billing", 1, 3)
@@ -145,7 +145,7 @@ def test_unpin_drops_the_view(filled: Shell) -> None:
     assert "did you mean evolving --as billing?" in " ".join(err.split())
     assert gone["view"] == "billing.evolving"
     assert "billing.evolving" not in filled.database.list_collection_names()
-    assert filled.json("pins") == []
+    assert filled.json("pins") == {"pins": []}
     assert filled.database["audit"].count_documents({"what": "schema unpin"}) == 1
 
 
@@ -196,4 +196,4 @@ def test_a_version_that_cannot_be_is_said_to_be_none(filled: Shell, number: str)
     assert (status, shown[0]) == (1, 1)
     assert "no version" in err or "no schema" in err
     assert f"no version {number[:20]}" in shown[2]
-    assert filled.json("pins") == []
+    assert filled.json("pins") == {"pins": []}

@@ -79,7 +79,7 @@ def test_an_approval_lets_in_what_breaks_a_reader(service: Client, shell: Shell)
     explained = shell.json(
         "explain", "-", stdin=b'{"id":"9","type":"calls","amount":7.5}', status=1
     )
-    assert [each["text"] for each in explained[0]["held"]] == ["amount"]
+    assert [each["text"] for each in explained["bodies"][0]["held"]] == ["amount"]
     assert shell("approve", SUBJECT, "--yes")[0] == 0
     assert post(service, call(3, amount=2.5)) == [(200, 2)]
 
@@ -193,7 +193,7 @@ def test_what_brings_a_discarded_change_expires_and_nobody_waits_for_it(
     assert bytes(copies["original_payload"])
     assert version(shell) == 1
     explained = shell.json("explain", "-", stdin=b'{"id":"9","type":"calls","b":7}', status=1)
-    assert [each["would_be"] for each in explained] == ["discarded"]
+    assert [each["would_be"] for each in explained["bodies"]] == ["discarded"]
     counted = service.get("/metrics").body.decode()
     assert 'outcome="discarded"' in counted
 

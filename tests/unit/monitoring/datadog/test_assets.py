@@ -15,7 +15,7 @@ from datadog_api_client.v1.model.dashboard import Dashboard
 from datadog_api_client.v1.model.monitor import Monitor
 from typer.testing import CliRunner
 
-from consumer.cli.datadog import app
+from consumer.cli.main import build
 from consumer.cli.main import run as run_command
 from consumer.monitoring.datadog.assets import assets, folder
 from tests.support.datadog import readings_of_every_row
@@ -121,7 +121,7 @@ def test_monitors_alert_at_the_threshold_their_query_names() -> None:
 
 
 def test_command_says_where_they_are() -> None:
-    result = CliRunner().invoke(app, ["assets"])
+    result = CliRunner().invoke(build(), ["datadog", "assets"])
 
     assert result.exit_code == 0
     assert str(folder() / "dashboard.json") in result.output
@@ -130,7 +130,7 @@ def test_command_says_where_they_are() -> None:
 def test_command_writes_them_out(tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
 
-    result = CliRunner().invoke(app, ["assets", "--out", str(out), "--json"])
+    result = CliRunner().invoke(build(), ["datadog", "assets", "--out", str(out), "--json"])
 
     assert result.exit_code == 0
     assert {path.name for path in out.iterdir()} == set(DOCUMENTS)
