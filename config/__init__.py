@@ -11,5 +11,6 @@ Public:
 - signing: what is signed, the formats of secrets, and the words of sources
 - sources: the tables of sources
 - subjects: rules for single event types
+- toml_schema: the JSON Schema of the TOML file
 - value_parsers: values as people write them
 """

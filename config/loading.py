@@ -92,7 +92,12 @@ def load(
     broken = {row.field for fault in faults if (row := find(fault.name, known)[0])}
     usable = {name: entry.value for name, entry in chosen.items() if name not in broken}
     settings = Settings.model_validate(
-        {**usable, "subjects": MappingProxyType(rules), "sources": MappingProxyType(others)}
+        {
+            **usable,
+            "subjects": MappingProxyType(rules),
+            "sources": MappingProxyType(others),
+            "origins": MappingProxyType({name: chosen[name].source for name in usable}),
+        }
     )
     faults += sources.clashes(settings.every_source, place, _name_in_main)
     faults += _missing(settings, [known[name.upper()] for name in required], broken)

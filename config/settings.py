@@ -354,6 +354,11 @@ class Settings(BaseModel, frozen=True):
         default_factory=lambda: MappingProxyType({})
     )
 
+    # Nor these: in words where each setting that was given came from, by field.
+    origins: Annotated[Mapping[str, str], SkipValidation] = Field(
+        default_factory=lambda: MappingProxyType({}), exclude=True, repr=False
+    )
+
     @property
     def main(self) -> SourceSettings:
         """The main source: what the settings without a table say."""

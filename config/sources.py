@@ -32,6 +32,7 @@ _OURS = ("/console", "/healthz", "/metrics", TOKEN_PATH, "/readyz")
 _SECRETS = ("secret", "secret_previous")
 _SIGNATURE = "X-Nice-Webhook-Signature"
 _FILE = "_file"
+SECRET_KEYS = ("secret", "secret_previous")
 # Longer ones are cut with their header, and so would never match.
 _LONGEST_CREDENTIAL = 512
 

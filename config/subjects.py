@@ -136,6 +136,18 @@ def _is_json(value: object, levels: int) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
+# The same for editors.
+_POLICY_SCHEMA = {"enum": ["evolve", "hold"]}
+_PATHS_SCHEMA = {"type": "array", "items": {"type": "string"}}
+JSON_SCHEMA: Mapping[str, Mapping[str, Any]] = {
+    "on_new_field": _POLICY_SCHEMA,
+    "on_type_conflict": _POLICY_SCHEMA,
+    "on_reader_break": _POLICY_SCHEMA,
+    "defaults": {"type": "object"},
+    "maps": _PATHS_SCHEMA,
+    "objects": _PATHS_SCHEMA,
+    "redact": _PATHS_SCHEMA,
+}
 _POLICIES = '"evolve" or "hold"'
 _PATHS = 'a list of paths like ["agent.skills"]'
 _READERS = {

@@ -57,13 +57,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str =
 def print_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a row a line, cut where the terminal ends; a file or pipe gets them whole."""
     out = console()
-    cells = [list(columns), *([_cut(shown(value)) for value in row] for row in rows)]
+    head = [list(columns)] if columns else []
+    cells = [*head, *([_cut(shown(value)) for value in row] for row in rows)]
     if out.is_terminal:
         cells = [[_short(text) for text in row[:-1]] + row[-1:] for row in cells]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     for number, row in enumerate(cells):
         padded = (set_cell_size(text, width) for text, width in zip(row, widths, strict=True))
-        line = Text("  ".join(padded).rstrip(), style="" if number else "bold", no_wrap=True)
+        line = Text(
+            "  ".join(padded).rstrip(), style="bold" if columns and not number else "", no_wrap=True
+        )
         if out.is_terminal:
             line.truncate(out.width, overflow="ellipsis")
         out.print(line, soft_wrap=True)
@@ -96,8 +99,9 @@ def shown(value: object) -> str:
     return safe(str(value))
 
 
-def print_json(value: object) -> None:
-    """One JSON document on standard output, in UTF-8, or with escapes where the output is not.
+def print_json(value: object, *, line: bool = False) -> None:
+    """One JSON document on standard output, in UTF-8, or with escapes where the output is not; on
+    one line where there are many.
 
     Beyond JSON it takes datetimes (ISO 8601, UTC), bytes (base64), dataclasses and sets; anything
     else becomes its text. Raises ValueError for NaN and infinities.
@@ -107,7 +111,7 @@ def print_json(value: object) -> None:
         value,
         ensure_ascii=not out.encoding.startswith("utf"),
         allow_nan=False,
-        indent=2,
+        indent=None if line else 2,
         default=_plain,
     )
     # Not through rich: a large document would be split into styled lines first.

@@ -111,7 +111,4 @@ def _print_next_steps(found: Rotation, fresh: str | None) -> None:
 def _restart(path: Path) -> str:
     if path.parent.name != "cxone-consumer":
         return ""
-    return (
-        "One installed by\n     `service install`: run that again, then `service stop` and"
-        " `service start`."
-    )
+    return "One installed by\n     `service install`: run that again, then `service restart`."

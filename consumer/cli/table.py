@@ -58,7 +58,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "dlq list": (
         "dlq.list:list_entries",
-        "Show how many there are by reason, and the last seen ones.",
+        "Show what waits: how many of each reason and cause, and the last seen ones.",
     ),
     "dlq show": (
         "dlq.show:show",
@@ -84,12 +84,44 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "dlq.end:export",
         "Write bodies one a line, so that `send FILE` can post them again byte for byte.",
     ),
+    "config": (
+        "",
+        "See which settings hold, and check the file that has them.",
+    ),
+    "config show": (
+        "config:show_settings",
+        "Show which settings hold and where each comes from; secrets are masked.",
+    ),
+    "config schema": (
+        "config:print_schema",
+        "Print the JSON Schema of the TOML file, by which editors complete and check it.",
+    ),
+    "audit": (
+        "",
+        "See what people did by hand.",
+    ),
+    "audit list": (
+        "audit:list_actions",
+        "Show what people did by hand, the last deed first.",
+    ),
     "events": (
         "",
-        "Erase what is kept of a person.",
+        "Find stored events, take them elsewhere, or erase a person.",
+    ),
+    "events list": (
+        "events.list:list_events",
+        "Show the newest events, one a line; every command takes the beginning of an id.",
+    ),
+    "events show": (
+        "events.show:show_event",
+        "Show one event: where it came from, and of each field whether it was sent or filled in.",
+    ),
+    "events export": (
+        "events.export:export_events",
+        "Write events as they were sent, one a line, the oldest first; up to five minutes ago.",
     ),
     "events erase": (
-        "events:erase_events",
+        "events.erase:erase_events",
         "Delete what is kept of a person for good, and count adoption again.",
     ),
     "schema": (

@@ -7,5 +7,6 @@ how to add a screen.
 Public:
 - routes: the table of screens, and `mount`, which puts all on an application
 - context: what the screens are handed
+- event_rows: a stored event as a tree of marked rows
 - traffic: pictures of what came in
 """

@@ -144,6 +144,7 @@ class DeadLetterSearch:
         ]
         with translated(self._entries.name):
             return [(row["_id"], row["count"]) for row in self._entries.aggregate(pipeline)]
+
     def causes(self, query: Mapping[str, object], most: int) -> list[Document]:
         """Entries that match, grouped by `reason`, `status` and `cause`, which is what a diagnosis
         or else the error says: `count`, `seen`, `oldest` and `newest` of each, the most first."""

@@ -9,5 +9,6 @@ Public:
 - take_out: removal of fillings as an update
 - recent: the newest events, how they were sent, and counts
 - search: events by id, or by subject, version and time
+- walk: events in order of time, by windows of bounded cost
 - matching: payloads by a value at a path
 """

@@ -128,7 +128,25 @@ class EventSearch:
         more than it is."""
         with translated(self._events.name):
             found = self._raw.find_one({"_id": _id})
-            return None if found is None else {k: _json(plain(v)) for k, v in found.items()}
+            return None if found is None else {k: as_python(plain(v)) for k, v in found.items()}
+
+    def beginning(self, text: str, most: int) -> list[Document]:
+        """Rows of events whose own id, or else their `_id`, is this text or begins with it, the
+        last processed first: of those that begin so `most` are looked at, of equal ones too."""
+        end = f"{text}\U0010ffff"
+        asked: list[Document] = [
+            {"_id": text},
+            {"_meta.key": {"$in": read_value(text).in_bson()}},
+            {"_meta.key": {"$gte": text, "$lt": end}},
+            {"_id": {"$gte": text, "$lt": end}},
+        ]
+        found: dict[Any, Document] = {}
+        with translated(self._events.name):
+            for query in asked:
+                # Others may have put documents there that have no time, nor anything of ours.
+                rows = self._events.find(query, _ROW).limit(most)
+                found |= {row["_id"]: row for row in rows if _is_ours(row)}
+        return sorted(found.values(), key=lambda row: row[_AT], reverse=True)[:most]
 
     def first(self, subject: str, version: int, key: str) -> str | None:
         """The `_id` of the first event of a subject that exhibits a version, of those whose own id
@@ -170,7 +188,7 @@ class EventSearch:
         ids: list[Any] = []
         cursor = self._raw.find(query, hint=hint).sort(_AT, DESCENDING).skip(wanted.skip)
         for count, raw in enumerate(cursor.limit(_MOST_READ), start=1):
-            document = {name: _json(plain(value)) for name, value in raw.items()}
+            document = {name: as_python(plain(value)) for name, value in raw.items()}
             if wanted.condition.holds(payload(document)):
                 ids.append(document["_id"])
             if len(ids) == limit:
@@ -215,6 +233,10 @@ class EventSearch:
                         yield {**run, "schema_version": version}
 
 
+def _is_ours(row: Document) -> bool:
+    return isinstance(row.get(_AT), datetime) and isinstance(row.get("_meta"), dict)
+
+
 def _of(wanted: EventFilter) -> Document:
     found = _times(wanted)
     if wanted.subjects:
@@ -231,11 +253,12 @@ def _times(wanted: EventFilter) -> Document:
     return {_AT: given or {"$type": "date"}}
 
 
-def _json(value: Any) -> Any:
+def as_python(value: Any) -> Any:
+    """The value with Python's numbers."""
     if isinstance(value, dict):
-        return {key: _json(child) for key, child in value.items()}
+        return {key: as_python(child) for key, child in value.items()}
     if isinstance(value, list):
-        return [_json(child) for child in value]
+        return [as_python(child) for child in value]
     if isinstance(value, Decimal128):
         number = value.to_decimal()
         return int(number) if number.is_finite() and number == int(number) else str(value)

@@ -26,8 +26,17 @@ class Audit:
             # No detail can take the place of who, what and when.
             self._actions.insert_one({**details, "who": who, "what": what, "at": at})
 
-    def actions(self, limit: int, skip: int = 0) -> list[Document]:
+    def actions(
+        self,
+        limit: int,
+        skip: int = 0,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Document]:
         """Actions, the last one first: `who`, `what`, `at` and what else was recorded."""
+        bounds = {"$gte": since, "$lte": until}
+        given = {name: at for name, at in bounds.items() if at is not None}
         with translated(self._actions.name):
-            found = self._actions.find({"at": {"$type": "date"}}).sort("at", DESCENDING)
+            found = self._actions.find({"at": given or {"$type": "date"}}).sort("at", DESCENDING)
             return list(found.skip(skip).limit(limit))

@@ -2,6 +2,7 @@
 
 Public:
 - pins: the version of a subject that a reader is written for
+- projection: what a reader sees of a document
 - verdicts: what breaks a reader
 - judge: what broke the readers that are pinned
 - views: the views of pins, kept what pins and schemas say

@@ -26,6 +26,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "consumer.events.recent",
         "consumer.events.search",
         "consumer.events.store",
+        "consumer.events.walk",
         "consumer.monitoring.overview",
         "consumer.privacy.name_erasure",
         "consumer.privacy.person_records",

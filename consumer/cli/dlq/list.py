@@ -52,8 +52,8 @@ def list_entries(
         return
     out = console()
     if not groups:
-        narrow = "No dead letters match." if reason or event_type or status else "No dead letters"
-        out.print(narrow if narrow.endswith(".") else f"{narrow}{'.' if everything else ' wait.'}")
+        narrowed = filters(reason, event_type, status, older_than, source)
+        out.print("No dead letters " + ("match." if narrowed or everything else "wait."))
         return
     print_lines(
         ("entries", "reason", "status", "oldest", "cause"),

@@ -33,6 +33,10 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "dlq edit": ("a" * 24, "--yes"),
     "dlq discard": ("a" * 24, "--because", "a test"),
     "dlq export": ("out.jsonl",),
+    "audit list": (),
+    "events list": (),
+    "events show": ("a" * 24,),
+    "events export": ("out.jsonl",),
     "events erase": ("--id", "1", "--yes"),
     "schema list": (),
     "schema show": ("contact.created",),
@@ -54,11 +58,12 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "schema unalias": ("contact.created", "a"),
     "schema renumber": ("contact.created",),
 }
+_LIFE = ("install", "uninstall", "start", "stop", "restart")
 # What ends without MongoDB, or goes on without it.
 WITHOUT = {
     *("init", "serve", "demo", "send", "sign", "datadog assets", "secret rotate"),
-    *("spool status", "spool export", "spool drain"),
-    *(f"service {name}" for name in ("install", "uninstall", "start", "stop", "status", "logs")),
+    *("spool status", "spool export", "spool drain", "config show", "config schema"),
+    *(f"service {name}" for name in (*_LIFE, "status", "logs")),
 }
 EVENT = '{"id": "1", "type": "contact.created"}'
 FROZEN = pytest.param(

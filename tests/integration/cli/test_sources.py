@@ -89,7 +89,7 @@ def test_dead_letters_show_their_source_and_are_chosen_by_it(
     _, of_voice, _ = command("dlq", "list", "--source", "voice", "--json")
     _, of_main, _ = command("dlq", "list", "--source", "main", "--json")
     (entry,) = json.loads(of_voice)["entries"]
-    _, shown, _ = command("dlq", "show", entry["_id"])
+    _, shown, _ = command("dlq", "show", entry["id"])
     written, _, noted = command("dlq", "export", "out.jsonl")
 
     assert "source" in listed

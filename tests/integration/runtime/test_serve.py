@@ -137,7 +137,7 @@ def test_embedded_keeps_its_data_over_kill_9_restart_and_another_port(tmp_path: 
         assert second.terminate() == 0
 
     assert json.loads(again[1])["status"] == "duplicate"
-    assert (listed.returncode, listed.stdout) == (0, b"No dead letters.\n")
+    assert (listed.returncode, listed.stdout) == (0, b"No dead letters wait.\n")
 
 
 def test_second_process_on_a_data_directory_is_told_who_has_it(

@@ -1,0 +1,1 @@
+"""`events`: find stored events, show one, take them elsewhere, or erase a person."""
