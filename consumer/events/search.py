@@ -57,7 +57,7 @@ _MOST_RUNS = 100
 MOST_LOOKED_AT = 20_000
 _MOST_READ = 1000
 # Of subjects that are more, the index of times is read.
-_FEW_SUBJECTS = 10
+_FEW_SUBJECTS = 3
 # Ids with the same beginning that are put in order of time.
 _MOST_ALIKE = 1000
 # Hex digits from which on a text is taken for the beginning of an `_id`.
