@@ -54,7 +54,7 @@ _ROW: Document = {
 _MOST_RUNS = 100
 # What no index finds is looked for among so many of the newest; of those that a query finds, so
 # many are looked at themselves.
-MOST_LOOKED_AT = 20_000
+MOST_LOOKED_AT = 10_000
 _MOST_READ = 1000
 # Of subjects that are more, the index of times is read.
 _FEW_SUBJECTS = 3

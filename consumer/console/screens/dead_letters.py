@@ -18,7 +18,7 @@ from consumer.dead_letters.search import DeadLetterFilter
 
 ANY = "any"
 # Letters that are read for a page, and those of a cause that it lists.
-_PAGE = 500
+_PAGE = 200
 _SHOWN = 20
 FIELDS = ("reason", "status", "type", "source", "from", "to")
 # What differs between messages of one cause: numbers, and what is quoted.
