@@ -246,7 +246,7 @@ def test_a_resumed_export_cuts_the_file_back_to_its_position(
     cut_off = command("events", "export", "out.jsonl")[0]
     monkeypatch.setattr(_Out, "write", original)
     with Path("out.jsonl").open("ab") as file:
-        file.write(b'{"torn":')
+        file.write(b'{"torn":' + b"x" * 10_000)
 
     other = command("events", "export", "out.jsonl", "--type", "call")
     status = command("events", "export", "out.jsonl")[0]
