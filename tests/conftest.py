@@ -91,7 +91,7 @@ def mongod() -> Iterator[EmbeddedMongo]:
     """The session's own mongod. Tests fail where none can be had: skipping would hide them."""
     # Killed rather than stopped at the end: its files are deleted anyway.
     with tempfile.TemporaryDirectory(prefix="cxone-mongod-", dir=_in_memory()) as directory:
-        server = EmbeddedMongo(Path(directory), cache_gb=0.25).start()
+        server = EmbeddedMongo(Path(directory), cache_gb=0.5).start()
         with MongoClient[Document](server.uri) as client:
             # Documents of tests are dated as they like: none goes because a test takes its time.
             client.admin.command("setParameter", 1, ttlMonitorEnabled=False)

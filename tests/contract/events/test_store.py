@@ -134,6 +134,9 @@ def test_every_index_of_the_table_serves_its_query(database: Db) -> None:
                 "blocked_at": past,
             }
         ),
+        ("dead_letter_queue", "resolved_by"): database["dead_letter_queue"].find(
+            {"resolved_by": "a"}
+        ),
         ("dead_letter_queue", "expires_at"): database["dead_letter_queue"].find(
             {"expires_at": past}
         ),
