@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import DESCENDING
@@ -11,6 +11,9 @@ from pymongo.collection import Collection
 
 from consumer.mongodb.client import Document
 from consumer.mongodb.errors import translated
+
+_LAST = [("at", DESCENDING)]
+_SHORTLY = timedelta(minutes=1)
 
 
 class Audit:
@@ -26,6 +29,14 @@ class Audit:
             # No detail can take the place of who, what and when.
             self._actions.insert_one({**details, "who": who, "what": what, "at": at})
 
+    def who(self, what: str, before: datetime, about: Mapping[str, Any]) -> str:
+        """The last to do something, shortly before a time; "" where nobody is known to have."""
+        shortly = {"$gt": before - _SHORTLY, "$lte": before}
+        with translated(self._actions.name):
+            # By the index on times.
+            found = self._actions.find_one({"at": shortly, "what": what, **about}, sort=_LAST)
+        return str(found["who"]) if found else ""
+
     def actions(
         self,
         limit: int,
@@ -38,5 +49,5 @@ class Audit:
         bounds = {"$gte": since, "$lte": until}
         given = {name: at for name, at in bounds.items() if at is not None}
         with translated(self._actions.name):
-            found = self._actions.find({"at": given or {"$type": "date"}}).sort("at", DESCENDING)
+            found = self._actions.find({"at": given or {"$type": "date"}}).sort(_LAST)
             return list(found.skip(skip).limit(limit))

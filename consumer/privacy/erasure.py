@@ -164,12 +164,14 @@ class PersonNames:
         """Find the versions of each subject that name the person; `keys` are subject and id of
         events that are, or were, theirs."""
         causes = _by_subject(keys)
-        wanted = {*causes, *(self._subjects if self._person.names else ())}
         found = {
             subject: self._names.find(
-                subject, self._person.names.__contains__, causes.get(subject, set()).__contains__
+                subject,
+                self._person.names.__contains__,
+                causes.get(subject, set()).__contains__,
+                self._person.of(subject).is_value,
             )
-            for subject in sorted(wanted)
+            for subject in sorted({*causes, *self._subjects})
         }
         return {subject: each for subject, each in found.items() if each}
 
@@ -180,7 +182,11 @@ class PersonNames:
             is_cause = causes.get(subject, set()).__contains__
             try:
                 done = self._names.erase(
-                    subject, self._person.names.__contains__, is_cause, self._await_others
+                    subject,
+                    self._person.names.__contains__,
+                    is_cause,
+                    self._await_others,
+                    self._person.of(subject).is_value,
                 )
             except SetupError as error:
                 yield from self.untouched_rows({subject: found}, why=str(error))

@@ -50,6 +50,16 @@ class Person:
         """Names that one of the conditions would have for a key of events."""
         return frozenset(filter(None, (each.as_name for each in self.conditions)))
 
+    def is_value(self, path: Path, value: Any) -> bool:
+        """True for a value that people wrote for a path, if an event with nothing else would be
+        theirs, or it holds what tells by itself whose it is."""
+        if not self.conditions or value is None:
+            return False
+        payload = value
+        for segment in reversed(path):
+            payload = {to_key(segment): payload}
+        return self.fits(payload) or not self.names.isdisjoint(_texts(value))
+
     def fits(self, payload: Any, *, sure: bool = True) -> bool:
         """True for a payload of theirs, whatever its type; unless `sure`, what stands for nothing
         below a key of theirs may have been filled in."""
@@ -122,6 +132,18 @@ def query(
             clause = [{"$or": [{"$and": clause}, *_keyed(condition.as_name, places)]}]
         clauses += clause
     return {"$and": clauses} if clauses else {}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts and keys in a value, and what else it holds as text."""
+    if isinstance(value, Mapping):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    else:
+        yield str(value)
 
 
 def _keyed(name: str, places: Collection[KeyPlace]) -> Iterator[Document]:

@@ -8,11 +8,12 @@ from functools import lru_cache
 from typing import Any
 
 from config.settings import MASK
-from consumer.core.paths import ANY_KEY, ITEM, RESERVED, Path, is_key, to_key
+from consumer.core.paths import ANY_KEY, ITEM, RESERVED, Path, is_key, to_key, to_text
 from consumer.privacy.masks import MOST, MaskedBody, mask, masked_text
 from consumer.privacy.paths import ANY_DEPTH, Paths, any_below, below, inside, met, pointer
 from consumer.schemas.aliases import led_to
-from consumer.schemas.maps import is_personal
+from consumer.schemas.manual_changes import without_names
+from consumer.schemas.maps import is_personal, names_one
 from consumer.schemas.model import Change, SchemaVersion
 
 # Fields of which one is filled from the other, by their keys.
@@ -98,6 +99,11 @@ class Redaction:
             if not met(paths):
                 paths = below(paths, key)
         return tuple(shown)
+
+    def recorded(self, path: Path, subject: str | None = None) -> str:
+        """The text of a path as the audit may keep it for good: without hidden names, and those
+        that tell by themselves whose they are."""
+        return to_text(without_names(self.path(path, subject), names_one))
 
     def hides(self, path: Path, subject: str | None = None) -> bool:
         """True where values at a path of a schema are hidden, or around it: of some item or key, if

@@ -213,11 +213,17 @@ class Pins:
                 {"_id": pin.view, "at": pin.at, "by": pin.by}, {"$set": {"applied": applied}}
             )
 
-    def take_out(self, subject: str, without: Callable[[Path], Path]) -> None:
-        """Take names out of the paths of a subject's pins, and have their views be made again, for
-        those show the paths of a version."""
+    def take_out(
+        self, subject: str, without: Callable[[Path], Path], is_theirs: Callable[[Path, Any], bool]
+    ) -> None:
+        """Take names out of the paths of a subject's pins, and values that are theirs out of the
+        defaults, and have their views be made again, for those show the paths of a version."""
         for pin in self.all(subject):
-            values = {without(path): value for path, value in pin.defaults.values.items()}
+            values = {
+                without(path): value
+                for path, value in pin.defaults.values.items()
+                if not is_theirs(path, value)
+            }
             uses, defaults = tuple(map(without, pin.uses)), replace(pin.defaults, values=values)
             changed = replace(pin, uses=uses, defaults=defaults).to_document()
             change = {"uses": changed["uses"], "defaults": changed["defaults"]}

@@ -29,6 +29,14 @@ _LONGEST_VALUE = 4096
 _DEEPEST_VALUE = 16
 _INT64 = range(-(2**63), 2**63)
 
+# Says of a value that people wrote for a path whether it is to go.
+IsTheirs = Callable[[Path, Any], bool]
+
+
+def nobodys(_path: Path, _value: Any) -> bool:
+    """No value is to go."""
+    return False
+
 
 def _unalias(subject: str, old: Path) -> str:
     """The command that ends an alias, for a shell."""
@@ -205,13 +213,16 @@ def _overlap(one: Path, other: Path) -> bool:
 
 
 def erase_names(
-    head: SchemaVersion, is_name: Callable[[str], bool], now: datetime
+    head: SchemaVersion,
+    is_name: Callable[[str], bool],
+    now: datetime,
+    is_theirs: IsTheirs = nobodys,
 ) -> SchemaVersion | None:
-    """Take every key that is such a name out of the paths: their entries are dead from now on, and
-    so are aliases."""
+    """Take every key that is such a name out of the paths, and values that are theirs out of the
+    aliases: their entries are dead from now on, and so are these aliases."""
     number = head.number + 1
     fields = [erased(each, is_name, number) for each in head.fields]
-    aliases = tuple(erased_alias(each, is_name, number) for each in head.aliases)
+    aliases = tuple(erased_alias(each, is_name, is_theirs, number) for each in head.aliases)
     changes = [
         Change("name_erased", now_.path, was.mask, was.mask)
         for was, now_ in zip(head.fields, fields, strict=True)
@@ -251,12 +262,16 @@ def erased(field: Field, is_name: Callable[[str], bool], number: int) -> Field:
     return replace(field, path=path, absorbed=absorbed, erased=number)
 
 
-def erased_alias(alias: Alias, is_name: Callable[[str], bool], number: int) -> Alias:
-    """The alias without the name, ended in version `number`; itself where it does not hold one."""
+def erased_alias(
+    alias: Alias, is_name: Callable[[str], bool], is_theirs: IsTheirs, number: int
+) -> Alias:
+    """The alias without the name or value, ended in version `number`; itself where it has none."""
     old, new = without_names(alias.old, is_name), alias.new and without_names(alias.new, is_name)
-    if (old, new) == (alias.old, alias.new):
+    is_gone = alias.value is not None and is_theirs(alias.old, alias.value)
+    if (old, new) == (alias.old, alias.new) and not is_gone:
         return alias
-    return replace(alias, old=old, new=new, until=alias.until or number)
+    value = None if is_gone else alias.value
+    return replace(alias, old=old, new=new, value=value, until=alias.until or number)
 
 
 def without_names(path: Path, is_name: Callable[[str], bool]) -> Path:

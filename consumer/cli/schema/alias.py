@@ -66,7 +66,8 @@ def alias(
         raise typer.BadParameter("give OLD and NEW, or --value OLD TEXT", param_hint="OLD")
     with opened(ctx) as context:
         shown = None if source is None else to_text(context.hidden.path(source, subject))
-        details = {} if shown is None else {"new": shown}
+        masks = context.hidden
+        details = {} if source is None else {"new": masks.recorded(source, subject)}
         done = amend(
             context, subject, place, decide, "alias", dry_run=dry_run, needs=ALIASES, **details
         )

@@ -203,7 +203,7 @@ def amend(
         return Amendment(head, head, path, context.hidden, applied=True, new=False)
     if dry_run:
         return Amendment(head, made, path, context.hidden, applied=False, new=False)
-    shown = to_text(context.hidden.path(path, subject))
+    shown = context.hidden.recorded(path, subject)
     stored_format.require(context.shared.database, needs)
     context.record(f"schema {what}", subject=subject, version=head.number, path=shown, **details)
     after, new = context.shared.registry.change(subject, lambda head, now: decide(head, path, now))

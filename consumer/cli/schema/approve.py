@@ -76,11 +76,12 @@ def _paths(texts: list[str]) -> list[Path]:
 def _audit_details(
     plan: ApprovalPlan, changes: Sequence[Change], masks: Redaction
 ) -> dict[str, object]:
-    changed = [to_text(change.path) for change in changes]
+    subject = plan.draft.subject
+    changed = [masks.recorded(change.path, subject) for change in changes]
     return {
-        "subject": plan.draft.subject,
+        "subject": subject,
         "version": plan.draft.at,
-        "approved": [to_text(masks.path(path, plan.draft.subject)) for path in plan.paths],
+        "approved": [masks.recorded(path, subject) for path in plan.paths],
         "changes": changed[:_RECORDED],
         "entries": list(plan.entries),
         "count": plan.replays,

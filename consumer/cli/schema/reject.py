@@ -104,7 +104,7 @@ def _record(context: Context, what: str, each: Rejection, rejected: RejectedChan
     context.record(
         "schema reject" if what == "reject" else "schema reject --revoke",
         subject=each.subject,
-        path=to_text(masks.path(change.path, each.subject)),
+        path=masks.recorded(change.path, each.subject),
         types=list(bits(change.types)),
         then=change.then,
     )

@@ -69,7 +69,7 @@ def signals(
             context.record(
                 f"schema signals {asked[0]}",
                 subject=subject,
-                changes=[_shown(each, context) for each in found],
+                changes=[context.hidden.recorded(e.path, e.subject) for e in found],
             )
             store.decide(found, asked[0])
             found = store.of(subject, ended=True)

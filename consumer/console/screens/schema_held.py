@@ -120,12 +120,12 @@ def _signature(plan: ApprovalPlan) -> str:
 
 
 def _recorded(context: Context, plan: ApprovalPlan) -> dict[str, object]:
-    shown = _shown(context, plan)
-    changed = (to_text(shown(change.path)) for change in plan.draft.changes)
+    subject, recorded = plan.draft.subject, context.redaction.recorded
+    changed = (recorded(change.path, subject) for change in plan.draft.changes)
     return {
-        "subject": plan.draft.subject,
+        "subject": subject,
         "version": plan.draft.at,
-        "approved": [to_text(shown(path)) for path in plan.paths],
+        "approved": [recorded(path, subject) for path in plan.paths],
         "changes": list(islice(changed, _RECORDED)),
         "entries": list(plan.entries),
         "count": plan.replays,

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from config.settings import MASK
 from consumer.console.answers import Download, Missing
 from consumer.console.context import Context
 from consumer.console.request import Request
@@ -30,6 +31,7 @@ SPANS = {1: "today", 7: "7 days", 30: "30 days", 90: "90 days"}
 _STEPS = 30
 _MOST_DEFAULT = 40
 _MOST_BREACHES = 200
+_MOST_ALIASES = 50
 _MOST_SIGNALS = 5
 _WEEK = timedelta(days=7)
 TABS = {"fields": "Overview", "versions": "Versions", "compare": "Compare", "readers": "Readers"}
@@ -96,6 +98,7 @@ def _fields(context: Context, request: Request, head: SchemaVersion) -> dict[str
         "days": days,
         "looked_at": looked_at(sent),
         "fields": field_rows(version, defaults, sent, now, context.redaction),
+        "aliases": list(_aliases(context, version)),
         # An older version is looked at for its fields alone.
         "together": _together(context, request, head) if version.number == head.number else None,
     }
@@ -130,6 +133,23 @@ def _together(context: Context, request: Request, head: SchemaVersion) -> dict[s
         "letters": context.dead_letter_search.waiting(None if together else subject),
         "letters_type": "" if together else subject,
     }
+
+
+def _aliases(context: Context, version: SchemaVersion) -> Iterator[dict[str, Any]]:
+    """The aliases of a version that fill something, the newest first: since when, and by whom."""
+    masks, subject = context.redaction, version.subject
+    for each in islice(reversed(version.aliases_in_force), _MOST_ALIASES):
+        made = context.registry.version(subject, each.since)
+        about = {"subject": subject, "path": masks.recorded(each.old, subject)}
+        value = MASK if masks.hides(each.old, subject) else _text(each.value)
+        yield {
+            "old": to_text(masks.path(each.old, subject)),
+            "new": to_text(masks.path(each.new, subject)) if each.new else None,
+            "value": value,
+            "since": each.since,
+            "at": made.created_at if made else None,
+            "by": context.audit.who("schema alias", made.created_at, about) if made else "",
+        }
 
 
 def _versions(context: Context, request: Request, head: SchemaVersion) -> dict[str, Any]:
@@ -263,5 +283,9 @@ def _default(fill: Fill | None) -> str:
         return ""
     if fill.beyond:
         return "not filled"
-    text = json.dumps(fill.value, ensure_ascii=False, default=str)
+    return _text(fill.value)
+
+
+def _text(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _MOST_DEFAULT else f"{text[:_MOST_DEFAULT]}\u2026"

@@ -10,7 +10,6 @@ from consumer.console.answers import Done, Invalid
 from consumer.console.base import ROOT
 from consumer.console.context import Context
 from consumer.console.request import Request
-from consumer.core.paths import to_text
 from consumer.signals.signals import Signal, State, told
 
 _SHOWN = 200
@@ -67,7 +66,7 @@ def act(context: Context, request: Request) -> Done:
     found = [each for each in context.signals.of(name, ended=True) if _id(each) == wanted]
     if not found:
         return Done(where, "That signal is not there any more.", "info")
-    path = to_text(context.redaction.path(found[0].path, name))
+    path = context.redaction.recorded(found[0].path, name)
     request.record(f"schema signals {state}", subject=name, changes=[path])
     context.signals.decide(found, state)
     return Done(where, _DECISIONS[state][1])

@@ -15,14 +15,17 @@ from pymongo.database import Database
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.core.paths import ERASED, to_text
+from consumer.events.matching import read_condition
 from consumer.events.recent import as_sent
 from consumer.mongodb.client import OurDatabase, open_database
 from consumer.privacy.name_erasure import NameErasure, NameErasureResult
+from consumer.privacy.person_query import Person
 from consumer.privacy.rules import Redaction
 from consumer.readers.objections import RejectedChanges, Rejection
 from consumer.readers.pins import Pin, Pins
 from consumer.readers.views import Views
 from consumer.schemas.check import compile_schema
+from consumer.schemas.manual_changes import alias_value, unalias
 from consumer.schemas.objections import RejectedChange
 from consumer.schemas.policy import Defaults, Guards, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
@@ -332,3 +335,49 @@ def test_a_name_that_only_people_wrote_is_found_and_erased(database: Db, ours: O
     assert erased(ours, schemas) == NameErasureResult(None, 0, 0, 0)
 
     assert rejected.all() == []
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_value_that_people_wrote_leaves_aliases_pins_and_what_was_filled_with_it(
+    database: Db, ours: OurDatabase, ended: bool
+) -> None:
+    schemas, pins = registry(database), Pins(ours["readers"])
+    store(database, schemas, "e1", {"id": "1", "owner": {"mail": "bob@example.com"}, "x": 1})
+    mail, value = ("owner", "mail"), "ann@example.com"
+    schemas.change("s", lambda head, now: alias_value(head, mail, value, now))
+    store(database, schemas, "e2", {"id": "2", "owner": {}, "x": 1})
+    schemas.change("s", lambda head, now: alias_value(head, ("x",), "7", now))
+    if ended:
+        schemas.change("s", lambda head, now: unalias(head, mail, now))
+    views = Views(ours, pins, schemas, Redaction)
+    defaults = Defaults(values={mail: value, ("x",): 5})
+    views.pin(Pin("r.s", "r", "s", 1, NOW, "Ada", defaults=defaults))
+    assert read(database)["e2"]["owner"] == {"mail": value}
+    person = Person(conditions=(read_condition(f"contact.mail={value}"),))
+    names = NameErasure(ours, schemas)
+    assert names.find("s", nobody, nobody, person.is_value).by_people == 1
+
+    told = names.erase("s", nobody, nobody, lambda: None, person.is_value)
+    views.keep(lambda: False)
+
+    assert (told.documents, told.left) == (1, 0)
+    assert not names.find("s", nobody, nobody, person.is_value)
+    everything = [list(database[name].find()) for name in ("schema_versions", "readers", "events")]
+    assert value not in str([everything, list(database.list_collections())])
+    assert "bob@example.com" in str(everything)
+    head = schemas.refreshed("s")
+    assert head is not None
+    assert [each.old for each in head.aliases_in_force] == [("x",)]
+    assert dict(pins.all()[0].defaults.values) == {("x",): 5}
+
+
+def test_a_value_of_a_field_is_theirs_where_an_event_with_it_would_be() -> None:
+    ann, one = read_condition("owner.name=Ann"), read_condition("x=1")
+    person, both = Person(conditions=(ann,)), Person(conditions=(ann, one))
+
+    assert person.is_value(("owner", "name"), "Ann")
+    assert person.is_value(("owner",), {"name": "Ann"})
+    assert not person.is_value(("agent", "name"), "Ann")
+    assert not person.is_value(("owner", "name"), None)
+    assert not both.is_value(("owner", "name"), "Ann")
+    assert not Person().is_value(("owner", "name"), "Ann")

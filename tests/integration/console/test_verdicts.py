@@ -10,8 +10,11 @@ import pytest
 from pymongo.database import Database
 
 from consumer.core.clock import utc_now
+from consumer.monitoring.audit import Audit
 from consumer.readers.pins import Pin, Pins
+from consumer.schemas.manual_changes import alias, alias_value, unalias
 from tests.integration.console.test_console import Visitor, visiting
+from tests.support.backfill import registry
 
 Db = Database[dict[str, Any]]
 
@@ -107,3 +110,24 @@ def test_what_is_no_version_pins_nobody_to_the_newest(database: Db, mongod_uri: 
         assert f"no version {version}" in answer.body.decode()
     assert made.status == 303
     assert database["audit"].count_documents({"what": "schema pin"}) == 1
+
+
+def test_aliases_are_shown_with_their_fields(database: Db, mongod_uri: str) -> None:
+    schemas, audit = registry(database), Audit(database["audit"])
+    with visiting(mongod_uri, database.name, cxone_redact="mail") as visitor:
+        visitor.log_in()
+        send(visitor, 1, case="x", mail="ann@example.com", lang="de")
+        without = page(visitor, "/schemas/subject?name=t")
+        audit.record("ada", "schema alias", utc_now(), {"subject": "t", "path": "case"})
+        schemas.change("t", lambda head, now: alias(head, ("case",), ("contact", "id"), now))
+        schemas.change("t", lambda head, now: alias_value(head, ("lang",), "en", now))
+        schemas.change("t", lambda head, now: alias_value(head, ("mail",), "bob@x.example", now))
+        ended = page(visitor, "/schemas/subject?name=t")
+        schemas.change("t", lambda head, now: unalias(head, ("lang",), now))
+        shown = page(visitor, "/schemas/subject?name=t")
+
+    assert "Filled from" not in without
+    assert "lang the value &#34;en&#34; v3" in ended
+    assert re.search(r"case contact\.id v2 .{1,40} ada", shown)
+    assert "bob@" not in shown
+    assert "lang the value" not in shown

@@ -223,3 +223,16 @@ def test_wrong_words_are_told(
     assert status in (1, 2)
     assert said in " ".join(err.split())
     assert shell.database["rejected_changes"].count_documents({}) == 0
+
+
+def test_the_audit_keeps_no_name_that_tells_whose_it_is(service: Client, shell: Shell) -> None:
+    post(service, call(1, a=1, b=1))
+
+    assert shell("reject", SUBJECT, 'people."ann@example.com".phone')[0] == 0
+    assert shell("alias", SUBJECT, "a", 'people."ann@example.com".x')[0] == 0
+    assert shell("alias", SUBJECT, "--value", "b", "1712345678901")[0] == 0
+
+    said = list(shell.database["audit"].find())
+    assert len(said) == 3
+    assert not any(theirs in str(said) for theirs in ("ann@", "1712345678901"))
+    assert "phone" in str(said)
