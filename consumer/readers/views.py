@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from importlib.metadata import version as release_of
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 import bson
 from pymongo.errors import OperationFailure
 
-from consumer.core.clock import utc_now
+from consumer.core.clock import EPOCH, utc_now
 from consumer.core.errors import ConsumerError, SetupError, StoreUnavailable
 from consumer.core.paths import Path
 from consumer.mongodb.client import DURABLE, EVENTS, READERS, Document, OurDatabase
@@ -101,7 +102,7 @@ class Views:
         are as many as may be."""
         self._database.require_writable(READERS)
         look = self._round()
-        steps = pipeline(look.projection(pin))
+        steps = look.steps(pin)
         # In this order, and again: others pin and unpin meanwhile.
         there = self._kinds([pin.view])
         known = self.pins.knows(pin.view)
@@ -173,7 +174,7 @@ class Views:
 
     def _renew(self, pin: Pin, kind: str | None, look: _Round) -> bool:
         """Make the view what the pin and its schema say; True where it was something else."""
-        steps = pipeline(look.projection(pin))
+        steps = look.steps(pin)
         if kind == "view" and _digest(steps) == pin.applied.get("digest"):
             self.pins.set_applied(pin, {**pin.applied, "key": look.key(pin)})
             return False
@@ -192,7 +193,7 @@ class Views:
             pin = pins[self._next]
             asked = {"find": pin.view, "filter": _NOBODY, "limit": 1}
             if self._seen(asked) != pin.applied.get("seen"):
-                self._apply(pin, "view", pipeline(look.projection(pin)), look.key(pin))
+                self._apply(pin, "view", look.steps(pin), look.key(pin))
                 yield True
 
     def _apply(self, pin: Pin, kind: str | None, steps: list[Document], key: str) -> None:
@@ -241,6 +242,7 @@ class _Round:
         self._masks = masks
         self._heads: dict[str, SchemaVersion | None] = {}
         self._versions: dict[tuple[str, int], SchemaVersion | None] = {}
+        self._steps: dict[str, list[Document]] = {}
 
     def head(self, subject: str) -> SchemaVersion | None:
         if subject not in self._heads:
@@ -259,6 +261,13 @@ class _Round:
             return projection_of(pin, version, head)
         shown = self._masks.without_hidden(version)
         return projection_of(pin, shown, head, self._masks.of(pin.subject).hides)
+
+    def steps(self, pin: Pin) -> list[Document]:
+        """The pipeline of a pin's view, made once for all readers that see the same."""
+        sees = replace(pin, view="", reader="", at=EPOCH, by="", uses=()).to_document()
+        if (key := _digest(sees)) not in self._steps:
+            self._steps[key] = pipeline(self.projection(pin))
+        return self._steps[key]
 
     def key(self, pin: Pin, number: int | None = None) -> str:
         """Text that is another where the view may have to be. `number`: that of the head, where it

@@ -17,7 +17,9 @@ from consumer.mongodb.client import OurDatabase, open_database
 from consumer.mongodb.indexes import create_indexes
 from consumer.privacy.paths import read_paths
 from consumer.privacy.rules import Redaction
+from consumer.readers import views
 from consumer.readers.pins import Pin, Pins
+from consumer.readers.view import pipeline
 from consumer.readers.views import Views, role
 from consumer.schemas.manual_changes import alias, unalias
 from consumer.schemas.registry.registry import SchemaRegistry
@@ -162,6 +164,28 @@ def test_a_look_changes_no_view_that_is_right(
     house.keep()
 
     assert changed == []
+
+
+def test_readers_of_one_version_share_a_pipeline(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for reader in ("billing", "crm"):
+        house.pin(reader)
+    house.pin("kept", mismatch="keep")
+    house.pin("newer", version=2)
+    house.store("newest", c=1)
+    made: list[str] = []
+
+    def watched(projection: Any) -> Any:
+        made.append(projection.subject)
+        return pipeline(projection)
+
+    monkeypatch.setattr(views, "pipeline", watched)
+
+    assert house.keep() == {"views": 4, "changed": 0}
+    assert len(made) == 3
+    assert house.keep() == {"views": 4, "changed": 0}
+    assert len(made) == 3
 
 
 def test_an_alias_reaches_the_views_whose_version_knows_the_field(house: House) -> None:
