@@ -51,7 +51,7 @@ class KillAt(CommandListener):
 
     def started(self, _: Any) -> None:
         self._left -= 1
-        if not self._left:
+        if sys.platform != "win32" and not self._left:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def succeeded(self, _: Any) -> None:
@@ -109,6 +109,8 @@ JOBS: dict[str, Callable[[Db, datetime], None]] = {
 
 
 def main(uri: str, name: str) -> None:
+    if sys.platform == "win32":
+        raise SystemExit("for Linux only")
     for line in sys.stdin:
         jobs, kill, hours = line.split()
         child = os.fork()
