@@ -1,16 +1,23 @@
-"""Measure a backfill beside one raw `update_many` on the same documents, and ingest beside it.
+"""Measure a backfill beside a raw `update_many` on the same documents, and ingest beside it.
 
-By hand: `python -m tests.bench.bench_backfill`. It prints the speed with the throttle off as a
-ratio to an `update_many` that sets one field on all documents, both by turns; then how long the
-service takes to answer 100 events a second alone, and while its own throttled backfill runs.
+By hand: `python -m tests.bench.bench_backfill`. The documents lack three new fields, at three
+depths. Beside 100 events a second it prints the speed with the throttle off as a ratio to an
+`update_many` that sets three fields, both by turns; then how long the service takes to answer
+these events alone, and while its own throttled backfill runs; and, by the speeds seen, how long
+10 million and 1 billion documents would take.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count, islice
 from statistics import median
 from typing import Any
 
@@ -28,19 +35,25 @@ from jobs.backfill.pace import PaceRules
 from jobs.backfill.run import BackfillParts
 from jobs.backfill.store import BackfillStore
 from tests.bench import machine, paced
-from tests.bench.requests import requests
+from tests.bench.client import Load
+from tests.bench.payload_sets import SETS, Payload
+from tests.bench.requests import signed
 from tests.support.backfill import LONG_AGO, laid_out
 from tests.support.jobs import Run
 
 Db = Database[dict[str, Any]]
 
 _EVENTS_PER_SECOND = 100
-_BEHIND = {"_meta.subject": "s", "_meta.backfilled_to": 1}
+# So many documents differ; the others are these again.
+_TEMPLATES = 1000
+_NEW, _RAW = "new_field", ("raw_one", "raw_two", "raw_three")
+_SLICE = 5.0  # seconds of ingest that are made ready at a time
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--uri", help="a MongoDB to use (default: a mongod of its own)")
+    parser.add_argument("--set", choices=SETS, default="digital", dest="kind")
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5, help="of the speed; 0 leaves it out")
     parser.add_argument("--turns", type=int, default=2, help="of the ingest; 0 leaves it out")
@@ -51,39 +64,80 @@ def main(arguments: Sequence[str] | None = None) -> None:
         database = open_database(client, "bench_backfill")
         create_indexes(database)
         schemas = SchemaRegistry(database[SCHEMA_VERSIONS])
-        load(database, schemas, options.documents)
+        loaded = load(database, schemas, options.documents, options.kind)
         size = database.command("collstats", EVENTS)["avgObjSize"]
-        print(f"{options.documents:,} documents of {size:,} bytes")
+        print(f"{options.documents:,} documents of {size:,} bytes", flush=True)
         if options.rounds:
-            compare(database, schemas, options.documents, options.rounds)
+            compare(uri, loaded, schemas, options.rounds)
         if options.turns:
-            beside_ingest(uri, database, options.seconds, options.turns)
+            beside_ingest(uri, loaded, options.seconds, options.turns)
         client.drop_database(database.name)
         client.close()
 
 
-def payload(number: int) -> dict[str, Any]:
-    """About a kilobyte as a document; with its neighbours it lacks `sentiment` and `agent.team`."""
-    return {
-        "id": f"{number:012d}",
-        "type": "contact.ended",
-        "contactId": number,
-        "agent": {"agentId": number % 500, "firstName": "Robin", "skills": [1, 2, 3]},
-        "durations": {"queue": 12.5, "talk": 301, "hold": 0, "wrapUp": 45.25},
-        **{f"attribute{n:02d}": f"value {number + n:012d}" for n in range(18)},
-    }
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Documents of the subject `s`, the version that they lack, and the paths that it added."""
+
+    database: Db
+    kind: str
+    head: int
+    paths: Sequence[str]
+
+    def at(self, version: int) -> dict[str, Any]:
+        """The query for those that are filled to this version."""
+        return {"_meta.subject": "s", "_meta.backfilled_to": version, "_id": {"$ne": "new"}}
+
+    def set_back(self) -> None:
+        """Make all documents as they were."""
+        self.database[EVENTS].update_many(
+            self.at(self.head),
+            {
+                "$unset": dict.fromkeys((*self.paths, *_RAW), ""),
+                "$set": {"_meta.backfilled_to": self.head - 1},
+            },
+            hint={"$natural": 1},
+        )
+
+    def stamp(self) -> None:
+        """Let all documents pass for filled."""
+        self.database[EVENTS].update_many(
+            self.at(self.head - 1),
+            {"$set": {"_meta.backfilled_to": self.head}},
+            hint={"$natural": 1},
+        )
 
 
-def load(database: Db, schemas: SchemaRegistry, count: int) -> None:
-    """`count` documents at version 1, then the event that makes version 2."""
+def load(database: Db, schemas: SchemaRegistry, documents: int, kind: str) -> Loaded:
+    """So many documents that lack nothing, then the event that adds three fields."""
     events = database[EVENTS]
-    template = laid_out(schemas, "first", payload(0))
-    for start in range(0, count, 5_000):
-        numbers = range(start, min(start + 5_000, count))
-        events.insert_many([{**template, **payload(n), **_stamps(n)} for n in numbers])
-    new = {**payload(0), "sentiment": "good"}
-    new["agent"] = {**new["agent"], "team": "blue"}
-    events.insert_one(encode(laid_out(schemas, "new", new)))
+    samples = [*SETS[kind](_TEMPLATES, 1)]
+    for sample in samples:
+        laid_out(schemas, "first", sample)
+    templates = [laid_out(schemas, "first", sample) for sample in samples]
+    numbers = iter(range(documents))
+    while some := [*islice(numbers, 1_000)]:
+        events.insert_many([{**templates[n % _TEMPLATES], **_stamps(n)} for n in some])
+    grown = copy.deepcopy(samples[0])
+    paths = []
+    for path, place in _objects(grown):
+        place[_NEW] = "new"
+        paths.append(".".join((*path, _NEW)))
+    new = laid_out(schemas, "new", grown)
+    events.insert_one(encode(new))
+    return Loaded(database, kind, new["_meta"]["backfilled_to"], paths)
+
+
+def _objects(payload: Payload) -> Iterator[tuple[list[str], Payload]]:
+    """The payload, the last object in it, and the last in that, with their paths."""
+    path: list[str] = []
+    while len(path) < 3:
+        yield [*path], payload
+        inner = [key for key, value in payload.items() if isinstance(value, dict)]
+        if not inner:
+            return
+        path.append(inner[-1])
+        payload = payload[inner[-1]]
 
 
 def _stamps(number: int) -> dict[str, Any]:
@@ -95,50 +149,50 @@ def _stamps(number: int) -> dict[str, Any]:
     }
 
 
-def raw_update(database: Db, count: int) -> float:
-    """Documents a second of one update that sets one field on all."""
+def raw_update(loaded: Loaded) -> float:
+    """Documents a second of one update that sets three fields on all."""
     start = time.perf_counter()
-    database[EVENTS].update_many({}, {"$set": {"one_field": None}})
-    rate = count / (time.perf_counter() - start)
-    database[EVENTS].update_many({}, {"$unset": {"one_field": ""}})
-    return rate
+    done = loaded.database[EVENTS].update_many({}, {"$set": dict.fromkeys(_RAW)})
+    return done.modified_count / (time.perf_counter() - start)
 
 
-def backfill(database: Db, schemas: SchemaRegistry) -> float:
+def backfill(loaded: Loaded, schemas: SchemaRegistry) -> float:
     """Documents a second of a backfill as fast as it can."""
     parts = BackfillParts(
-        BackfillStore(database[EVENTS]),
-        MigrationFailures(database[DEAD_LETTERS]),
+        BackfillStore(loaded.database[EVENTS]),
+        MigrationFailures(loaded.database[DEAD_LETTERS]),
         utc_now,
     )
     rules = BackfillRules(0, PaceRules(throttle=False))
-    result = Backfill(schemas, parts, Metrics(), rules)(Run())
+    job = Backfill(schemas, parts, Metrics(), rules)
+    result = job.fill(job.behind("s"), Run())
     assert (result["failed"], result["remaining"]) == (0, 0)
     return float(result["documents"] / result["seconds"])
 
 
-def set_back(database: Db) -> None:
-    """Make all documents as they were."""
-    database[EVENTS].update_many(
-        {**_BEHIND, "_meta.backfilled_to": 2, "_id": {"$ne": "new"}},
-        {"$unset": {"sentiment": "", "agent.team": ""}, "$set": {"_meta.backfilled_to": 1}},
-        hint={"$natural": 1},
-    )
-
-
-def compare(database: Db, schemas: SchemaRegistry, count: int, rounds: int) -> None:
+def compare(uri: str, loaded: Loaded, schemas: SchemaRegistry, rounds: int) -> None:
     """By turns, for other work on the machine comes and goes."""
     raws, rates = [], []
-    for _ in range(rounds):
-        raws.append(raw_update(database, count))
-        rates.append(backfill(database, schemas))
-        set_back(database)
+    with ingesting(uri, loaded) as loads:
+        for number in range(rounds):
+            if number % 2:
+                raws.append(raw_update(loaded))
+            rates.append(backfill(loaded, schemas))
+            if not number % 2:
+                raws.append(raw_update(loaded))
+            print(f"  raw {raws[-1]:,.0f}, backfill {rates[-1]:,.0f} documents/s", flush=True)
+            loaded.set_back()
     print(f"raw update_many:        {_figures(raws)}")
-    print(f"backfill, throttle off: {_figures(rates)}")
+    print(f"backfill, throttle off: {_figures(rates)}, {_times(median(rates))}")
     ratios = [rate / raw for rate, raw in zip(rates, raws, strict=True)]
+    print(f"ratio: {median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})")
+    answers = sum((load.answered for load in loads), 0)
     print(
-        f"ratio: {median(rates) / median(raws):.2f} of the medians; of each round"
-        f" {', '.join(f'{ratio:.2f}' for ratio in ratios)}"
+        f"beside {answers / sum(load.seconds for load in loads):.0f} events/s: p50"
+        f" {median(load.p50 for load in loads) * 1000:.1f}, p99"
+        f" {median(load.p99 for load in loads) * 1000:.1f} ms in the median of {len(loads)} times"
+        f" {_SLICE:g} s",
+        flush=True,
     )
 
 
@@ -147,37 +201,72 @@ def _figures(rates: Sequence[float]) -> str:
     return f"{shown} of {len(rates)} ({min(rates):,.0f}-{max(rates):,.0f})"
 
 
-def beside_ingest(uri: str, database: Db, seconds: float, turns: int) -> None:
+def _times(rate: float) -> str:
+    hours = 1e7 / rate / 3600
+    return f"so 10 million in {hours:,.1f} hours, 1 billion in {100 * hours / 24:,.1f} days"
+
+
+@contextmanager
+def ingesting(uri: str, loaded: Loaded) -> Iterator[list[Load]]:
+    """Events through the service meanwhile, whose own backfill waits; what came of them."""
+    each = int(_SLICE * _EVENTS_PER_SECOND)
+    (first,) = signed(SETS[loaded.kind](1, 2))
+    found: list[Load] = []
+    over = threading.Event()
+
+    def send(port: int) -> None:
+        for seed in count(3):
+            if over.is_set():
+                return
+            some = signed(SETS[loaded.kind](each, seed))
+            found.append(paced.load(port, some, _SLICE, _EVENTS_PER_SECOND))
+
+    settings = {"CXONE_BACKFILL_QUIET": "24h"}
+    with paced.service(uri, loaded.database.name, settings, first) as port:
+        sender = threading.Thread(target=send, args=(port,))
+        sender.start()
+        try:
+            yield found
+        finally:
+            over.set()
+            sender.join()
+
+
+def beside_ingest(uri: str, loaded: Loaded, seconds: float, turns: int) -> None:
     """The latencies of paced events through HTTP, by turns alone and beside a backfill."""
-    events, each = database[EVENTS], int(seconds * _EVENTS_PER_SECOND)
-    first, *prepared = requests(1 + 2 * turns * each, 1000)
+    events, each = loaded.database[EVENTS], int(seconds * _EVENTS_PER_SECOND)
+    first, *prepared = signed(SETS[loaded.kind](1 + 2 * turns * each, 2**32))
     # Nothing is behind, until it is set back.
-    events.update_many(_BEHIND, {"$set": {"_meta.backfilled_to": 2}}, hint={"$natural": 1})
+    loaded.stamp()
     settings = {"CXONE_BACKFILL_QUIET": "0s", "CXONE_BACKFILL_INTERVAL": "1s"}
     print(f"{_EVENTS_PER_SECOND} events/s through the service, {seconds:g} s each:")
-    with paced.service(uri, database.name, settings, first) as port:
+    speeds = []
+    with paced.service(uri, loaded.database.name, settings, first) as port:
         for number in range(2 * turns):
             beside = number % 2 == 1
             if beside:
-                set_back(database)
-                _wait_for_a_backfill(database)
-            left, began = events.count_documents(_BEHIND), time.perf_counter()
+                loaded.set_back()
+                _wait_for_a_backfill(loaded)
+            left, began = events.count_documents(loaded.at(loaded.head - 1)), time.perf_counter()
             start = number * each
             found = paced.load(port, prepared[start : start + each], seconds, _EVENTS_PER_SECOND)
-            filled = (left - events.count_documents(_BEHIND)) / (time.perf_counter() - began)
+            filled = left - events.count_documents(loaded.at(loaded.head - 1))
+            speed = filled / (time.perf_counter() - began)
             print(
-                f"  {'beside a backfill of' if beside else 'alone, beside'} {filled:7,.0f}"
+                f"  {'beside a backfill of' if beside else 'alone, beside'} {speed:7,.0f}"
                 f" documents/s: p50 {found.p50 * 1000:.1f}, p99 {found.p99 * 1000:.1f}, longest"
-                f" {found.worst * 1000:.1f} ms; answers {found.statuses}"
+                f" {found.worst * 1000:.1f} ms; answers {found.statuses}",
+                flush=True,
             )
-            events.update_many(_BEHIND, {"$set": {"_meta.backfilled_to": 2}}, hint={"$natural": 1})
+            if beside:
+                speeds.append(speed)
+            loaded.stamp()
             time.sleep(5)
+    print(f"backfill, throttled: {_figures(speeds)}, {_times(median(speeds))}")
 
 
-def _wait_for_a_backfill(database: Db) -> None:
-    while not database[EVENTS].count_documents(
-        {"_meta.subject": "s", "_meta.backfilled_to": 2, "sentiment": None}, limit=1
-    ):
+def _wait_for_a_backfill(loaded: Loaded) -> None:
+    while not loaded.database[EVENTS].count_documents(loaded.at(loaded.head), limit=1):
         time.sleep(0.1)
 
 

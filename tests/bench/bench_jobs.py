@@ -74,13 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         database = open_database(client, _DATABASE)
         create_indexes(database)
         schemas = SchemaRegistry(database[SCHEMA_VERSIONS])
-        bench_backfill.load(database, schemas, options.documents)
+        loaded = bench_backfill.load(database, schemas, options.documents, "uniform")
         keep_letters(uri, options.letters)
         for turn in range(options.turns * 2):
             name, works = ("work", True) if turn % 2 else ("rest", False)
             first, *rest = prepared[turn * (each + 1) : (turn + 1) * (each + 1)]
             if works:
-                bench_backfill.set_back(database)
+                loaded.set_back()
                 make_due(database)
             # No process runs: what the last one found due later is due at once.
             database[LEASES].delete_many({})
