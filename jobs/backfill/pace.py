@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-# A batch should hold MongoDB no longer than this, in seconds.
-_LONGEST = 0.25
+# A batch should hold MongoDB no longer than this, in seconds. Without throttle most of a short
+# batch is waiting for its journal; one that takes much longer may be too late for its deadline.
+_LONGEST, _LONGEST_UNTHROTTLED = 0.25, 1.0
 _SMALLEST = 10
 # Without throttle a batch may be so many times larger.
 _BEYOND = 10
@@ -35,6 +36,7 @@ class Pace:
     def __init__(self, rules: PaceRules, sleep: Callable[[float], None] = time.sleep) -> None:
         self._rules = rules
         self._sleep = sleep
+        self._longest = _LONGEST if rules.throttle else _LONGEST_UNTHROTTLED
         self._most = rules.batch if rules.throttle else rules.batch * _BEYOND
         # The first batch shows how fast this MongoDB is; it should not be the slowest.
         self.size = max(1, self._most // 4)
@@ -42,9 +44,9 @@ class Pace:
     def rest(self, took: float, stopping: Callable[[], bool]) -> None:
         """Adapt to a batch that took so many seconds, and rest as long as it took or as the rules
         say: a backfill has MongoDB half the time at most."""
-        if took > _LONGEST:
+        if took > self._longest:
             self.size = max(min(_SMALLEST, self._rules.batch), self.size // 2)
-        elif took < _LONGEST / 2:
+        elif took < self._longest / 2:
             self.size = min(self._most, self.size * 2)
         if not self._rules.throttle:
             return

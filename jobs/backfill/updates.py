@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from consumer.core.paths import is_reserved
@@ -14,6 +16,8 @@ from consumer.schemas.expressions import PLAIN, Expression, field_of, is_type, l
 _ROOT = "$$ROOT"
 # mongod takes commands nested 200 deep, and some levels are around the update.
 MAX_NESTING = 180
+# Each condition on the usual document is looked at in every document.
+_FEW = 50
 
 
 def fill_pipeline(schema: CompiledSchema, to: int) -> list[Expression] | None:
@@ -26,6 +30,45 @@ def fill_pipeline(schema: CompiledSchema, to: int) -> list[Expression] | None:
     stamp = {"_meta": {"$mergeObjects": ["$_meta", {"$literal": new_stamp(schema, to)}]}}
     pipeline = [{"$replaceWith": {"$mergeObjects": [*parts(schema.root, _ROOT), stamp]}}]
     return pipeline if nesting(pipeline) <= MAX_NESTING else None
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """The query for documents that lack all fields of a filling and have all objects above these,
+    and what a `$set` gives them."""
+
+    query: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+def fill_usual(schema: CompiledSchema, to: int) -> Usual | None:
+    """The same as `fill_pipeline` for the usual document at half of the price (62 for 129 us of
+    mongod's CPU with 7 KB): MongoDB neither builds such a document anew nor compares it with what
+    it was. None where names or values are odd, fields many, or aliases look at values."""
+    usual = Usual()
+    if schema.aliases is not None or not _add_usual(schema.root, "", usual):
+        return None
+    usual.values.update({f"_meta.{key}": value for key, value in new_stamp(schema, to).items()})
+    return usual
+
+
+def _add_usual(node: ObjectNode, above: str, usual: Usual) -> bool:
+    absent = encode(lacking(node))
+    for key, value in absent.items():
+        if not PLAIN.fullmatch(key) or (isinstance(value, (Mapping, list)) and value):
+            return False
+        usual.query[above + key] = {"$exists": False}
+        usual.values[above + key] = value
+    for key, child in node.objects.items():
+        if key in absent or not fillings(child) or (not above and is_reserved(key)):
+            continue
+        # An array of objects is of the type of its items, too.
+        usual.query[above + key] = {"$type": "object", "$not": {"$type": "array"}}
+        if child.entries or not PLAIN.fullmatch(key):
+            return False
+        if not _add_usual(child, f"{above}{key}.", usual):
+            return False
+    return len(usual.query) <= _FEW
 
 
 def new_stamp(schema: CompiledSchema, to: int) -> dict[str, int]:

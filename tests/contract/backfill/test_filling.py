@@ -53,7 +53,7 @@ def clean(database: Db) -> None:
 
 
 # Each way a document can take through the backfill; the first is how it begins for all.
-WAYS = ("by ids", "one by one", "in this process")
+WAYS = ("by ids", "by the pipeline", "one by one", "in this process")
 
 
 @pytest.mark.slow
@@ -119,6 +119,8 @@ def fill_all(database: Db, schemas: SchemaRegistry, way: str) -> None:
         assert plan.pipeline is not None
         if way == "by ids":
             done = found.apply(ids, plan).documents
+        elif way == "by the pipeline":
+            done = found.apply(ids, replace(plan, usual=None)).documents
         elif way == "one by one":
             # In a batch with one that MongoDB refuses.
             database.command("collMod", "events", validator={})
@@ -147,6 +149,37 @@ def in_order(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: in_order(value[key]) for key in sorted(value)}
     return [in_order(item) for item in value] if isinstance(value, list) else value
+
+
+def test_only_what_is_not_as_usual_is_built_anew(database: Db) -> None:
+    schemas = registry(database)
+    usual: list[Any] = [{"a": 1}, {}, {"a": 2, "b": [{}]}]
+    others: list[Any] = [None, "scalar", [{}], [], {"a": 1}]
+    # In this order: one that refuses its update would end that of the others.
+    kinds = [*others, *usual]
+    for number, value in enumerate(kinds):
+        store(database, schemas, str(number), {"o": value})
+    # One came with the field, to a process that did not know it yet.
+    before = schemas.compiled("s").number
+    store(database, schemas, "next", {"o": {"next": 1, "later": 1}, "more": 1})
+    head = schemas.compiled("s").number
+    database["events"].update_many(
+        {"_id": {"$ne": "next"}}, {"$set": {"_meta.backfilled_to": before}}
+    )
+    database["events"].update_one({"_id": "4"}, {"$set": {"o.later": 7}})
+    plan = upgrade(newer_than(schemas.compiled("s"), before), before, head)
+    stamp = {"$set": {"_meta.backfilled_to": head, "anew": True}}
+
+    ids = [str(number) for number in range(len(kinds))]
+    done = BackfillStore(database["events"]).apply(ids, replace(plan, pipeline=[stamp]))
+
+    after = read(database)
+    assert done.documents == len(kinds)
+    anew = [number for number in range(len(kinds)) if after[str(number)].get("anew")]
+    assert [kinds[number] for number in anew] == others
+    for number in range(len(others), len(kinds)):
+        assert after[str(number)]["more"] is None
+        assert after[str(number)]["o"]["later"] is None
 
 
 STRANGE = ("a.b", "$c", "", "*", "[]", "\\\\*", "0", "4711", " ", "$$ROOT", "é", "plain")

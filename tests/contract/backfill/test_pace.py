@@ -115,6 +115,20 @@ def test_batches_shrink_when_they_take_long_and_rest_as_long_as_they_took() -> N
     assert slept[4:] == [0.1] * 5
 
 
+def test_without_throttle_batches_are_longer_and_no_one_rests() -> None:
+    slept: list[float] = []
+    pace = Pace(PaceRules(batch=400, throttle=False), slept.append)
+
+    pace.rest(0.8, lambda: False)
+    after_a_long_one = pace.size
+    pace.rest(0.3, lambda: False)
+    after_a_short_one = pace.size
+    pace.rest(1.1, lambda: False)
+
+    assert (after_a_long_one, after_a_short_one, pace.size) == (1000, 2000, 1000)
+    assert not slept
+
+
 def test_a_stop_does_not_wait_for_the_rest() -> None:
     slept: list[float] = []
 
