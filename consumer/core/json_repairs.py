@@ -7,13 +7,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+# A string of escapes takes a hundred times its size while it is matched.
+_MOST_BYTES = 4 * 1024 * 1024
 # One string, or what is left of one that never ends: so a scan goes over each byte once, whatever
 # the input holds.
 _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
 _STRINGS = re.compile(_STRING, re.DOTALL)
-_CONTROL = re.compile(rb"[\x00-\x1f]")
+# Runs, for each match costs a hundred bytes: a body may hold millions.
+_CONTROLS = re.compile(rb"[\x00-\x1f]+")
 # RFC 8259, section 7: what may follow a backslash.
-_ESCAPE = re.compile(rb'\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})|\\')
+_ESCAPES = re.compile(rb'((?:[^\\]+|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})){1,4096})|\\')
 _TRAILING_COMMA = re.compile(rb"(" + _STRING + rb")|,(?=[ \t\r\n]{0,4096}[}\]])", re.DOTALL)
 # A character of several bytes (RFC 3629, section 4).
 _UTF_8 = re.compile(
@@ -22,6 +25,7 @@ _UTF_8 = re.compile(
     rb"|\xf4[\x80-\x8f][\x80-\xbf]{2}"
 )
 _SHORT = {8: rb"\b", 9: rb"\t", 10: rb"\n", 12: rb"\f", 13: rb"\r"}
+_ESCAPED = [_SHORT.get(code, b"\\u%04x" % code) for code in range(32)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,8 @@ class Repaired:
 
 
 def repair(body: bytes, *, safe_only: bool) -> Repaired | None:
-    """The body after all repairs that apply; None when none does. It may still not be JSON: only
-    reading it tells."""
+    """The body after all repairs that apply; None when none does, or it is larger than 4 MiB or
+    gets so. It may still not be JSON: only reading it tells."""
     wanted = [row for row in TABLE if row.safe or not safe_only]
     return _applied(body, wanted)
 
@@ -60,6 +64,8 @@ def repair_by_name(body: bytes, names: Sequence[str]) -> Repaired | None:
 def _applied(body: bytes, rows: Sequence[Repair]) -> Repaired | None:
     names: list[str] = []
     for row in rows:
+        if len(body) > _MOST_BYTES:
+            return None
         changed = row.apply(body)
         if changed != body:
             body = changed
@@ -102,21 +108,20 @@ def _byte_order_mark(body: bytes) -> bytes:
 
 def _control_characters(body: bytes) -> bytes:
     def escaped(string: re.Match[bytes]) -> bytes:
-        return _CONTROL.sub(_escape, string[0])
+        return _CONTROLS.sub(_escape, string[0])
 
-    return _STRINGS.sub(escaped, body) if _CONTROL.search(body) else body
+    return _STRINGS.sub(escaped, body) if _CONTROLS.search(body) else body
 
 
-def _escape(control: re.Match[bytes]) -> bytes:
-    code = control[0][0]
-    return _SHORT.get(code, b"\\u%04x" % code)
+def _escape(controls: re.Match[bytes]) -> bytes:
+    return b"".join([_ESCAPED[code] for code in controls[0]])
 
 
 def _invalid_escapes(body: bytes) -> bytes:
-    def doubled(escape: re.Match[bytes]) -> bytes:
-        return escape[0] if len(escape[0]) > 1 else rb"\\"
+    def doubled(found: re.Match[bytes]) -> bytes:
+        return found[1] or rb"\\"
 
-    return _STRINGS.sub(lambda string: _ESCAPE.sub(doubled, string[0]), body)
+    return _STRINGS.sub(lambda string: _ESCAPES.sub(doubled, string[0]), body)
 
 
 def _trailing_comma(body: bytes) -> bytes:

@@ -198,8 +198,7 @@ consumer.monitoring.datadog.points _NAME fullmatch
 consumer.monitoring.datadog.points _ODD findall
 consumer.monitoring.datadog.points _UNDERSCORES findall
 consumer.demo.results _UNPRINTABLE findall
-jobs.backfill.updates _PLAIN fullmatch
-jobs.backfill.updates _PLAIN fullmatch
+consumer.schemas.expressions PLAIN fullmatch
 consumer.cli.bodies _LINE_END findall
 consumer.core.text _UNPRINTABLE findall
 config.log_format _PLAIN fullmatch

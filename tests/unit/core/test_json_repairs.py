@@ -136,3 +136,10 @@ def test_no_body_takes_long(row: Any, body: bytes) -> None:
     row.apply(body)
 
     assert time.thread_time() - started < 2
+
+
+def test_a_body_that_is_too_large_or_gets_so_is_not_repaired() -> None:
+    for size in (5 * 1024 * 1024, 1024 * 1024):
+        body = b'{"a":"' + bytes(size) + b'"}'
+        assert repair(body, safe_only=False) is None
+    assert repair(b'{"a":"' + bytes(1024) + b'"}', safe_only=True) is not None
