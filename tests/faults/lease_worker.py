@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 _shift = float(sys.argv[4])
-_real_time = time.time
+_real_time, _real_time_ns = time.time, time.time_ns
 
 
 class _Shifted(datetime.datetime):
@@ -25,6 +25,7 @@ class _Shifted(datetime.datetime):
 # Before anything else is imported: the driver, APScheduler and this program go by it.
 datetime.datetime = _Shifted  # type: ignore[misc]
 time.time = lambda: _real_time() + _shift
+time.time_ns = lambda: _real_time_ns() + int(_shift * 1e9)
 
 from pymongo.errors import DuplicateKeyError, PyMongoError
 

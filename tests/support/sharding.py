@@ -36,8 +36,10 @@ _OF_A_REPLICA_SET = {
 }
 _PRODUCT = tuple(f"{Path(__file__).parents[2] / name}/" for name in ("consumer", "jobs"))
 _TESTS = f"{Path(__file__).parents[1]}/"
-# Each command passes the first; the second speaks to its own mongod.
-_PASSED = tuple(f"{_PRODUCT[0]}mongodb/{name}" for name in ("client.py", "embedded/"))
+# Each command passes it.
+_PASSED = f"{_PRODUCT[0]}mongodb/client.py"
+# It speaks to its own mongod.
+_ITS_OWN = f"{_PRODUCT[0]}mongodb/embedded/"
 
 
 class ShardingRules(CommandListener):
@@ -157,7 +159,9 @@ def _place() -> str | None:
     frame = sys._getframe()
     while (frame := frame.f_back) is not None:  # type: ignore[assignment]
         name = frame.f_code.co_filename
-        if name.startswith(_PRODUCT) and not name.startswith(_PASSED):
+        if name.startswith(_ITS_OWN):
+            return None
+        if name.startswith(_PRODUCT) and name != _PASSED:
             return f"{name}:{frame.f_lineno}"
         if name.startswith(_TESTS) and name != __file__:
             return None

@@ -368,13 +368,13 @@ def test_a_service_that_is_starting_is_uninstalled(windows: Windows, command: Mo
 
 def test_a_restart_stops_it_and_has_it_begin_anew(windows: Windows, command: ModuleType) -> None:
     install(command)
-    windows.statuses.clear()
+    windows.await_state(RUNNING)
+    before = len(windows.statuses)
     stops_when_asked(windows)
 
     said = running().restart()
 
-    assert states(windows)[-2:] == [START_PENDING, RUNNING]
-    assert STOPPED in states(windows)
+    assert states(windows)[before:] == [STOP_PENDING, STOPPED, START_PENDING, RUNNING]
     assert said == "Started, and ready."
 
 

@@ -72,7 +72,7 @@ def test_dry_run_shows_what_is_behind_and_changes_nothing(database: Db, command:
 def test_it_fills_what_is_behind_without_waiting_for_quiet(database: Db, command: Command) -> None:
     two_versions(database)
 
-    status, shown = command("--subject", "contact.created")
+    status, shown = command("--type", "contact.created")
 
     assert status == 0
     assert "Filled 7 documents" in shown
@@ -153,4 +153,4 @@ def test_an_unknown_subject_is_an_error_that_says_what_to_do(
     two_versions(database)
 
     with pytest.raises(SetupError, match=r"contact\.created"):
-        command("--subject", "contact.create")
+        command("--type", "contact.create")

@@ -141,7 +141,7 @@ def test_a_pin_whose_version_is_lost_holds_what_breaks_who_knows_all_that_is_kno
     database["schema_versions"].delete_one({"_id.subject": SUBJECT, "_id.version": 1})
     standing = StandingObjections(Pins(database["readers"]), rejected, versions.one, versions.head)
     lost = standing(SUBJECT, Contract(on_reader_break="hold"))
-    listed = json.loads(shell("pins", "--json")[1])
+    listed = json.loads(shell("pins", "--json")[1])["pins"]
     shown = shell("show", SUBJECT)[1]
 
     assert (known.breaks(conflict), known.breaks(added)) == (False, False)
