@@ -166,7 +166,7 @@ def test_fields_that_vanished_together_are_judged_for_little_more_than_one() -> 
         assert len(found) == fields
         return next(made)
 
-    assert calls(200) < 40 * calls(1)
+    assert calls(200) < 120 * calls(1)
 
 
 def test_many_fields_that_vanished_do_not_hold_up_a_stop() -> None:
