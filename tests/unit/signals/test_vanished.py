@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from time import perf_counter
 
 import pytest
 
@@ -155,18 +155,17 @@ def many(fields: int) -> tuple[SchemaVersion, list[Day]]:
 
 
 def test_fields_that_vanished_together_are_judged_for_little_more_than_one() -> None:
-    def calls(fields: int) -> int:
+    def seconds(fields: int) -> float:
         version, days = many(fields)
-        made = itertools.count()
-        sys.setprofile(lambda *_: next(made))
-        try:
-            found = vanished(version, days, START + 60 * DAY)
-        finally:
-            sys.setprofile(None)
-        assert len(found) == fields
-        return next(made)
+        taken = []
+        # The least of some: Windows' clock of a process ticks too seldom for one.
+        for _ in range(9):
+            began = perf_counter()
+            assert len(vanished(version, days, START + 60 * DAY)) == fields
+            taken.append(perf_counter() - began)
+        return min(taken)
 
-    assert calls(200) < 120 * calls(1)
+    assert seconds(200) < 60 * seconds(1)
 
 
 def test_many_fields_that_vanished_do_not_hold_up_a_stop() -> None:
