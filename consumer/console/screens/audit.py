@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from config.settings import MASK
 from consumer.console.context import Context
 from consumer.console.pagination import OffsetPage
 from consumer.console.request import Request
-from consumer.core.paths import from_text, to_text
-from consumer.privacy.rules import Redaction
+from consumer.privacy.actions import masked_action
 
 _PAGE = 50
 _NAMED = frozenset({"_id", "who", "what", "at"})
-# Details that are recorded as texts of paths.
-_PATHS = frozenset({"approved", "changes", "path"})
 _MOST_TEXT = 1000
 
 
@@ -30,33 +26,11 @@ def view(context: Context, request: Request) -> dict[str, Any]:
                 "who": action["who"],
                 "what": action["what"],
                 "at": action["at"],
-                "details": details(_masked(action, context.redaction)),
+                "details": details(masked_action(action, context.redaction)),
             }
             for action in page.rows(found)
         ],
         "links": page.links(request, found),
-    }
-
-
-def _masked(action: Mapping[str, Any], masks: Redaction) -> dict[str, Any]:
-    """The action with the names of fields in it as they may be shown now."""
-    subject = action.get("subject")
-
-    def shown(text: object) -> str:
-        try:
-            return to_text(masks.path(from_text(str(text)), subject))
-        except ValueError:
-            return MASK
-
-    if not masks:
-        return dict(action)
-    paths = {name: action[name] for name in _PATHS & action.keys()}
-    return {
-        **action,
-        **{
-            name: list(map(shown, value)) if isinstance(value, list) else shown(value)
-            for name, value in paths.items()
-        },
     }
 
 
