@@ -36,7 +36,9 @@ def test_many_that_bring_new_fields_at_once_are_no_outage(
 ) -> None:
     with ExitStack() as stack:
         services = [
-            stack.enter_context(process(mongod_uri, database.name, tmp_path / str(number)))
+            stack.enter_context(
+                process(mongod_uri, database.name, tmp_path / str(number), cxone_spool_after="2s")
+            )
             for number in range(_PROCESSES)
         ]
         with ThreadPoolExecutor(_PROCESSES * _CONNECTIONS) as pool:
@@ -51,5 +53,6 @@ def test_many_that_bring_new_fields_at_once_are_no_outage(
     away = [line["error"] for line in lines if line.get("event") == "MongoDB is away"]
     assert answers.total() == _PROCESSES * _CONNECTIONS * _EVENTS
     assert not [error for error in away if "MongoDB" not in error]
-    # On a busy machine MongoDB may truly take longer than the bound that is shipped.
+    # On a busy machine MongoDB may truly take longer than any bound; who waits for others, too,
+    # which is why it is not the one that is shipped.
     assert away or answers["spooled"] <= answers.total() // 4

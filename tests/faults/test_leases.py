@@ -6,7 +6,6 @@ Everything is judged by the times and the order that MongoDB gave the writes.
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from pymongo.database import Database
 
 from consumer.mongodb.client import JOB_RUNS, LEASES
 from tests.support.places import ROOT
-from tests.support.processes import environment
+from tests.support.processes import environment, freeze, thaw
 from tests.support.service import eventually
 
 Db = Database[dict[str, Any]]
@@ -188,10 +187,10 @@ def test_a_holder_that_slept_through_its_lease_cannot_write_any_more(
         eventually(lambda: ledger(database), 20)
         name, fence = processes.holder()
         process = processes.processes[name]
-        process.send_signal(signal.SIGSTOP)
+        freeze(process.pid)
         eventually(lambda: processes.holder()[1] > fence, 10)
         eventually(lambda: ledger(database)[-1]["fence"] > fence, 10)
-        process.send_signal(signal.SIGCONT)
+        thaw(process.pid)
         time.sleep(1)
         processes.end()
 

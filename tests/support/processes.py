@@ -85,6 +85,33 @@ threading.Thread(target=await_end, daemon=True).start()
 """
 
 
+def freeze(pid: int) -> None:
+    """Stop a process where it stands until `thaw`. POSIX only."""
+    if sys.platform == "win32":
+        raise NotImplementedError("no process can be stopped from outside here")
+    os.kill(pid, signal.SIGSTOP)
+    # On a busy machine its threads go on for some time after the signal; Linux tells.
+    threads = Path(f"/proc/{pid}/task")
+    ends = time.monotonic() + 30
+    while any(not _is_stopped(stat) for stat in threads.glob("*/stat")):
+        assert time.monotonic() < ends, f"{pid} does not stop"
+        time.sleep(0.001)
+
+
+def _is_stopped(stat: Path) -> bool:
+    try:
+        # The name, in parentheses, may have any character.
+        return stat.read_text().rpartition(")")[2].split()[0] in "TtZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def thaw(pid: int) -> None:
+    """Let a frozen process go on as if nothing had happened."""
+    if sys.platform != "win32":
+        os.kill(pid, signal.SIGCONT)
+
+
 def ask_to_stop(process: subprocess.Popen[Any], number: int = signal.SIGTERM) -> None:
     """Send it this signal, on Windows that of `signalled_at_end`."""
     if process.stdin is None:

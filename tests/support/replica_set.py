@@ -11,8 +11,6 @@ nothing is answered, and the others elect without it.
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +23,7 @@ from pymongo.errors import PyMongoError
 
 from consumer.mongodb.embedded import binary, port, process
 from consumer.mongodb.embedded.replica_set import direct, listens
+from tests.support.processes import freeze, thaw
 
 NAME = "tests"
 
@@ -86,15 +85,13 @@ class Node:
 
     def freeze(self) -> None:
         """Stop it where it stands until `thaw`. POSIX only."""
-        if sys.platform == "win32":
-            raise NotImplementedError("no process can be stopped from outside here")
-        os.kill(self._pid, signal.SIGSTOP)
+        freeze(self._pid)
         self._frozen = True
 
     def thaw(self) -> None:
         """Let a frozen node go on as if nothing had happened."""
-        if self._frozen and sys.platform != "win32":
-            os.kill(self._pid, signal.SIGCONT)
+        if self._frozen:
+            thaw(self._pid)
         self._frozen = False
 
     def is_primary(self) -> bool:

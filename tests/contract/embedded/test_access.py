@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +21,7 @@ from consumer.mongodb.embedded import key, port
 from consumer.mongodb.embedded.binary import candidates, locate
 from consumer.mongodb.embedded.port import running_uri
 from tests.conftest import MongodFactory
+from tests.support.processes import freeze
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and modes")
 
@@ -232,8 +231,7 @@ def test_mongod_of_somebody_else_on_the_remembered_port_is_not_taken_for_ours(
 @posix
 def test_frozen_one_is_said_not_to_answer(mongod_factory: MongodFactory) -> None:
     mongo = mongod_factory()
-    if sys.platform != "win32":
-        os.kill(mongo.pid, signal.SIGSTOP)
+    freeze(mongo.pid)
     began = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"does not answer at 127\.0\.0\.1"):
         running_uri(mongo.log_file.parent)
@@ -272,8 +270,7 @@ def test_nobody_is_told_to_start_one_that_is_frozen(
     monkeypatch.delenv("MONGODB_URI", raising=False)
     monkeypatch.setenv("CXONE_DATA_DIR", str(mongo.log_file.parent))
     monkeypatch.setenv("COLUMNS", "300")
-    if sys.platform != "win32":
-        os.kill(mongo.pid, signal.SIGSTOP)
+    freeze(mongo.pid)
 
     assert run(command) == 3
     said = "".join(capsys.readouterr())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import threading
 import time
@@ -16,6 +14,7 @@ from pymongo.errors import PyMongoError
 from consumer.mongodb.client import OurDatabase, connect, open_database
 from consumer.mongodb.deadline import soon, unhurried, within
 from tests.conftest import MongodFactory
+from tests.support.processes import freeze
 
 TIMEOUT = 1.0
 # A server that works on this for seconds answers nobody meanwhile who waits for it.
@@ -59,14 +58,10 @@ def test_a_bound_from_outside_holds_for_what_is_unhurried(events: OurDatabase) -
 def test_a_server_that_falls_silent_ends_what_is_unhurried(mongod_factory: MongodFactory) -> None:
     server = mongod_factory(cache_gb=0.25)
 
-    def freeze() -> None:
-        if sys.platform != "win32":
-            os.kill(server.pid, signal.SIGSTOP)
-
     with connect(server.uri, timeout=TIMEOUT) as client:
         database = open_database(client, "deadlines")
         database["events"].insert_one({})
-        later = threading.Timer(1.0, freeze)
+        later = threading.Timer(1.0, freeze, [server.pid])
         later.start()
         began = time.monotonic()
         with pytest.raises(PyMongoError), unhurried():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import time
 import uuid
@@ -18,6 +16,7 @@ from pymongo.uri_parser import parse_uri
 from consumer.cli.main import command, run
 from consumer.cli.table import COMMANDS
 from consumer.mongodb.embedded.supervisor import EmbeddedMongo
+from tests.support.processes import freeze
 
 TIMEOUT = 0.5
 # What a command needs to get as far as MongoDB.
@@ -84,7 +83,7 @@ def uris(mongod_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with MongoClient[dict[str, Any]](mongod_uri) as client:
         client.admin.command("createUser", name, pwd="p", roles=[])
         if sys.platform != "win32":
-            os.kill(server.pid, signal.SIGSTOP)
+            freeze(server.pid)
         known = {
             "away": "mongodb://127.0.0.1:9/",
             "frozen": server.uri,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import environment
+from tests.support.processes import environment, freeze, thaw
 from tests.support.service import eventually
 
 if sys.platform == "win32":
@@ -56,9 +55,9 @@ def hold_up_mongod(directory: Path, ended: threading.Event) -> None:
     while not ended.wait(0.2):
         for pid in mongods_in(directory):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
+                freeze(pid)
                 ended.wait(0.4)
-                os.kill(pid, signal.SIGCONT)
+                thaw(pid)
 
 
 def mongods_in(directory: Path) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import threading
@@ -20,7 +19,7 @@ from pymongo.uri_parser import parse_uri
 
 from consumer.ingest.signature import SignatureScheme, sign
 from tests.conftest import MongodFactory
-from tests.support.processes import Serving, run, serving
+from tests.support.processes import Serving, freeze, run, serving, thaw
 from tests.support.service import eventually
 
 SECRET = "a secret for tests"
@@ -368,13 +367,3 @@ def test_a_stop_while_mongodb_is_silent_leaves_behind_what_waits_for_an_answer(
     assert told == ["one machine alone holds the data", "MongoDB is away"]
     assert [line["level"] for line in lines if "stopped without them" in line["event"]] == ["info"]
     assert lines[-1]["event"] == "stopped"
-
-
-def freeze(pid: int) -> None:
-    if sys.platform != "win32":
-        os.kill(pid, signal.SIGSTOP)
-
-
-def thaw(pid: int) -> None:
-    if sys.platform != "win32":
-        os.kill(pid, signal.SIGCONT)
