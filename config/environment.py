@@ -7,9 +7,11 @@ import json
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -95,6 +97,16 @@ def system_folder(environ: Mapping[str, str] | None = None) -> Path:
     """The folder of the programs of Windows itself."""
     values = os.environ if environ is None else environ
     return Path(values.get("SYSTEMROOT") or "C:\\Windows") / "System32"
+
+
+def install_command(extra: str = "") -> str:
+    """Command that installs this program into its environment again, with an extra: by the pip of
+    that environment, by uv where it has none, and as a clone that is being worked on if it is one.
+    """
+    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
+    pip = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
+    editable = " -e" if _origin().get("dir_info", {}).get("editable") else ""
+    return f'{pip}{editable} "{requirement(extra)}"'
 
 
 def requirement(extra: str = "") -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from config.environment import requirement
+from config.environment import install_command
 from config.loading import SettingsError, load
 from consumer.cli.context import SettingsFiles
 from consumer.core.errors import SetupError
@@ -468,7 +468,7 @@ def test_it_says_how_to_upgrade(
     install(command)
 
     said = " ".join(capsys.readouterr().out.split())
-    assert "`cxone-consumer service stop`, then `pip install`, then" in said
+    assert "`cxone-consumer service stop`, then install the new version, then" in said
 
 
 def test_missing_settings_leave_it_installed_but_not_started(
@@ -531,7 +531,7 @@ def test_without_pywin32_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "win32service", None)
 
-    with pytest.raises(SetupError, match=re.escape(f'pip install "{requirement("windows")}"')):
+    with pytest.raises(SetupError, match=re.escape(install_command("windows"))):
         install(command)
 
 

