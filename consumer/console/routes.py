@@ -90,6 +90,7 @@ SCREENS = (
         dead_letter_bulk.view,
         dead_letter_bulk.act,
         under="/dead-letters",
+        form_bytes=dead_letter_bulk.FORM_BYTES,
     ),
     Screen("/jobs", "Jobs", "jobs.html", jobs.view, nav="Jobs"),
     Screen("/settings", "Settings", "settings.html", settings.view, nav="Settings"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +11,7 @@ from itertools import islice
 
 from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
 
 from consumer.core.delivery import MAIN
 from consumer.core.errors import ContractHold
@@ -31,7 +34,16 @@ _ROW: Document = {
     **dict.fromkeys(_PLAIN, 1),
     **{name: shortened(f"${name}") for name in _SHORTENED},
 }
-_COUNTED = dict.fromkeys(("reason", "status", "seen", "timestamp", "last_seen"), 1)
+# For programs a list has all but what is large.
+_LARGE = ("original_payload", "edited_payload", "headers", "history", "changes")
+_WITH_BYTES: Document = {
+    "bytes": {"$binarySize": "$original_payload"},
+    **{name: shortened(f"${name}") for name in (*_SHORTENED, "discarded_because")},
+}
+# Of entries that fit, so many are grouped by their cause: the last seen ones.
+MOST_GROUPED = 5000
+# What differs between messages of one cause: numbers, and what is quoted.
+_VARIES = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
 # Entries read at once: each may be as large as a body.
 _CHUNK = 20
 # Not the reason for which an entry was made: a delivery that once was refused for something else,
@@ -70,30 +82,100 @@ class DeadLetterFilter:
             found["timestamp"] = {"$lte": self.first_until}
         return found
 
+    def takes(self, reason: str, status: str) -> bool:
+        """True where entries of this reason and status may be among them."""
+        return self.reason in ("", reason) and (not self.statuses or status in self.statuses)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Entries alike in reason, status and message, but for numbers in it and what it quotes:
+    `key` tells it from others, `message` is that of the last seen one, `ids` has the last seen
+    first; `seen` counts copies. They came from `oldest` on, and were seen last from `least` to
+    `newest`."""
+
+    key: str
+    reason: str
+    status: str
+    message: str
+    types: list[str]
+    oldest: datetime
+    least: datetime
+    newest: datetime
+    seen: int
+    ids: list[str]
+
 
 class DeadLetterSearch:
-    """Searches of the collection `dead_letter_queue`; raises StoreUnavailable."""
+    """Searches of the collection `dead_letter_queue`; raises StoreUnavailable.
+
+    `groups` are reasons and statuses that are wanted, of those that there are: an index is scanned
+    once for each, merged by time, so that nothing is sorted.
+    """
 
     def __init__(self, entries: Collection[Document]) -> None:
         self._entries = entries
 
-    def page(
-        self, wanted: DeadLetterFilter, groups: Iterable[tuple[str, str]], limit: int, skip: int = 0
+    def newest(
+        self, query: Document, groups: Iterable[tuple[str, str]], limit: int
     ) -> list[Document]:
-        """Entries without their bodies, the last seen first. `groups` are the reasons and statuses
-        that there are: one scan of the index for each, merged by time, so that nothing is sorted.
-        """
-        runs = [
-            {"reason": reason, "status": status}
-            for reason, status in groups
-            if wanted.reason in ("", reason) and (not wanted.statuses or status in wanted.statuses)
-        ]
+        """Entries that match, the last seen first, for a list: without what is large, with the
+        `bytes` of their bodies, and texts from outside cut."""
+        return self._last_seen(
+            query, groups, limit, {"$set": _WITH_BYTES}, {"$unset": list(_LARGE)}
+        )
+
+    def rows(self, ids: Sequence[str]) -> dict[str, Document]:
+        """These entries as a list shows them, without their bodies, by `_id`."""
+        with translated(self._entries.name):
+            found = self._entries.find({"_id": {"$in": list(ids)}}, _ROW)
+            return {entry["_id"]: entry for entry in found}
+
+    def causes(
+        self, query: Document, groups: Iterable[tuple[str, str]], most: int = MOST_GROUPED
+    ) -> list[Cause]:
+        """Entries that match, the last seen ones, by what a diagnosis or else the error says; the
+        cause that was seen last comes first."""
+        of_one = {
+            "_id": {"reason": "$reason", "status": "$status", "message": shortened("$message")},
+            "entries": {"$push": {"at": "$last_seen", "id": "$_id"}},
+            "types": {"$addToSet": shortened("$event_type")},
+            "seen": {"$sum": "$seen"},
+            "oldest": {"$min": "$timestamp"},
+            "newest": {"$max": "$last_seen"},
+        }
+        message = {"$ifNull": ["$diagnosis", "$error_message"]}
+        named = ("reason", "status", "seen", "timestamp", "last_seen", "event_type")
+        kept = dict.fromkeys(named, 1)
+        found = self._last_seen(
+            query, groups, most, {"$project": {**kept, "message": message}},
+            {"$group": of_one}, {"$sort": {"newest": DESCENDING, "_id": ASCENDING}},
+        )  # fmt: skip
+        alike: dict[tuple[str, str, str], list[Document]] = {}
+        for row in found:
+            of = row["_id"]
+            says = _VARIES.sub("", str(of.get("message")))
+            alike.setdefault((of["reason"], of["status"], says), []).append(row)
+        return [_cause(key, rows) for key, rows in alike.items()]
+
+    def _last_seen(
+        self, query: Document, groups: Iterable[tuple[str, str]], limit: int, *further: Document
+    ) -> list[Document]:
+        runs = [{"reason": reason, "status": status} for reason, status in groups]
         if not runs:
             return []
+        pipeline: list[Document] = [
+            {"$match": {"$or": [{**WELL_FORMED, **query, **run} for run in runs]}},
+            {"$sort": {"last_seen": DESCENDING}},
+            {"$limit": limit},
+            *further,
+        ]
         with translated(self._entries.name):
-            query = {"$or": [{**wanted.query(), **run} for run in runs]}
-            found = self._entries.find(query, _ROW, hint=_BY_REASON)
-            return list(found.sort("last_seen", DESCENDING).skip(skip).limit(limit))
+            try:
+                return list(self._entries.aggregate(pipeline, hint=dict(_BY_REASON)))
+            except OperationFailure:
+                # The index is not there yet: sorted then, which costs.
+                return list(self._entries.aggregate(pipeline))
 
     def one(self, _id: str) -> Document | None:
         """A whole entry."""
@@ -145,33 +227,6 @@ class DeadLetterSearch:
         with translated(self._entries.name):
             return [(row["_id"], row["count"]) for row in self._entries.aggregate(pipeline)]
 
-    def causes(self, query: Mapping[str, object], most: int) -> list[Document]:
-        """Entries that match, grouped by `reason`, `status` and `cause`, which is what a diagnosis
-        or else the error says: `count`, `seen`, `oldest` and `newest` of each, the most first."""
-        cause = {"$ifNull": ["$diagnosis", "$error_message"]}
-        pipeline: list[Document] = [
-            {"$match": {"reason": {"$gte": ""}, **WELL_FORMED, **query}},
-            {"$project": {**_COUNTED, "cause": cause}},
-            {
-                "$group": {
-                    "_id": {
-                        "reason": "$reason",
-                        "status": "$status",
-                        "cause": shortened("$cause"),
-                    },
-                    "count": {"$sum": 1},
-                    "seen": {"$sum": "$seen"},
-                    "oldest": {"$min": "$timestamp"},
-                    "newest": {"$max": "$last_seen"},
-                }
-            },
-            {"$sort": {"count": DESCENDING, "_id": ASCENDING}},
-            {"$limit": most},
-        ]
-        with translated(self._entries.name):
-            found = list(self._entries.aggregate(pipeline, allowDiskUse=True))
-        return [{**row.pop("_id"), **row} for row in found]
-
     def following(self, wanted: DeadLetterFilter, after: str, limit: int) -> list[str]:
         """`_id`s of entries that are wanted, in order of `_id` beyond `after`: whoever goes on from
         the last one meets each once, whatever becomes of them meanwhile."""
@@ -180,6 +235,25 @@ class DeadLetterSearch:
         with translated(self._entries.name):
             found = self._entries.find(query, {"_id": 1}).sort("_id", ASCENDING).limit(limit)
             return [entry["_id"] for entry in found]
+
+
+def _cause(alike: tuple[str, str, str], rows: list[Document]) -> Cause:
+    """The cause of these rows, that of the last seen one first."""
+    reason, status, _ = alike
+    listed = ((each["at"], each["id"]) for row in rows for each in row["entries"])
+    entries = sorted(listed, reverse=True)
+    return Cause(
+        key=hashlib.sha256(repr(alike).encode()).hexdigest()[:16],
+        reason=reason,
+        status=status,
+        message=str(rows[0]["_id"].get("message", "")),
+        types=sorted({str(name) for row in rows for name in row["types"] if name is not None}),
+        oldest=min(row["oldest"] for row in rows),
+        least=entries[-1][0],
+        newest=rows[0]["newest"],
+        seen=sum(row["seen"] for row in rows),
+        ids=[_id for _, _id in entries],
+    )
 
 
 class HeldDeadLetters:

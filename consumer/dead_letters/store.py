@@ -30,7 +30,6 @@ from consumer.dead_letters.retry import (
     UNRESOLVED,
 )
 from consumer.events.documents import storable_id
-from consumer.events.search import shortened
 from consumer.mongodb.client import EVENTS, Document
 from consumer.mongodb.errors import translated
 
@@ -39,8 +38,6 @@ Counted = Literal["counted", "reopened"]
 
 # How many distinct signatures of one body are kept with it.
 SIGNATURES = 20
-# These may be as long as a body.
-_FROM_OUTSIDE = ("event_id", "event_type", "error_message", "diagnosis", "discarded_because")
 _OF_ENDED = ("status", "ended_at", "resolved_by", "and_copies")
 # Each further try follows a change by another process: an entry that ended, opened or expired.
 _TRIES = 10
@@ -156,26 +153,6 @@ class DeadLetters:
         ]
         with translated("dead_letter_queue"):
             yield from self._entries.aggregate(pipeline)
-
-    def rows(self, filters: Mapping[str, Any], limit: int) -> list[Document]:
-        """Entries that match, the last seen first, for a list: without what is large,
-        with the `bytes` of their bodies, and texts from outside cut."""
-        left_out = ["original_payload", "edited_payload", "headers", "history", "changes"]
-        pipeline: list[Document] = [
-            {"$match": {**_WELL_FORMED, **filters}},
-            {
-                "$set": {
-                    "bytes": {"$binarySize": "$original_payload"},
-                    **{name: shortened(f"${name}") for name in _FROM_OUTSIDE},
-                }
-            },
-            # Before they are sorted, for whole entries would fill the server's memory.
-            {"$unset": left_out},
-            {"$sort": {"last_seen": DESCENDING}},
-            {"$limit": limit},
-        ]
-        with translated("dead_letter_queue"):
-            return list(self._entries.aggregate(pipeline))
 
     def depths(self) -> list[tuple[str, str, int, datetime]]:
         """Reason, status, count and time of the oldest, for each; reads an index alone."""

@@ -39,6 +39,13 @@ _NEEDED = (EVENTS, SCHEMA_VERSIONS, DEAD_LETTERS, DATABASE_FORMAT)
 _UNAUTHORIZED = 13
 _KINDS = {"timeseries": "a time-series collection", "view": "a view"}
 
+# Every type of an `_id` but an object: an index has their ranges, where with $not it is read whole.
+_NO_OBJECT = {
+    "$type": [
+        *("number", "string", "binData", "objectId", "bool", "date", "null", "timestamp"),
+        *("minKey", "maxKey", "javascript", "javascriptWithScope", "symbol", "dbPointer"),
+    ]
+}
 # By collection, what documents of ours never are; each is answered by an index or by few documents.
 _FOREIGN: dict[str, Document] = {
     EVENTS: {"_meta.subject": None},
@@ -54,8 +61,8 @@ _FOREIGN: dict[str, Document] = {
         ]
     },
     DEAD_LETTERS: {"reason": None},
-    ADOPTION_COUNTS: {"_id": {"$not": {"$type": "object"}}},
-    ADOPTION_TOTALS: {"_id": {"$not": {"$type": "object"}}},
+    ADOPTION_COUNTS: {"_id": _NO_OBJECT},
+    ADOPTION_TOTALS: {"_id": _NO_OBJECT},
     LEASES: {"fence": None},
     JOB_RUNS: {"series": None},
     INSTANCES: {"last_seen": None},
@@ -63,7 +70,7 @@ _FOREIGN: dict[str, Document] = {
     INGEST_HISTORY: {"at": None},
     INGEST_QUARTERS: {"at": None},
     READERS: {"reader": None},
-    SIGNALS: {"_id": {"$not": {"$type": "object"}}},
+    SIGNALS: {"_id": _NO_OBJECT},
     REJECTED_CHANGES: {"then": None},
 }
 _SHOWN = 3

@@ -37,7 +37,7 @@ DAY = timedelta(days=1)
 DAYS = 30 * DAY
 VERSIONS = 3
 _FIELDS = 24
-_BATCH = 20_000
+_SEEDS = 20_000
 _FAST = WriteConcern(w=1, j=False)
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, math.inf)
 
@@ -49,9 +49,9 @@ def names(subjects: int) -> list[str]:
 def fill(db: Db, events: int, subjects: int, letters: int, now: datetime) -> None:
     """Schemas, events, adoption counts, dead letters, deeds and a week of traffic."""
     chance = random.Random(7)
+    _events(db, chance, events, subjects, now)
     create_indexes(db)
     _schemas(db, subjects, now)
-    _events(db, chance, events, subjects, now)
     _letters(db, chance, letters, now)
     _deeds(db, now)
     _traffic(db, chance, now)
@@ -80,17 +80,29 @@ def _schemas(db: Db, subjects: int, now: datetime) -> None:
 
 
 def _events(db: Db, chance: random.Random, count: int, subjects: int, now: datetime) -> None:
-    collection = db[EVENTS].with_options(write_concern=_FAST)
-    named = names(subjects)
-    for start in range(0, count, _BATCH):
-        size = min(_BATCH, count - start)
-        made: list[Any] = documents(chance, spread(chance, size, now - DAYS, now), named, VERSIONS)
-        for number, each in enumerate(made):
-            each["_meta"] |= {"backfilled_to": VERSIONS, "key": f"{start + number}"}
-            each["_meta"]["received_at"] = each["processed_at"]
-            each |= {"id": f"{start + number}", "type": each["_meta"]["subject"]}
-            each |= {f"field_{n}": n for n in range(6)}
-        collection.insert_many(made, ordered=False)
+    """Some are made here, and MongoDB copies them to other times, before there are indexes."""
+    size, span = min(_SEEDS, count), DAYS // timedelta(milliseconds=1)
+    times = spread(chance, size, now - DAYS, now)
+    made: list[Any] = documents(chance, times, names(subjects), VERSIONS)
+    for number, each in enumerate(made):
+        each["_meta"]["backfilled_to"] = VERSIONS
+        each |= {"id": number, "type": each["_meta"]["subject"]}
+        each |= {f"field_{n}": n for n in range(6)}
+    db["seeds"].insert_many(made)
+    after = {"$subtract": ["$processed_at", now - DAYS]}
+    later = {"$mod": [{"$add": [after, {"$multiply": ["$copy", 7_919_000]}]}, span]}
+    number = {"$toString": {"$add": ["$id", {"$multiply": ["$copy", size]}]}}
+    db["seeds"].aggregate(
+        [
+            {"$set": {"copy": {"$range": [0, count // size]}}},
+            {"$unwind": "$copy"},
+            {"$set": {"id": number, "processed_at": {"$add": [now - DAYS, later]}}},
+            {"$set": {"_id": {"$concat": ["event-", "$id"]}, "copy": "$$REMOVE"}},
+            {"$set": {"_meta.key": "$id", "_meta.received_at": "$processed_at"}},
+            {"$out": EVENTS},
+        ]
+    )
+    db.drop_collection("seeds")
 
 
 def adopt(db: Db, now: datetime) -> None:

@@ -16,15 +16,16 @@ from consumer.cli.dlq.entries import (
     filters,
     opened,
     short_id,
-    waiting,
 )
 from consumer.cli.options import EventType, FromSource
 from consumer.core.delivery import MAIN
+from consumer.dead_letters.retry import STATUSES, UNRESOLVED
 from consumer.dead_letters.search import DeadLetterSearch
 from consumer.mongodb.client import DEAD_LETTERS
 
-_MOST_GROUPS = 1000
 _SHOWN_GROUPS = 20
+# Entries that are grouped by what they say.
+_MOST_GROUPED = 100_000
 
 
 def list_entries(
@@ -40,30 +41,53 @@ def list_entries(
     as_json: AsJson = False,
 ) -> None:
     """Show what waits: how many of each reason and cause, and the last seen ones."""
-    chosen = filters(reason, event_type, status, older_than, source)
-    chosen = chosen if everything else waiting(chosen)
+    chosen = filters(event_type=event_type, older_than=older_than, source=source)
     with opened(ctx) as context:
         search = DeadLetterSearch(context.shared.database[DEAD_LETTERS])
-        groups = search.causes(chosen, _MOST_GROUPS)
-        entries = context.shared.dead_letters.rows(chosen, limit)
+        statuses = (status,) if status else STATUSES if everything else UNRESOLVED
+        groups = [
+            (name, state)
+            for name, state, _, _ in context.shared.dead_letters.depths()
+            if reason in (None, name) and state in statuses
+        ]
+        causes = search.causes(chosen, groups, _MOST_GROUPED)
+        entries = search.newest(chosen, groups, limit)
         masks = context.masks("dlq list", [], reveal=False)
+    causes.sort(key=lambda cause: -len(cause.ids))
+    count = sum(len(cause.ids) for cause in causes)
+    is_cut = count >= _MOST_GROUPED
     if as_json:
-        print_json({"groups": groups, "entries": [brief(entry, masks) for entry in entries]})
+        told = [
+            {
+                "reason": each.reason,
+                "status": each.status,
+                "cause": each.message,
+                "count": len(each.ids),
+                "seen": each.seen,
+                "oldest": each.oldest,
+                "newest": each.newest,
+            }
+            for each in causes
+        ]
+        listed = [brief(entry, masks) for entry in entries]
+        print_json({"groups": told, "grouped": count, "cut": is_cut, "entries": listed})
         return
     out = console()
-    if not groups:
-        narrowed = filters(reason, event_type, status, older_than, source)
-        out.print("No dead letters " + ("match." if narrowed or everything else "wait."))
+    if not causes:
+        narrowed = chosen or reason or status or everything
+        out.print("No dead letters " + ("match." if narrowed else "wait."))
         return
     print_lines(
         ("entries", "reason", "status", "oldest", "cause"),
         [
-            (each["count"], each["reason"], each["status"], each["oldest"], each["cause"])
-            for each in groups[:_SHOWN_GROUPS]
+            (len(each.ids), each.reason, each.status, each.oldest, each.message)
+            for each in causes[:_SHOWN_GROUPS]
         ],
     )
-    if len(groups) > _SHOWN_GROUPS:
-        out.print(f"and {len(groups) - _SHOWN_GROUPS:,} causes more: --json lists them")
+    if len(causes) > _SHOWN_GROUPS:
+        out.print(f"and {len(causes) - _SHOWN_GROUPS:,} causes more: --json lists them")
+    if is_cut:
+        out.print(f"Of what fits, the {_MOST_GROUPED:,} last seen are grouped.")
     out.print()
     # Where all came by the main source nothing tells it; nor the status, where only one is wanted.
     told = any(entry.get("source") for entry in entries)
@@ -82,6 +106,6 @@ def list_entries(
             for entry in entries
         ],
     )
-    count = sum(each["count"] for each in groups)
     if count > len(entries):
-        out.print(f"The last seen {len(entries):,} of {count:,}: --limit shows more.")
+        more = " or more" if is_cut else ""
+        out.print(f"The last seen {len(entries):,} of {count:,}{more}: --limit shows more.")

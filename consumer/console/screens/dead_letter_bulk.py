@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,17 +18,18 @@ from consumer.console.answers import Done, Invalid
 from consumer.console.base import ROOT
 from consumer.console.context import Context
 from consumer.console.request import Fields, Request, to_mark
-from consumer.console.screens.dead_letters import FIELDS, dead_letter_filter
+from consumer.console.screens.dead_letters import FIELDS, causes, dead_letter_filter
 from consumer.console.wording import REASONS, STATUSES
 from consumer.core.clock import utc_now
 from consumer.dead_letters.bulk import Action, BulkRun, BulkRunner
 from consumer.dead_letters.retry import DISCARDED, UNRESOLVED
-from consumer.dead_letters.search import DeadLetterFilter
+from consumer.dead_letters.search import MOST_GROUPED, DeadLetterFilter
 
 _MOST_BECAUSE = 1000
 _NAMED = 1000
-# Entries that can be ticked: as many as a list reads.
-_MOST_TICKED = 1000
+# Entries that can be ticked: as many as a list groups. Their ids stand in a form that goes on.
+_MOST_TICKED = MOST_GROUPED
+FORM_BYTES = 1024 * 1024
 _ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
@@ -36,9 +38,22 @@ def view(context: Context, request: Request) -> dict[str, Any]:
     return _asked(context, request, request.query)
 
 
-def _asked(context: Context, request: Request, fields: Fields) -> dict[str, Any]:
+def _of_causes(context: Context, form: Fields) -> list[str]:
+    """The letters of the causes that were ticked."""
+    if not (ticked := set(form.all("cause"))):
+        return []
+    found = causes(context, dead_letter_filter(form), context.dead_letters.depths())
+    ids = [_id for cause in found if cause.key in ticked for _id in cause.ids]
+    if not ids:
+        raise Invalid("No dead letter of this cause is left.")
+    return ids
+
+
+def _asked(
+    context: Context, request: Request, fields: Fields, of_causes: Sequence[str] = ()
+) -> dict[str, Any]:
     what = _what(fields)
-    wanted = _wanted(fields, what, request.now)
+    wanted = _wanted(fields, what, request.now, of_causes)
     counts = context.dead_letter_search.counts(wanted)
     return {
         "what": what,
@@ -57,7 +72,7 @@ def _asked(context: Context, request: Request, fields: Fields) -> dict[str, Any]
 def act(context: Context, request: Request) -> Done | dict[str, Any]:
     """Ask about those that were ticked, begin a run, or go on with one."""
     if "run" not in request.form and "upto" not in request.form:
-        return _asked(context, request, request.form)
+        return _asked(context, request, request.form, _of_causes(context, request.form))
     run = _started(context, request) if "run" not in request.form else _resumed(request)
     by = f"{request.session.who} (dlq {run.action})"
     bulk = BulkRunner(
@@ -115,24 +130,19 @@ def _what(fields: Fields) -> Action:
     return "discard" if fields.get("what") == "discard" else "retry"
 
 
-def _wanted(fields: Fields, action: Action, upto: datetime) -> DeadLetterFilter:
+def _wanted(
+    fields: Fields, action: Action, upto: datetime, of_causes: Sequence[str] = ()
+) -> DeadLetterFilter:
     """The entries that the list showed and this may be done to; none that came later."""
     wanted = dead_letter_filter(fields)
     allowed = (*UNRESOLVED, DISCARDED) if action == "retry" else UNRESOLVED
     statuses = tuple(each for each in wanted.statuses or UNRESOLVED if each in allowed)
     if not statuses:
         raise Invalid("What has ended stays as it is.")
-    ids = tuple(dict.fromkeys(_ID.findall(" ".join(fields.all("ids")))))
+    ids = tuple(dict.fromkeys([*_ID.findall(" ".join(fields.all("ids"))), *of_causes]))
     if len(ids) > _MOST_TICKED:
         raise Invalid(f"At most {_MOST_TICKED:,} can be ticked: name a reason instead.")
-    return replace(
-        wanted,
-        ids=ids,
-        statuses=statuses,
-        since=fields.time("from"),
-        until=fields.time_before("to"),
-        first_until=upto,
-    )
+    return replace(wanted, ids=ids, statuses=statuses, first_until=upto)
 
 
 def _back(fields: Fields) -> str:

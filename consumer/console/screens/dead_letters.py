@@ -1,28 +1,27 @@
-"""Show the dead letters: how many wait for what, and a page of them."""
+"""Show the dead letters: how many wait for what, and by what they say."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from consumer.console.context import Context
-from consumer.console.pagination import KeysetPage
+from consumer.console.pagination import OffsetPage
 from consumer.console.request import Fields, Request
 from consumer.console.wording import REASONS, STATUSES
 from consumer.core.delivery import MAIN
 from consumer.dead_letters.retry import DISCARDED, RESOLVED, UNRESOLVED
-from consumer.dead_letters.search import DeadLetterFilter
+from consumer.dead_letters.search import MOST_GROUPED, Cause, DeadLetterFilter
 
 ANY = "any"
-# Letters that are read for a page, and those of a cause that it lists.
-_PAGE = 200
+# Causes of a page, and those of its letters that it lists.
+_PAGE = 50
 _SHOWN = 20
+# Letters of the one cause that is asked for.
+_OF_ONE = 200
 FIELDS = ("reason", "status", "type", "source", "from", "to")
-# What differs between messages of one cause: numbers, and what is quoted.
-_VARIES = re.compile(r"\d+|'[^']*'|\"[^\"]*\"")
 _MOST_TEXT = 1000
 
 
@@ -41,19 +40,23 @@ class Group:
 
 
 def view(context: Context, request: Request) -> dict[str, Any]:
-    """Groups of all entries, and a page of those that are asked for."""
-    page, query = KeysetPage.of(request), request.query
-    wanted = replace(
-        dead_letter_filter(query), since=query.time("from"), until=query.time_before("to")
-    )
+    """Groups of all entries, and a page of the causes of those that are asked for."""
+    page, query = OffsetPage.of(request, _PAGE), request.query
+    wanted = dead_letter_filter(query)
     depths = context.dead_letters.depths()
-    asked = wanted
-    if page.until and (asked.until is None or page.until < asked.until):
-        asked = replace(asked, until=page.until)
-    pairs = [(reason, status) for reason, status, _, _ in depths]
-    found = context.dead_letter_search.page(asked, pairs, _PAGE + 1, page.skip)
     groups = grouped(depths)
-    causes = by_cause([_row(context, entry) for entry in found[:_PAGE]])
+    found = causes(context, wanted, depths)
+    is_cut = sum(len(cause.ids) for cause in found) >= MOST_GROUPED
+    before = min((cause.least for cause in found), default=None) if is_cut else None
+    most = _SHOWN
+    if key := query.get("cause"):
+        found, most = [cause for cause in found if cause.key == key], _OF_ONE
+    shown = found[page.skip : page.skip + page.limit]
+    ids = {cause.key: cause.ids[:most] for cause in page.rows(shown)}
+    listed = context.dead_letter_search.rows([_id for each in ids.values() for _id in each])
+    rows = {_id: _row(context, entry) for _id, entry in listed.items()}
+    if key and found and len(found[0].ids) > most:
+        before = min(row["last_seen"] for row in rows.values())
     return {
         "groups": groups,
         "waiting": sum(group.count for group in groups),
@@ -61,20 +64,40 @@ def view(context: Context, request: Request) -> dict[str, Any]:
         "status": query.get("status", ""),
         "statuses": STATUSES,
         "reasons": REASONS,
-        "causes": causes,
-        "shown": _SHOWN,
+        "of_one": bool(key),
+        "causes": [
+            (cause, [rows[_id] for _id in ids[cause.key] if _id in rows])
+            for cause in page.rows(shown)
+        ],
         "fields": {name: query[name] for name in FIELDS if query.get(name)},
         # Of an installation without others nothing tells a source.
         "sources": [*context.settings.every_source] if context.settings.sources else [],
-        "tells_source": any(entry.get("source") for entry in found),
-        "links": page.links(request, found, _PAGE, lambda entry: entry["last_seen"]),
+        "tells_source": any(row["source"] != MAIN for row in rows.values()),
+        "links": page.links(request, shown),
+        "most": MOST_GROUPED,
+        "before": before and _link_before(request, before),
         "filtered": any(query.get(name) for name in ("reason", "type", "source", "from", "to")),
     }
 
 
+def _link_before(request: Request, at: datetime) -> str:
+    """The same list of what was seen last then, or before: `to` is not meant with it."""
+    to = (at + timedelta(milliseconds=1)).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return request.link(to=to, page=None)
+
+
+def causes(
+    context: Context,
+    wanted: DeadLetterFilter,
+    depths: Iterable[tuple[str, str, int, datetime]],
+) -> list[Cause]:
+    """The causes of the letters that are wanted, that of the last seen one first."""
+    pairs = [(reason, status) for reason, status, _, _ in depths if wanted.takes(reason, status)]
+    return context.dead_letter_search.causes(wanted.query(), pairs)
+
+
 def dead_letter_filter(fields: Fields) -> DeadLetterFilter:
-    """The filter in the fields `reason`, `status`, `type` and `source`: without a status, all that
-    wait."""
+    """The filter in FIELDS: without a status, all that wait."""
     status = fields.get("status", "")
     statuses = UNRESOLVED if status not in STATUSES else (status,)
     return DeadLetterFilter(
@@ -82,6 +105,8 @@ def dead_letter_filter(fields: Fields) -> DeadLetterFilter:
         statuses=() if status == ANY else statuses,
         event_type=fields.get("type", "").strip()[:_MOST_TEXT],
         source=fields.get("source", "")[:_MOST_TEXT],
+        since=fields.time("from"),
+        until=fields.time_before("to"),
     )
 
 
@@ -96,31 +121,6 @@ def grouped(depths: Iterable[tuple[str, str, int, datetime]]) -> list[Group]:
         group.waits[status] = count
         group.oldest = oldest if group.oldest is None else min(oldest, group.oldest)
     return sorted(found.values(), key=lambda group: (-group.count, group.reason))
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Letters, the last seen first, that are alike in reason, status, type and message."""
-
-    rows: list[dict[str, Any]]
-
-    @property
-    def ids(self) -> str:
-        return " ".join(str(row["id"]) for row in self.rows)
-
-    @property
-    def seen(self) -> int:
-        return sum(row["seen"] for row in self.rows)
-
-
-def by_cause(rows: Iterable[dict[str, Any]]) -> list[Cause]:
-    """The letters of each cause, that of the last seen one first."""
-    found: dict[tuple[object, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        message = _VARIES.sub("", str(row["message"]))
-        alike = (row["reason"], row["status"], row["type"], row["source"], message)
-        found.setdefault(alike, []).append(row)
-    return [Cause(each) for each in found.values()]
 
 
 def _row(context: Context, entry: dict[str, Any]) -> dict[str, Any]:

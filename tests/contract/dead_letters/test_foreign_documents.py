@@ -9,6 +9,7 @@ import pytest
 from pymongo.database import Database
 
 from consumer.core.delivery import Delivery
+from consumer.dead_letters.search import DeadLetterSearch
 from consumer.dead_letters.store import DeadLetter, DeadLetters
 
 NOW = datetime(2020, 3, 1, tzinfo=timezone.utc)
@@ -25,7 +26,10 @@ def test_an_entry_without_a_body_is_neither_tried_nor_listed(
     database["dead_letter_queue"].insert_one({**looks, "original_payload": payload})
 
     assert letters.claims.due(10) == [ours]
-    assert [each["_id"] for each in letters.rows({}, 10)] == [ours]
+    pairs = [(reason, status) for reason, status, _, _ in letters.depths()]
+    search = DeadLetterSearch(database["dead_letter_queue"])
+    assert [each["_id"] for each in search.newest({}, pairs, 10)] == [ours]
+    assert [each.ids for each in search.causes({}, pairs)] == [[ours]]
     assert [_id for _id, _ in letters.ids({})] == [ours]
     assert letters.by_prefix("abc") == []
     assert [each["_id"]["reason"] for each in letters.summary()] == ["malformed_json"]

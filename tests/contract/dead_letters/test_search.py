@@ -25,6 +25,7 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 STATES = ("pending_inspection", "held", "resolved")
 REASONS = ("malformed_json", "missing_fields", "contract_hold")
 PAIRS = [(reason, status) for reason in REASONS for status in STATES]
+WAITING = [(reason, status) for reason, status in PAIRS if status in UNRESOLVED]
 
 
 def put(database: Db, number: int, reason: str, status: str, **fields: Any) -> None:
@@ -62,15 +63,46 @@ def numbers(entries: list[dict[str, Any]]) -> list[int]:
 def test_entries_come_last_seen_first_over_all_reasons_and_without_their_bodies(
     search: DeadLetterSearch,
 ) -> None:
-    found = search.page(DeadLetterFilter(statuses=UNRESOLVED), PAIRS, 5)
+    found = search.newest({}, WAITING, 5)
 
     # What has ended (every third three) is left out.
     assert numbers(found) == [86, 85, 84, 83, 82]
     assert not {"original_payload", "headers", "history"} & found[0].keys()
-    assert numbers(search.page(DeadLetterFilter(reason="malformed_json"), PAIRS, 2)) == [87, 84]
-    assert search.page(DeadLetterFilter(reason="nothing"), PAIRS, 2) == []
+    assert found[0]["bytes"] == len(b'{"type":"t"}')
+    of_reason = [pair for pair in PAIRS if pair[0] == "malformed_json"]
+    assert numbers(search.newest({}, of_reason, 2)) == [87, 84]
+    assert search.newest({"event_type": "other"}, PAIRS, 2) == []
+    assert search.newest({}, [], 2) == []
     until = DeadLetterFilter(until=NOON + timedelta(minutes=4), since=NOON + timedelta(minutes=3))
-    assert numbers(search.page(until, PAIRS, 9)) == [4, 3]
+    assert numbers(search.newest(until.query(), PAIRS, 9)) == [4, 3]
+
+
+def test_entries_of_one_cause_are_together_however_far_apart_they_came(
+    database: Db,
+) -> None:
+    create_indexes(database)
+    for number in range(30):
+        says = {"error_message": f"Malformed JSON: '{number}' at byte {number}"}
+        says |= {"diagnosis": f"secret {number} is another's"} if number % 3 == 0 else {}
+        kind = {"event_type": "ab"[number % 2]}
+        put(database, number, "malformed_json", "held", seen=2, **says, **kind)
+    database[DEAD_LETTERS].insert_one({"reason": "malformed_json", "status": "held", "x": 1})
+    search = DeadLetterSearch(database[DEAD_LETTERS])
+
+    parsed, diagnosed = search.causes({}, PAIRS)
+    last = search.causes({}, PAIRS, 5)
+
+    assert numbers([{"_id": _id} for _id in diagnosed.ids]) == [*range(27, -1, -3)]
+    assert (parsed.message, diagnosed.message) == (
+        "Malformed JSON: '29' at byte 29",
+        "secret 27 is another's",
+    )
+    assert (parsed.seen, parsed.types) == (40, ["a", "b"])
+    assert (parsed.oldest, parsed.least) == (NOON + timedelta(minutes=1),) * 2
+    assert parsed.newest == NOON + timedelta(minutes=29)
+    assert parsed.key != diagnosed.key
+    assert sorted(int(_id, 16) for cause in last for _id in cause.ids) == [25, 26, 27, 28, 29]
+    assert {cause.key for cause in last} == {parsed.key, diagnosed.key}
 
 
 def test_entries_are_counted_by_reason_and_status(search: DeadLetterSearch) -> None:
@@ -80,15 +112,15 @@ def test_entries_are_counted_by_reason_and_status(search: DeadLetterSearch) -> N
     assert search.counts(DeadLetterFilter(event_type="other")) == []
 
 
-class Finds(CommandListener):
+class Reads(CommandListener):
     """The commands that read."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
 
     def started(self, event: Any) -> None:
-        if event.command_name == "find":
-            kept = ("find", "filter", "sort", "hint", "limit", "projection")
+        if event.command_name == "aggregate":
+            kept = ("aggregate", "pipeline", "hint", "cursor")
             self.sent.append({k: v for k, v in event.command.items() if k in kept})
 
     def succeeded(self, event: Any) -> None:
@@ -98,22 +130,26 @@ class Finds(CommandListener):
         pass
 
 
-def test_a_page_sorts_nothing_and_reads_no_more_than_it_shows(
+def test_a_list_sorts_nothing_and_reads_no_more_than_it_shows(
     search: DeadLetterSearch, database: Db, mongod_uri: str
 ) -> None:
-    heard = Finds()
+    heard = Reads()
     with MongoClient[dict[str, Any]](mongod_uri, event_listeners=[heard]) as client:
         watched = DeadLetterSearch(client[database.name][DEAD_LETTERS])
-        watched.page(DeadLetterFilter(statuses=UNRESOLVED), PAIRS, 5)
-        watched.page(DeadLetterFilter(until=NOON + timedelta(hours=1)), PAIRS, 5)
+        watched.newest({}, WAITING, 5)
+        watched.newest({"last_seen": {"$lte": NOON + timedelta(hours=1)}}, PAIRS, 5)
+        watched.causes(DeadLetterFilter(statuses=UNRESOLVED).query(), WAITING, 5)
 
-    assert len(heard.sent) == 2
+    assert len(heard.sent) == 3
     for command in heard.sent:
         explained = database.command("explain", command, verbosity="executionStats")
-        plan = str(explained["queryPlanner"]["winningPlan"])
+        found = explained["stages"][0]["$cursor"] if "stages" in explained else explained
+        plan = str(found["queryPlanner"]["winningPlan"])
         assert "COLLSCAN" not in plan
-        assert "SORT'" not in plan
-        assert explained["executionStats"]["totalDocsExamined"] <= 5
+        assert "SORT_MERGE" in plan
+        assert "'SORT'" not in plan
+        # Those that it shows, and the next one of each reason and status.
+        assert found["executionStats"]["totalDocsExamined"] <= 5 + len(PAIRS)
 
 
 @pytest.fixture
