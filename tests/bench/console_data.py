@@ -91,12 +91,12 @@ def _events(db: Db, chance: random.Random, count: int, subjects: int, now: datet
     db["seeds"].insert_many(made)
     after = {"$subtract": ["$processed_at", now - DAYS]}
     later = {"$mod": [{"$add": [after, {"$multiply": ["$copy", 7_919_000]}]}, span]}
-    number = {"$toString": {"$add": ["$id", {"$multiply": ["$copy", size]}]}}
+    own_id = {"$toString": {"$add": ["$id", {"$multiply": ["$copy", size]}]}}
     db["seeds"].aggregate(
         [
             {"$set": {"copy": {"$range": [0, count // size]}}},
             {"$unwind": "$copy"},
-            {"$set": {"id": number, "processed_at": {"$add": [now - DAYS, later]}}},
+            {"$set": {"id": own_id, "processed_at": {"$add": [now - DAYS, later]}}},
             {"$set": {"_id": {"$concat": ["event-", "$id"]}, "copy": "$$REMOVE"}},
             {"$set": {"_meta.key": "$id", "_meta.received_at": "$processed_at"}},
             {"$out": EVENTS},

@@ -57,7 +57,7 @@ def list_entries(
     count = sum(len(cause.ids) for cause in causes)
     is_cut = count >= _MOST_GROUPED
     if as_json:
-        told = [
+        of_causes = [
             {
                 "reason": each.reason,
                 "status": each.status,
@@ -70,7 +70,7 @@ def list_entries(
             for each in causes
         ]
         listed = [brief(entry, masks) for entry in entries]
-        print_json({"groups": told, "grouped": count, "cut": is_cut, "entries": listed})
+        print_json({"groups": of_causes, "grouped": count, "cut": is_cut, "entries": listed})
         return
     out = console()
     if not causes:
