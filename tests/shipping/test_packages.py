@@ -79,7 +79,8 @@ def test_each_file_of_the_packages_and_the_license_are_in_both(built: Path) -> N
     assert [name.partition("/")[2] for name in in_wheel if name.endswith("/LICENSE")] == [
         "licenses/LICENSE"
     ]
-    assert {file for file in files if not file.startswith(".git-")} - in_sdist == set()
+    of_git = {file for file in files if file.startswith((".git-", ".gitignore"))}
+    assert files - of_git - in_sdist == set()
 
 
 @pytest.mark.parametrize("kind", ["wheel", "clone"])

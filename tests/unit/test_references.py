@@ -18,8 +18,8 @@ import pytest
 from tests.support.places import ROOT
 
 _PACKAGES = ("consumer", "jobs", "config", "tests")
-_TEXTS = (".md", ".yml", ".toml", ".html", ".conf", ".config", ".service", "")
-_TOP = ("README.md", "CHANGELOG.md", "pyproject.toml")
+_TEXTS = (".md", ".yml", ".toml", ".cfg", ".html", ".conf", ".config", ".service", "")
+_TOP = ("README.md", "CHANGELOG.md", "setup.cfg", "pyproject.toml")
 
 # MongoDB's own database `config` has a collection of this name.
 _FOREIGN = {"config.collections"}
@@ -29,7 +29,7 @@ _PLACEHOLDER = re.compile(r"\b(?:NAME|PACKAGE|NNNN)\b")
 _DOTTED = re.compile(rf"(?<![\w./-])(?:{'|'.join(_PACKAGES)})(?:\.[A-Za-z_]\w*)+(?!\()")
 _PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(_PACKAGES)}|\.github|\.ci)/[\w./*-]*[\w*]")
 # Also without their folder, where it is the name of a file of ours alone.
-_FILE = re.compile(r"(?<![\w./*%-])[\w-]+(?:/[\w-]+)*\.(?:py|md)(?![\w.])")
+_FILE = re.compile(r"(?<![\w./*%-])[\w-]+(?:/[\w-]+)*\.(?:py|md|cfg)(?![\w.])")
 # A module by its package in `consumer`; a class or constant by a module beside the one that speaks.
 _SHORT = re.compile(r"`([a-z_]+)\.(\w+)(?=[`(]|\.[A-Z])")
 _LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([\w-]+))?\)")

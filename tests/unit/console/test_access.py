@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import threading
 import time
+from fnmatch import fnmatch
 from ipaddress import ip_network
 from typing import Any
 
@@ -21,6 +23,7 @@ from consumer.console.templating import Assets, Templates
 from consumer.core.throttle import Throttle
 from consumer.http.client_address import Clients
 from consumer.mongodb.ended_sessions import EndedSessions
+from tests.support.places import ROOT
 
 ORIGINS = Origins(
     Clients((ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("::1"))),
@@ -219,6 +222,22 @@ def test_a_deed_that_another_site_asks_for_is_not_ours(told: dict[str, str], own
 )
 def test_a_login_leads_nowhere_but_into_the_console(asked: str, goes: str) -> None:
     assert inside(asked) == goes
+
+
+def test_templates_and_static_files_are_part_of_the_package() -> None:
+    root = ROOT
+    packaged = configparser.ConfigParser()
+    packaged.read(root / "setup.cfg", "utf-8")
+    patterns = packaged["options.package_data"]["consumer.console"].split(", ")
+    folder = root / "consumer" / "console"
+    files = [
+        each.relative_to(folder).as_posix()
+        for each in folder.rglob("*.*")
+        if each.suffix not in (".py", ".pyc")
+    ]
+
+    assert len(files) > 10
+    assert [file for file in files if not any(fnmatch(file, each) for each in patterns)] == []
 
 
 def test_the_same_fault_is_one_line_of_the_log_however_often_it_comes() -> None:

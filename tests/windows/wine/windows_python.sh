@@ -19,12 +19,13 @@ install_project() {
         "$(windows_path "$(echo "$build"/cxone_consumer-*.whl)")"
 }
 
-made_from=$(cat "$here/windows_python.sh" "$here/wine_lacks.py" "$root/pyproject.toml" | sha256sum)
+made_from=$(cat "$here/windows_python.sh" "$here/wine_lacks.py" "$root/setup.cfg" | sha256sum)
 [ "$(cat "$build/made_from" 2>/dev/null)" = "$made_from" ] && ready=1 || rm -rf "$prefix"
 mkdir -p "$build" "$cache/wheels"
+# In a copy, for building leaves directories beside setup.cfg.
 rm -rf "$build/project" "$build"/*.whl
 mkdir "$build/project"
-tar cf - -C "$root" README.md LICENSE pyproject.toml config consumer jobs | tar xf - -C "$build/project"
+tar cf - -C "$root" README.md LICENSE setup.cfg pyproject.toml .ci config consumer jobs | tar xf - -C "$build/project"
 python3 -m pip wheel -q --no-deps -w "$build" "$build/project"
 
 if [ "${ready:-}" ]; then
@@ -41,17 +42,20 @@ have() { compgen -G "$cache/$1" >/dev/null; }
 # Package indexes have no CPython for Windows, but panda3d's wheel has one inside (for frozen games).
 have 'panda3d-*.whl' || download --no-deps -d "$cache" panda3d==1.10.15
 have 'msvc_runtime-*.whl' || download --no-deps -d "$cache" msvc-runtime
-# What pyproject.toml asks for on Windows; selenium drives a browser that is not there.
-mapfile -t wanted < <(python3 - "$root/pyproject.toml" <<'PY'
+# What setup.cfg asks for on Windows; selenium drives a browser that is not there.
+mapfile -t wanted < <(python3 - "$root/setup.cfg" <<'PY'
+import configparser
 import sys
-import tomllib
 from packaging.requirements import Requirement
 
-with open(sys.argv[1], "rb") as file:
-    project = tomllib.load(file)["project"]
-extras = (project["optional-dependencies"][name] for name in ("windows", "embedded", "test"))
+cfg = configparser.ConfigParser()
+cfg.read(sys.argv[1], "utf-8")
+extras = cfg["options.extras_require"]
+parts = [cfg["options"]["install_requires"], *(extras[name] for name in ("windows", "embedded", "test"))]
 here = {"sys_platform": "win32", "os_name": "nt", "platform_system": "Windows", "python_version": "3.11"}
-for line in sum(extras, project["dependencies"]):
+for line in "\n".join(parts).splitlines():
+    if not line or line.startswith("#"):
+        continue
     one = Requirement(line)
     if one.name not in ("cxone-consumer", "selenium") and (not one.marker or one.marker.evaluate(here)):
         print(f"{one.name}{one.specifier}")
