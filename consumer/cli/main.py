@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from consumer.cli.context import SettingsFiles
-from consumer.cli.table import ALONE, COMMANDS, FORMER
+from consumer.cli.table import ALONE, COMMANDS, FORMER, UNLISTED
 
 _PACKAGE = "consumer.cli"
 
@@ -77,7 +77,8 @@ def _below(path: str) -> list[str]:
 
 def _add(group: typer.Typer, paths: Iterable[str]) -> None:
     for path in paths:
-        group.command(path.rpartition(" ")[2], help=COMMANDS[path][1])(_not_imported)
+        name, text, hidden = path.rpartition(" ")[2], COMMANDS[path][1], path in UNLISTED
+        group.command(name, help=text, hidden=hidden)(_not_imported)
 
 
 def _group(kind: type[TyperGroup]) -> typer.Typer:

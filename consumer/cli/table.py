@@ -44,13 +44,21 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "adoption:rebuild_counts",
         "Count every event again, as after some were deleted by hand; reports go on meanwhile.",
     ),
+    "metrics": (
+        "",
+        "Get dashboards and monitors of the metrics.",
+    ),
+    "metrics assets": (
+        "metrics:show_assets",
+        "Show the dashboards for Datadog and Grafana and the monitors, or write them out.",
+    ),
     "datadog": (
         "",
-        "Get the dashboard and monitors for Datadog.",
+        "The same as `metrics`.",
     ),
     "datadog assets": (
-        "datadog:show_assets",
-        "Show the dashboard and the monitors that are shipped, or write them out.",
+        "metrics:show_assets",
+        "Show the dashboards for Datadog and Grafana and the monitors, or write them out.",
     ),
     "dlq": (
         "",
@@ -269,6 +277,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 # Groups that are commands themselves.
 ALONE = frozenset({"adoption"})
+# What commands were called in the release before: until the next one they go on, unlisted.
+UNLISTED = frozenset({"datadog"})
 # What options were called in the release before: until the next one they go on, unlisted.
 FORMER: Mapping[str, Mapping[str, str]] = {
     "adoption": {"--subject": "--type"},

@@ -3,6 +3,7 @@
 Public:
 - audit: actions of people, recorded before they are done
 - datadog: metrics and new schema versions for Datadog
+- grafana: a dashboard over what `/metrics` shows
 - ingest_history: deliveries by minute and quarter, outcome and time taken
 - instances: the processes that run, and their clocks
 - job_runs: the runs of the periodic jobs

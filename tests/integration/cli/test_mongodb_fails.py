@@ -60,7 +60,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 _LIFE = ("install", "uninstall", "start", "stop", "restart")
 # What ends without MongoDB, or goes on without it.
 WITHOUT = {
-    *("init", "serve", "demo", "send", "sign", "datadog assets", "secret rotate"),
+    *("init", "serve", "demo", "send", "sign", "datadog assets", "metrics assets", "secret rotate"),
     *("spool status", "spool export", "spool drain", "config show", "config schema"),
     *(f"service {name}" for name in (*_LIFE, "status", "logs")),
 }

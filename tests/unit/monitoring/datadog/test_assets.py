@@ -127,18 +127,19 @@ def test_command_says_where_they_are() -> None:
     assert str(folder() / "dashboard.json") in result.output
 
 
-def test_command_writes_them_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("former", ["metrics", "datadog"])
+def test_command_writes_them_out(tmp_path: Path, former: str) -> None:
     out = tmp_path / "new" / "folder"
 
-    result = CliRunner().invoke(build(), ["datadog", "assets", "--out", str(out), "--json"])
+    result = CliRunner().invoke(build(), [former, "assets", "--out", str(out), "--json"])
 
     assert result.exit_code == 0
-    assert {path.name for path in out.iterdir()} == set(DOCUMENTS)
+    assert {path.name for path in out.iterdir()} == {*DOCUMENTS, "grafana.json"}
     assert (
         json.loads((out / "dashboard.json").read_text(encoding="utf-8"))
         == (DOCUMENTS["dashboard.json"])
     )
-    assert set(json.loads(result.stdout)["assets"]) == set(DOCUMENTS)
+    assert set(json.loads(result.stdout)["assets"]) == {*DOCUMENTS, "grafana.json"}
 
 
 def test_folder_that_cannot_be_written_is_told(

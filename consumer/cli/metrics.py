@@ -1,4 +1,4 @@
-"""`datadog`: show or write the dashboard and monitors to import there."""
+"""`metrics`: show or write the dashboards and monitors to import at Datadog and Grafana."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from consumer.cli.console import console, print_json, table
 from consumer.core.errors import SetupError
 from consumer.core.text import safe
 from consumer.monitoring.datadog.assets import Asset, assets, folder
+from consumer.monitoring.grafana import dashboard
 
 
 def show_assets(
@@ -22,8 +23,8 @@ def show_assets(
         bool, typer.Option("--json", help="Print everything as one JSON document.")
     ] = False,
 ) -> None:
-    """Show the dashboard and the monitors that are shipped, or write them out."""
-    found = list(assets())
+    """Show the dashboards for Datadog and Grafana and the monitors, or write them out."""
+    found = [*assets(), Asset("grafana.json", json.dumps(dashboard(), indent=2) + "\n")]
     written = _write(found, out) if out else {}
     if as_json:
         print_json(
@@ -34,17 +35,21 @@ def show_assets(
             }
         )
         return
-    where = out or folder()
+    files = written or {asset.name: folder() / asset.name for asset in assets()}
     console().print(
         table(
             ("file", "what", "title"),
-            [(where / asset.name, asset.kind, _title(json.loads(asset.text))) for asset in found],
-            title="Written for Datadog" if out else "Shipped for Datadog",
+            [
+                (files.get(asset.name, asset.name), asset.kind, _title(json.loads(asset.text)))
+                for asset in found
+            ],
+            title="Written" if out else "Shipped; --out DIR writes them",
         )
     )
     console().print(
-        "Import the dashboard with New Dashboard > Import dashboard JSON, a monitor with"
-        " Monitors > New Monitor > Import, or post them to /api/v1/dashboard and /api/v1/monitor.",
+        "Datadog: import the dashboard with New Dashboard > Import dashboard JSON, a monitor with"
+        " Monitors > New Monitor > Import, or post them to /api/v1/dashboard and /api/v1/monitor.\n"
+        "Grafana: Dashboards > New > Import; a variable at its top chooses the Prometheus.",
         soft_wrap=True,
     )
 
