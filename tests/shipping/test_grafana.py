@@ -9,6 +9,7 @@ from typing import Any
 import promql_parser
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from pymongo.database import Database
 
@@ -41,6 +42,8 @@ def queries() -> Iterator[str]:
 
 def test_grafanas_own_model_knows_every_part() -> None:
     built = dashboard()
+    # The parts that are those of panels and of queries to Prometheus.
+    register_default_plugins()
 
     read = json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(built)))
 
