@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 import structlog
-from bson.raw_bson import RawBSONDocument
 
-from consumer.core.delivery import Delivery, Outcome, of_source
+from consumer.core.delivery import Delivery, Outcome, OutcomeStatus, of_source
 from consumer.core.errors import (
     ChangeRejected,
     ConsumerError,
@@ -26,12 +25,11 @@ from consumer.core.errors import (
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import REJECTED, SECRETS, SPOOLED, UNTRACKED, VERSIONS
 from consumer.events.documents import Stamp, encode, layout
-from consumer.events.filling import FilledEvents
+from consumer.events.filling import Fill, FilledEvents, Prepared
 from consumer.events.keys import COLLECTION_SUBJECT, EventKeys
 from consumer.ingest.guard_warnings import GuardWarnings
 from consumer.ingest.source import Sources
 from consumer.mongodb.circuit_breaker import CircuitBreaker
-from consumer.schemas.defaults import Filled
 from consumer.schemas.registry.registry import Admission, SchemaRegistry
 from consumer.spool.spool import Spool
 
@@ -42,6 +40,13 @@ class Processed(msgspec.Struct, frozen=True):
     """A delivery that is stored: its outcome and the `_id` of its document."""
 
     outcome: Outcome
+    document_id: str
+
+
+class _Prepared(Prepared):
+    """The same with its place in the schema and its `_id`."""
+
+    admission: Admission
     document_id: str
 
 
@@ -169,39 +174,52 @@ class Ingest:
         `repaired` is read in place of the body; the document's `_id` stays that of the body. Raises
         Rejected, Held, or StoreUnavailable; stores no dead letter.
         """
-        source = self._sources.named(delivery.source)
         body = delivery.body if repaired is None else repaired
-        event = source.parser.parse(body, delivery.body, delivery.headers)
-        subject = event.type if self._scope == "type" else COLLECTION_SUBJECT
-        admission = self._registry.admit(subject, event.payload, event.key, vet=encode)
-        key = delivery.key or self._keys.of(event)
+        tries: list[_Prepared] = []
 
-        def document(filled: Filled) -> RawBSONDocument:
-            stamp = Stamp(
-                subject=subject,
-                schema_version=admission.version,
-                exhibited_version=admission.exhibited,
-                received_at=delivery.received_at,
-                processed_at=self._clock(),
-                filled=filled.positions,
-                unfilled=admission.version if filled.left_out else 0,
-                untracked=admission.untracked,
-                repairs=repairs,
-                unsigned=source.unsigned,
-            )
-            return encode(layout(key, event, stamp))
+        def prepare(fill: Fill) -> Prepared:
+            tries.append(self._prepare(delivery, body, repairs, fill))
+            return tries[-1]
 
         try:
-            new = self._events.append(
-                subject, event, admission, document, rekeyed=delivery.key is not None
-            )
+            new = self._events.append(prepare, rekeyed=delivery.key is not None)
         except IdConflict:
             if delivery.key is None:
                 raise
             # By its key it was one event with another; by what is set now it may be its own.
             return self.process(delivery.keyed(None), repaired, repairs)
-        self._report(delivery, subject, admission, "processed" if new else "duplicate")
-        return Processed(Outcome("processed" if new else "duplicate", admission.version), key)
+        done = tries[-1]
+        status: OutcomeStatus = "processed" if new else "duplicate"
+        # What the first try registered, the others find.
+        self._report(delivery, done.subject, tries[0].admission, status)
+        return Processed(Outcome(status, done.admission.version), done.document_id)
+
+    def _prepare(
+        self, delivery: Delivery, body: bytes, repairs: Sequence[str], fill: Fill
+    ) -> _Prepared:
+        """The document of a delivery whose `body` is read; raises Rejected, Held or
+        StoreUnavailable."""
+        source = self._sources.named(delivery.source)
+        event = source.parser.parse(body, delivery.body, delivery.headers)
+        subject = event.type if self._scope == "type" else COLLECTION_SUBJECT
+        admission = self._registry.admit(subject, event.payload, event.key, vet=encode)
+        key = delivery.key or self._keys.of(event)
+        filled = fill(subject, event.payload, admission)
+        # These refer into the payload, which is to end here.
+        admission.gaps.clear()
+        stamp = Stamp(
+            subject=subject,
+            schema_version=admission.version,
+            exhibited_version=admission.exhibited,
+            received_at=delivery.received_at,
+            processed_at=self._clock(),
+            filled=filled.positions,
+            unfilled=admission.version if filled.left_out else 0,
+            untracked=admission.untracked,
+            repairs=repairs,
+            unsigned=source.unsigned,
+        )
+        return _Prepared(subject, encode(layout(key, event, stamp)), event.digest, admission, key)
 
     def take_back(self, processed: Processed) -> None:
         """Delete the document that `process` made, unless it was there before; raises

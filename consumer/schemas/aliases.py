@@ -103,11 +103,9 @@ AS_SENT = AsSent()
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A deed: `holder` has `key` now; at these `positions` something was put; and `made` is an
-    object that its node is to fill downwards."""
+    """A deed: at these `positions` something was put, and `made` is an object that its node is to
+    fill downwards."""
 
-    holder: dict[str, Any]
-    key: str
     positions: tuple[int, ...]
     made: tuple[dict[str, Any], ObjectNode] | None
 
@@ -213,7 +211,7 @@ def place(
             node = absent[0].node
         holder[keys[0]] = value
         made = (value, node) if isinstance(value, dict) and node is not None else None
-        placed.append(Placed(holder, keys[0], positions, made))
+        placed.append(Placed(positions, made))
     return placed, left_out
 
 

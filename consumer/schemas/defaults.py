@@ -89,17 +89,6 @@ def lacking(node: ObjectNode) -> dict[str, Any]:
     return absent
 
 
-def take_out(checked: Checked, filled: Filled) -> None:
-    """Make what `fill` filled after this check as it was before."""
-    for each in filled.placed:
-        each.holder.pop(each.key, None)
-    positions = frozenset(filled.positions)
-    for value, node in checked.gaps:
-        for filling in node.fillings:
-            if filling.position in positions:
-                value.pop(filling.key, None)
-
-
 def unfill(payload: dict[str, Any], positions: Iterable[int], version: SchemaVersion) -> None:
     """Take out in place what `fill` put in: the inverse, given its positions and any version from
     the filling one on. What is not there is passed over."""

@@ -4,7 +4,8 @@ In one run, interleaved so that a noisy machine is noisy for all: waitress, Falc
 alone (bare), one durable `insert_one` a request, the plainest group commit without anything else
 (crude), the service with all its jobs, and that again while each second an event has a new field
 (evolving). Each with every set of `tests.bench.payload_sets`. Ratios are of runs that came one
-after the other. With --instructions each runs in valgrind, which counts these in place of time.
+after the other: their median, and the least and the most. The table is Markdown. With
+--instructions each runs in valgrind, which counts these in place of time.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         machine.mongod(options.uri) as uri,
         machine.subjects(contenders, uri, options.instructions) as subjects,
     ):
+        header(options)
+        remarks: list[str] = []
         for name in options.sets:
             results: Results = {contender: [] for contender in contenders}
             for turn, (steady, growing) in enumerate(_turns(SETS[name], options)):
@@ -49,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     # The first turn warms up: schemas, connections, caches.
                     if turn:
                         results[subject.contender].append(found)
-            report(results, f"{name}, {options.connections} connections", options.instructions)
+            remarks += report(results, name, options.instructions)
+        print("", *remarks, sep="\n")
 
 
 def _turns(
@@ -68,48 +72,63 @@ def _turns(
             )
 
 
-def report(results: Results, title: str, instructions: bool = False) -> None:
-    """Print medians as one table, and ratios to bare with their spread: of requests a second, and
-    of what a request costs."""
-    cost, factor = ("k instr", 1e3) if instructions else ("CPU us", 1e6)
-    bare = next((runs for contender, runs in results.items() if contender.kind == "bare"), [])
-    print(f"\n{title}, medians of {len(next(iter(results.values())))} runs")
-    print(
-        f"{'':24}{'req/s':>7}{'to bare':>18}{cost:>9}{'to bare':>18}{'p50 ms':>8}{'p99 ms':>8}"
-        f"{'busy':>6}{'client':>7}{'RSS MB':>8}"
-    )
+def header(options: argparse.Namespace) -> None:
+    """Print the head of the table."""
+    cost = "k instructions" if options.instructions else "CPU µs"
+    print(f"{options.connections} connections, medians of {options.runs} runs\n")
+    for cells in (
+        ("", "threads", "requests/s", "of bare", cost, "of bare", "p50 ms", "p99 ms", "RSS MB"),
+        ("---", *["---:"] * 8),
+    ):
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def report(results: Results, name: str, instructions: bool) -> list[str]:
+    """Print a row for each contender with the payloads of a set, and return what is to be said of
+    them below the table."""
+    factor = 1e3 if instructions else 1e6
+    bare, remarks = _runs(results, "bare"), []
     for contender, runs in results.items():
         pairs = list(zip(runs, bare, strict=False))
-        row = [
-            f"{contender.name:24}{median(run.load.rate for run in runs):7.0f}",
+        cells = (
+            f"{name}: {contender.kind}",
+            f"{contender.threads}",
+            f"{median(run.load.rate for run in runs):,.0f}",
             _spread([run.load.rate / other.load.rate for run, other in pairs]),
-            f"{factor * median(run.cpu for run in runs):9.0f}",
+            f"{factor * median(run.cpu for run in runs):.0f}",
             _spread([other.cpu / run.cpu for run, other in pairs]),
-            f"{1000 * median(run.load.p50 for run in runs):8.2f}",
-            f"{1000 * median(run.load.p99 for run in runs):8.2f}",
-            f"{median(run.busy for run in runs):6.2f}" if not instructions else f"{'':6}",
-            f"{median(run.load.busy for run in runs):7.2f}",
-            f"{median(run.memory for run in runs):8.1f}",
-        ]
+            f"{1000 * median(run.load.p50 for run in runs):.1f}",
+            f"{1000 * median(run.load.p99 for run in runs):.1f}",
+            f"{median(run.memory for run in runs):.0f}",
+        )
+        print(f"| {' | '.join(cells)} |", flush=True)
         statuses: Counter[str] = Counter()
         for run in runs:
             statuses.update(run.load.statuses)
         if set(statuses) != {"200"}:
-            row.append(f"  answers: {dict(statuses)}")
+            remarks.append(f"{name}: {contender.kind} answered {dict(statuses)}")
         if median(run.load.busy for run in runs) > 0.9:
-            row.append("  the client was the bottleneck")
-        print("".join(row), flush=True)
+            remarks.append(f"{name}: {contender.kind} was bounded by the client")
+    pairs = list(zip(_runs(results, "evolving"), _runs(results, "service"), strict=False))
+    if pairs:
+        ratio = _spread([run.cpu / other.cpu for run, other in pairs])
+        remarks.append(f"{name}: evolving costs {ratio} of the steady service")
+    return remarks
+
+
+def _runs(results: Results, kind: str) -> list[Measured]:
+    return next((runs for contender, runs in results.items() if contender.kind == kind), [])
 
 
 def _spread(ratios: Sequence[float]) -> str:
     if not ratios:
-        return f"{'':18}"
-    return f"{median(ratios):6.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+        return ""
+    return f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.throughput", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute instead of ten")
+    parser.add_argument("--quick", action="store_true", help="two minutes instead of fifteen")
     parser.add_argument("--instructions", action="store_true", help="count them, with valgrind")
     parser.add_argument("--uri", help="a MongoDB to use (default: a mongod of its own)")
     parser.add_argument("--runs", type=int)
@@ -130,7 +149,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     counted, quick = options.instructions, options.quick
     options.runs = options.runs or (1 if counted else 3 if quick else 7)
     options.count = options.count or (400 if counted else 6000 if quick else 20000)
-    options.seconds = options.seconds or (300.0 if counted else 2.0 if quick else 6.0)
+    options.seconds = options.seconds or (300.0 if counted else 2.0 if quick else 5.0)
     return options
 
 

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 # Deliveries prepared before they are sent to MongoDB together, even when more wait: smaller batches
 # cost more for each, larger ones leave MongoDB idle meanwhile and then us. See tests/bench.
-BATCH = 16
+BATCH = 32
 # Seconds without a task taken, while some wait, after which another thread is sent to take them.
 _STUCK = 0.005
 # Seconds after which nobody waits for the preparing of others any more: one of them may be stuck,

@@ -15,10 +15,10 @@ from consumer.core.errors import ConstraintViolation, Unstorable
 from consumer.core.paths import from_text
 from consumer.events.constraints import Constraints, is_constraint, read_constraints
 from consumer.events.documents import Stamp, encode, layout
-from consumer.events.filling import FilledEvents, free_key
+from consumer.events.filling import Fill, FilledEvents, Prepared, free_key
 from consumer.events.recent import as_sent
 from consumer.events.store import EventStore
-from consumer.schemas.defaults import Filled, unfill
+from consumer.schemas.defaults import unfill
 from consumer.schemas.manual_changes import alias
 from consumer.schemas.policy import Defaults, SchemaPolicy, subject_policy
 from consumer.schemas.registry.registry import SchemaRegistry
@@ -50,16 +50,15 @@ class Intake:
         return free_key(self.database["events"], constraints, refusal, self.schemas.compiled)
 
     def take(self, _id: str, payload: Document) -> bool:
-        payload = copy.deepcopy(payload)
-        admission = self.schemas.admit("s", payload, _id)
-        event = Event(_id, "s", payload, _id)
-
-        def document(filled: Filled) -> Any:
+        def prepare(fill: Fill) -> Prepared:
+            event = Event(_id, "s", copy.deepcopy(payload), _id)
+            admission = self.schemas.admit("s", event.payload, _id)
+            filled = fill("s", event.payload, admission)
             unfilled = admission.version if filled.left_out else 0
             stamp = Stamp("s", admission.version, 1, LONG_AGO, LONG_AGO, filled.positions, unfilled)
-            return encode(layout(_id, event, stamp))
+            return Prepared("s", encode(layout(_id, event, stamp)), _id)
 
-        return self.events.append("s", event, admission, document)
+        return self.events.append(prepare)
 
     def inserts(self) -> int:
         """The number of inserts that MongoDB was asked for, the refused ones too."""
