@@ -39,6 +39,10 @@ _DEEPEST = 160
 # Levels around the expressions of a view, and those that one value takes at most, without default.
 _BEGIN = 4
 _OWN = 12
+# One table for this many scalars of an object costs MongoDB less than a check for each, wherever
+# levels are not scarce.
+_MANY = 6
+_SHALLOW = 80
 _MISSING = object()
 _KINDS: Mapping[type, int] = {
     bool: BOOLEAN,
@@ -55,7 +59,8 @@ class Node:
     """One path of a version. `types` 0: no type, or none that can be shown.
 
     `keys` are those of an object, in the order of the version; a map has `any_key`. What is absent
-    is `default`. A `masked` value is hidden; `inner`: texts that may be JSON are.
+    is `default`. A `masked` value is hidden; `inner`: texts that may be JSON are. The scalars of a
+    `tabular` object are looked up in a table.
     """
 
     types: int = 0
@@ -66,6 +71,11 @@ class Node:
     masked: bool = False
     inner: bool = False
     keep: bool = False
+    tabular: bool = False
+
+    @property
+    def is_scalar(self) -> bool:
+        return bool(self.types) and not self.types & (OBJECT | ARRAY) and not self.masked
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,16 +183,18 @@ class _Build:
             return replace(node, any_key=self.node(shape.children[ANY_KEY], below, level + 4))
         names = [segment for segment in shape.children if is_key(segment)]
         odd = any(map(is_odd, map(to_key, names)))
+        scalars = [each for each in names if not shape.children[each].types & (OBJECT | ARRAY)]
+        tabular = len(scalars) >= _MANY and level < _SHALLOW
         keys = {
             to_key(segment): self.node(
                 shape.children[segment],
                 (*path, segment),
                 # An odd key is bound to a variable first.
-                level + 3 * odd + 2 * is_odd(to_key(segment)),
+                level + 2 * tabular + 3 * odd + 2 * is_odd(to_key(segment)),
             )
             for segment in names
         }
-        return replace(node, keys=keys)
+        return replace(node, keys=keys, tabular=tabular)
 
 
 def is_odd(key: str) -> bool:

@@ -14,12 +14,13 @@ from time import monotonic
 from typing import Any, Protocol
 
 import bson
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
 from consumer.core.clock import EPOCH, utc_now
 from consumer.core.errors import ConsumerError, SetupError, StoreUnavailable
 from consumer.core.paths import Path
-from consumer.mongodb.client import DURABLE, EVENTS, READERS, Document, OurDatabase
+from consumer.mongodb.client import DURABLE, EVENTS, RAW, READERS, Document, OurDatabase
 from consumer.mongodb.deadline import unhurried
 from consumer.mongodb.errors import translated
 from consumer.readers.pins import Pin, Pins
@@ -30,11 +31,13 @@ from consumer.schemas.registry.registry import SchemaRegistry
 
 # What changes or makes a view, and the error that says it is, or is not, there.
 _TURNS = (("collMod", 26), ("create", 48))
-# Seconds a round takes to look whether somebody else altered views.
-_LOOK = 1.0
+# Seconds a round takes at most to look whether somebody else altered views: at half of them, or at
+# this many, so that all are looked at within a minute.
+_LOOK = 4.0
+_FEW = 25
 _FORGOTTEN = timedelta(minutes=1)
 _NOBODY: Document = {"_id": ""}
-_PLAN = frozenset({"transformBy", "parsedQuery"})
+_PLAN = frozenset({"transformBy", "parsedQuery", "$project"})
 
 
 def kinds_of(database: OurDatabase, names: Iterable[str]) -> dict[str, str]:
@@ -186,7 +189,7 @@ class Views:
     ) -> Iterator[bool]:
         """Make again, some in each round, the views that others altered, as a restore may."""
         until = monotonic() + _LOOK
-        for _ in range(len(pins)):
+        for _ in range(min(len(pins), max(_FEW, len(pins) // 2 + 1))):
             if stopping() or monotonic() > until:
                 return
             self._next = (self._next + 1) % len(pins)
@@ -230,8 +233,10 @@ class Views:
         """A digest of what MongoDB makes of a view or of its pipeline: it shows the pipeline of
         none without those of all."""
         with translated(EVENTS):
-            plan = self._database.command("explain", asked, verbosity="queryPlanner")
-        return _digest(sorted({repr(part) for part in _parts(plan)}))
+            plan = self._database.command(
+                "explain", asked, verbosity="queryPlanner", codec_options=RAW
+            )
+        return _digest(sorted(set(_parts(plan))))
 
 
 class _Round:
@@ -240,6 +245,7 @@ class _Round:
     def __init__(self, registry: SchemaRegistry, masks: Masks) -> None:
         self._registry = registry
         self._masks = masks
+        self._release = release_of("cxone-consumer")
         self._heads: dict[str, SchemaVersion | None] = {}
         self._versions: dict[tuple[str, int], SchemaVersion | None] = {}
         self._steps: dict[str, list[Document]] = {}
@@ -277,20 +283,25 @@ class _Round:
             number = head.number if head else 0
         says = {**pin.to_document(), "at": None, "by": None}
         masks = self._masks.fingerprint if pin.redact else ""
-        return _digest([says, number, masks, release_of("cxone-consumer")])
+        return _digest([says, number, masks, self._release])
 
 
 def _digest(value: Any) -> str:
     return sha256(bson.encode({"": value})).hexdigest()
 
 
-def _parts(plan: Any) -> Iterator[Any]:
-    if isinstance(plan, dict):
+def _parts(plan: Any) -> Iterator[bytes]:
+    if isinstance(plan, RawBSONDocument):
         for key, value in plan.items():
-            if key in _PLAN:
-                yield value
-            else:
+            if key in _PLAN and isinstance(value, RawBSONDocument):
+                # MongoDB tells what is shown unaltered in an order that changes.
+                yield bson.encode(dict(sorted(value.items(), key=_by_name_unless_computed)))
+            elif key != "command":
                 yield from _parts(value)
     elif isinstance(plan, list):
         for each in plan:
             yield from _parts(each)
+
+
+def _by_name_unless_computed(field: tuple[str, Any]) -> str:
+    return "" if isinstance(field[1], RawBSONDocument) else field[0]
