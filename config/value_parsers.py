@@ -10,9 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
-from pymongo import MongoClient
-from pymongo.common import URI_OPTIONS_VALIDATOR_MAP
-from pymongo.errors import PyMongoError
 
 from config.faults import Wrong
 
@@ -185,6 +182,9 @@ def mongodb_uri(value: SecretStr | None) -> SecretStr | None:
     know later. Raises Wrong."""
     if value is None:
         return None
+    from pymongo import MongoClient  # noqa: PLC0415  (a tenth of a second)
+    from pymongo.errors import PyMongoError  # noqa: PLC0415
+
     uri = value.get_secret_value()
     if not uri.startswith(_SCHEMES):
         raise Wrong("it begins otherwise")
@@ -206,6 +206,8 @@ def mongodb_uri(value: SecretStr | None) -> SecretStr | None:
 
 
 def _meaning(said: str) -> str:
+    from pymongo.common import URI_OPTIONS_VALIDATOR_MAP  # noqa: PLC0415
+
     meaning = next(
         (text for pattern, text in _MEANINGS if re.search(pattern, said, re.IGNORECASE)),
         "the driver cannot read it",

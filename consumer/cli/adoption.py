@@ -7,20 +7,21 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from consumer.adoption.report import Heads, Report, only, report
-from consumer.adoption.rollup import Bounds, Stores, adoption_stores, rebuild
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import AsJson, load_settings, open_shared
 from consumer.cli.options import EventType
 from consumer.core.clock import HOUR, hour_of, utc_now
 from consumer.core.errors import SetupError
-from consumer.mongodb.retention import retained_from
+
+if TYPE_CHECKING:
+    from consumer.adoption.report import Heads, Report
+    from consumer.adoption.rollup import Bounds, Stores
 
 _HISTORY = timedelta(hours=24)
 _WIDTH = 30
@@ -62,6 +63,8 @@ def adoption(
 
 def rebuild_counts(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Count every event again, as after some were deleted by hand; reports go on meanwhile."""
+    from consumer.adoption.rollup import rebuild
+
     with _opened(ctx) as (stores, _, days):
         bounds = _bounds(days)
         first = stores.events.first() or bounds.now
@@ -88,6 +91,8 @@ def rebuild_counts(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 def _read_report(stores: Stores, heads: Heads, bounds: Bounds, subject: str | None) -> Report:
+    from consumer.adoption.report import only, report
+
     if subject is None:
         return report(stores, heads, bounds, _HISTORY)
     found = only(report(stores, heads, bounds, _HISTORY, busiest=None), subject)
@@ -99,12 +104,17 @@ def _read_report(stores: Stores, heads: Heads, bounds: Bounds, subject: str | No
 
 
 def _bounds(days: int) -> Bounds:
+    from consumer.adoption.rollup import Bounds
+    from consumer.mongodb.retention import retained_from
+
     now = utc_now()
     return Bounds(now, retained_from(now, days))
 
 
 @contextmanager
 def _opened(ctx: typer.Context) -> Iterator[tuple[Stores, Heads, int]]:
+    from consumer.adoption.rollup import adoption_stores
+
     settings = load_settings(ctx)
     with open_shared(settings) as shared:
         yield adoption_stores(shared.database), shared.registry, settings.cxone_retention_days
@@ -112,6 +122,7 @@ def _opened(ctx: typer.Context) -> Iterator[tuple[Stores, Heads, int]]:
 
 def print_report(out: Console, report: Report, *, whole: bool) -> None:
     """Print a report; `whole`: every version of every subject in it."""
+
     if not report.figures:
         out.print("No documents are counted yet.")
         return
@@ -126,6 +137,7 @@ def print_report(out: Console, report: Report, *, whole: bool) -> None:
 
 def as_document(report: Report) -> dict[str, Any]:
     """The report for programs: `figures`, `versions` by subject, `hours` by exhibited version."""
+
     return {
         "at": report.at,
         "figures": report.figures,
@@ -155,6 +167,7 @@ def sparkline(values: list[int], most: int, levels: str) -> str:
 
 
 def _figures(report: Report) -> Any:
+
     return table(
         (
             "subject",
@@ -184,6 +197,7 @@ def _figures(report: Report) -> Any:
 
 
 def _versions(report: Report, subject: str, levels: str, whole: bool) -> Any:
+
     versions = report.versions[subject]
     total = sum(versions.values())
     last = hour_of(report.at)
@@ -209,6 +223,7 @@ def _versions(report: Report, subject: str, levels: str, whole: bool) -> Any:
 
 def _sent(report: Report, subject: str) -> dict[int, dict[datetime, int]]:
     """Events by the version their payload exhibits, and hour."""
+
     sent: defaultdict[int, dict[datetime, int]] = defaultdict(dict)
     for (hour, of, version), count in report.hours.items():
         if of == subject:

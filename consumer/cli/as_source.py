@@ -13,7 +13,6 @@ from config.loading import Settings
 from config.sources import TOKEN_PATH, SourceSettings
 from consumer.core.delivery import MAIN
 from consumer.core.errors import SetupError
-from consumer.runtime.proving import read_token, token_request, url_beside
 
 AsSource = Annotated[
     str,
@@ -40,6 +39,8 @@ def required(name: str) -> list[str]:
 def token_getter(name: str, source: SourceSettings, url: str, timeout: float) -> Callable[[], str]:
     """A function that gets an access token from the service whose `source` posts to `url`, and
     again before it expires; callable from any thread. Raises SetupError."""
+    from consumer.runtime.proving import url_beside
+
     address = url_beside(url, source.path, TOKEN_PATH)
     asking = threading.Lock()
     token, expires = "", 0.0
@@ -56,7 +57,9 @@ def token_getter(name: str, source: SourceSettings, url: str, timeout: float) ->
 
 
 def _ask(name: str, source: SourceSettings, address: str, timeout: float) -> tuple[str, float]:
-    import urllib3  # noqa: PLC0415  (`sign` does without)
+    import urllib3
+
+    from consumer.runtime.proving import read_token, token_request
 
     body, headers = token_request(name, source)
     try:

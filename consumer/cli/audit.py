@@ -12,8 +12,6 @@ from consumer.cli.context import AsJson, load_settings, open_shared
 from consumer.cli.options import Since, Until, moment
 from consumer.cli.reveal import masks_beside
 from consumer.core.clock import utc_now
-from consumer.mongodb.client import AUDIT
-from consumer.monitoring.audit import Audit
 from consumer.privacy.actions import masked_action
 
 _NAMED = ("_id", "at", "who", "what")
@@ -28,6 +26,9 @@ def list_actions(
     as_json: AsJson = False,
 ) -> None:
     """Show what people did by hand, the last deed first."""
+    from consumer.mongodb.client import AUDIT
+    from consumer.monitoring.audit import Audit
+
     now = utc_now()
     settings = load_settings(ctx)
     with open_shared(settings) as shared:

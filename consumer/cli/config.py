@@ -19,7 +19,7 @@ def show_settings(
 ) -> None:
     """Show which settings hold and where each comes from; secrets are masked."""
     settings = load_settings(ctx)
-    from config.loading import rows  # noqa: PLC0415 - for help it takes long
+    from config.loading import rows
 
     masked = settings.masked()
     found = [
@@ -46,7 +46,7 @@ def show_settings(
 
 def print_schema(as_json: AsJson = False) -> None:
     """Print the JSON Schema of the TOML file, by which editors complete and check it."""
-    from config.toml_schema import toml_schema  # noqa: PLC0415 - for help it takes long
+    from config.toml_schema import toml_schema
 
     schema = toml_schema()
     print_json({"schema": schema} if as_json else schema)

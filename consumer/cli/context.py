@@ -36,7 +36,7 @@ def load_settings(
 
     Raises config.faults.SettingsError, which `main` shows and turns into exit status 2.
     """
-    from config import loading  # noqa: PLC0415
+    from config import loading
 
     named: SettingsFiles = ctx.find_object(SettingsFiles) or SettingsFiles()
     given = {name.upper(): value for name, value in overrides.items() if value is not None}
@@ -46,7 +46,7 @@ def load_settings(
 @contextmanager
 def open_shared(settings: Settings) -> Iterator[SharedParts]:
     """The parts of the service on MongoDB, as `runtime.shared` opens them."""
-    from consumer.runtime import shared  # noqa: PLC0415
+    from consumer.runtime import shared
 
     with shared.open_shared(settings) as parts:
         yield parts

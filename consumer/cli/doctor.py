@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pymongo import MongoClient
 
 from config.loading import Settings, SettingsError
 from consumer.cli.console import console, print_json, table
@@ -15,12 +14,11 @@ from consumer.cli.context import AsJson, load_settings
 from consumer.cli.init import webhook_url
 from consumer.core.clock import utc_now
 from consumer.core.errors import ConsumerError, SetupError
-from consumer.doctor import mongodb
-from consumer.doctor.check import MONGODB, SETTINGS, Check, Target, exit_status, run
-from consumer.doctor.table import ROWS
-from consumer.mongodb.client import connect
-from consumer.mongodb.embedded.port import running_uri
-from consumer.runtime.settings_map import schema_policy
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+
+    from consumer.doctor.check import Check
 
 _WORDS = {"ok": "ok", "warn": "warning", "fail": "FAULT", "skip": "skipped"}
 
@@ -37,6 +35,8 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check settings, MongoDB, this machine, Datadog and, with --url, the way from outside."""
+    from consumer.doctor.check import exit_status
+
     address = webhook_url(url) if url else None
     try:
         settings = load_settings(ctx)
@@ -50,6 +50,9 @@ def doctor(
 
 def settings_faults(error: SettingsError) -> list[Check]:
     """One fault a line; all that depends on settings is skipped, which is everything."""
+    from consumer.doctor.check import SETTINGS, Check
+    from consumer.doctor.table import ROWS
+
     faults = [
         Check(
             SETTINGS,
@@ -64,6 +67,9 @@ def settings_faults(error: SettingsError) -> list[Check]:
 
 def understood(settings: Settings) -> Check:
     """Judge whether the parts take these settings; paths are read by the schema alone."""
+    from consumer.doctor.check import SETTINGS, Check
+    from consumer.runtime.settings_map import schema_policy
+
     try:
         schema_policy(settings)
     except SetupError as error:
@@ -73,6 +79,12 @@ def understood(settings: Settings) -> Check:
 
 def examine(settings: Settings, url: str | None) -> Iterator[Check]:
     """All other checks, on a client that is closed at the end."""
+    from consumer.doctor import mongodb
+    from consumer.doctor.check import MONGODB, Check, Target, run
+    from consumer.doctor.table import ROWS
+    from consumer.mongodb.client import connect
+    from consumer.mongodb.embedded.port import running_uri
+
     own = settings.mongodb_uri
     client: MongoClient[dict[str, Any]] | None = None
     mute = False
@@ -100,6 +112,8 @@ def examine(settings: Settings, url: str | None) -> Iterator[Check]:
 
 def show(checks: Sequence[Check], as_json: bool) -> None:
     """Print the checks: a table for people, or one JSON document."""
+    from consumer.doctor.check import exit_status
+
     if as_json:
         print_json({"status": exit_status(checks), "checks": list(checks)})
         return

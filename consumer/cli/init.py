@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from config.layers import read_text
 from config.presets import PRESETS, Preset
 from config.settings import MAIN_FIELDS, rows
-from config.sources import TOKEN_PATH, SourceSettings, unfit
+from config.sources import MAIN_PATH, TOKEN_PATH, SourceSettings, unfit
 from consumer.cli.console import print_json
 from consumer.cli.context import AsJson, SettingsFiles
 from consumer.cli.settings_text import (
@@ -31,10 +31,8 @@ from consumer.cli.settings_text import (
 )
 from consumer.core.delivery import MAIN
 from consumer.core.errors import SetupError
-from consumer.http.webhook import ROUTE
 from consumer.os_service import secret_rotation
 from consumer.os_service.files import File, replace
-from consumer.runtime.proving import url_beside
 
 _MAX_FILE = 1024 * 1024
 
@@ -184,22 +182,24 @@ def _secrets(path: Path, old: Mapping[str, str | None], preset: str | None) -> S
 def webhook_url(public_url: str | None) -> str:
     """The address CXone posts to: `public_url` with the webhook's path where it has none."""
     if public_url is None:
-        return f"https://YOUR-HOST{ROUTE}"
+        return f"https://YOUR-HOST{MAIN_PATH}"
     parts = urlsplit(public_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise typer.BadParameter("begin the URL with https://", param_hint="--public-url")
-    return public_url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}{ROUTE}"
+    return public_url if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}{MAIN_PATH}"
 
 
 def to_enter(
     preset: Preset, signing: SharedSecrets, url: str, hidden_in: Path | None
 ) -> list[tuple[str, str]]:
     """Names and values to enter at the sender; the secret unless it stays `hidden_in` a file."""
+    from consumer.runtime.proving import url_beside
+
     secret = signing.current if hidden_in is None else f"(see {SECRET} in {hidden_in})"
     kept = "" if signing.fresh else "  (unchanged)"
     yours = {
         "{url}": url,
-        "{token_url}": url_beside(url, ROUTE, TOKEN_PATH),
+        "{token_url}": url_beside(url, MAIN_PATH, TOKEN_PATH),
         "{source}": MAIN,
         "{secret}": f"{secret}{kept}",
     }

@@ -100,7 +100,7 @@ def _not_imported() -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version  # noqa: PLC0415  (a fifth of all that it takes)
+        from importlib.metadata import version
 
         typer.echo(version("cxone-consumer"))
         raise typer.Exit
@@ -131,7 +131,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     given = sys.argv[1:] if arguments is None else arguments
     if _WITHOUT_LOG.isdisjoint(given[-1:]):
-        from config import logs  # noqa: PLC0415  (a tenth of a second)
+        from config import logs
 
         # Standard output is for what was asked for; `serve` logs as its settings say.
         logs.configure("warning", "console", sys.stderr)
@@ -150,7 +150,7 @@ def run(arguments: list[str] | None = None) -> int:
         return int(error.exit_code)
     except BaseException as error:
         # It knows the errors of the settings and of MongoDB, which not every command imports.
-        from consumer.cli.failures import exit_status  # noqa: PLC0415
+        from consumer.cli.failures import exit_status
 
         status = exit_status(error)
         if status is None:

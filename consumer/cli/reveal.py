@@ -9,11 +9,8 @@ import typer
 from config.loading import Settings
 from consumer.cli.console import error_console
 from consumer.core.text import safe
-from consumer.mongodb.client import INSTANCES
-from consumer.monitoring.instances import Instances
 from consumer.privacy.masks import MaskedBody
 from consumer.privacy.rules import Redaction
-from consumer.runtime.fleet import differences, masks_of_all
 
 if TYPE_CHECKING:
     from consumer.runtime.shared import SharedParts
@@ -22,6 +19,10 @@ if TYPE_CHECKING:
 def masks_beside(settings: Settings, shared: SharedParts) -> Redaction:
     """Find what to hide: all that these settings or any process of the service hide. Says on
     standard error where a running one is set up otherwise. Raises StoreUnavailable."""
+    from consumer.mongodb.client import INSTANCES
+    from consumer.monitoring.instances import Instances
+    from consumer.runtime.fleet import differences, masks_of_all
+
     processes = Instances(shared.database[INSTANCES]).all()
     for difference in differences(settings, processes):
         error_console().print(f"Note: {safe(difference)}", soft_wrap=True)

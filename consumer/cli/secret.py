@@ -14,10 +14,7 @@ from consumer.cli.context import AsJson, SettingsFiles, load_settings, open_shar
 from consumer.cli.settings_text import fresh_secret
 from consumer.core.clock import utc_now
 from consumer.core.errors import NoMongo, SetupError, StoreUnavailable
-from consumer.doctor.secrets import is_silent, judge_previous
 from consumer.ingest.signature import fingerprint
-from consumer.mongodb.client import SECRET_USE
-from consumer.monitoring.secret_use import SecretUse
 from consumer.os_service import secret_rotation
 from consumer.os_service.secret_rotation import CURRENT, PREVIOUS, Rotation
 
@@ -69,6 +66,10 @@ def _check_in_force(found: Rotation, settings: Settings) -> None:
 def _check_silent(settings: Settings, previous: str) -> None:
     """Raises SetupError while the previous secret may still sign, StoreUnavailable or NoMongo where
     that cannot be told."""
+    from consumer.doctor.secrets import is_silent, judge_previous
+    from consumer.mongodb.client import SECRET_USE
+    from consumer.monitoring.secret_use import SecretUse
+
     current = settings.cxone_shared_secret
     try:
         with open_shared(settings) as shared:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from config.sources import SourceSettings
+from config.sources import MAIN_PATH, SourceSettings
 from consumer.cli.as_source import AsSource, required, source_named, token_getter
 from consumer.cli.bodies import read_bodies
 from consumer.cli.console import error_console
@@ -25,8 +25,9 @@ from consumer.core.clock import utc_now
 from consumer.core.delivery import MAIN
 from consumer.demo.client import Outgoing, Sender, Sending
 from consumer.demo.results import Result, Tally
-from consumer.http.webhook import ROUTE
-from consumer.runtime.proving import Prove, prover
+
+if TYPE_CHECKING:
+    from consumer.runtime.proving import Prove
 
 _UNANSWERED_LIMIT = 10
 
@@ -80,6 +81,8 @@ def send(
     Exit status: 0 all were answered 2xx, 1 some were not,
     2 wrong usage or settings, 130 interrupted (what was sent is still counted).
     """
+    from consumer.runtime.proving import prover
+
     settings = load_settings(ctx, [] if bad_signature else required(source))
     sender_of = source_named(settings, source)
     path = sender_of.path
@@ -115,7 +118,7 @@ def send(
     return report.exit_status
 
 
-def default_url(listen: str, path: str = ROUTE) -> str:
+def default_url(listen: str, path: str = MAIN_PATH) -> str:
     """The address of a path of a server on this machine that listens on `listen` (host:port)."""
     host, _, port = listen.rpartition(":")
     # These mean every interface; a client has to name one.
@@ -123,7 +126,7 @@ def default_url(listen: str, path: str = ROUTE) -> str:
     return f"http://{host}:{port}{path}"
 
 
-def checked_url(url: str, path: str = ROUTE) -> str:
+def checked_url(url: str, path: str = MAIN_PATH) -> str:
     """`url`, with the path where it has none; raises typer.BadParameter (exit 2)."""
     try:
         parts = urlsplit(url)

@@ -14,8 +14,6 @@ from consumer.cli.context import AsJson, load_settings
 from consumer.core.clock import utc_now
 from consumer.core.delivery import MAIN
 from consumer.ingest.oauth2 import issue
-from consumer.runtime.proving import prover
-from consumer.runtime.settings_map import shared_secrets
 
 
 def sign(
@@ -38,6 +36,9 @@ def sign(
     @FILE` reads what --out writes. The header of a source with a token or password is its secret,
     or for an hour as good as it: printed with --reveal alone.
     """
+    from consumer.runtime.proving import prover
+    from consumer.runtime.settings_map import shared_secrets
+
     if as_json and out is not None:
         raise typer.BadParameter("--out writes lines for `curl -H @FILE`: leave --json out")
     settings = load_settings(ctx, required(source))

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import msgspec
 import structlog
 import typer
-from pymongo.errors import PyMongoError
 
 from config.environment import user_name
 from config.loading import Settings
@@ -21,21 +20,16 @@ from consumer.cli.reveal import Reveal, masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.data_dir import DataDirectory
 from consumer.core.errors import NoMongo, SetupError, StoreUnavailable
-from consumer.mongodb.circuit_breaker import CircuitBreaker
-from consumer.mongodb.client import AUDIT, EVENTS
-from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
-from consumer.runtime.settings_map import redaction
 from consumer.spool.records import plain
-from consumer.spool.spool import Spool
-from consumer.spool.survey import deliveries, directory_in, survey
-from jobs.drain_spool import DrainSpool
 
 log = structlog.get_logger(__name__)
 
 
 def status(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show how much waits, and since when."""
+    from consumer.spool.survey import deliveries, directory_in, survey
+
     settings = load_settings(ctx)
     directory = directory_in(settings.cxone_data_dir)
     found = survey(directory)
@@ -74,6 +68,8 @@ def export(
     What CXONE_REDACT names is masked; --reveal copies bodies whole. The audit is in MongoDB: where
     that is away, the log alone says that you did.
     """
+    from consumer.spool.survey import deliveries, directory_in
+
     settings = load_settings(ctx)
     directory = directory_in(settings.cxone_data_dir)
     masks = _masks(settings)
@@ -108,6 +104,8 @@ def export(
 
 def _masks(settings: Settings) -> Redaction:
     """The masks; where MongoDB is away, those of these settings without those of the service."""
+    from consumer.runtime.settings_map import redaction
+
     try:
         with open_shared(settings) as shared:
             return masks_beside(settings, shared)
@@ -117,6 +115,9 @@ def _masks(settings: Settings) -> Redaction:
 
 def _audit(settings: Settings) -> None:
     """Record in the audit that somebody copied what is masked, or in the log where it is away."""
+    from consumer.mongodb.client import AUDIT
+    from consumer.monitoring.audit import Audit
+
     who = user_name()
     try:
         with open_shared(settings) as shared:
@@ -129,6 +130,14 @@ def _audit(settings: Settings) -> None:
 def drain(ctx: typer.Context, as_json: AsJson = False) -> int:
     """Hand what waits to MongoDB, while no service runs on the data directory: one that runs does
     it by itself."""
+    from pymongo.errors import PyMongoError
+
+    from consumer.mongodb.circuit_breaker import CircuitBreaker
+    from consumer.mongodb.client import EVENTS
+    from consumer.spool.spool import Spool
+    from consumer.spool.survey import directory_in
+    from jobs.drain_spool import DrainSpool
+
     settings = load_settings(ctx)
     with _owned(settings.cxone_data_dir), open_shared(settings) as shared:
         breaker = CircuitBreaker(shared.database[EVENTS], settings.cxone_spool_after)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,14 +16,10 @@ from consumer.core.clock import utc_now
 from consumer.core.data_dir import owner_of
 from consumer.core.errors import SetupError, StoreUnavailable
 from consumer.ingest.signature import fingerprint
-from consumer.mongodb.client import INSTANCES, SECRET_USE
-from consumer.mongodb.errors import translated
-from consumer.monitoring.instances import Instances
-from consumer.monitoring.overview import Overview, gather
-from consumer.monitoring.secret_use import SecretUse
-from consumer.runtime.fleet import differences
-from consumer.runtime.settings_map import mongodb_uri, shared_secrets
-from consumer.spool.survey import directory_in, survey
+
+if TYPE_CHECKING:
+    from consumer.monitoring.overview import Overview
+    from consumer.monitoring.secret_use import SecretUse
 
 # Columns and lines where there is no terminal to ask.
 _PAPER = (100, 40)
@@ -44,6 +40,14 @@ def status(
     ] = False,
 ) -> None:
     """Show processes, jobs, MongoDB, dead letters, spools, Datadog and schemas."""
+    from consumer.mongodb.client import INSTANCES, SECRET_USE
+    from consumer.mongodb.errors import translated
+    from consumer.monitoring.instances import Instances
+    from consumer.monitoring.overview import gather
+    from consumer.monitoring.secret_use import SecretUse
+    from consumer.runtime.fleet import differences
+    from consumer.runtime.settings_map import mongodb_uri
+
     settings = load_settings(ctx)
     if uri:
         typer.echo(mongodb_uri(settings))
@@ -83,6 +87,8 @@ def status(
 def _sources(settings: Settings, uses: SecretUse) -> list[dict[str, Any]]:
     """The sources beside the main one, with the deliveries that their secrets of now have proven,
     and when the last of these came."""
+    from consumer.runtime.settings_map import shared_secrets
+
     found: list[dict[str, Any]] = []
     for name, source in settings.sources.items():
         known = [uses.of(fingerprint(secret.key)) for secret in shared_secrets(source)]
@@ -162,6 +168,8 @@ def local_sections(found: dict[str, Any]) -> Iterator[Section]:
 
 
 def _spool(settings: Settings) -> dict[str, Any] | None:
+    from consumer.spool.survey import directory_in, survey
+
     try:
         found = survey(directory_in(settings.cxone_data_dir))
     except SetupError:
@@ -171,7 +179,7 @@ def _spool(settings: Settings) -> dict[str, Any] | None:
 
 
 def _ready(listen: str) -> dict[str, Any] | None:
-    import urllib3  # noqa: PLC0415  (only asked while MongoDB says nothing)
+    import urllib3
 
     host, _, port = listen.rpartition(":")
     # A service that listens everywhere answers on loopback too.

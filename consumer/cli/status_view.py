@@ -5,11 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from consumer.cli.console import shown
 from consumer.core.text import duration, safe
-from consumer.monitoring.overview import JobState, Overview, Process
+
+if TYPE_CHECKING:
+    from consumer.monitoring.overview import JobState, Overview, Process
 
 _WELL = "succeeded"
 # So many of the things that are amiss are written whole.

@@ -19,16 +19,12 @@ from consumer.cli.reveal import masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.delivery import MAIN
 from consumer.core.errors import SetupError
-from consumer.dead_letters.diagnosis import Inspector
-from consumer.dead_letters.requeue import reasons
 from consumer.dead_letters.retry import STATUSES, UNRESOLVED
-from consumer.dead_letters.search import DeadLetterSearch
-from consumer.mongodb.client import AUDIT, DEAD_LETTERS
-from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
-from consumer.runtime.settings_map import one_subject
 
 if TYPE_CHECKING:
+    from consumer.dead_letters.diagnosis import Inspector
+    from consumer.monitoring.audit import Audit
     from consumer.runtime.shared import SharedParts
 
 Entry = dict[str, Any]
@@ -40,6 +36,12 @@ Everything = Annotated[bool, typer.Option("--all", help="All that have not ended
 EntryIds = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, or how they begin.")
 ]
+
+
+def _reasons() -> Iterable[str]:
+    from consumer.dead_letters.requeue import reasons
+
+    return reasons()
 
 
 def _one_of(known: Callable[[], Iterable[str]]) -> Callable[[str | None], str | None]:
@@ -54,7 +56,7 @@ def _one_of(known: Callable[[], Iterable[str]]) -> Callable[[str | None], str | 
 
 
 Reason = Annotated[
-    str | None, typer.Option(callback=_one_of(reasons), help="Only entries of this reason.")
+    str | None, typer.Option(callback=_one_of(_reasons), help="Only entries of this reason.")
 ]
 Status = Annotated[
     str | None,
@@ -79,6 +81,9 @@ class Context:
 
     @property
     def inspector(self) -> Inspector:
+        from consumer.dead_letters.diagnosis import Inspector
+        from consumer.runtime.settings_map import one_subject
+
         return Inspector(self.shared.sources, self.shared.registry, one_subject(self.settings))
 
     def masks(self, what: str, entries: Sequence[str], *, reveal: bool) -> Redaction:
@@ -91,6 +96,9 @@ class Context:
 
     def record(self, what: str, ids: Sequence[str], **details: object) -> None:
         """Write a deed to the audit before it is done; only the first thousand ids by name."""
+        from consumer.dead_letters.search import DeadLetterSearch
+        from consumer.mongodb.client import DEAD_LETTERS
+
         named: Entry = {"entries": list(ids[:1000]), "count": len(ids), **details}
         if sources := DeadLetterSearch(self.shared.database[DEAD_LETTERS]).sources(ids[:1000]):
             named["sources"] = sources
@@ -100,6 +108,9 @@ class Context:
 @contextmanager
 def opened(ctx: typer.Context) -> Iterator[Context]:
     """The context on the configured MongoDB, closed at the end."""
+    from consumer.mongodb.client import AUDIT
+    from consumer.monitoring.audit import Audit
+
     settings = load_settings(ctx)
     with open_shared(settings) as shared:
         audit = Audit(shared.database[AUDIT])

@@ -20,8 +20,6 @@ from consumer.cli.dlq.entries import (
 from consumer.cli.options import EventType, FromSource
 from consumer.core.delivery import MAIN
 from consumer.dead_letters.retry import STATUSES, UNRESOLVED
-from consumer.dead_letters.search import DeadLetterSearch
-from consumer.mongodb.client import DEAD_LETTERS
 
 _SHOWN_GROUPS = 20
 # Entries that are grouped by what they say.
@@ -41,6 +39,9 @@ def list_entries(
     as_json: AsJson = False,
 ) -> None:
     """Show what waits: how many of each reason and cause, and the last seen ones."""
+    from consumer.dead_letters.search import DeadLetterSearch
+    from consumer.mongodb.client import DEAD_LETTERS
+
     chosen = filters(event_type=event_type, older_than=older_than, source=source)
     with opened(ctx) as context:
         search = DeadLetterSearch(context.shared.database[DEAD_LETTERS])

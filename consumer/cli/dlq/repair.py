@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,9 +19,11 @@ from consumer.core.errors import SetupError
 from consumer.core.json_repairs import TABLE, repair
 from consumer.core.waiting import interruptibly
 from consumer.dead_letters.editing import difference
-from consumer.dead_letters.replay import EDITED, Correction, Replayed
 from consumer.dead_letters.views import masked_body
 from consumer.privacy.rules import Redaction
+
+if TYPE_CHECKING:
+    from consumer.dead_letters.replay import Correction, Replayed
 
 
 def repair_entry(
@@ -37,6 +40,8 @@ def repair_entry(
 
     Exit status: 0 resolved, 1 it stays.
     """
+    from consumer.dead_letters.replay import Correction
+
     with opened(ctx) as context:
         entry = one(context.shared, entry_id)
         masks = context.masks("dlq repair", [entry["_id"]], reveal=reveal)
@@ -71,6 +76,8 @@ def edit(
 
     Exit status: 0 resolved, 1 it stays or nothing was changed.
     """
+    from consumer.dead_letters.replay import EDITED, Correction
+
     with opened(ctx) as context:
         entry = one(context.shared, entry_id)
         masks = context.masks("dlq edit", [entry["_id"]], reveal=reveal)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,11 +26,14 @@ from consumer.cli.dlq.entries import (
 )
 from consumer.cli.options import DryRun, EventType, FromSource
 from consumer.core.errors import SetupError
-from consumer.dead_letters.replay import Replayed
+
+if TYPE_CHECKING:
+    from consumer.dead_letters.replay import Replayed
+
+    _Result = tuple[str, str, Replayed]
 
 # More rows than a person reads are counted instead.
 _MAX_ROWS = 100
-_Result = tuple[str, str, Replayed]
 
 
 def retry(

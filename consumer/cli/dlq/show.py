@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.cells import cell_len
@@ -14,7 +14,6 @@ from consumer.cli.context import AsJson
 from consumer.cli.dlq.entries import Entry, EntryId, brief, one, opened
 from consumer.cli.reveal import Reveal, mask_note
 from consumer.core.text import safe
-from consumer.dead_letters.diagnosis import Diagnosis
 from consumer.dead_letters.retry import UNRESOLVED
 from consumer.dead_letters.views import (
     change_text,
@@ -27,6 +26,9 @@ from consumer.dead_letters.views import (
 )
 from consumer.privacy.masks import MaskedBody
 from consumer.privacy.rules import Redaction, masked_documents
+
+if TYPE_CHECKING:
+    from consumer.dead_letters.diagnosis import Diagnosis
 
 _SHOWN_BYTES = 4096
 _HEX_BYTES = 512

@@ -16,32 +16,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from config.environment import user_name
 from config.loading import Settings
-from consumer.adoption.counts import Superseded
-from consumer.adoption.rollup import Bounds, adoption_stores, recount
-from consumer.adoption.state import RecountMark
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import AsJson, load_settings, open_shared
 from consumer.cli.options import DryRun, EventType, Yes, confirmed
 from consumer.core.clock import utc_now
 from consumer.core.paths import Path, to_text
-from consumer.events.matching import Condition, read_condition, read_path, read_value
-from consumer.mongodb.client import AUDIT, INSTANCES
-from consumer.mongodb.retention import retained_from
-from consumer.monitoring.audit import Audit
-from consumer.monitoring.instances import BEAT_EVERY, SILENT_AFTER, Instances
-from consumer.privacy.erasure import (
-    ErasureResult,
-    PersonNames,
-    ReportRow,
-    erase,
-    record_rows,
-    spool_rows,
-)
-from consumer.privacy.name_erasure import NameErasure
-from consumer.privacy.person_query import KeyPlace, Person
-from consumer.privacy.person_records import FoundRecords, PersonRecords, SearchScope
 
 if TYPE_CHECKING:
+    from consumer.monitoring.instances import Instances
+    from consumer.privacy.erasure import ErasureResult, PersonNames, ReportRow
+    from consumer.privacy.person_query import KeyPlace, Person
+    from consumer.privacy.person_records import FoundRecords, PersonRecords, SearchScope
     from consumer.runtime.shared import SharedParts
 
 
@@ -88,6 +73,9 @@ def erase_events(
 
     Exit status: 0 done, also where nothing was found; 1 it was not wanted.
     """
+    from consumer.privacy.erasure import record_rows, spool_rows
+    from consumer.privacy.person_records import PersonRecords, SearchScope
+
     settings = load_settings(ctx)
     person = _person(settings, ids or [], where or [], event_type)
     scope = SearchScope(deep=deep, also_unknown=also_unknown)
@@ -133,6 +121,9 @@ def erase_events(
 def _person(
     settings: Settings, ids: Sequence[str], where: Sequence[str], event_type: str | None
 ) -> Person:
+    from consumer.events.matching import Condition, read_condition, read_path, read_value
+    from consumer.privacy.person_query import Person
+
     if bool(ids) == bool(where):
         raise typer.BadParameter("name the events by --id, or by --where: one of the two")
     id_path = read_path(_field(settings.id_field))
@@ -158,6 +149,11 @@ def _aliases(shared: SharedParts) -> dict[str, frozenset[tuple[Path, Path]]]:
 
 
 def _names(shared: SharedParts, settings: Settings, person: Person) -> PersonNames:
+    from consumer.mongodb.client import INSTANCES
+    from consumer.monitoring.instances import Instances
+    from consumer.privacy.erasure import PersonNames
+    from consumer.privacy.name_erasure import NameErasure
+
     only = person.event_type
     if only is not None and settings.cxone_schema_scope != "type":
         # The one schema is that of the other types too.
@@ -169,6 +165,8 @@ def _names(shared: SharedParts, settings: Settings, person: Person) -> PersonNam
 
 def _await_other_processes(instances: Instances) -> None:
     """Wait until the processes that run know the newest versions."""
+    from consumer.monitoring.instances import BEAT_EVERY, SILENT_AFTER
+
     if any(row["silent"] < SILENT_AFTER for row in instances.all()):
         time.sleep(BEAT_EVERY + 1)
 
@@ -177,6 +175,9 @@ def _audit(
     shared: SharedParts, person: Person, found: FoundRecords, rows: Sequence[ReportRow]
 ) -> None:
     """Before the deed, and without the values: those are what must be gone."""
+    from consumer.mongodb.client import AUDIT
+    from consumer.monitoring.audit import Audit
+
     Audit(shared.database[AUDIT]).record(
         user_name(),
         "events erase",
@@ -221,6 +222,9 @@ def _erase(
     found: FoundRecords,
     look: Callable[[], FoundRecords],
 ) -> ErasureResult:
+    from consumer.adoption.state import RecountMark
+    from consumer.privacy.erasure import erase
+
     err = error_console()
     columns = (TextColumn("Erasing"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bar:
@@ -230,6 +234,10 @@ def _erase(
 
 
 def _count_again(shared: SharedParts, settings: Settings) -> None:
+    from consumer.adoption.counts import Superseded
+    from consumer.adoption.rollup import Bounds, adoption_stores, recount
+    from consumer.mongodb.retention import retained_from
+
     now = utc_now()
     bounds = Bounds(now, retained_from(now, settings.cxone_retention_days))
     # Another rebuild that began later counts what is left as well.
@@ -241,6 +249,9 @@ def _count_again(shared: SharedParts, settings: Settings) -> None:
 
 def _spooled(shared: SharedParts) -> dict[str, int]:
     """The number of deliveries that wait on each host: they can be searched there alone."""
+    from consumer.mongodb.client import INSTANCES
+    from consumer.monitoring.instances import Instances
+
     found: dict[str, int] = {}
     for row in Instances(shared.database[INSTANCES]).all():
         depth = ((row.get("facts") or {}).get("spool") or {}).get("depth") or 0
@@ -260,6 +271,8 @@ def print_report(
 ) -> None:
     """Print the end of each place; `erased` is None where nothing was to be. `spooled` counts what
     waits on other machines."""
+    from consumer.privacy.erasure import ReportRow
+
     last = erased.left if erased else found
     rows = [
         *rows,

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -36,17 +36,14 @@ from consumer.cli.schema.shared import Context, opened
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.core.text import safe
-from consumer.events.recent import as_sent
-from consumer.events.search import as_python
-from consumer.events.walk import EventWalk
-from consumer.mongodb.client import EVENTS, Document
-from consumer.privacy.person_query import meta_of, payload_of
 from consumer.privacy.rules import Redaction
-from consumer.readers.projection import Projection
-from consumer.readers.projection import shown as as_read
-from consumer.schemas.registry.registry import SchemaRegistry
 
-Line = Callable[[Document], bytes]
+if TYPE_CHECKING:
+    from consumer.mongodb.client import Document
+    from consumer.readers.projection import Projection
+    from consumer.schemas.registry.registry import SchemaRegistry
+
+    Line = Callable[[Document], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +130,9 @@ def export_events(
 
 
 def _write(context: Context, wanted: Wanted, task: _Task, position: Position) -> Position:
+    from consumer.events.walk import EventWalk
+    from consumer.mongodb.client import EVENTS
+
     until = datetime.fromisoformat(position.until)
     start = datetime.fromisoformat(position.processed_at or position.since)
     walk = EventWalk(context.shared.database[EVENTS])
@@ -158,6 +158,9 @@ def _write(context: Context, wanted: Wanted, task: _Task, position: Position) ->
 def _bar(
     context: Context, start: datetime, until: datetime
 ) -> Iterator[Callable[[datetime, int], None]]:
+    from consumer.events.walk import EventWalk
+    from consumer.mongodb.client import EVENTS
+
     begin = EventWalk(context.shared.database[EVENTS]).first(start) or start
     err = error_console()
     columns = (TextColumn("Exporting"), BarColumn(), TextColumn("{task.description}"))
@@ -174,6 +177,9 @@ def _bar(
 
 
 def _as_sent(context: Context, masks: Redaction) -> Line:
+    from consumer.events.recent import as_sent
+    from consumer.privacy.person_query import meta_of, payload_of
+
     registry: SchemaRegistry = context.shared.registry
     known = cache(registry.compiled)
 
@@ -188,6 +194,9 @@ def _as_sent(context: Context, masks: Redaction) -> Line:
 
 
 def _as_read(context: Context, views: dict[str, Projection], masks: Redaction) -> Line:
+    from consumer.privacy.person_query import meta_of
+    from consumer.readers.projection import shown as as_read
+
     def line(event: Document) -> bytes:
         subject = str(meta_of(event).get("subject"))
         read = as_read(views[subject], event)
@@ -210,6 +219,8 @@ def _projections(context: Context, reader: str, event_type: str | None) -> dict[
 
 
 def _encoded(value: Any) -> bytes:
+    from consumer.events.search import as_python
+
     text = json.dumps(as_python(value), ensure_ascii=False, separators=(",", ":"), default=_plain)
     return text.encode() + b"\n"
 

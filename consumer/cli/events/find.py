@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,12 +14,11 @@ from consumer.cli.dlq.entries import short_id
 from consumer.cli.schema.shared import Context
 from consumer.core.clock import EPOCH, utc_now
 from consumer.core.delivery import MAIN
-from consumer.events.matching import read_condition
-from consumer.events.search import EventFilter, EventSearch
-from consumer.events.walk import EventWalk
-from consumer.mongodb.client import EVENTS, Document
-from consumer.privacy.person_query import Person, key_places, meta_of, payload_of, query
 from consumer.privacy.rules import Redaction
+
+if TYPE_CHECKING:
+    from consumer.mongodb.client import Document
+    from consumer.privacy.person_query import Person
 
 # Seconds that a search through events may take that no index tells apart.
 LOOK_SECONDS = 20.0
@@ -74,6 +73,8 @@ class Wanted:
         return found
 
     def _asked(self, context: Context, person: Person) -> Document:
+        from consumer.privacy.person_query import key_places, query
+
         registry = context.shared.registry
         heads = filter(None, map(registry.refreshed, registry.subjects() if person.keys else ()))
         places = {
@@ -85,6 +86,8 @@ class Wanted:
 
     def fits(self, event: Document) -> bool:
         """Decide on one, as `events erase` does."""
+        from consumer.privacy.person_query import meta_of, payload_of
+
         of_all = self.event_type is None or self.by_subject
         if not of_all and self.type_of(payload_of(event)) != self.event_type:
             return False
@@ -99,6 +102,9 @@ class Wanted:
 
 def read_person(context: Context, where: Sequence[str] | None) -> Person | None:
     """The conditions of --where; raises typer.BadParameter, which quotes no value."""
+    from consumer.events.matching import read_condition
+    from consumer.privacy.person_query import Person
+
     if not where:
         return None
     try:
@@ -123,6 +129,10 @@ class Found:
 
 def newest(context: Context, wanted: Wanted, limit: int, skip: int = 0) -> Found:
     """The newest events that are wanted, without the first `skip` of those at `until` itself."""
+    from consumer.events.search import EventFilter, EventSearch
+    from consumer.events.walk import EventWalk
+    from consumer.mongodb.client import EVENTS
+
     events = context.shared.database[EVENTS]
     if not wanted.looks_inside:
         asked = EventFilter(
@@ -154,6 +164,8 @@ def newest(context: Context, wanted: Wanted, limit: int, skip: int = 0) -> Found
 
 def facts(event: Mapping[str, Any], context: Context, masks: Redaction) -> dict[str, Any]:
     """An event in a list, for programs."""
+    from consumer.privacy.person_query import meta_of
+
     meta = meta_of(dict(event))
     subject = str(meta.get("subject"))
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,8 +30,9 @@ from consumer.cli.reveal import Reveal
 from consumer.cli.schema.shared import Context, opened
 from consumer.core.clock import utc_now
 from consumer.core.text import safe
-from consumer.events.search import EventSearch
-from consumer.mongodb.client import EVENTS, Document
+
+if TYPE_CHECKING:
+    from consumer.mongodb.client import Document
 
 # Of what begins alike, so many are looked at; of what came meanwhile, so many are told at once.
 _MOST_ALIKE = 1000
@@ -125,6 +126,9 @@ def _follow(context: Context, wanted: Wanted, limit: int, told: Any, *, as_json:
 
 
 def _alike(context: Context, prefix: str, wanted: Wanted, limit: int) -> Found:
+    from consumer.events.search import EventSearch
+    from consumer.mongodb.client import EVENTS
+
     search = EventSearch(context.shared.database[EVENTS])
     found = search.beginning(prefix, _MOST_ALIKE)
     fits = [

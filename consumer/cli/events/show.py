@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,9 @@ from consumer.cli.reveal import Reveal
 from consumer.cli.schema.shared import Context, opened
 from consumer.console.event_rows import MARKS, marked
 from consumer.core.errors import SetupError
-from consumer.events.search import EventSearch
-from consumer.mongodb.client import EVENTS, Document
+
+if TYPE_CHECKING:
+    from consumer.mongodb.client import Document
 
 
 def show_event(
@@ -61,6 +62,9 @@ def show_event(
 
 def _one(context: Context, prefix: str) -> Document:
     """The event that is meant; raises SetupError where there is none, or more than one."""
+    from consumer.events.search import EventSearch
+    from consumer.mongodb.client import EVENTS
+
     search = EventSearch(context.shared.database[EVENTS])
     found = search.beginning(prefix, CANDIDATES + 1)
     exact = [each for each in found if prefix in (each["_id"], str(each["_meta"].get("key")))]

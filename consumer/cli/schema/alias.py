@@ -15,13 +15,10 @@ from consumer.cli.schema.shared import COUNT_SECONDS, Context, Subject, head_of,
 from consumer.core.errors import SetupError
 from consumer.core.paths import Path, to_key, to_text
 from consumer.core.text import safe
-from consumer.mongodb.client import EVENTS
-from consumer.mongodb.stored_format import ALIASES
 from consumer.privacy.rules import Redaction
 from consumer.schemas import manual_changes
 from consumer.schemas.check import compile_schema
 from consumer.schemas.model import Alias, SchemaVersion
-from jobs.backfill.aliases import count
 
 Old = Annotated[
     str | None, typer.Argument(metavar="OLD", help="The field that events lack, a known one.")
@@ -53,6 +50,8 @@ def alias(
     is what we filled in: never over what was sent. Only a value of a type that OLD knows is taken.
     Processes that are older than aliases must be stopped first.
     """
+    from consumer.mongodb.stored_format import ALIASES
+
     if value is not None and old is None:
         place = read_path(value[0])
         decide: Decide = lambda head, path, now: manual_changes.alias_value(  # noqa: E731
@@ -92,6 +91,8 @@ def unalias(
     as_json: AsJson = False,
 ) -> None:
     """Fill a field by an alias no longer; what is stored stays."""
+    from consumer.mongodb.stored_format import ALIASES
+
     place = read_path(old)
     with opened(ctx) as context:
         head = head_of(context.shared, subject)
@@ -117,6 +118,9 @@ def unalias(
 def _count(
     context: Context, version: SchemaVersion, old: Path, seconds: float
 ) -> tuple[int, int] | None:
+    from consumer.mongodb.client import EVENTS
+    from jobs.backfill.aliases import count
+
     policy = context.policy.of(version.subject)
     schema = compile_schema(version, policy.defaults, context.policy.guards.depth, policy.pins)
     return count(context.shared.database[EVENTS], schema, old, seconds)

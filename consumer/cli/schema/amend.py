@@ -19,9 +19,6 @@ from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.core.paths import ANY_KEY, Path, from_text, to_text
 from consumer.core.text import safe
-from consumer.events.recent import filled_documents
-from consumer.mongodb import stored_format
-from consumer.mongodb.client import EVENTS
 from consumer.privacy.rules import Redaction, masked
 from consumer.schemas import manual_changes
 from consumer.schemas.model import Change, SchemaVersion
@@ -47,6 +44,9 @@ def retire(
     The backfill takes out of documents what was filled in, where it still is that: never what was
     sent. `schema show` says of the field that it is retired. Run it again to see what is left.
     """
+    from consumer.events.recent import filled_documents
+    from consumer.mongodb.client import EVENTS
+
     place = read_path(path)
     with opened(ctx) as context:
         done = amend(context, subject, place, manual_changes.retire, "retire", dry_run=dry_run)
@@ -118,6 +118,8 @@ def renumber(
     that is left, so that no number is ever used for something else; new fields are registered again
     from then on.
     """
+    from consumer.mongodb import stored_format
+
     with opened(ctx) as context:
         registry = context.shared.registry
         hole = registry.hole(subject)
@@ -195,6 +197,8 @@ def amend(
 ) -> Amendment:
     """Register the change under the name of its command, or only make it, with `dry_run`; it
     `needs` a format of the database, and the audit has the `details`."""
+    from consumer.mongodb import stored_format
+
     head = head_of(context.shared, subject)
     if decide is not manual_changes.unalias:
         check_known(head, path, context.hidden)

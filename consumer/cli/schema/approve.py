@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -18,9 +18,11 @@ from consumer.cli.schema.diff import document, print_changes
 from consumer.cli.schema.shared import Subject, head_of, opened
 from consumer.core.paths import Path, from_text, to_text
 from consumer.core.text import safe
-from consumer.dead_letters.approval import Approval, ApprovalPlan
 from consumer.privacy.rules import Redaction, masked
 from consumer.schemas.model import Change
+
+if TYPE_CHECKING:
+    from consumer.dead_letters.approval import Approval, ApprovalPlan
 
 _SHOWN = 20
 _RECORDED = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,14 +18,10 @@ from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
 from consumer.core.ratelimit import RateLimit
 from consumer.core.text import safe
-from consumer.mongodb.client import DEAD_LETTERS, EVENTS
-from consumer.mongodb.indexes import create_indexes
-from jobs.backfill.failures import MigrationFailures
-from jobs.backfill.job import Backfill, BackfillRules, Behind
 from jobs.backfill.pace import Pace
-from jobs.backfill.run import BackfillParts
-from jobs.backfill.store import BackfillStore
-from jobs.backfill.unfilled import UnfilledDocuments, fill_unfilled
+
+if TYPE_CHECKING:
+    from jobs.backfill.job import Backfill, BackfillRules, Behind
 
 # Seconds between lines on a run whose output is not a terminal.
 _SAY_EVERY = 10.0
@@ -79,12 +75,19 @@ def backfill(
 
 def _rules(settings: Settings) -> BackfillRules:
     # All jobs of the service and what they report through, which the other commands do without.
-    from consumer.runtime.jobs import backfill_rules  # noqa: PLC0415
+    from consumer.runtime.jobs import backfill_rules
 
     return backfill_rules(settings)
 
 
 def _job(context: Context, no_throttle: bool) -> Backfill:
+    from consumer.mongodb.client import DEAD_LETTERS, EVENTS
+    from consumer.mongodb.indexes import create_indexes
+    from jobs.backfill.failures import MigrationFailures
+    from jobs.backfill.job import Backfill, BackfillRules
+    from jobs.backfill.run import BackfillParts
+    from jobs.backfill.store import BackfillStore
+
     shared = context.shared
     shared.to_write()
     # The service made them when it began; this may be before that.
@@ -106,6 +109,10 @@ def _unfilled(
     context: Context, subject: str | None, *, dry_run: bool, fast: bool, as_json: bool
 ) -> int:
     """Fill the documents that lack something on purpose."""
+    from consumer.mongodb.client import EVENTS
+    from consumer.mongodb.indexes import create_indexes
+    from jobs.backfill.unfilled import UnfilledDocuments, fill_unfilled
+
     if context.settings.cxone_defaults == "none":
         raise SetupError("CXONE_DEFAULTS=none fills nothing: set it to null or typed first")
     shared = context.shared

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from consumer.cli.console import fits, shown, table
 from consumer.core.paths import Path, to_text
 from consumer.core.text import safe
-from consumer.readers.pins import Pin
-from consumer.readers.verdicts import Breach
 from consumer.schemas.json_types import bits
+
+if TYPE_CHECKING:
+    from consumer.readers.pins import Pin
+    from consumer.readers.verdicts import Breach
 
 _SHOWN = 50
 _COLUMNS = ("reader", "path", "knows", "gets")

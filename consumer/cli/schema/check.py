@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,11 +18,10 @@ from consumer.cli.schema.shared import Context, head_of, opened
 from consumer.core.errors import Rejected, SetupError
 from consumer.core.paths import to_text
 from consumer.core.text import safe
-from consumer.events.documents import encode
-from consumer.mongodb.client import READERS
-from consumer.readers.pins import Pins
-from consumer.readers.verdicts import Breach, Sight, sights
 from consumer.schemas.planned import of_payload, read
+
+if TYPE_CHECKING:
+    from consumer.readers.verdicts import Breach, Sight
 
 _SHOWN = 50
 _DIALECT = "json-schema.org/"
@@ -93,6 +92,9 @@ class _Checks:
     """The pins of each subject, looked up once; `readers` are those that were asked."""
 
     def __init__(self, context: Context, reader: str | None, subject: str | None) -> None:
+        from consumer.mongodb.client import READERS
+        from consumer.readers.pins import Pins
+
         self._context = context
         self._subject = subject
         pins = Pins(context.shared.database[READERS]).all()
@@ -105,6 +107,8 @@ class _Checks:
 
     def of(self, number: int, body: bytes) -> Iterator[_Finding]:
         """The findings on one body; raises SetupError for a schema that is not understood."""
+        from consumer.events.documents import encode
+
         schema = self._schema(body)
         if schema is not None:
             subject = self._subject or self._titled(schema)
@@ -144,6 +148,8 @@ class _Checks:
         return named.group(1)
 
     def _of(self, subject: str) -> list[Sight]:
+        from consumer.readers.verdicts import sights
+
         if subject not in self._sights:
             pins = [pin for pin in self._pins if pin.subject == subject]
             found = sights(pins, self._context.shared.registry.version)

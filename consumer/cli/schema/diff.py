@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,7 +21,9 @@ from consumer.core.text import safe
 from consumer.privacy.rules import masked
 from consumer.schemas.evolution import diff as compare
 from consumer.schemas.model import Change
-from consumer.schemas.registry.versions import VersionChanges
+
+if TYPE_CHECKING:
+    from consumer.schemas.registry.versions import VersionChanges
 
 _COLUMNS = ("class", "path", "was", "is")
 _VERSIONS = re.compile(r"(\d{1,9})?\.\.(\d{1,9})?|(\d{1,9})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,13 +15,14 @@ from consumer.cli.schema.diff import document, path_texts, print_changes
 from consumer.cli.schema.shared import opened
 from consumer.core.errors import Rejected
 from consumer.core.text import safe
-from consumer.events.documents import encode
 from consumer.ingest.parsing import EventParser
 from consumer.privacy.rules import Redaction, masked
 from consumer.schemas.check import compile_schema
 from consumer.schemas.draft import Draft
 from consumer.schemas.model import Change
-from consumer.schemas.registry.registry import SchemaRegistry
+
+if TYPE_CHECKING:
+    from consumer.schemas.registry.registry import SchemaRegistry
 
 _SHOWN = 50
 
@@ -64,6 +65,8 @@ class Trials:
 
     def deliver(self, body: bytes) -> Trial:
         """Try a verified delivery with this body; raises StoreUnavailable."""
+        from consumer.events.documents import encode
+
         try:
             event = self._parser.parse(body)
             encode(event.payload)

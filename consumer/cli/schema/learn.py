@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,11 +15,12 @@ from consumer.cli.schema.diff import document, print_changes
 from consumer.cli.schema.shared import opened
 from consumer.core.errors import Rejected, SetupError
 from consumer.core.text import safe
-from consumer.events.documents import encode
 from consumer.ingest.parsing import EventParser
 from consumer.privacy.rules import Redaction, masked
 from consumer.schemas.draft import Draft
-from consumer.schemas.registry.registry import SchemaRegistry
+
+if TYPE_CHECKING:
+    from consumer.schemas.registry.registry import SchemaRegistry
 
 _SHOWN = 20
 # Stands before the id of a sample where changes name the event that caused them.
@@ -44,6 +45,8 @@ class Learning:
 
     def take(self, body: bytes) -> Rejected | None:
         """Draft all that a sample shows, whatever the contract says; why not, if it is no event."""
+        from consumer.events.documents import encode
+
         try:
             event = self._parser.parse(body)
             encode(event.payload)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from enum import Enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,10 +23,12 @@ from consumer.core.errors import SetupError
 from consumer.core.paths import Path, to_text
 from consumer.core.text import safe
 from consumer.privacy.rules import Redaction
-from consumer.readers.judge import Tally
-from consumer.readers.pins import Pin, check_reader
-from consumer.readers.views import Views, role
 from consumer.schemas.model import SchemaVersion
+
+if TYPE_CHECKING:
+    from consumer.readers.judge import Tally
+    from consumer.readers.pins import Pin
+    from consumer.readers.views import Views
 
 _SHOWN = 50
 _NUMBER = re.compile("[0-9]{1,9}")
@@ -170,6 +172,8 @@ def unpin(ctx: typer.Context, subject: Subject, reader: Reader, as_json: AsJson 
 
 
 def _check(reader: str) -> None:
+    from consumer.readers.pins import check_reader
+
     try:
         check_reader(reader)
     except ValueError as error:
@@ -191,6 +195,8 @@ def _used(text: str, version: SchemaVersion, masks: Redaction) -> Path:
 
 
 def _facts(context: Context, views: Views, made: Pin, new: bool) -> dict[str, Any]:
+    from consumer.readers.views import role
+
     hidden, subject = context.hidden, made.subject
     head = context.shared.registry.head(subject)
     types = {field.path: field.types for field in head.live} if head else {}
@@ -253,6 +259,8 @@ def _row(
     kinds: dict[str, str],
     tallies: Mapping[str, Tally],
 ) -> dict[str, Any]:
+    from consumer.readers.judge import Tally
+
     lost = each.reader in tallies.get(each.subject, Tally()).lost
     return {
         "reader": each.reader,

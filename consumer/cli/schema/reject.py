@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,11 +16,12 @@ from consumer.cli.schema.shared import Context, head_of, opened
 from consumer.core.clock import utc_now
 from consumer.core.paths import ANY_KEY, Path, to_text
 from consumer.core.text import safe
-from consumer.mongodb.client import REJECTED_CHANGES
 from consumer.privacy.rules import Redaction
-from consumer.readers.objections import RejectedChanges, Rejection
 from consumer.schemas.json_types import BITS, bits, mask
 from consumer.schemas.objections import RejectedChange
+
+if TYPE_CHECKING:
+    from consumer.readers.objections import RejectedChanges, Rejection
 
 Then = Literal["hold", "store", "discard"]
 _ENDS = {
@@ -64,6 +65,9 @@ def reject(
 
     Exit status: 0 done, 1 there was nothing to revoke.
     """
+    from consumer.mongodb.client import REJECTED_CHANGES
+    from consumer.readers.objections import RejectedChanges, Rejection
+
     places, wanted = [read_path(text) for text in paths or ()], _types(types or [])
     if not places and (revoke or wanted or then != "hold"):
         raise typer.BadParameter("say which PATH of which SUBJECT", param_hint="PATH")

@@ -16,17 +16,14 @@ from consumer.cli.context import load_settings, open_shared
 from consumer.cli.reveal import masks_beside
 from consumer.core.clock import utc_now
 from consumer.core.errors import SetupError
-from consumer.dead_letters.approval import Approval, HeldEvents
-from consumer.dead_letters.search import HeldDeadLetters
-from consumer.mongodb.client import AUDIT, DEAD_LETTERS
-from consumer.monitoring.audit import Audit
 from consumer.privacy.rules import Redaction
-from consumer.readers.judge import Judge
-from consumer.runtime.settings_map import one_subject, schema_policy
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import SchemaPolicy
 
 if TYPE_CHECKING:
+    from consumer.dead_letters.approval import Approval
+    from consumer.dead_letters.search import HeldDeadLetters
+    from consumer.readers.judge import Judge
     from consumer.readers.views import Views
     from consumer.runtime.shared import SharedParts
 
@@ -50,6 +47,8 @@ class Context:
     hidden: Redaction
 
     def approval(self) -> Approval:
+        from consumer.dead_letters.approval import Approval, HeldEvents
+
         held = HeldEvents(self.held, self.shared.sources, self.one_subject)
         return Approval(self.shared.registry, held, self.shared.replay)
 
@@ -58,18 +57,25 @@ class Context:
 
     def views(self) -> Views:
         """The views of readers, masked as all processes mask."""
-        from consumer.runtime.shared import build_views  # noqa: PLC0415 - for help it takes long
+        from consumer.runtime.shared import build_views
 
         return build_views(self.settings, self.shared, lambda: self.hidden)
 
     def record(self, what: str, **details: object) -> None:
         """Put into the audit what this person is about to do."""
+        from consumer.mongodb.client import AUDIT
+        from consumer.monitoring.audit import Audit
+
         Audit(self.shared.database[AUDIT]).record(user_name(), what, utc_now(), details)
 
 
 @contextmanager
 def opened(ctx: typer.Context) -> Iterator[Context]:
     """The context on the configured MongoDB, closed at the end."""
+    from consumer.dead_letters.search import HeldDeadLetters
+    from consumer.mongodb.client import DEAD_LETTERS
+    from consumer.runtime.settings_map import one_subject, schema_policy
+
     settings = load_settings(ctx)
     with open_shared(settings) as shared:
         yield Context(

@@ -19,15 +19,11 @@ from consumer.cli.schema.shared import COUNT_SECONDS, Context, Number, Subject, 
 from consumer.core.clock import utc_now
 from consumer.core.paths import ANY_KEY, Path, to_text
 from consumer.core.text import safe
-from consumer.events.recent import documents_by_subject, estimated_documents
-from consumer.mongodb.client import EVENTS
 from consumer.privacy.rules import Redaction
-from consumer.readers.judge import Tally
 from consumer.schemas.fillable import Fill, fills
 from consumer.schemas.model import Field, SchemaVersion
 from consumer.schemas.policy import Defaults
 from consumer.signals.statistics import looked_at
-from consumer.signals.store import FieldStatistics
 
 # Known, but not filled: see CXONE_FILL_MAX_BYTES and CXONE_FILL_MAX_FIELDS.
 BEYOND = "beyond the bound"
@@ -42,6 +38,10 @@ Days = Annotated[
 def list_subjects(ctx: typer.Context, as_json: AsJson = False) -> None:
     """Show every subject with its version, fields, documents, held deliveries and last change; and
     its readers, with those that are broken."""
+    from consumer.events.recent import documents_by_subject, estimated_documents
+    from consumer.mongodb.client import EVENTS
+    from consumer.readers.judge import Tally
+
     with opened(ctx) as context:
         summaries = context.shared.registry.summaries()
         events = context.shared.database[EVENTS]
@@ -97,6 +97,8 @@ def show(
 ) -> None:
     """Show the fields of a version: types, since when, how often events send them, and what fills
     them; and the readers, each with what broke it up to that version."""
+    from consumer.signals.store import FieldStatistics
+
     now = utc_now()
     with opened(ctx) as context:
         version = version_of(context.shared, subject, number)

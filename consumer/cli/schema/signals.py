@@ -14,7 +14,6 @@ from consumer.core.errors import SetupError
 from consumer.core.paths import to_text
 from consumer.core.text import safe
 from consumer.signals.signals import Signal, State, told
-from consumer.signals.store import Signals
 
 # By option; each says what becomes of signals.
 _DONE: dict[State, str] = {
@@ -48,6 +47,8 @@ def signals(
 ) -> None:
     """Show fields that vanished, and fields that were likely renamed with the line that keeps
     programs downstream going."""
+    from consumer.signals.store import Signals
+
     options: dict[State, bool] = {"acknowledged": acknowledge, "muted": mute, "open": unmute}
     asked = [state for state, wanted in options.items() if wanted]
     if len(asked) > 1:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -18,9 +19,11 @@ from consumer.cli.context import SettingsFiles
 from consumer.cli.settings_text import settings_to_install
 from consumer.core.errors import SetupError
 from consumer.core.text import safe
-from consumer.os_service import files, linux, systemctl
+from consumer.os_service import files, systemctl
 from consumer.os_service.layout import NAME, Layout
-from consumer.os_service.linux import Plan, Request
+
+if TYPE_CHECKING:
+    from consumer.os_service.linux import Plan
 
 if sys.platform == "win32":
     raise ImportError("for Windows there is consumer.cli.service.windows")
@@ -39,6 +42,9 @@ def install(
     layout: Layout | None = None,
 ) -> None:
     """Write, enable and start; raises SetupError, and SettingsError for what is set wrong."""
+    from consumer.os_service import linux
+    from consumer.os_service.linux import Request
+
     layout = layout or Layout()
     if settings is not None:
         layout = dataclasses.replace(layout, settings=settings.absolute())
@@ -84,6 +90,8 @@ def _dry_run_lines(planned: Plan) -> Iterator[str]:
 
 
 def _put_in_place(planned: Plan, layout: Layout, source: Path | None, out: Console) -> None:
+    from consumer.os_service import linux
+
     rows = [(file.path, f"{file.mode:04o}", files.change_of(file)) for file in planned.files]
     changes = [line for file in planned.files for line in files.difference(file)]
     is_update = rows[0][2] != "new"
@@ -135,6 +143,8 @@ def _by_hand(planned: Plan, layout: Layout) -> str:
 
 
 def uninstall(layout: Layout | None = None) -> str:
+    from consumer.os_service import linux
+
     layout = layout or Layout()
     _may_write("uninstall", layout)
     if not linux.remove(layout):

@@ -22,8 +22,6 @@ from consumer.os_service.files import File
 from consumer.os_service.layout import NAME, WINDOWS_ACCOUNT, WindowsLayout, windows_layout
 from consumer.os_service.log_file import appended, tail
 from consumer.os_service.settings_file import fit
-from consumer.os_service.windows_main import command_line
-from consumer.runtime.settings_map import longest_stop, needed
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -44,6 +42,9 @@ def install(
     as_json: bool = False,
 ) -> None:
     """Write, register and start; raises SetupError, and SettingsError for what is set wrong."""
+    from consumer.os_service.windows_main import command_line
+    from consumer.runtime.settings_map import longest_stop, needed
+
     layout = windows_layout()
     place = (settings or layout.settings).absolute()
     source, text = settings_to_install(named, place)
@@ -153,6 +154,8 @@ def _say_if_starting(scm: ModuleType) -> None:
 
 def time_to_stop(layout: WindowsLayout) -> float:
     """By the settings of the service, where they are in the usual place."""
+    from consumer.runtime.settings_map import longest_stop
+
     source = layout.settings if layout.settings.is_file() else None
     return longest_stop(configuration.load({}, {}, source))
 
@@ -206,7 +209,7 @@ def installed() -> ModuleType:
 def pywin32() -> tuple[ModuleType, ModuleType]:
     """The modules that need it; raises SetupError where it is missing."""
     try:
-        from consumer.os_service import windows_acl, windows_scm  # noqa: PLC0415
+        from consumer.os_service import windows_acl, windows_scm
     except ImportError as error:
         raise SetupError(
             f"pywin32 is missing ({error.name}): {install_command('windows')}"
