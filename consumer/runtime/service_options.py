@@ -17,9 +17,8 @@ from consumer.dead_letters.conditions import ConfiguredConditions
 from consumer.http.server.server import MOST_ON_WINDOWS, ServerOptions
 from consumer.http.webhook import routes_of
 from consumer.mongodb.retention import Retention
-from consumer.monitoring.datadog.intake import Account
 from consumer.monitoring.datadog.points import Common, tags
-from consumer.monitoring.datadog.transport import is_exempt
+from consumer.monitoring.datadog.replies import Account, is_exempt
 from consumer.runtime.settings_map import (
     one_subject,
     schema_policy,

@@ -24,8 +24,8 @@ from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import READERS_BROKEN
 from consumer.events.search import EventSearch
 from consumer.mongodb.client import EVENTS, READERS, SCHEMA_VERSIONS, open_database
+from consumer.monitoring.datadog.replies import Reply
 from consumer.monitoring.datadog.sink import LogSink
-from consumer.monitoring.datadog.transport import Reply
 from consumer.monitoring.datadog.version_events import VersionEvent
 from consumer.privacy.rules import Redaction
 from consumer.readers.judge import Judge

@@ -25,8 +25,9 @@ from consumer.core.clock import utc_now
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import TABLE, Kind
 from consumer.monitoring.datadog.buffer import Buffer
-from consumer.monitoring.datadog.intake import Account, Intake
+from consumer.monitoring.datadog.intake import Intake
 from consumer.monitoring.datadog.points import Common, MetricDeltas, Reading, freeze
+from consumer.monitoring.datadog.replies import Account
 from consumer.monitoring.datadog.retry import Timing
 from consumer.monitoring.datadog.sender import Sender
 

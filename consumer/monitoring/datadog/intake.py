@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -12,22 +11,12 @@ from typing import TYPE_CHECKING
 import urllib3
 
 from consumer.monitoring.datadog.buffer import Batch
-from consumer.monitoring.datadog.transport import BoundedPool, Reply, errors_in, meaning_of, wait_of
+from consumer.monitoring.datadog.replies import Account, Reply, meaning_of, wait_of
+from consumer.monitoring.datadog.transport import BoundedPool, errors_in
 from consumer.monitoring.datadog.version_events import VersionEvent
 
 if TYPE_CHECKING:
     from consumer.monitoring.datadog.client import Client
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The account to report to: base URL, API key, the seconds a request may take, and the proxy
-    on the way."""
-
-    url: str
-    key: str = field(repr=False)
-    timeout: float = 10.0
-    proxy: str | None = field(default=None, repr=False)
 
 
 class Intake:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tenacity import RetryCallState, Retrying, retry_if_result
 
-from consumer.monitoring.datadog.transport import Reply
+from consumer.monitoring.datadog.replies import Reply
 
 # Seconds: the first wait is at most one, later ones at most a minute.
 _FIRST, _LONGEST = 1.0, 60.0

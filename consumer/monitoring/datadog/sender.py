@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,12 +19,14 @@ from consumer.core.metrics_table import (
     DATADOG_SENT,
 )
 from consumer.monitoring.datadog.buffer import Batch, Buffer, batches, halves, points_of
-from consumer.monitoring.datadog.intake import Intake
 from consumer.monitoring.datadog.points import Point
+from consumer.monitoring.datadog.replies import Reply
 from consumer.monitoring.datadog.retry import Timing, retry_while_busy
 from consumer.monitoring.datadog.status import Status, StatusTracker
-from consumer.monitoring.datadog.transport import Reply
 from consumer.monitoring.datadog.version_events import VersionEvent
+
+if TYPE_CHECKING:
+    from consumer.monitoring.datadog.intake import Intake
 
 log = structlog.get_logger(__name__)
 

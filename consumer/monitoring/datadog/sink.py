@@ -11,11 +11,10 @@ import structlog
 
 from consumer.core.metrics import Metrics
 from consumer.monitoring.datadog.buffer import Buffer
-from consumer.monitoring.datadog.intake import Account, Intake
 from consumer.monitoring.datadog.points import Point
+from consumer.monitoring.datadog.replies import Account, Reply
 from consumer.monitoring.datadog.sender import Flushed, Sender
 from consumer.monitoring.datadog.status import Status
-from consumer.monitoring.datadog.transport import Reply
 from consumer.monitoring.datadog.version_events import VersionEvent
 
 log = structlog.get_logger(__name__)
@@ -49,6 +48,9 @@ def open_sink(
     """The sink for an account (None: no key), which buffers up to `limit` points."""
     if account is None:
         return LogSink()
+    # Here, for it brings urllib3, whose import most starts can do without.
+    from consumer.monitoring.datadog.intake import Intake  # noqa: PLC0415
+
     intake = Intake(account, clock)
     return Sender(intake=intake, buffer=Buffer(limit), metrics=metrics, clock=clock)
 

@@ -10,7 +10,7 @@ import structlog
 
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import DATADOG_LAST_SUCCESS
-from consumer.monitoring.datadog.transport import Reply
+from consumer.monitoring.datadog.replies import Reply
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from config.loading import Settings, load
 from consumer.core.clock import utc_now
 from consumer.doctor import datadog
 from consumer.monitoring.datadog.intake import Intake
-from consumer.monitoring.datadog.transport import is_exempt
+from consumer.monitoring.datadog.replies import is_exempt
 from consumer.monitoring.datadog.version_events import VersionEvent
 from consumer.runtime.service_options import datadog_account, datadog_proxy
 from tests.support.doctor import target

@@ -11,8 +11,8 @@ import structlog
 from consumer.core.clock import utc_now
 from consumer.core.metrics import Metrics
 from consumer.core.metrics_table import DELIVERIES, TABLE, VERSION_TOTAL
-from consumer.monitoring.datadog.intake import Account
 from consumer.monitoring.datadog.points import Common, Point, Reading, freeze
+from consumer.monitoring.datadog.replies import Account
 from consumer.monitoring.datadog.sink import open_sink
 from jobs.report_datadog import ReportDatadog
 from jobs.scheduling.job import Job

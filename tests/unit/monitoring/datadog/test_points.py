@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from consumer.monitoring.datadog.buffer import Buffer, batches, document, halves, points_of
 from consumer.monitoring.datadog.points import Common, Point, Reading, Series, freeze, tag, tags
-from consumer.monitoring.datadog.transport import MAX_WAIT, meaning_of, wait_of
+from consumer.monitoring.datadog.replies import MAX_WAIT, meaning_of, wait_of
 
 COMMON = Common(tags=("env:test",), host="h", interval=60)
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)

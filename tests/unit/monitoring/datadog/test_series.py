@@ -119,9 +119,10 @@ def test_names_that_reach_datadog_are_all_different() -> None:
     assert len(names) == len(set(names)) > len(TABLE)
 
 
-def test_start_of_the_service_does_not_import_the_client() -> None:
+@pytest.mark.parametrize("module", ["datadog_api_client", "urllib3"])
+def test_start_of_the_service_does_not_import_the_client(module: str) -> None:
     code = "import sys, consumer.runtime.service, consumer.monitoring.datadog.sender; " + (
-        "import jobs.report_datadog; sys.exit('datadog_api_client' in sys.modules)"
+        f"import jobs.report_datadog; sys.exit({module!r} in sys.modules)"
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
