@@ -120,7 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with machine.subjects([contender], uri) as (subject,):
             reader = Reader(subject.host, subject.port)
             _pages(reader, screens(console_data.names(given.subjects)[7]), given.rounds)
-            _webhook(subject, reader, given)
+            if given.turns:
+                _webhook(subject, reader, given)
 
 
 def _prepare(uri: str, database: str, given: argparse.Namespace) -> None:
