@@ -1,4 +1,4 @@
-"""Keep the settings table of README.md as the settings are: `python -m config.readme` writes it."""
+"""Keep the table of .github/SETTINGS.md as the settings are: `python -m config.readme` does it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _BEGIN, _END = "<!-- settings: made by `python -m config.readme` -->", "<!-- end
 _BLOCK = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
 
 
-def with_settings(readme: str) -> str:
-    """The text of the README with the table as it must be; raises ValueError without its place."""
+def with_settings(page: str) -> str:
+    """The text of the page with the table as it must be; raises ValueError without its place."""
     block = f"{_BEGIN}\n\n{table()}\n{_END}"
-    text, found = _BLOCK.subn(lambda _: block, readme)
+    text, found = _BLOCK.subn(lambda _: block, page)
     if found != 1:
-        raise ValueError(f"README.md has no place for the settings: {_BEGIN} … {_END}")
+        raise ValueError(f"SETTINGS.md has no place for the settings: {_BEGIN} … {_END}")
     return text
 
 
@@ -36,7 +36,7 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    path = Path(__file__).parents[1] / "README.md"
+    path = Path(__file__).parents[1] / ".github" / "SETTINGS.md"
     path.write_text(with_settings(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 

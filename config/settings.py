@@ -414,7 +414,7 @@ MAIN_FIELDS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One setting as text for people: read by checks, help and the table in the README."""
+    """One setting as text for people: read by checks, help and the table in .github/SETTINGS.md."""
 
     field: str
     aliases: tuple[str, ...]

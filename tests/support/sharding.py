@@ -115,7 +115,7 @@ def shard(client: MongoClient[Any], database: str) -> None:
     name = f"{database}.{SHARDED}"
     client.admin.command("shardCollection", name, key={"_id": 1})
     shards = [each["_id"] for each in client.admin.command("listShards")["shards"]]
-    # As README says: `_id` is a digest in hex.
+    # As .github/OPERATIONS.md says: `_id` is a digest in hex.
     for number, digit in enumerate("0123456789abcdef"):
         client.admin.command("split", name, middle={"_id": digit})
         to = shards[number % len(shards)]

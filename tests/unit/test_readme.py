@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from config.loading import rows
 from config.readme import with_settings
 from config.sources import is_secret_variable
@@ -23,14 +25,19 @@ def test_readme_names_the_example_settings_that_are_shipped() -> None:
 
 
 def test_the_settings_table_is_the_one_that_the_settings_make() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / ".github" / "SETTINGS.md").read_text(encoding="utf-8")
 
     assert with_settings(text) == text, "write it anew: python -m config.readme"
     assert all(f"| `{row.name}`" in text for row in rows())
 
 
-def test_the_readme_names_no_setting_metric_command_or_file_that_is_not_there() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_readme_is_a_short_front_door() -> None:
+    assert (ROOT / "README.md").stat().st_size <= 20_000
+
+
+@pytest.mark.parametrize("page", ["README.md", ".github/OPERATIONS.md", ".github/SETTINGS.md"])
+def test_pages_name_no_setting_metric_command_or_file_that_is_not_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
 
     settings = {name for row in rows() for name in row.names}
     named = set(re.findall(r"\bCXONE_[A-Z_]+[A-Z]\b(?![_*])", text))
@@ -40,5 +47,5 @@ def test_the_readme_names_no_setting_metric_command_or_file_that_is_not_there() 
     assert metrics <= {row.name for row in TABLE}
     commands = set(re.findall(r"cxone-consumer ([a-z]+)", text))
     assert commands <= set(COMMANDS)
-    for file in re.findall(r"\]\(((?:config|tests)/[^)]+)\)", text):
-        assert (ROOT / file).is_file(), file
+    for file in re.findall(r"\]\(((?:\.\./)?(?:config|tests)/[^)]+)\)", text):
+        assert ((ROOT / page).parent / file).is_file(), file

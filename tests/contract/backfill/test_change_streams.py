@@ -1,4 +1,4 @@
-"""A watcher of `events` can leave out what the backfill does, as README says."""
+"""A watcher of `events` can leave out what the backfill does, as .github/OPERATIONS.md says."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tests.support.jobs import Run
 from tests.support.places import ROOT
 
 Db = Database[dict[str, Any]]
-README = ROOT / "README.md"
+PAGE = ROOT / ".github" / "OPERATIONS.md"
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["by an update", "in this process"])
-def test_the_filter_of_the_readme_shows_events_and_changes_by_hand_and_no_backfill(
+def test_the_filter_that_is_documented_shows_events_and_changes_by_hand_and_no_backfill(
     database: Db, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if whole:
         monkeypatch.setattr("jobs.backfill.store.MAX_NESTING", 0)
         monkeypatch.setattr("jobs.backfill.updates.MAX_NESTING", 0)
-    lines = README.read_text("utf-8").splitlines()
+    lines = PAGE.read_text("utf-8").splitlines()
     (line,) = [line for line in lines if line.startswith('`[{"$match"')]
     pipeline = json.loads(line.strip("`."))
     schemas = registry(database)
