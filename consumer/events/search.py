@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -61,8 +61,8 @@ _FEW_SUBJECTS = 3
 # Ids with the same beginning that are put in order of time.
 _MOST_ALIKE = 1000
 # Hex digits from which on a text is taken for the beginning of an `_id`.
-_SHORTEST = 6
-_END = "\uffff"
+_SHORTEST = 4
+_END = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,11 @@ class EventSearch:
             if wanted.key:
                 query = {"_meta.key": {"$in": read_value(wanted.key).in_bson()}, **_of(wanted)}
                 found = self._looked(wanted, limit, query, None, payload)
-                is_whole = found.rows or wanted.condition or not wanted.begins
-                return found if is_whole else self._alike(wanted, limit)
+                if found.rows or wanted.condition or not wanted.begins:
+                    return found
+                alike = self.beginning(wanted.key, _MOST_ALIKE + 1, _of(wanted))
+                rows = alike[wanted.skip : wanted.skip + limit]
+                return EventPage(rows, partial=len(alike) > _MOST_ALIKE)
             if not 0 < len(wanted.subjects) <= _FEW_SUBJECTS:
                 return self._looked(wanted, limit, _times(wanted), _BY_TIME, payload)
             runs = list(islice(self._runs(wanted), _MOST_RUNS + 1))
@@ -130,23 +133,29 @@ class EventSearch:
             found = self._raw.find_one({"_id": _id})
             return None if found is None else {k: as_python(plain(v)) for k, v in found.items()}
 
-    def beginning(self, text: str, most: int) -> list[Document]:
+    def beginning(
+        self, text: str, most: int, further: Mapping[str, Any] | None = None
+    ) -> list[Document]:
         """Rows of events whose own id, or else their `_id`, is this text or begins with it, the
-        last processed first: of those that begin so `most` are looked at, of equal ones too."""
-        end = f"{text}\U0010ffff"
+        last processed first: of those that begin so `most` are looked at, of equal ones too. They
+        match `further` as well."""
+        begins = {"$gte": text, "$lt": text + _END}
         asked: list[Document] = [
             {"_id": text},
             {"_meta.key": {"$in": read_value(text).in_bson()}},
-            {"_meta.key": {"$gte": text, "$lt": end}},
-            {"_id": {"$gte": text, "$lt": end}},
+            {"_meta.key": begins},
         ]
+        if len(text) >= _SHORTEST and set(text) <= set("0123456789abcdef"):
+            asked.append({"_id": begins})
         found: dict[Any, Document] = {}
         with translated(self._events.name):
             for query in asked:
                 # Others may have put documents there that have no time, nor anything of ours.
-                rows = self._events.find(query, _ROW).limit(most)
+                rows = self._events.find({**(further or {}), **query}, _ROW)
+                # In the order of the index that has the ids, so that no other is read.
+                rows = rows.sort(next(iter(query)), ASCENDING).limit(most)
                 found |= {row["_id"]: row for row in rows if _is_ours(row)}
-        return sorted(found.values(), key=lambda row: row[_AT], reverse=True)[:most]
+        return sorted(found.values(), key=lambda row: row[_AT], reverse=True)
 
     def first(self, subject: str, version: int, key: str) -> str | None:
         """The `_id` of the first event of a subject that exhibits a version, of those whose own id
@@ -197,21 +206,6 @@ class EventSearch:
                 back_to = document[_AT]
         rows = self._events.find({"_id": {"$in": ids}}, _ROW).sort(_AT, DESCENDING)
         return EventPage(list(rows), back_to=back_to)
-
-    def _alike(self, wanted: EventFilter, limit: int) -> EventPage:
-        """Events whose id, or `_id`, begins with the key: the first in order of ids are sorted by
-        time."""
-        begin, rows = wanted.key, []
-        places = ["_meta.key"]
-        if len(begin) >= _SHORTEST and set(begin) <= set("0123456789abcdef"):
-            places.append("_id")
-        for place in places:
-            query = {place: {"$gte": begin, "$lt": begin + _END}, **_of(wanted)}
-            rows += self._events.find(query, _ROW).sort(place, ASCENDING).limit(_MOST_ALIKE + 1)
-        found = {row["_id"]: row for row in rows}
-        ordered = sorted(found.values(), key=lambda row: row[_AT], reverse=True)
-        is_cut = len(rows) > _MOST_ALIKE
-        return EventPage(ordered[wanted.skip : wanted.skip + limit], partial=is_cut)
 
     def _rows(
         self, query: Document, wanted: EventFilter, limit: int, hint: list[tuple[str, int]] | None

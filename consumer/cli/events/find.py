@@ -179,6 +179,13 @@ def facts(event: Mapping[str, Any], context: Context, masks: Redaction) -> dict[
     }
 
 
+def may_be_found(event: Mapping[str, Any], prefix: str, context: Context, masks: Redaction) -> bool:
+    """True unless it was found by an id that is masked."""
+    return str(event["_id"]).startswith(prefix) or str(
+        facts(event, context, masks)["event_id"]
+    ).startswith(prefix)
+
+
 def row(found: Mapping[str, Any]) -> tuple[object, ...]:
     """The same in a line for people, under COLUMNS."""
     where = "" if found["source"] == MAIN else f"{found['source']}: "

@@ -19,6 +19,7 @@ from consumer.cli.events.find import (
     Where,
     facts,
     masks_of,
+    may_be_found,
     new_ones,
     newest,
     read_person,
@@ -134,7 +135,7 @@ def _alike(context: Context, prefix: str, wanted: Wanted, limit: int) -> Found:
     fits = [
         each
         for each in found
-        if _may_be_found(each, prefix, wanted, context)
+        if may_be_found(each, prefix, context, wanted.masks)
         and wanted.event_type in (None, each["_meta"]["subject"])
         and wanted.version in (None, each.get("schema_version"))
         and wanted.source in (None, each["_meta"].get("source", "main"))
@@ -144,14 +145,7 @@ def _alike(context: Context, prefix: str, wanted: Wanted, limit: int) -> Found:
     if wanted.person is not None:
         whole = (search.one(each["_id"]) for each in fits)
         fits = [each for each in whole if each is not None and wanted.fits(each)]
-    return Found(fits[:limit], more=len(fits) > limit or len(found) == _MOST_ALIKE)
-
-
-def _may_be_found(event: Document, prefix: str, wanted: Wanted, context: Context) -> bool:
-    """True unless it was found by an id that is masked."""
-    return str(event["_id"]).startswith(prefix) or str(
-        facts(event, context, wanted.masks)["event_id"]
-    ).startswith(prefix)
+    return Found(fits[:limit], more=len(fits) > limit or len(found) >= _MOST_ALIKE)
 
 
 def _mark(found: Found, wanted: Wanted, skip: int) -> str:

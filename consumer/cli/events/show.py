@@ -8,7 +8,7 @@ import typer
 
 from consumer.cli.console import console, print_json, table
 from consumer.cli.context import AsJson
-from consumer.cli.events.find import facts, masks_of, rules
+from consumer.cli.events.find import facts, masks_of, may_be_found, rules
 from consumer.cli.options import CANDIDATES, ambiguous
 from consumer.cli.reveal import Reveal
 from consumer.cli.schema.shared import Context, opened
@@ -30,7 +30,7 @@ def show_event(
 ) -> None:
     """Show one event: where it came from, and of each field whether it was sent or filled in."""
     with opened(ctx) as context:
-        event = _one(context, event_id)
+        event = _one(context, event_id, reveal=reveal)
         masks = masks_of(context, "events show", reveal=reveal, event=event["_id"])
         told = facts(event, context, masks)
         subject = told["type"]
@@ -60,13 +60,18 @@ def show_event(
         out.print(f"The first {len(found.rows):,} fields: --json has the whole document.")
 
 
-def _one(context: Context, prefix: str) -> Document:
+def _one(context: Context, prefix: str, *, reveal: bool) -> Document:
     """The event that is meant; raises SetupError where there is none, or more than one."""
     from consumer.events.search import EventSearch
     from consumer.mongodb.client import EVENTS
 
     search = EventSearch(context.shared.database[EVENTS])
-    found = search.beginning(prefix, CANDIDATES + 1)
+    alike = search.beginning(prefix, CANDIDATES + 1)
+    found = [each for each in alike if may_be_found(each, prefix, context, context.hidden)]
+    if alike and not found:
+        # By an id that is masked, for a person who said --reveal alone; the audit has it.
+        masks = masks_of(context, "events show", reveal=reveal)
+        found = [each for each in alike if may_be_found(each, prefix, context, masks)]
     exact = [each for each in found if prefix in (each["_id"], str(each["_meta"].get("key")))]
     candidates = exact or found
     if not candidates:

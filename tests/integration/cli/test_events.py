@@ -154,6 +154,25 @@ def test_nothing_is_found_by_what_is_masked(
     assert listed(command, "--id", "a1", "--reveal") == ["a1"]
 
 
+def test_show_finds_nothing_by_a_masked_id_unless_revealed(
+    here: Bench, command: Command, database: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.receive(body("a1"))
+    monkeypatch.setenv("CXONE_REDACT", "id")
+
+    statuses = [command("events", "show", each)[0] for each in ("a1", "a", "b1")]
+    unsaid = database["audit"].count_documents({})
+    revealed = json.loads(command("events", "show", "a1", "--reveal", "--json")[1])
+    by_id = json.loads(command("events", "show", revealed["id"][:12], "--json")[1])
+
+    assert (statuses, unsaid) == ([1, 1, 1], 0)
+    assert revealed["event_id"] == "a1"
+    assert by_id["event_id"] != "a1"
+    deeds = [(deed["what"], deed.get("event")) for deed in database["audit"].find().sort("_id")]
+    # First that somebody looks by what is masked, then the event that was shown.
+    assert deeds == [("events show --reveal", None), ("events show --reveal", revealed["id"])]
+
+
 def test_a_beginning_that_several_have_is_refused_with_the_candidates(
     here: Bench, command: Command
 ) -> None:
