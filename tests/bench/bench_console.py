@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--letters", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--rate", type=float, default=200, help="webhooks a second")
-    parser.add_argument("--turns", type=int, default=4, help="each with and without a reader")
+    parser.add_argument("--turns", type=int, default=3, help="each with and without a reader")
     parser.add_argument("--seconds", type=float, default=15, help="of each turn")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two pages")
     parser.add_argument("--fill-only", action="store_true")
