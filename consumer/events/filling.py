@@ -262,9 +262,11 @@ def replaced(
 ) -> bool:
     """Replace a document if it still is as it was found: True where it was. Driver errors pass
     through."""
+    # MongoDB 5.0 fails where it looks for an index of `$$ROOT` in an `$eq`.
+    is_found = {"$eq": [{"$cmp": ["$$ROOT", {"$literal": found}]}, 0]}
     # A replacement is an update here, for that is not refused for keys with dots or `$`.
     result = events.update_one(
-        {**_place(found), "$expr": {"$eq": ["$$ROOT", {"$literal": found}]}},
+        {**_place(found), "$expr": is_found},
         [{"$replaceWith": {"$literal": changed}}],
         # For the comparison of the whole.
         collation=SIMPLE,

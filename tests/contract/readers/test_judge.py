@@ -145,6 +145,44 @@ def test_an_alias_that_is_there_again_breaks_nobody(bench: Bench) -> None:
     assert (ended, bench.said()) == ([("billing", "old", 3)], [])
 
 
+def test_an_alias_that_is_there_again_mends_nothing_else(bench: Bench) -> None:
+    bench.send("e1", old="t", new="t")
+    bench.pin("billing", 1)
+    old, new = ("old",), ("new",)
+    bench.registry.change(SUBJECT, lambda head, now: alias(head, old, new, now))
+    bench.registry.change(SUBJECT, lambda head, now: unalias(head, old, now))
+    bench.send("e2", old=1)
+    bench.registry.change(SUBJECT, lambda head, now: alias(head, old, new, now))
+
+    assert bench.said() == [("billing", "old", 4)]
+
+
+def test_paths_are_told_as_people_may_see_them_and_few_events_looked_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.readers.judge._MOST_EVENTS", 2)
+    asked: list[int] = []
+
+    def first_event(subject: str, version: int, event_id: str) -> str:
+        asked.append(version)
+        return event_id.upper()
+
+    bench.judge = Judge(
+        bench.pins, bench.schemas, first_event, lambda path, _: ("masked", *path), lambda _: []
+    )
+    bench.send("e1", a=1, b=1, c=1, d=1)
+    bench.pin("billing", 1)
+    for number, name in enumerate("abcd", 2):
+        bench.send(f"e{number}", **{name: "t"})
+
+    found = bench.breaches()
+
+    assert [each.path for each in found] == [("masked", name) for name in "abcd"]
+    assert all(each.change.path == each.path for each in found)
+    assert [each.first_event for each in found] == ["E2", "E3", None, None]
+    assert asked == [2, 3]
+
+
 def test_versions_that_only_add_fields_read_no_pinned_version(bench: Bench) -> None:
     bench.send("e1", a=1)
     for number in range(5):
@@ -172,6 +210,9 @@ def test_tallies_name_the_broken_readers_of_each_subject(bench: Bench) -> None:
     bench.pin("billing", 2)
     assert tally().broken == {}
     bench.send("e3", a=True)
+    assert tally().broken == {"billing": 1}
+    # In how many fields, not by how many changes.
+    bench.pin("billing", 1)
     assert tally().broken == {"billing": 1}
 
 
@@ -232,6 +273,9 @@ def test_a_pin_whose_version_is_lost_is_said_to_be_so_and_nothing_else_is_said_o
         ("crm", "version_lost", ()),
     }
     assert tally.lost == {"beyond", "crm"}
+    # Who looks at an older one finds what lies beyond it, too.
+    newest = [pin for pin in bench.judge.pins(SUBJECT) if pin.reader == "newest"]
+    assert bench.judge.standing(SUBJECT, head - 1, newest) == []
     assert tally.broken == {"beyond": 1, "crm": 1}
     # A version that somebody registers is told without: it is not what broke them.
     assert bench.said() == []
