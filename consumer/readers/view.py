@@ -117,7 +117,7 @@ def _is_in_table(scalars: Mapping[str, Node]) -> Expression:
     another one in the table, so name and key need nothing between them."""
     names = [f"{name}{key}" for key, each in scalars.items() for name in _names(each.types)]
     found = _is_among(names, {"$concat": [{"$type": _ENTRY}, _KEY]})
-    whole = [key for key, each in scalars.items() if each.types & (INTEGER | NUMBER) == INTEGER]
+    whole = [key for key, each in scalars.items() if each.types & INTEGER]
     if not whole:
         return found
     # One that is a decimal for its size has no fraction.

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from importlib.metadata import version as release_of
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Protocol
 
 import bson
@@ -35,8 +35,12 @@ _TURNS = (("collMod", 26), ("create", 48))
 # this many, so that all are looked at within a minute.
 _LOOK = 4.0
 _FEW = 25
+# At most, behind each view that was made anew.
+_REST = 1.0
 _FORGOTTEN = timedelta(minutes=1)
 _NOBODY: Document = {"_id": ""}
+# MongoDB cuts long texts in a plan, also amid a character.
+_PLANS = RAW.with_options(unicode_decode_error_handler="replace")
 _PLAN = frozenset({"transformBy", "parsedQuery", "$project"})
 
 
@@ -163,7 +167,10 @@ class Views:
                 ):
                     known.append(pin)
                     continue
-                changed += self._renew(pin, kind, look)
+                begin = monotonic()
+                if self._renew(pin, kind, look):
+                    changed += 1
+                    _rest(monotonic() - begin)
             except ConsumerError as error:
                 if isinstance(error, StoreUnavailable) and error.away:
                     raise
@@ -196,7 +203,9 @@ class Views:
             pin = pins[self._next]
             asked = {"find": pin.view, "filter": _NOBODY, "limit": 1}
             if self._seen(asked) != pin.applied.get("seen"):
+                begin = monotonic()
                 self._apply(pin, "view", look.steps(pin), look.key(pin))
+                _rest(monotonic() - begin)
                 yield True
 
     def _apply(self, pin: Pin, kind: str | None, steps: list[Document], key: str) -> None:
@@ -234,7 +243,7 @@ class Views:
         none without those of all."""
         with translated(EVENTS):
             plan = self._database.command(
-                "explain", asked, verbosity="queryPlanner", codec_options=RAW
+                "explain", asked, verbosity="queryPlanner", codec_options=_PLANS
             )
         return _digest(sorted(set(_parts(plan))))
 
@@ -284,6 +293,11 @@ class _Round:
         says = {**pin.to_document(), "at": None, "by": None}
         masks = self._masks.fingerprint if pin.redact else ""
         return _digest([says, number, masks, self._release])
+
+
+def _rest(took: float) -> None:
+    """Leave MongoDB to others as long as it parsed all views."""
+    sleep(min(took, _REST))
 
 
 def _digest(value: Any) -> str:

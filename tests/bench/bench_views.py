@@ -2,7 +2,8 @@
 
 By hand: `python -m tests.bench.bench_views [EVENTS]` (10,000 by default). In one run: reading all
 events of a subject as dicts through its view, beside the collection; and redefining one view where
-there are 500 of 60, 150 and 300 paths each.
+there are 500 of 60, 150 and 300 paths each. `python -m tests.bench.bench_views beside` sends a
+service 100 events a second, in pairs of spans: in the second an alias has it redefine 20 of 500.
 """
 
 from __future__ import annotations
@@ -13,24 +14,42 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
+from threading import Thread
+from time import perf_counter, sleep
 from typing import Any
 
 import bson
 import msgspec
 
 from consumer.demo.samples.scenario import traffic
-from consumer.mongodb.client import EVENTS, OurDatabase, connect, open_database
+from consumer.mongodb.client import (
+    EVENTS,
+    READERS,
+    SCHEMA_VERSIONS,
+    OurDatabase,
+    connect,
+    open_database,
+)
 from consumer.mongodb.embedded.supervisor import EmbeddedMongo
-from consumer.readers.pins import Pin
+from consumer.privacy.rules import Redaction
+from consumer.readers.pins import Pin, Pins
 from consumer.readers.projection import projection_of
 from consumer.readers.view import pipeline
+from consumer.readers.views import Views
 from consumer.schemas.check import compile_schema
 from consumer.schemas.defaults import fill
+from consumer.schemas.manual_changes import alias, unalias
+from consumer.schemas.registry.registry import SchemaRegistry
+from tests.bench import paced
 from tests.bench.bench_schema import learned
+from tests.bench.payload_sets import varied
+from tests.bench.requests import signed
 
 _RUNS = 7
 _NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+# Seconds of a span, events a second in it.
+_SPAN = 30.0
+_RATE = 100.0
 
 
 def best(work: Callable[[], object]) -> float:
@@ -67,12 +86,17 @@ def reading(database: OurDatabase, count: int) -> None:
     )
 
 
-def redefining(database: OurDatabase, views: int = 500, paths: int = 300) -> None:
+def grouped(paths: int) -> dict[str, Any]:
+    """A payload of so many paths, in 30 objects."""
     payload: dict[str, dict[str, Any]] = {}
     for number in range(paths - 30):
         group = payload.setdefault(f"group{number % 30}", {})
-        group[f"field{number}"] = (1, "text", True)[number % 3]
-    version = learned([payload])
+        group[f"field{number}"] = (1, "text", True)[number // 30 % 3]
+    return payload
+
+
+def redefining(database: OurDatabase, views: int = 500, paths: int = 300) -> None:
+    version = learned([grouped(paths)])
     pin = Pin("r.s", "r", "s", 1, _NOW, "bench")
     steps = pipeline(projection_of(pin, version))
     for number in range(views):
@@ -95,12 +119,63 @@ def redefining(database: OurDatabase, views: int = 500, paths: int = 300) -> Non
     )
 
 
+def beside(uri: str, database: OurDatabase, pairs: int = 5) -> None:
+    registry = SchemaRegistry(database[SCHEMA_VERSIONS])
+    pins = Pins(database[READERS])
+    views = Views(database, pins, registry, Redaction)
+    requests = signed(varied(int(_SPAN * _RATE) + 1, 1))
+    with paced.service(uri, database.name, {}, requests[0]) as port:
+        for subject in range(25):
+            registry.admit(f"s{subject}", grouped(300), "e")
+            for reader in range(20):
+                view = pins.view_name(f"r{reader}", f"s{subject}")
+                views.pin(Pin(view, f"r{reader}", f"s{subject}", 1, _NOW, "bench"))
+        for pair in range(pairs):
+            for is_beside in (False, True):
+                took: list[float] = []
+                work = Thread(target=_redefine, args=(database, registry, pair % 2 == 0, took))
+                if is_beside:
+                    work.start()
+                load = paced.load(port, requests[1:], _SPAN, _RATE)
+                if is_beside:
+                    work.join()
+                told = f"beside 20 views made anew in {took[0]:.1f} s" if took else "alone"
+                print(
+                    f"{load.rate:.0f} events/s {told}: p50 {load.p50 * 1000:.1f} ms, p99"
+                    f" {load.p99 * 1000:.1f} ms, worst {load.worst * 1000:.1f} ms",
+                    flush=True,
+                )
+
+
+def _redefine(
+    database: OurDatabase, registry: SchemaRegistry, is_first: bool, took: list[float]
+) -> None:
+    """Change an alias; seconds from the first to the last view that the service makes anew."""
+    views = database[READERS]
+    before = views.distinct("applied.digest", {"subject": "s0"})
+    waiting: dict[str, Any] = {"subject": "s0", "applied.digest": {"$in": before}}
+    old, new = ("group0", "field0"), ("new",)
+    registry.change(
+        "s0", lambda head, now: alias(head, old, new, now) if is_first else unalias(head, old, now)
+    )
+    while views.count_documents(waiting) == 20:
+        sleep(0.02)
+    begin = perf_counter()
+    while views.count_documents(waiting):
+        sleep(0.02)
+    took.append(perf_counter() - begin)
+
+
 def main() -> None:
-    count = int(sys.argv[1]) if sys.argv[1:] else 10_000
+    is_beside = sys.argv[1:] == ["beside"]
+    count = int(sys.argv[1]) if sys.argv[1:] and not is_beside else 10_000
     with tempfile.TemporaryDirectory() as directory:
         server = EmbeddedMongo(Path(directory)).start()
         try:
             with connect(server.uri, timeout=60) as client:
+                if is_beside:
+                    beside(server.uri, open_database(client, "beside"))
+                    return
                 reading(open_database(client, "reading"), count)
                 for paths in (60, 150, 300):
                     redefining(open_database(client, f"redefining_{paths}"), paths=paths)

@@ -174,6 +174,25 @@ def test_a_look_changes_no_view_that_is_right(
     assert changed == []
 
 
+def test_mongodb_is_left_to_others_as_long_as_each_view_that_is_made_anew_took(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(views, "sleep", rests.append)
+    for reader in ("billing", "crm"):
+        house.pin(reader)
+    house.keep()
+    assert rests == []
+
+    house.registry.change("s", lambda head, now: alias(head, ("a",), ("n",), now))
+    assert house.keep()["changed"] == 2
+    alter(house)
+    assert house.keep()["changed"] == 1
+
+    assert len(rests) == 3
+    assert all(0 < rest <= 1 for rest in rests)
+
+
 def test_readers_of_one_version_share_a_pipeline(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,6 +289,20 @@ def test_a_version_that_is_gone_is_told_and_stops_no_other(house: House) -> None
 
     assert 'lost.s: schema "s" has no version 9' in found["fault"]
     assert house.payloads("there.s")["old"] == {"a": 1}
+
+
+def test_a_subject_of_many_bytes_is_pinned_and_looked_at_as_others(house: House) -> None:
+    create_indexes(house.database)
+    subject = "L" + "ö" * 99 + "x"
+    store(house.database, house.registry, "long", {"a": 1}, subject)
+    view = house.views.pins.view_name("billing", subject)
+
+    house.views.pin(Pin(view, "billing", subject, 1, NOW, "Ada"))
+
+    assert house.keep() == {"views": 1, "changed": 0}
+    assert house.payloads(view) == {"long": {"a": 1}}
+    house.raw.command("collMod", view, viewOn="events", pipeline=[])
+    assert house.keep() == {"views": 1, "changed": 1}
 
 
 def test_options_of_views_are_never_listed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.core.paths import from_text, to_text
+from consumer.core.paths import ITEM, from_text, to_text
 from consumer.readers.verdicts import Sight
 from consumer.schemas.evolution import diff
-from consumer.schemas.json_types import STRING
+from consumer.schemas.json_types import INTEGER, NUMBER, STRING
 from consumer.schemas.model import Change
 from tests.support.strategies import learn, payloads
 
@@ -67,14 +67,26 @@ def test_what_is_other_than_it_knows_breaks_a_reader(
     assert at.items() <= broken(pinned, then).items()
 
 
-def test_items_where_an_empty_array_stood_for_an_object_break_those_who_know_it() -> None:
-    events: list[dict[str, Any]] = [{"o": {"x": 1}}, {"o": []}, {"o": ["t"]}]
-    steps = [learn(events[:count]) for count in (1, 2, 3)]
+@pytest.mark.parametrize(
+    ("known", "then", "at"),
+    [
+        # Items where an empty array stood for an object break those who know that.
+        ([{"o": {"x": 1}}], [{"o": []}, {"o": ["t"]}], [[], ["o"]]),
+        ([{"o": {"x": 1}}, {"o": ["t"]}], [{"o": [1]}], [["o[]"]]),
+        # Who knew no type, or no items, is shown none.
+        ([{"a": None}], [{"a": "t"}, {"a": 1}], [[], []]),
+        ([{"l": []}], [{"l": ["t"]}, {"l": [1]}], [[], []]),
+    ],
+)
+def test_each_step_breaks_those_who_know_what_it_changes(
+    known: list[dict[str, Any]], then: list[dict[str, Any]], at: list[list[str]]
+) -> None:
+    steps = [learn([*known, *then[:count]]) for count in range(len(then) + 1)]
+    sight = Sight("r", steps[0])
 
-    def at(step: int) -> list[str]:
-        return [to_text(e.path) for e in Sight("r", steps[0]).breaches(steps[step].changes)]
+    found = [[to_text(each.path) for each in sight.breaches(step.changes)] for step in steps[1:]]
 
-    assert (at(1), at(2)) == ([], ["o"])
+    assert found == at
 
 
 @pytest.mark.parametrize(
@@ -91,6 +103,26 @@ def test_a_reader_is_broken_only_in_what_it_uses(uses: tuple[str, ...], at: set[
     pinned = [{"o": {"x": 1, "y": 1}, "other": 1}]
 
     assert set(broken(pinned, [{"o": {"x": "t"}}], *uses)) == at
+
+
+def test_a_key_of_what_was_a_map_breaks_those_who_know_its_values() -> None:
+    sight = Sight("r", learn([{"m": {f"{n}": 1 for n in range(600)}}]))
+
+    def at(*path: str) -> list[str]:
+        change = Change("type_conflict", path, INTEGER, INTEGER | STRING)
+        return [to_text(each.path) for each in sight.breaches([change])]
+
+    assert (at("m", "k"), at("m", ITEM), at("m", "k", "x")) == (["m.*"], ["m"], [])
+
+
+def test_a_widening_breaks_those_alone_who_know_integers_and_no_numbers() -> None:
+    sight = Sight("r", learn([{"whole": 1, "both": 1, "text": "t"}, {"both": 1.5}]))
+    changes = [
+        Change("type_widened", (name,), INTEGER, INTEGER | NUMBER)
+        for name in ("whole", "both", "text")
+    ]
+
+    assert [each.path for each in sight.breaches(changes)] == [("whole",)]
 
 
 @pytest.mark.parametrize("kind", ["vanished", "renamed", "alias_removed"])
