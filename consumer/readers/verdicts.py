@@ -102,7 +102,7 @@ def _breaks(change: Change, known: int) -> bool:
     if change.kind in ENDINGS:
         return True
     if change.kind == "type_widened":
-        return bool(known & INTEGER and change.after & NUMBER) and not known & NUMBER
+        return bool(known & INTEGER and change.after & NUMBER)
     # Of a path without a type the reader is shown null, whatever comes.
     return change.kind == "type_conflict" and bool(known and change.after & ~known)
 

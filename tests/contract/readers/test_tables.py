@@ -95,12 +95,14 @@ def test_a_table_means_what_a_check_for_each_key_does(
 
 def test_objects_of_many_scalars_take_one_table_each_and_others_none() -> None:
     few = {f"k{number}": number for number in range(5)}
-    version = learn([{"many": {**few, "k5": "x"}, "few": {**few, "o": {}, "l": [1]}}])
+    version = learn([{"many": {**few, "k5": "x", "open": None}, "few": {**few, "o": {}, "l": [1]}}])
 
     fields = pipeline(projection_of(pin(), version))[1]["$project"]
 
     assert "$mergeObjects" in str(fields["many"])
     assert "$many.k5" not in str(fields["many"])
+    # What has no type is null, without an expression of its own.
+    assert str(fields["many"]).count("open") == 1
     assert "$mergeObjects" not in str(fields["few"])
 
 

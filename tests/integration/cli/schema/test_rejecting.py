@@ -13,7 +13,7 @@ from consumer.readers.objections import RejectedChanges, StandingObjections
 from consumer.readers.pins import Pin, Pins
 from consumer.schemas.json_types import INTEGER, STRING
 from consumer.schemas.model import Change
-from consumer.schemas.objections import NONE
+from consumer.schemas.objections import NONE, Objections
 from consumer.schemas.policy import Contract
 from consumer.schemas.registry.versions import SchemaVersions
 from tests.support.schema_shell import Shell, event, post
@@ -122,6 +122,26 @@ def test_pins_object_only_where_the_contract_holds_what_breaks_them(shell: Shell
     assert standing(SUBJECT, Contract()) is NONE
     assert standing(SUBJECT, Contract(on_reader_break="hold")).fingerprint
     assert standing("another", Contract(on_reader_break="hold")) is NONE
+
+
+def test_a_pin_that_needs_something_else_since_holds_what_breaks_that(
+    service: Client, shell: Shell
+) -> None:
+    post(service, call(1, a=1, b=1))
+    database = shell.database
+    versions = SchemaVersions(database["schema_versions"])
+    rejected = RejectedChanges(database["rejected_changes"])
+    standing = StandingObjections(Pins(database["readers"]), rejected, versions.one, versions.head)
+    conflict = Change("type_conflict", ("b",), INTEGER, STRING | INTEGER)
+
+    def objections(*uses: str) -> Objections:
+        shell.pin("billing", SUBJECT, 1, *uses)
+        return standing(SUBJECT, Contract(on_reader_break="hold"))
+
+    before, since = objections("a"), objections("b")
+
+    assert (before.breaks(conflict), since.breaks(conflict)) == (False, True)
+    assert before.fingerprint != since.fingerprint
 
 
 def test_a_pin_whose_version_is_lost_holds_what_breaks_who_knows_all_that_is_known(
