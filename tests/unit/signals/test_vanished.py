@@ -9,6 +9,7 @@ from time import perf_counter
 
 import pytest
 
+from consumer.core.paths import ERASED
 from consumer.schemas.model import Field, SchemaVersion
 from consumer.signals.signals import Finding
 from consumer.signals.statistics import Day, Seen
@@ -113,6 +114,9 @@ def test_only_the_topmost_of_what_is_absent_is_named() -> None:
     found = found_after(60, schema("id", "a", "a.b", "a.b.c"), always, gone, gone, gone)
 
     assert [each.path for each in found] == [("a",)]
+    # Also where what stands in it went first, in events that still sent it.
+    first = found_after(75, schema("id", "a", "a.b"), always, until(60), until(40))
+    assert [each.path for each in first] == [("a",)]
 
 
 def test_a_field_lacks_only_in_events_that_sent_its_parent() -> None:
@@ -124,10 +128,21 @@ def test_a_field_lacks_only_in_events_that_sent_its_parent() -> None:
 
     assert [each.path for each in with_parent] == [("case", "queue")]
     assert [each.path for each in without] == [("case",)]
+    # A parent that hardly comes: not enough events lack the field.
+    rare = found_after(
+        60,
+        schema("id", "case", "case.queue"),
+        always,
+        lambda day, hour: day < 30 or hour == 0,
+        paused,
+    )
+    assert [each.path for each in rare] == []
 
 
-@pytest.mark.parametrize("gone", [Field(("a",), 1, {}, 2), Field(("a",), 1, {}, None, 2)])
-def test_what_was_absorbed_or_retired_is_passed_over(gone: Field) -> None:
+@pytest.mark.parametrize(
+    "gone", [Field(("a",), 1, {}, 2), Field(("a",), 1, {}, None, 2), Field((ERASED,), 1, {})]
+)
+def test_what_was_absorbed_retired_or_erased_is_passed_over(gone: Field) -> None:
     version = SchemaVersion("s", 2, (Field(("id",), 1, {}), gone), (), START)
 
     assert found_after(60, version, always, until(30)) == []
