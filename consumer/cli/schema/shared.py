@@ -94,9 +94,8 @@ def head_of(shared: SharedParts, subject: str) -> SchemaVersion:
     if head is not None:
         return head
     known = list(shared.registry.subjects())
-    similar = get_close_matches(subject, known, _NAMED) or known[:_NAMED]
-    named = " or ".join(f'"{name}"' for name in similar)
-    hint = f"did you mean {named}? " if named else "nothing is registered yet: "
+    named = " or ".join(f'"{name}"' for name in get_close_matches(subject, known, _NAMED))
+    hint = f"did you mean {named}? " if named else "" if known else "nothing is registered yet: "
     raise SetupError(f'no schema "{subject}": {hint}`cxone-consumer schema list` shows all of them')
 
 

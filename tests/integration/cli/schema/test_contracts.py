@@ -105,6 +105,8 @@ def test_approve_answers_a_wrong_path_and_an_unknown_subject_with_what_to_do(
 
     assert status == 1
     assert 'no schema "contact.craeted": did you mean "contact.created"?' in err
+    # Nothing is near: no name is put forward.
+    assert 'no schema "zzz": `cxone-consumer schema list`' in shell("approve", "zzz")[2]
 
 
 @pytest.mark.slow
