@@ -207,7 +207,9 @@ def ended(
     endings = list(endings)
     if not pins or not endings:
         return []
-    head = schemas.version(next(iter(pins)).subject, upto)
+    # Most are pinned to the newest one.
+    version_of = cache(schemas.version)
+    head = version_of(next(iter(pins)).subject, upto)
     aliases = head.aliases_in_force if head else ()
     filled = {alias.old for alias in aliases if alias.new is not None}
     changes = [
@@ -215,7 +217,6 @@ def ended(
         for each in endings
         if not _lineage(each.path) & filled
     ]
-    version_of = cache(schemas.version)
     return [
         replace(breach, at=at)
         for pin in takewhile(lambda _: not stopping(), pins if changes else ())

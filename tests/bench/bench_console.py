@@ -39,6 +39,8 @@ def screens(subject: str) -> tuple[str, ...]:
         f"/schemas/subject?name={name}&tab=versions",
         f"/schemas/subject?name={name}&tab=compare&from=1&to=3",
         f"/schemas/held?name={name}",
+        "/readers",
+        "/signals",
         "/adoption",
         f"/adoption?name={name}&span=7d",
         "/adoption?page=40",

@@ -21,14 +21,22 @@ from consumer.mongodb.client import (
     AUDIT,
     DEAD_LETTERS,
     EVENTS,
+    READERS,
     SCHEMA_VERSIONS,
+    OurDatabase,
 )
 from consumer.mongodb.indexes import create_indexes
 from consumer.monitoring.ingest_history import GRAINS, MINUTE, IngestHistory
 from consumer.monitoring.outcomes import OutcomeStats, Period, by_outcome
+from consumer.privacy.rules import Redaction
+from consumer.readers.pins import MAX_PINS, Pin, Pins
+from consumer.readers.views import Views
 from consumer.schemas.admission import Candidate, Quota, decide
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import Guards, SubjectPolicy
+from consumer.schemas.registry.registry import SchemaRegistry
+from consumer.signals.signals import Signal
+from consumer.signals.store import Signals
 from tests.support.adoption import documents, spread
 
 Db = Database[dict[str, Any]]
@@ -46,12 +54,14 @@ def names(subjects: int) -> list[str]:
     return [f"contact.kind_{number:04d}" for number in range(subjects)]
 
 
-def fill(db: Db, events: int, subjects: int, letters: int, now: datetime) -> None:
-    """Schemas, events, adoption counts, dead letters, deeds and a week of traffic."""
+def fill(db: OurDatabase, events: int, subjects: int, letters: int, now: datetime) -> None:
+    """Schemas, events, adoption counts, dead letters, deeds and a week of traffic, and as many
+    pins and signals as a page may have to show."""
     chance = random.Random(7)
     _events(db, chance, events, subjects, now)
     create_indexes(db)
     _schemas(db, subjects, now)
+    _readers(db, subjects, now)
     _letters(db, chance, letters, now)
     _deeds(db, now)
     _traffic(db, chance, now)
@@ -77,6 +87,19 @@ def _schemas(db: Db, subjects: int, now: datetime) -> None:
             assert head is not None
             made.append(head.to_document())
     db[SCHEMA_VERSIONS].insert_many(made)
+
+
+def _readers(db: OurDatabase, subjects: int, now: datetime) -> None:
+    pins = Pins(db[READERS])
+    views = Views(db, pins, SchemaRegistry(db[SCHEMA_VERSIONS]), Redaction)
+    for name in names(subjects)[:MAX_PINS]:
+        views.pin(Pin(pins.view_name("billing", name), "billing", name, VERSIONS, now, "bench"))
+    figures = {"absent_hours": 200, "longest_gap_hours": 3, "events_without": 5_000}
+    kept = (
+        Signal("vanished", ("field_7",), None, now, 1.0, figures, subject=name, last_seen=now)
+        for name in names(subjects)
+    )
+    Signals(db).save((signal, True) for signal in kept)
 
 
 def _events(db: Db, chance: random.Random, count: int, subjects: int, now: datetime) -> None:
