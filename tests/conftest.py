@@ -23,8 +23,9 @@ from consumer.mongodb.embedded.supervisor import EmbeddedMongo
 from tests.support.sharding import ShardingRules, shard
 
 Document = dict[str, Any]
-# How long one example takes says how busy the machine is, and nothing about the code.
-hypothesis.settings.register_profile("patient", deadline=None)
+# How long one example takes says how busy the machine is, and nothing about the code. Where tests
+# decide about a landing they try the same examples each time; who works on the code tries new ones.
+hypothesis.settings.register_profile("patient", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("patient")
 
 # Of each client of this process, however it is made.

@@ -106,7 +106,11 @@ def test_of_what_cannot_be_read_nothing_comes_to_light(text: bytes) -> None:
         back(text, BROKEN)
 
 
-@given(st.binary(max_size=40) | st.text('{}[],:" ab\\', max_size=40).map(str.encode))
+# A text that looks like a placeholder is not edited at all: a test of its own, below.
+TAILS = st.binary(max_size=40) | st.text('{}[],:" ab\\', max_size=40).map(str.encode)
+
+
+@given(TAILS.filter(lambda tail: b"[masked " not in tail))
 def test_no_byte_is_seen_that_is_hidden(tail: bytes) -> None:
     body = MASKS.body(b'{"email":"a@b",' + tail)
     found = editable(body)
