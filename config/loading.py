@@ -150,6 +150,8 @@ def _missing(settings: Settings, needed: Iterable[Row], broken: Collection[str])
         if row.field not in broken and getattr(settings, row.field) in (None, ""):
             how = "in the environment, .env or the --config file"
             how += f", or name a file in {row.name}_FILE" if row.secret else ""
+            if row.field == "mongodb_uri":
+                how += "; to try it out, `cxone-consumer serve --embedded` brings a MongoDB along"
             yield Fault(row.name, "not set", f"required here: set it {how}")
 
 

@@ -167,32 +167,31 @@ def sparkline(values: list[int], most: int, levels: str) -> str:
 
 
 def _figures(report: Report) -> Any:
-
+    """One row a subject; heads are single short words where they can be, for 80 columns."""
+    told = any(each.unfilled for each in report.figures)
     return table(
         (
             "subject",
             "latest",
             "documents",
             "adopted",
-            "adoption",
-            "producers, last hour",
+            "producers",
             "conforming",
-            "unfilled",
+            *["unfilled"] * told,
         ),
         [
             (
                 each.subject,
                 each.latest_version or None,
                 each.total,
-                each.adopted,
                 _percent(each.adoption_rate),
                 _percent(each.producer_adoption_rate),
                 _percent(each.conforming_rate),
-                each.unfilled or None,
+                *[each.unfilled or None] * told,
             )
             for each in report.figures
         ],
-        title=f"Adoption at {report.at:%Y-%m-%d %H:%M:%S}Z",
+        title=f"Adoption at {report.at:%Y-%m-%d %H:%M:%S}Z, of producers in the last hour",
     )
 
 

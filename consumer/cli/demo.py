@@ -75,6 +75,9 @@ def demo(
                 "CXONE_LISTEN": f"127.0.0.1:{port}",
                 "CXONE_DATA_DIR": str(directory),
                 "MONGODB_URI": mongod.uri,
+                # The first inserts of a new MongoDB take long on some machines. That is no outage:
+                # the story would be told from the spool.
+                "CXONE_SPOOL_AFTER": "8s",
                 # Nobody watches for the minute of quiet that a real one waits for.
                 "CXONE_BACKFILL_QUIET": "0",
                 "CXONE_BACKFILL_INTERVAL": "1",
@@ -148,10 +151,10 @@ def _suggest_next(readers: bool) -> None:
     out = console()
     out.print("\nTry next:\n")
     if not readers:
-        out.print(f"  {name} demo --readers        a field is renamed, and its reader goes on")
-    out.print(f"  {name} demo --keep-running   the same, with a console in the browser")
-    out.print(f"  {name} init                  settings with a new secret, and what CXone needs")
-    out.print(f"  {name} serve --embedded      take webhooks, with a MongoDB of its own")
+        out.print(f"  {name} demo --readers        a field is renamed")
+    out.print(f"  {name} demo --keep-running   with a console")
+    out.print(f"  {name} init                  make settings")
+    out.print(f"  {name} serve --embedded      take webhooks")
 
 
 @contextmanager

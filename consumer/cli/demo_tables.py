@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import groupby
 from statistics import median
 from typing import Any
 
@@ -63,18 +64,8 @@ def show(answered: list[Answered], found: Stored) -> None:
     )
     out.print(
         table(
-            ("event type", "version", "change", "field", "was", "is"),
-            [
-                (
-                    subject,
-                    version.number,
-                    change.kind,
-                    to_text(change.path),
-                    change.before if change.before is None else types_text(change.before),
-                    types_text(change.after),
-                )
-                for subject, version, change in found.changes()
-            ],
+            ("field", "change", "was", "is"),
+            _changes(found),
             title="What changed on the way",
         )
     )
@@ -82,6 +73,15 @@ def show(answered: list[Answered], found: Stored) -> None:
         _show_example(found.example)
     milliseconds = median(one.seconds for one in answered) * 1000
     out.print(f"Median time to a durable answer: {milliseconds:.1f} ms over one connection.")
+
+
+def _changes(found: Stored) -> Iterator[tuple[str | None, ...]]:
+    """A row for each change, those of a version below its name, so that a terminal has room."""
+    for (subject, number), changes in groupby(found.changes(), lambda c: (c[0], c[1].number)):
+        yield f"{subject}, version {number}", "", "", ""
+        for _, _, change in changes:
+            before = None if change.before is None else types_text(change.before)
+            yield to_text(change.path), change.kind, before, types_text(change.after)
 
 
 def _show_example(example: Example) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -18,7 +19,9 @@ from consumer.cli.dlq.entries import (
     short_id,
 )
 from consumer.cli.options import EventType, FromSource
+from consumer.core.clock import utc_now
 from consumer.core.delivery import MAIN
+from consumer.core.text import duration
 from consumer.dead_letters.retry import STATUSES, UNRESOLVED
 
 _SHOWN_GROUPS = 20
@@ -78,10 +81,12 @@ def list_entries(
         narrowed = chosen or reason or status or everything
         out.print("No dead letters " + ("match." if narrowed else "wait."))
         return
+    # Spans of time and not points, that a line of 80 columns has room for cause and type.
+    now = utc_now()
     print_lines(
-        ("entries", "reason", "status", "oldest", "cause"),
+        ("entries", "oldest", "reason", "status", "cause"),
         [
-            (len(each.ids), each.reason, each.status, each.oldest, each.message)
+            (len(each.ids), _age(now, each.oldest), each.reason, each.status, each.message)
             for each in causes[:_SHOWN_GROUPS]
         ],
     )
@@ -93,16 +98,16 @@ def list_entries(
     # Where all came by the main source nothing tells it; nor the status, where only one is wanted.
     told = any(entry.get("source") for entry in entries)
     print_lines(
-        ("id", "last seen", "seen", *["source"] * told, "reason", "status", "type"),
+        ("id", "last seen", "seen", *["source"] * told, "reason", "type", "status"),
         [
             (
                 short_id(entry["_id"]),
-                entry.get("last_seen"),
+                _age(now, entry.get("last_seen")),
                 entry.get("seen"),
                 *[entry.get("source", MAIN)] * told,
                 entry["reason"],
-                entry.get("status"),
                 entry.get("event_type"),
+                entry.get("status"),
             )
             for entry in entries
         ],
@@ -110,3 +115,7 @@ def list_entries(
     if count > len(entries):
         more = " or more" if is_cut else ""
         out.print(f"The last seen {len(entries):,} of {count:,}{more}: --limit shows more.")
+
+
+def _age(now: datetime, then: datetime | None) -> str | None:
+    return None if then is None else f"{duration(max(0.0, (now - then).total_seconds()))} ago"

@@ -120,10 +120,10 @@ def test_gauges_show_the_last_report_and_nothing_of_the_one_before() -> None:
     assert {subject for _, subject in values} == {"quiet"}
 
 
-def drawn(report: Report, encoding: str, *, whole: bool = False) -> str:
+def drawn(report: Report, encoding: str, *, whole: bool = False, width: int = 200) -> str:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
-    print_report(Console(file=stream, width=200, markup=False), report, whole=whole)
+    print_report(Console(file=stream, width=width, markup=False), report, whole=whole)
     stream.flush()
     return raw.getvalue().decode(encoding)
 
@@ -146,6 +146,17 @@ def test_a_report_survives_the_encoding_of_its_output(encoding: str) -> None:
     assert "99.9 %" in text
     assert ("█" in text) == (encoding == "utf-8")
     assert "?" not in text
+
+
+def test_a_report_breaks_no_word_at_80_columns() -> None:
+    report = Report(
+        NOON, figures([counts("agent.state_changed", 4_418_720, adopted=18_720)]), {}, {}
+    )
+
+    text = drawn(report, "utf-8", width=80)
+
+    words = ("agent.state_changed", "documents", "adopted", "producers", "conforming", "4,418,720")
+    assert all(word in text for word in words), text
 
 
 def test_a_report_draws_the_busiest_and_says_how_to_see_the_others() -> None:
