@@ -14,6 +14,8 @@ _LONGEST, _LONGEST_UNTHROTTLED = 0.25, 1.0
 _SMALLEST = 10
 # Without throttle a batch may be so many times larger.
 _BEYOND = 10
+# And so many commands are on their way at a time: MongoDB gives each a core of its own.
+_AT_ONCE = 2
 # A rest is cut to pieces so short, that a stop need not wait for it.
 _NAP = 0.25
 # A date further off than some years says nothing, and may be none that exists.
@@ -23,7 +25,7 @@ _LONGEST_WAIT = 1e9
 @dataclass(frozen=True, slots=True)
 class PaceRules:
     """`batch`: documents at once at most; `pause`: least rest in seconds. Without `throttle` there
-    is no rest, and batches grow beyond."""
+    is no rest, batches grow beyond, and two are filled at once."""
 
     batch: int = 500
     pause: float = 0.1
@@ -37,6 +39,7 @@ class Pace:
         self._rules = rules
         self._sleep = sleep
         self._longest = _LONGEST if rules.throttle else _LONGEST_UNTHROTTLED
+        self.at_once = 1 if rules.throttle else _AT_ONCE
         self._most = rules.batch if rules.throttle else rules.batch * _BEYOND
         # The first batch shows how fast this MongoDB is; it should not be the slowest.
         self.size = max(1, self._most // 4)

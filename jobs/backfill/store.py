@@ -39,6 +39,7 @@ from consumer.schemas.origin import Leaving
 from consumer.schemas.provenance import RuleOrigins
 from jobs.backfill.aliases import alias_stages, origins_of
 from jobs.backfill.replace import CHANGED, Refusal, Whole, fill_whole
+from jobs.backfill.stretches import Stretches
 from jobs.backfill.updates import MAX_NESTING, Usual, fill_pipeline, fill_usual
 
 COUNTED = 10_000_000
@@ -61,8 +62,9 @@ class Upgrade:
     """The way of every document that is stamped `stamp` to version `to` of its subject.
 
     `schema` fills just what lies between, once what is `leaving` is taken out; `pipeline` does the
-    same in MongoDB, where it can, and `usual` for most documents, cheaper. `left` is the query for
-    those that will keep something of what is leaving; by the `origins` aliases know what was sent.
+    same in MongoDB, where it can, and `usual` for most documents, by `stretches`. `left` is the
+    query for those that will keep something of what is leaving; by the `origins` aliases know what
+    was sent.
     """
 
     stamp: int
@@ -149,6 +151,10 @@ class BackfillStore:
             found = self._events.find(wanted, {"_id": 1}, skip=skip, limit=limit, hint=BY_STAMP)
             return [document["_id"] for document in found]
 
+    def stretches(self, subject: str, stamp: int) -> Stretches:
+        """The documents with this stamp by stretches of the index."""
+        return Stretches(self._events, _behind(subject, stamp), _check)
+
     def apply(self, ids: Sequence[Any], plan: Upgrade) -> Upgraded:
         """Upgrade these documents as far as they still carry the stamp."""
         with self._patiently():
@@ -161,15 +167,10 @@ class BackfillStore:
                 collation = SIMPLE
             if plan.left is not None:
                 left = self._events.count_documents({**wanted, **plan.left}, collation=SIMPLE)
-            done = 0
             try:
-                if plan.usual:
-                    done = self._events.update_many(
-                        {**wanted, **plan.usual.query}, {"$set": plan.usual.values}, hint="_id_"
-                    ).modified_count
-                if done < len(ids):
-                    rest = self._events.update_many(wanted, plan.pipeline, collation=collation)
-                    done += rest.modified_count
+                done = self._events.update_many(
+                    wanted, plan.pipeline, collation=collation
+                ).modified_count
             except WriteError as error:
                 _check(error.code)
                 # One refusal ends the whole command: find out which, and do the others.

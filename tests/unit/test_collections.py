@@ -35,6 +35,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "jobs.backfill.aliases",
         "jobs.backfill.replace",
         "jobs.backfill.store",
+        "jobs.backfill.stretches",
         "jobs.backfill.unfilled",
     ),
     "SCHEMA_VERSIONS": (

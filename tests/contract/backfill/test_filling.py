@@ -17,7 +17,7 @@ from consumer.mongodb.indexes import BY_STAMP
 from consumer.schemas.defaults import fill, newer_than, unfill
 from consumer.schemas.policy import Defaults, SchemaPolicy, SubjectPolicy
 from consumer.schemas.registry.registry import SchemaRegistry
-from jobs.backfill.store import BackfillStore, upgrade
+from jobs.backfill.store import BackfillStore, Upgrade, upgrade
 from tests.support.backfill import LONG_AGO, laid_out, payload_part, read, registry, store
 from tests.support.strategies import learn, payloads, values
 
@@ -53,7 +53,7 @@ def clean(database: Db) -> None:
 
 
 # Each way a document can take through the backfill; the first is how it begins for all.
-WAYS = ("by ids", "by the pipeline", "one by one", "in this process")
+WAYS = ("by stretches", "by the pipeline", "one by one", "in this process")
 
 
 @pytest.mark.slow
@@ -117,10 +117,11 @@ def fill_all(database: Db, schemas: SchemaRegistry, way: str) -> None:
         plan = upgrade(newer_than(schemas.compiled("s"), stamp), stamp, head.number)
         ids = found.ids("s", stamp, 0, 100)
         assert plan.pipeline is not None
-        if way == "by ids":
-            done = found.apply(ids, plan).documents
+        if way == "by stretches":
+            done = by_stretches(found, plan)
+            done += found.apply(found.ids("s", stamp, 0, 100), plan).documents
         elif way == "by the pipeline":
-            done = found.apply(ids, replace(plan, usual=None)).documents
+            done = found.apply(ids, plan).documents
         elif way == "one by one":
             # In a batch with one that MongoDB refuses.
             database.command("collMod", "events", validator={})
@@ -140,6 +141,14 @@ def fill_all(database: Db, schemas: SchemaRegistry, way: str) -> None:
         assert done == len(ids)
 
 
+def by_stretches(found: BackfillStore, plan: Upgrade, size: int = 2) -> int:
+    """Fill what is usual, and nothing else; how many were."""
+    stretches = found.stretches("s", plan.stamp)
+    return sum(
+        stretches.fill(each, plan.usual) for each in stretches.each(lambda: size) if plan.usual
+    )
+
+
 def same(one: Document, other: Document) -> bool:
     """Equal in every key, value and type, whatever the order of keys."""
     return encode(in_order(one)).raw == encode(in_order(other)).raw
@@ -151,11 +160,10 @@ def in_order(value: Any) -> Any:
     return [in_order(item) for item in value] if isinstance(value, list) else value
 
 
-def test_only_what_is_not_as_usual_is_built_anew(database: Db) -> None:
+def test_only_what_is_usual_is_filled_by_stretches(database: Db) -> None:
     schemas = registry(database)
     usual: list[Any] = [{"a": 1}, {}, {"a": 2, "b": [{}]}]
     others: list[Any] = [None, "scalar", [{}], [], {"a": 1}]
-    # In this order: one that refuses its update would end that of the others.
     kinds = [*others, *usual]
     for number, value in enumerate(kinds):
         store(database, schemas, str(number), {"o": value})
@@ -168,15 +176,14 @@ def test_only_what_is_not_as_usual_is_built_anew(database: Db) -> None:
     )
     database["events"].update_one({"_id": "4"}, {"$set": {"o.later": 7}})
     plan = upgrade(newer_than(schemas.compiled("s"), before), before, head)
-    stamp = {"$set": {"_meta.backfilled_to": head, "anew": True}}
+    database["events"].create_index(BY_STAMP)
 
-    ids = [str(number) for number in range(len(kinds))]
-    done = BackfillStore(database["events"]).apply(ids, replace(plan, pipeline=[stamp]))
+    done = by_stretches(BackfillStore(database["events"]), plan)
 
     after = read(database)
-    assert done.documents == len(kinds)
-    anew = [number for number in range(len(kinds)) if after[str(number)].get("anew")]
-    assert [kinds[number] for number in anew] == others
+    assert done == len(usual)
+    behind = [n for n in range(len(kinds)) if after[str(n)]["_meta"]["backfilled_to"] == before]
+    assert [kinds[number] for number in behind] == others
     for number in range(len(others), len(kinds)):
         assert after[str(number)]["more"] is None
         assert after[str(number)]["o"]["later"] is None
