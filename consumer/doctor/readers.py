@@ -19,19 +19,22 @@ _MAX_SHOWN = 20
 
 def examine(target: Target) -> Iterator[Check]:
     db = target.database
-    pins = Pins(db[READERS]).all()
-    lacking = _lacking(privileges(db), db.name, [pin.view for pin in pins])
+    pins = Pins(db[READERS])
+    pinned = pins.all()
+    # Each base view once: several stand on it.
+    views = dict.fromkeys(name for pin in pinned for name in (pin.view, pins.base_of(pin)))
+    lacking = _lacking(privileges(db), db.name, list(views))
     if lacking:
         yield Check(
             NAME,
-            "fail" if pins else "warn",
+            "fail" if pinned else "warn",
             f"this user may not make views for readers: it lacks {', '.join(lacking)}",
             f"grant the role readWrite on {db.name}",
         )
-    kinds = kinds_of(db, [pin.view for pin in pins])
-    wrong = [(pin, kinds.get(pin.view)) for pin in pins if kinds.get(pin.view) != "view"]
-    for pin, kind in wrong[:_MAX_SHOWN]:
-        found = f"{pin.view} is a {kind}" if kind else f"{pin.view} is missing"
+    kinds = kinds_of(db, views)
+    wrong = [(view, kinds.get(view)) for view in views if kinds.get(view) != "view"]
+    for view, kind in wrong[:_MAX_SHOWN]:
+        found = f"{view} is a {kind}" if kind else f"{view} is missing"
         advice = (
             "rename it: the service makes the view within a minute"
             if kind
@@ -39,7 +42,7 @@ def examine(target: Target) -> Iterator[Check]:
         )
         yield Check(NAME, "warn", safe(found), advice)
     if not lacking and not wrong:
-        yield Check(NAME, "ok", f"{len(pins):,} pinned, each with its view" if pins else "none")
+        yield Check(NAME, "ok", f"{len(pinned):,} pinned, each with its view" if pinned else "none")
 
 
 def _lacking(

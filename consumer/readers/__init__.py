@@ -2,6 +2,7 @@
 
 Public:
 - pins: the version of a subject that a reader is written for
+- moment: the pipelines of views, as schemas and masks are at one moment
 - projection: what a reader sees of a document
 - verdicts: what breaks a reader
 - judge: what broke the readers that are pinned

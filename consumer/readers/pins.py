@@ -9,6 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
 
+import bson
 from pymongo.collection import Collection
 
 from consumer.core.errors import SetupError
@@ -161,6 +162,16 @@ class Pins:
         """The name of the view for a pin in this database."""
         return view_name(self._readers.database.name, reader, subject)
 
+    def base_of(self, pin: Pin) -> str:
+        """The name of the base view on which the view of a pin stands: one for all readers of the
+        subject with the same defaults, and of a form that no reader's view has."""
+        defaults = sha256(bson.encode(pin.to_document()["defaults"])).hexdigest()[:8]
+        return self.view_name(f"_aliases-{defaults}", pin.subject)
+
+    def bases_of(self, pin: Pin) -> set[str]:
+        """That name, and that of the one on which it was made last."""
+        return {self.base_of(pin), pin.applied.get("base", "")} - {""}
+
     def made(
         self,
         reader: str,
@@ -229,7 +240,7 @@ class Pins:
             change = {"uses": changed["uses"], "defaults": changed["defaults"]}
             wanted = {"_id": pin.view, "at": pin.at, "by": pin.by}
             with translated(self._readers.name):
-                self._readers.update_one(wanted, {"$set": change, "$unset": {"applied": ""}})
+                self._readers.update_one(wanted, {"$set": change, "$unset": {"applied.key": ""}})
 
     def end(self, pin: Pin, at: datetime) -> None:
         """Have the pin be none any more; its view is dropped next, and later it is forgotten."""
@@ -238,11 +249,11 @@ class Pins:
                 {"_id": pin.view, "at": pin.at, "by": pin.by}, {"$set": {"ended": at}}
             )
 
-    def ended(self) -> list[str]:
-        """The views of pins that were ended and are not forgotten."""
+    def ended(self) -> list[Pin]:
+        """Pins that were ended and are not forgotten."""
         with translated(self._readers.name):
-            found = self._readers.find({"ended": {"$type": "date"}}, {"_id": 1})
-            return [each["_id"] for each in found]
+            found = list(self._readers.find({"ended": {"$type": "date"}}))
+        return list(readable(found, pin_of))
 
     def forget(self, view: str, before: datetime) -> None:
         """Delete what is left of a pin that was ended before that."""

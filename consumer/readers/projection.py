@@ -90,7 +90,7 @@ class NotShown:
 @dataclass(frozen=True, slots=True)
 class Projection:
     """Fields that the view of one pin shows: `fields` by name at the top level, and the `steps` of
-    aliases that put something in each of them first."""
+    aliases that put something in such a field first, whether it is shown or not."""
 
     subject: str
     fields: Mapping[str, Node]
@@ -113,10 +113,10 @@ def projection_of(
         key = to_key(segment) if is_key(segment) else ""
         if is_key(segment) and is_reserved(key):
             build.left_out((segment,), "it is kept aside, for MongoDB or we have that name")
-        elif not key or "." in key:
+        elif not _is_name(key):
             build.left_out((segment,), "a projection cannot name such a key at the top level")
         else:
-            fields[key] = build.node(child, (segment,), _BEGIN + 2 * (key in steps))
+            fields[key] = build.node(child, (segment,), _BEGIN)
     return Projection(version.subject, fields, steps, tuple(build.not_shown))
 
 
@@ -138,11 +138,13 @@ class _Build:
         self.not_shown.append(NotShown(path, why))
 
     def steps(self, head: SchemaVersion) -> dict[str, list[Step]]:
-        """The steps of the head's aliases, by the top-level field that each puts something in."""
+        """The steps of the head's aliases, by the top-level field that each puts something in: the
+        same for all pins with the same defaults."""
         aliases = compile_schema(head, self._filling).aliases if head.aliases_in_force else None
         found: dict[str, list[Step]] = {}
         for rule in aliases.rules if aliases else ():
-            name = to_key(rule.path[0])
+            if not _is_name(name := to_key(rule.path[0])):
+                continue
             origins = rule_origins(rule, head, self._filling)
             steps = [*found.get(name, ()), Step(rule, origins, here="$$root")]
             if _BEGIN + nesting(placed(name, steps)) > _DEEPEST:
@@ -195,6 +197,11 @@ class _Build:
             for segment in names
         }
         return replace(node, keys=keys, tabular=tabular)
+
+
+def _is_name(key: str) -> bool:
+    """True for a key that a stage of a pipeline can name at the top level."""
+    return bool(key) and "." not in key
 
 
 def is_odd(key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Write a projection as the pipeline of a view, which means what `readers.projection` says."""
+"""Write a projection as the pipelines of a view, which mean what `readers.projection` says."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ _NAMES = ((BOOLEAN, "bool"), (STRING, "string"), (OBJECT, "object"), (ARRAY, "ar
 _KEY, _ENTRY = "$$this.k", "$$this.v"
 
 
+def base_pipeline(projection: Projection) -> list[Document]:
+    """The documents with what aliases put in them, for the base view of all pins of the subject
+    with the same defaults: an alias changes that one view, and none of the readers'."""
+    fields = {name: placed(name, steps) for name, steps in projection.steps.items()}
+    return [{"$addFields": fields}] if fields else []
+
+
 def pipeline(projection: Projection) -> list[Document]:
     """The documents of the subject, each projected. What a view shows unaltered is named as it is,
     so that queries on it reach the indexes."""
-    fields = {
-        name: let("v", placed(name, projection.steps[name]), _value(node, "$$v"))
-        if name in projection.steps
-        else _value(node, f"${name}")
-        for name, node in projection.fields.items()
-    }
+    fields = {name: _value(node, f"${name}") for name, node in projection.fields.items()}
     return [
         {"$match": {"_meta.subject": {"$eq": projection.subject}}},
         {"$project": {**dict.fromkeys(OURS, 1), **fields}},

@@ -1,32 +1,31 @@
 """Make the views of pins, and keep them what the pins and schemas say: by collMod, never over a
 collection, never dropped and made again.
+
+The view of a pin stands on a base view, which has the aliases. At each change of a view MongoDB
+parses all of the database again: so an alias costs one change, not one for each reader.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from hashlib import sha256
-from importlib.metadata import version as release_of
 from time import monotonic, sleep
-from typing import Any, Protocol
+from typing import Any
 
 import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
-from consumer.core.clock import EPOCH, utc_now
+from consumer.core.clock import utc_now
 from consumer.core.errors import ConsumerError, SetupError, StoreUnavailable
-from consumer.core.paths import Path
 from consumer.mongodb.client import DURABLE, EVENTS, RAW, READERS, Document, OurDatabase
 from consumer.mongodb.deadline import unhurried
 from consumer.mongodb.errors import translated
+from consumer.readers.moment import Masks, Moment, digest
 from consumer.readers.pins import Pin, Pins
-from consumer.readers.projection import Projection, projection_of
-from consumer.readers.view import pipeline
-from consumer.schemas.model import SchemaVersion
+from consumer.readers.projection import Projection
 from consumer.schemas.registry.registry import SchemaRegistry
 
 # What changes or makes a view, and the error that says it is, or is not, there.
@@ -41,7 +40,7 @@ _FORGOTTEN = timedelta(minutes=1)
 _NOBODY: Document = {"_id": ""}
 # MongoDB cuts long texts in a plan, also amid a character.
 _PLANS = RAW.with_options(unicode_decode_error_handler="replace")
-_PLAN = frozenset({"transformBy", "parsedQuery", "$project"})
+_PLAN = frozenset({"transformBy", "parsedQuery", "$project", "$addFields"})
 
 
 def kinds_of(database: OurDatabase, names: Iterable[str]) -> dict[str, str]:
@@ -60,23 +59,6 @@ def role(database: str, view: str) -> Document:
         "privileges": [{"resource": resource, "actions": ["find"]}],
         "roles": [],
     }
-
-
-class Masks(Protocol):
-    """Rules of CXONE_REDACT."""
-
-    def of(self, subject: str | None) -> Masks:
-        """Those of one subject alone."""
-
-    def hides(self, path: Path) -> bool:
-        """True where values at a path of a schema are hidden."""
-
-    def without_hidden(self, version: SchemaVersion) -> SchemaVersion:
-        """The version without the fields whose names are hidden."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Text that differs where something else is hidden."""
 
 
 class Views:
@@ -102,25 +84,34 @@ class Views:
 
     def projection(self, pin: Pin) -> Projection:
         """The projection of a pin as things are; raises SetupError where its version is gone."""
-        return self._round().projection(pin)
+        return self._now().projection(pin)
 
     def pin(self, pin: Pin) -> None:
         """Make the pin and its view; raises SetupError where something else has its name, or there
         are as many as may be."""
         self._database.require_writable(READERS)
-        look = self._round()
-        steps = look.steps(pin)
+        look = self._now()
+        look.pipelines(pin)
+        names = {pin.view, base := self.pins.base_of(pin)}
         # In this order, and again: others pin and unpin meanwhile.
-        there = self._kinds([pin.view])
+        there = self._kinds(names)
         known = self.pins.knows(pin.view)
-        if there and not known and self._kinds([pin.view]):
+        others = self.pins.all(pin.subject)
+        ours = {pin.view} if known else set()
+        for each in (*others, *self.pins.ended()):
+            ours |= self.pins.bases_of(each)
+        for name in self._kinds(there.keys() - ours):
             raise SetupError(
-                f'"{pin.view}" is there and was not made by a pin: rename it, or choose another'
-                " name for the reader"
+                f'"{name}" is there and was not made by a pin: rename it'
+                + (", or choose another name for the reader" if name == pin.view else "")
             )
         self.pins.put(pin)
+        # The pin before this one left a base view; that of this one may have been made for others.
+        before = next((each.applied for each in others if each.view == pin.view), {})
+        on = (each.applied for each in others if each.applied.get("base") == base)
+        made = {**before, "base_digest": next(on, {}).get("base_digest", "")}
         try:
-            self._apply(pin, self._kinds([pin.view]).get(pin.view), steps, look.key(pin))
+            self._renew(replace(pin, applied=made), self._kinds(names), look, anew=(pin.view,))
         except ConsumerError:
             if not known:
                 # Without a view it is none; where MongoDB is away the view comes with it.
@@ -131,11 +122,18 @@ class Views:
     def unpin(self, pin: Pin, at: datetime) -> None:
         """End the pin and drop its view."""
         self.pins.end(pin, at)
-        self._drop(pin.view, self._kinds([pin.view]).get(pin.view))
+        self._take_away(pin)
 
     def kinds(self) -> dict[str, str]:
-        """The kinds of what has the names of views: each should be `view`."""
-        return self._kinds([pin.view for pin in self.pins.all()])
+        """The kinds of what has the names of views: each should be `view`. One whose base view is
+        not there shows nothing, and is none."""
+        bases = {pin.view: self.pins.base_of(pin) for pin in self.pins.all()}
+        kinds = self._kinds({*bases, *bases.values()})
+        return {
+            view: kinds[view]
+            for view, base in bases.items()
+            if view in kinds and kinds.get(base) == "view"
+        }
 
     def keep(self, stopping: Callable[[], bool]) -> dict[str, Any]:
         """Make every view what it should be, and drop those of ended pins: how many there are, how
@@ -144,56 +142,47 @@ class Views:
         if not pins and not ended:
             return {"views": 0}
         heads = self._registry.subjects()
-        kinds = self._kinds([*(pin.view for pin in pins), *ended])
-        for view in ended:
+        for pin in ended:
             if stopping():
                 break
             # It may have been pinned again since.
-            if view in self.pins.ended():
-                self._drop(view, kinds.get(view))
+            if pin.view in {each.view for each in self.pins.ended()}:
+                self._take_away(pin)
             # Not at once: who is making it just now does not know yet.
-            self.pins.forget(view, utc_now() - _FORGOTTEN)
+            self.pins.forget(pin.view, utc_now() - _FORGOTTEN)
+        kinds = self._kinds({*(pin.view for pin in pins), *map(self.pins.base_of, pins)})
         changed = 0
         faults: list[str] = []
         known: list[Pin] = []
-        look = self._round()
+        look = self._now()
         for pin in pins:
             if stopping():
                 break
-            kind = kinds.get(pin.view)
+            are_views = {kinds.get(pin.view), kinds.get(self.pins.base_of(pin))} == {"view"}
             try:
-                if kind == "view" and pin.applied.get("key") == look.key(
-                    pin, heads.get(pin.subject)
-                ):
+                key = look.key(pin, heads.get(pin.subject))
+                if are_views and pin.applied.get("key") == key:
                     known.append(pin)
-                    continue
-                begin = monotonic()
-                if self._renew(pin, kind, look):
-                    changed += 1
-                    _rest(monotonic() - begin)
+                else:
+                    changed += self._renew_and_rest(pin, kinds, look)
             except ConsumerError as error:
                 if isinstance(error, StoreUnavailable) and error.away:
                     raise
                 faults.append(f"{pin.view}: {error}")
-        changed += sum(self._altered(known, look, stopping))
+        changed += sum(self._altered(known, kinds, look, stopping))
         found = {"views": len(pins), "changed": changed}
         return {**found, "fault": "; ".join(faults[:5])} if faults else found
 
-    def _round(self) -> _Round:
-        return _Round(self._registry, self._masks())
-
-    def _renew(self, pin: Pin, kind: str | None, look: _Round) -> bool:
-        """Make the view what the pin and its schema say; True where it was something else."""
-        steps = look.steps(pin)
-        if kind == "view" and _digest(steps) == pin.applied.get("digest"):
-            self.pins.set_applied(pin, {**pin.applied, "key": look.key(pin)})
-            return False
-        self._apply(pin, kind, steps, look.key(pin))
-        return True
+    def _now(self) -> Moment:
+        return Moment(self._registry, self._masks())
 
     def _altered(
-        self, pins: list[Pin], look: _Round, stopping: Callable[[], bool]
-    ) -> Iterator[bool]:
+        self,
+        pins: list[Pin],
+        kinds: Mapping[str, str],
+        look: Moment,
+        stopping: Callable[[], bool],
+    ) -> Iterator[int]:
         """Make again, some in each round, the views that others altered, as a restore may."""
         until = monotonic() + _LOOK
         for _ in range(min(len(pins), max(_FEW, len(pins) // 2 + 1))):
@@ -201,36 +190,85 @@ class Views:
                 return
             self._next = (self._next + 1) % len(pins)
             pin = pins[self._next]
-            asked = {"find": pin.view, "filter": _NOBODY, "limit": 1}
-            if self._seen(asked) != pin.applied.get("seen"):
-                begin = monotonic()
-                self._apply(pin, "view", look.steps(pin), look.key(pin))
-                _rest(monotonic() - begin)
-                yield True
+            if self._seen(pin.view) != pin.applied.get("seen"):
+                base = self.pins.base_of(pin)
+                is_base_right = self._seen(base) == self._seen_of(look.pipelines(pin)[0])
+                anew = (pin.view if is_base_right else base,)
+                yield self._renew_and_rest(pin, kinds, look, anew)
 
-    def _apply(self, pin: Pin, kind: str | None, steps: list[Document], key: str) -> None:
-        if kind not in (None, "view"):
-            raise SetupError(f'"{pin.view}" is a {kind}, and nothing of ours: rename it')
-        command: Document = {"viewOn": EVENTS, "pipeline": steps}
+    def _renew_and_rest(
+        self, pin: Pin, kinds: Mapping[str, str], look: Moment, anew: Collection[str] = ()
+    ) -> int:
+        """Leave MongoDB to others as long as it parsed all views."""
+        begin = monotonic()
+        if changed := self._renew(pin, kinds, look, anew):
+            sleep(min(monotonic() - begin, _REST))
+        return changed
+
+    def _renew(
+        self, pin: Pin, kinds: Mapping[str, str], look: Moment, anew: Collection[str] = ()
+    ) -> int:
+        """Make the view and its base view what the pin and its schema say, where they are not known
+        to be, or are to be made `anew`: how many were made. `kinds` of what has their names."""
+        base, (below, steps) = self.pins.base_of(pin), look.pipelines(pin)
+        applied = {"base": base, "base_digest": digest(below), "digest": digest([base, steps])}
+        changed = 0
+        for view, on, stages, name in (
+            (base, EVENTS, below, "base_digest"),
+            (pin.view, base, steps, "digest"),
+        ):
+            if (kind := kinds.get(view)) not in (None, "view"):
+                raise SetupError(f'"{view}" is a {kind}, and nothing of ours: rename it')
+            is_known = kind == "view" and pin.applied.get(name) == applied[name]
+            if (view in anew or not is_known) and (view, applied[name]) not in look.made:
+                self._define(view, on, stages)
+                look.made.add((view, applied[name]))
+                changed += 1
+        if (left := pin.applied.get("base")) not in (None, base):
+            self._leave(left, pin)
+        # Of the pipelines, not of the view: that may be another's by now.
+        applied |= {"key": look.key(pin), "seen": self._seen_of([*below, *steps])}
+        self.pins.set_applied(pin, applied)
+        return changed
+
+    def _define(self, view: str, on: str, stages: list[Document]) -> None:
+        command: Document = {"viewOn": on, "pipeline": stages}
         command["writeConcern"] = DURABLE.document
-        with translated(pin.view), unhurried():
+        with translated(view), unhurried():
             # Others make and drop it meanwhile; where a collection came in between, no collMod
             # makes a view of it.
             for what, passed in (*_TURNS, *_TURNS, ("collMod", None)):
                 try:
-                    self._database.command({what: pin.view, **command})
+                    self._database.command({what: view, **command})
                     break
                 except OperationFailure as error:
                     if error.code != passed:
                         raise
-        # Of the pipeline, not of the view: that may be another's by now.
-        asked = {"aggregate": EVENTS, "pipeline": [*steps, {"$match": _NOBODY}, {"$limit": 1}]}
-        seen = self._seen({**asked, "cursor": {}})
-        made = {"key": key, "digest": _digest(steps), "seen": seen}
-        self.pins.set_applied(pin, made)
 
-    def _drop(self, view: str, kind: str | None) -> None:
-        if kind == "view":
+    def _take_away(self, pin: Pin) -> None:
+        """Drop the view of a pin that was ended, and its base view, unless others stand on it."""
+        self._drop(pin.view)
+        for base in self.pins.bases_of(pin):
+            self._leave(base, pin)
+
+    def _leave(self, base: str, left: Pin) -> None:
+        """Drop a base view on which the pin's view stands no more, unless others do."""
+        if self._on(base, left) is None:
+            self._drop(base)
+            # Who pinned meanwhile found it there.
+            if pin := self._on(base, left):
+                self._define(base, EVENTS, self._now().pipelines(pin)[0])
+
+    def _on(self, base: str, left: Pin) -> Pin | None:
+        """A pin whose view is, or should be, on a base view that another one left."""
+        for pin in self.pins.all(left.subject):
+            is_on = pin.applied.get("base") == base and pin.view != left.view
+            if is_on or self.pins.base_of(pin) == base:
+                return pin
+        return None
+
+    def _drop(self, view: str) -> None:
+        if self._kinds([view]).get(view) == "view":
             with translated(view):
                 self._database.drop_collection(view)
 
@@ -238,70 +276,22 @@ class Views:
         with translated(READERS):
             return kinds_of(self._database, names)
 
-    def _seen(self, asked: Document) -> str:
-        """A digest of what MongoDB makes of a view or of its pipeline: it shows the pipeline of
-        none without those of all."""
+    def _seen(self, view: str) -> str:
+        """A digest of what MongoDB makes of a view: it shows the pipeline of none without those of
+        all."""
+        return self._explained({"find": view, "filter": _NOBODY, "limit": 1})
+
+    def _seen_of(self, stages: list[Document]) -> str:
+        """The same of the view that has these stages."""
+        stages = [*stages, {"$match": _NOBODY}, {"$limit": 1}]
+        return self._explained({"aggregate": EVENTS, "pipeline": stages, "cursor": {}})
+
+    def _explained(self, asked: Document) -> str:
         with translated(EVENTS):
             plan = self._database.command(
                 "explain", asked, verbosity="queryPlanner", codec_options=_PLANS
             )
-        return _digest(sorted(set(_parts(plan))))
-
-
-class _Round:
-    """The versions and masks of one moment, each read once."""
-
-    def __init__(self, registry: SchemaRegistry, masks: Masks) -> None:
-        self._registry = registry
-        self._masks = masks
-        self._release = release_of("cxone-consumer")
-        self._heads: dict[str, SchemaVersion | None] = {}
-        self._versions: dict[tuple[str, int], SchemaVersion | None] = {}
-        self._steps: dict[str, list[Document]] = {}
-
-    def head(self, subject: str) -> SchemaVersion | None:
-        if subject not in self._heads:
-            self._heads[subject] = self._registry.refreshed(subject)
-        return self._heads[subject]
-
-    def projection(self, pin: Pin) -> Projection:
-        """The projection of a pin; raises SetupError where its version is gone."""
-        head, at = self.head(pin.subject), (pin.subject, pin.version)
-        if at not in self._versions:
-            self._versions[at] = self._registry.version(*at)
-        version = self._versions[at]
-        if head is None or version is None:
-            raise SetupError(f'schema "{pin.subject}" has no version {pin.version}')
-        if not pin.redact:
-            return projection_of(pin, version, head)
-        shown = self._masks.without_hidden(version)
-        return projection_of(pin, shown, head, self._masks.of(pin.subject).hides)
-
-    def steps(self, pin: Pin) -> list[Document]:
-        """The pipeline of a pin's view, made once for all readers that see the same."""
-        sees = replace(pin, view="", reader="", at=EPOCH, by="", uses=()).to_document()
-        if (key := _digest(sees)) not in self._steps:
-            self._steps[key] = pipeline(self.projection(pin))
-        return self._steps[key]
-
-    def key(self, pin: Pin, number: int | None = None) -> str:
-        """Text that is another where the view may have to be. `number`: that of the head, where it
-        is known."""
-        if number is None:
-            head = self.head(pin.subject)
-            number = head.number if head else 0
-        says = {**pin.to_document(), "at": None, "by": None}
-        masks = self._masks.fingerprint if pin.redact else ""
-        return _digest([says, number, masks, self._release])
-
-
-def _rest(took: float) -> None:
-    """Leave MongoDB to others as long as it parsed all views."""
-    sleep(min(took, _REST))
-
-
-def _digest(value: Any) -> str:
-    return sha256(bson.encode({"": value})).hexdigest()
+        return digest(sorted(set(_parts(plan))))
 
 
 def _parts(plan: Any) -> Iterator[bytes]:

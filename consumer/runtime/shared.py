@@ -47,9 +47,10 @@ from consumer.mongodb.client import (
 from consumer.mongodb.errors import translated
 from consumer.privacy.rules import Redaction
 from consumer.readers.judge import Ending, Judge
+from consumer.readers.moment import Masks
 from consumer.readers.objections import RejectedChanges, StandingObjections
 from consumer.readers.pins import Pins
-from consumer.readers.views import Masks, Views
+from consumer.readers.views import Views
 from consumer.runtime.service_options import dead_letter_retention
 from consumer.runtime.settings_map import (
     mongodb_uri,

@@ -316,7 +316,7 @@ def test_a_name_leaves_pins_their_views_and_rejected_changes(
 
     views.keep(lambda: False)
     made = list(database.list_collections(filter={"type": "view"}))
-    assert len(made) == 2
+    assert len(made) == 4
     assert NAME not in str(made)
     _, pin = pins.all()
     assert pin.uses == (("p", ERASED), ("p", "b"))

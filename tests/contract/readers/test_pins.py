@@ -68,7 +68,7 @@ def test_an_ended_pin_is_none_until_it_is_made_again(database: Db) -> None:
     pins.put(pin)
 
     pins.end(pin, NOW)
-    assert (pins.all(), pins.ended()) == ([], [pin.view])
+    assert (pins.all(), pins.ended()) == ([], [pin])
     pins.put(replace(pin, version=2))
     assert (pins.all(), pins.ended()) == ([replace(pin, version=2)], [])
     pins.forget(pin.view, LATER)

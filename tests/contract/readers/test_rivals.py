@@ -14,7 +14,7 @@ from pymongo.database import Database
 
 from consumer.core.clock import utc_now
 from consumer.readers.pins import Pin
-from consumer.readers.view import pipeline
+from consumer.readers.view import base_pipeline, pipeline
 from consumer.schemas.manual_changes import alias, unalias
 from tests.contract.readers.test_views import House
 from tests.support.adoption import NOW
@@ -44,9 +44,13 @@ def assert_equal(house: House) -> None:
     house.keep()
     assert house.keep()["changed"] == 0
     infos = house.raw.list_collections(filter={"type": "view"})
-    views = {info["name"]: info["options"]["pipeline"] for info in infos}
-    pins = house.views.pins.all()
-    assert views == {pin.view: pipeline(house.views.projection(pin)) for pin in pins}
+    views = {info["name"]: info["options"] for info in infos}
+    expected: dict[str, Any] = {}
+    for pin in house.views.pins.all():
+        base, shown = house.views.pins.base_of(pin), house.views.projection(pin)
+        expected[base] = {"viewOn": "events", "pipeline": base_pipeline(shown)}
+        expected[pin.view] = {"viewOn": base, "pipeline": pipeline(shown)}
+    assert views == expected
 
 
 def test_processes_that_race_leave_every_view_as_it_should_be(

@@ -24,7 +24,7 @@ from consumer.events.documents import Stamp, encode, layout, plain
 from consumer.mongodb.client import RAW
 from consumer.readers.pins import Mismatch, Pin
 from consumer.readers.projection import OURS, Projection, projection_of, shown
-from consumer.readers.view import pipeline
+from consumer.readers.view import base_pipeline, pipeline
 from consumer.schemas.export import json_schema
 from consumer.schemas.model import Alias, SchemaVersion
 from consumer.schemas.policy import Defaults, Guards
@@ -62,7 +62,8 @@ def seen(database: Db, documents: Sequence[Any], projection: Projection) -> list
     events = database[f"events_{uuid.uuid4().hex}"]
     events.insert_many(documents)
     raw = events.with_options(codec_options=RAW)
-    found = [plain(each) for each in raw.aggregate([*pipeline(projection), {"$sort": {"_id": 1}}])]
+    steps = [*base_pipeline(projection), *pipeline(projection), {"$sort": {"_id": 1}}]
+    found = [plain(each) for each in raw.aggregate(steps)]
     expected = [shown(projection, plain(each)) for each in raw.find().sort("_id")]
     events.drop()
     for one, other in zip(found, expected, strict=True):

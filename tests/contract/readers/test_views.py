@@ -17,11 +17,12 @@ from consumer.mongodb.client import OurDatabase, open_database
 from consumer.mongodb.indexes import create_indexes
 from consumer.privacy.paths import read_paths
 from consumer.privacy.rules import Redaction
-from consumer.readers import views
+from consumer.readers import moment, views
 from consumer.readers.pins import Pin, Pins
 from consumer.readers.view import pipeline
 from consumer.readers.views import Views, role
 from consumer.schemas.manual_changes import alias, unalias
+from consumer.schemas.policy import Defaults
 from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.keep_views import KeepViews
 from tests.support.adoption import NOW
@@ -62,6 +63,16 @@ class House:
             for each in self.raw[view].find()
         }
 
+    def base(self, reader: str = "billing") -> str:
+        """The name of the base view of a reader."""
+        pin = self.views.pins.get(reader, "s")
+        assert pin is not None
+        return self.views.pins.base_of(pin)
+
+    def made(self) -> list[str]:
+        """The names of all views."""
+        return sorted(self.raw.list_collection_names(filter={"type": "view"}))
+
     def options(self, view: str = "billing.s") -> Any:
         (info,) = self.raw.list_collections(filter={"name": view})
         return info["options"]
@@ -90,19 +101,26 @@ def test_a_pin_made_again_changes_its_view(house: House) -> None:
     assert house.payloads()["other"] == {"a": "text", "b": None}
     assert [pin.version for pin in house.views.pins.all()] == [3]
 
+    alter(house)
+    house.pin(version=3, mismatch="keep")
+    assert house.payloads()["other"] == {"a": "text", "b": None}
+
 
 @pytest.mark.parametrize("make", ["collection", "view"])
-def test_no_view_is_made_over_what_is_there(house: House, make: str) -> None:
+@pytest.mark.parametrize("of_base", [False, True])
+def test_no_view_is_made_over_what_is_there(house: House, make: str, of_base: bool) -> None:
+    pins = house.views.pins
+    name = pins.base_of(Pin("", "", "s", 1, NOW, "Ada")) if of_base else "billing.s"
     if make == "view":
-        house.raw.create_collection("billing.s", viewOn="other", pipeline=[])
+        house.raw.create_collection(name, viewOn="other", pipeline=[])
     else:
-        house.raw["billing.s"].insert_one({"_id": "theirs"})
-    before = house.options()
+        house.raw[name].insert_one({"_id": "theirs"})
+    before = house.options(name)
 
-    with pytest.raises(SetupError, match="was not made by a pin"):
+    with pytest.raises(SetupError, match=f"{name}.* was not made by a pin"):
         house.pin()
 
-    assert house.options() == before
+    assert house.options(name) == before
     assert house.views.pins.all() == []
 
 
@@ -120,6 +138,16 @@ def test_a_collection_in_the_place_of_a_view_is_left_alone_and_told(house: House
 
 def drop(house: House) -> None:
     house.raw.drop_collection("billing.s")
+
+
+def drop_base(house: House) -> None:
+    house.raw.drop_collection(house.base())
+    assert house.views.kinds() == {}
+
+
+def alter_base(house: House) -> None:
+    fields = [{"$addFields": {"a": "theirs"}}]
+    house.raw.command("collMod", house.base(), viewOn="events", pipeline=fields)
 
 
 def alter(house: House) -> None:
@@ -140,33 +168,41 @@ def restore(house: House) -> None:
     house.raw["readers"].update_many({}, {"$unset": {"applied": ""}})
 
 
-@pytest.mark.parametrize("harm", [drop, alter, loosen, restore])
+@pytest.mark.parametrize("harm", [drop, drop_base, alter, alter_base, loosen, restore])
 def test_a_look_makes_a_view_what_it_should_be(house: House, harm: Callable[[House], None]) -> None:
     house.pin(version=2)
     house.pin("other")
-    before = house.options()
+    before, shown = house.options(), house.payloads()
     harm(house)
-    assert house.options() != before if harm is not drop else not house.payloads()
+    assert house.payloads() != shown or house.options() != before
 
     found = house.keep()
 
-    assert (found["views"], found["changed"]) == (2, 2 if harm is restore else 1)
-    assert house.options() == before
+    # Two views, and the base view of both.
+    assert (found["views"], found["changed"]) == (2, 3 if harm is restore else 1)
+    assert (house.options(), house.payloads()) == (before, shown)
     assert house.keep() == {"views": 2, "changed": 0}
+
+
+def watch(house: House, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the views that are made or changed from now on."""
+    changed: list[str] = []
+    command = house.database.command
+
+    def watched(what: Any, *args: Any, **kwargs: Any) -> Any:
+        found = command(what, *args, **kwargs)
+        changed.extend(what[key] for key in what if key in ("collMod", "create"))
+        return found
+
+    monkeypatch.setattr(house.database, "command", watched)
+    return changed
 
 
 def test_a_look_changes_no_view_that_is_right(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.pin()
-    changed: list[str] = []
-    command = house.database.command
-
-    def watched(what: Any, *args: Any, **kwargs: Any) -> Any:
-        changed.extend(key for key in what if key in ("collMod", "create"))
-        return command(what, *args, **kwargs)
-
-    monkeypatch.setattr(house.database, "command", watched)
+    changed = watch(house, monkeypatch)
     house.keep()
     house.store("newest", a=1, c={"d": 1})
     house.keep()
@@ -185,11 +221,11 @@ def test_mongodb_is_left_to_others_as_long_as_each_view_that_is_made_anew_took(
     assert rests == []
 
     house.registry.change("s", lambda head, now: alias(head, ("a",), ("n",), now))
-    assert house.keep()["changed"] == 2
+    assert house.keep()["changed"] == 1
     alter(house)
     assert house.keep()["changed"] == 1
 
-    assert len(rests) == 3
+    assert len(rests) == 2
     assert all(0 < rest <= 1 for rest in rests)
 
 
@@ -207,12 +243,118 @@ def test_readers_of_one_version_share_a_pipeline(
         made.append(projection.subject)
         return pipeline(projection)
 
-    monkeypatch.setattr(views, "pipeline", watched)
+    monkeypatch.setattr(moment, "pipeline", watched)
 
     assert house.keep() == {"views": 4, "changed": 0}
     assert len(made) == 3
     assert house.keep() == {"views": 4, "changed": 0}
     assert len(made) == 3
+
+
+def test_an_alias_changes_one_view_however_many_readers_there_are(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.registry.change("s", lambda head, now: alias(head, ("b",), ("c",), now))
+    changed = watch(house, monkeypatch)
+    for reader in ("billing", "crm", "desk"):
+        house.pin(reader)
+    typed = house.pin("typed", version=3, defaults=Defaults(typed=True))
+    assert changed == [
+        *(house.base(), "billing.s", "crm.s", "desk.s"),
+        *(house.base("typed"), typed.view),
+    ]
+
+    changed.clear()
+    house.registry.change("s", lambda head, now: alias(head, ("a",), ("n",), now))
+    house.raw["events"].insert_one({"_id": "n", "n": 7, "_meta": {"subject": "s"}})
+
+    assert house.keep() == {"views": 4, "changed": 2}
+    assert changed == [house.base(), house.base("typed")]
+    assert {view: house.payloads(view)["n"]["a"] for view in ("billing.s", "crm.s", "typed.s")} == {
+        "billing.s": 7,
+        "crm.s": 7,
+        "typed.s": 7,
+    }
+    assert house.keep() == {"views": 4, "changed": 0}
+
+
+def test_a_base_view_goes_with_the_last_that_stands_on_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pin, other = house.pin(), house.pin("other")
+    base = house.base()
+    changed = watch(house, monkeypatch)
+    house.views.unpin(pin, NOW)
+    assert (house.made(), changed) == ([base, "other.s"], [])
+
+    other = house.pin("other", defaults=Defaults(typed=True))
+    assert house.made() == [house.base("other"), "other.s"] != [base, "other.s"]
+
+    house.views.unpin(other, NOW)
+    assert house.made() == []
+
+
+def test_a_base_view_that_is_left_is_there_for_who_pinned_meanwhile(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pin = house.pin()
+    drop = house.database.drop_collection
+
+    def pinned_before(name: str) -> None:
+        if name.startswith("_"):
+            house.pin("late")
+        drop(name)
+
+    monkeypatch.setattr(house.database, "drop_collection", pinned_before)
+    house.views.unpin(pin, NOW)
+
+    assert house.made() == [house.base("late"), "late.s"]
+
+
+def test_a_base_view_stays_for_a_pin_that_was_killed_before_its_view(house: House) -> None:
+    pin = house.pin()
+    house.views.pins.put(Pin("late.s", "late", "s", 1, NOW, "Ada"))
+
+    house.views.unpin(pin, NOW)
+
+    assert house.made() == [house.base("late")]
+
+
+# Also where nothing else changes: the version does not have the field.
+@pytest.mark.parametrize("name", ["a", "unknown"])
+def test_values_that_are_taken_out_of_defaults_take_their_base_view_along(
+    house: House, name: str
+) -> None:
+    defaults = Defaults(values={(name,): "Kim"})
+    for reader in ("billing", "other"):
+        house.pin(reader, defaults=defaults)
+    before, shown = house.base(), house.payloads("other.s")
+    house.views.pins.take_out("s", lambda path: path, lambda path, value: value == "Kim")
+    pin = house.views.pins.all()[0]
+    assert house.base() != before
+
+    # Until a look moves it, the view of the other one stands where it stood.
+    house.views.unpin(pin, NOW)
+    assert house.payloads("other.s") == shown
+
+    assert house.keep() == {"views": 1, "changed": 2}
+    assert house.made() == [house.base("other"), "other.s"]
+
+    house.pin(defaults=defaults)
+    house.views.pins.take_out("s", lambda path: path, lambda path, value: value == "Kim")
+    for each in house.views.pins.all():
+        house.views.unpin(each, NOW)
+    assert house.made() == []
+
+
+@pytest.mark.parametrize("old", ["", "p.q"])
+def test_an_alias_of_what_no_stage_can_name_is_in_no_view(house: House, old: str) -> None:
+    house.store("odd", a=1, p={"q": 2}, **{old: 3})
+    house.registry.change("s", lambda head, now: alias(head, (old,), ("n",), now))
+    house.raw["events"].insert_one({"_id": "n", "n": 7, "p": {}, "_meta": {"subject": "s"}})
+    house.pin(version=4)
+
+    assert house.payloads()["n"] == {"a": None, "b": None, "p": {"q": None}}
 
 
 def test_an_alias_reaches_the_views_whose_version_knows_the_field(house: House) -> None:
@@ -247,7 +389,7 @@ def test_an_unpinned_view_is_gone_also_after_a_kill_in_between(house: House) -> 
     house.views.pins.end(other, NOW)
     assert house.keep() == {"views": 0, "changed": 0}
 
-    assert house.raw.list_collection_names(filter={"type": "view"}) == []
+    assert house.made() == []
     assert house.raw["readers"].count_documents({}) == 0
 
 
@@ -257,27 +399,27 @@ def test_a_view_that_is_pinned_again_while_a_look_goes_on_is_not_dropped(
     pin = house.pin()
     house.views.pins.end(pin, NOW)
     ended = house.views.pins.ended
-    looks: list[list[str]] = []
+    looks: list[list[Pin]] = []
 
-    def then_pinned() -> list[str]:
+    def then_pinned() -> list[Pin]:
         found = ended()
-        if not looks:
-            house.pin()
         looks.append(found)
+        if len(looks) == 1:
+            house.pin()
         return found
 
     monkeypatch.setattr(house.views.pins, "ended", then_pinned)
     house.keep()
 
-    assert looks[0] == [pin.view]
-    assert house.raw.list_collection_names(filter={"type": "view"}) == [pin.view]
+    assert looks[0] == [pin]
+    assert set(house.made()) == {pin.view, house.views.pins.base_of(pin)}
 
 
 def test_a_pin_that_was_killed_before_its_view_gets_it(house: House) -> None:
     made = Pin("billing.s", "billing", "s", 1, NOW, "Ada")
     house.views.pins.put(made)
 
-    assert house.keep()["changed"] == 1
+    assert house.keep()["changed"] == 2
     assert house.payloads()["old"] == {"a": 1}
 
 

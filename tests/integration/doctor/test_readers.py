@@ -63,5 +63,6 @@ def test_views_that_are_not_there_are_named(mongod_uri: str, database: Db) -> No
 
     assert examined(mongod_uri, database) == [
         ("warn", "gone.s is missing"),
+        ("warn", "_aliases-6eb68dc7.s is missing"),
         ("warn", "taken.s is a collection"),
     ]
