@@ -221,12 +221,17 @@ def create_indexes(db: Database[Document]) -> list[str]:
     for name in dict.fromkeys(index.collection for index in INDEXES):
         with translated(name), unhurried():  # a build reads the whole collection
             for index, rows in _missing(db[name]):
+                why = _hidden(index, rows)
                 try:
-                    _create(db[name], index, rows)
+                    # MongoDB would say that one is there.
+                    if not why:
+                        _create(db[name], index, rows)
                 except OperationFailure as error:
                     if error.code not in _REFUSALS:
                         raise
-                    faults.append(f"{_missing_words(index)}: {_REFUSALS[error.code]}")
+                    why = _REFUSALS[error.code]
+                if why:
+                    faults.append(f"{_missing_words(index)}: {why}")
     return faults
 
 
@@ -249,7 +254,17 @@ def is_declared(collection: str, row: Mapping[str, Any]) -> bool:
     return any(index.collection == collection and index.keys == keys for index in INDEXES)
 
 
+def _hidden(index: Index, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Advice where it is there and hidden, so that no query may use it; else ""."""
+    found = (row for row in rows if index.is_served_by({**row, "hidden": False}))
+    row = next(found, None)
+    shell = f'db.getCollection("{index.collection}").unhideIndex'
+    return f'it is hidden: `{shell}("{row["name"]}")` in mongosh' if row else ""
+
+
 def _in_its_way(index: Index, rows: Sequence[Mapping[str, Any]]) -> str:
+    if hidden := _hidden(index, rows):
+        return hidden
     if len(rows) >= _MOST_INDEXES:
         return _REFUSALS[67]
     alike = (row for row in rows if not row.get("collation"))

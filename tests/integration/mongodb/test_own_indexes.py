@@ -35,6 +35,32 @@ def test_an_index_that_is_dropped_while_we_run_is_made_again(mongod_uri: str, da
         eventually(lambda: client.get("/readyz").json["mongodb"]["ok"], 60)
 
 
+def test_an_index_that_somebody_hid_is_named_until_it_is_back(
+    mongod_uri: str, database: Db, tmp_path: Path
+) -> None:
+    hide = {"name": OF_EVENTS[0], "hidden": True}
+    given = {
+        "CXONE_SHARED_SECRET": SECRET,
+        "MONGODB_URI": mongod_uri,
+        "CXONE_LISTEN": "127.0.0.1:0",
+    }
+    with running_service(mongod_uri, database.name, SOON, **QUICK) as client:
+        client.post(event(1))
+        eventually(lambda: names(database) >= set(OF_EVENTS), 60)
+        database.command("collMod", "events", index=hide)
+        eventually(lambda: not client.get("/readyz").json["mongodb"]["ok"], 60)
+        told = client.get("/readyz").json["mongodb"]["detail"]
+        doctor = run(["doctor", "--json"], tmp_path, {**given, "MONGODB_DATABASE": database.name})
+        database.command("collMod", "events", index={**hide, "hidden": False})
+        eventually(lambda: client.get("/readyz").json["mongodb"]["ok"], 60)
+
+    advice = f'`db.getCollection("events").unhideIndex("{OF_EVENTS[0]}")`'
+    assert advice in told
+    checks = json.loads(doctor.stdout)["checks"]
+    (found,) = [c["advice"] for c in checks if c["name"] == "MongoDB indexes"]
+    assert advice in found
+
+
 def test_indexes_that_have_no_room_are_named_and_made_once_there_is(
     mongod_uri: str, database: Db, tmp_path: Path
 ) -> None:
