@@ -1,10 +1,11 @@
 """Measure a backfill beside a raw `update_many` on the same documents, and ingest beside it.
 
-By hand: `python -m tests.bench.bench_backfill`. The documents lack three new fields, at three
-depths. Beside 100 events a second it prints the speed with the throttle off as a ratio to an
-`update_many` that sets three fields, both by turns; then how long the service takes to answer
-these events alone, and while its own throttled backfill runs; and, by the speeds seen, how long
-10 million and 1 billion documents would take.
+By hand: `python -m tests.bench.bench_backfill`, ten minutes on a quiet machine. The documents lack
+three new fields, at three depths. Beside 100 events a second it prints the speed with the throttle
+off as a ratio to an `update_many` that sets three fields, both by turns, and the processor's time
+that MongoDB took for each; then how long the service takes to answer these events alone, and while
+its own throttled backfill runs, and how long that took; and, by the speeds seen, how long 10
+million and 1 billion documents would take.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import argparse
 import copy
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,7 +27,14 @@ from pymongo.database import Database
 from consumer.core.clock import utc_now
 from consumer.core.metrics import Metrics
 from consumer.events.documents import encode
-from consumer.mongodb.client import DEAD_LETTERS, EVENTS, SCHEMA_VERSIONS, connect, open_database
+from consumer.mongodb.client import (
+    DEAD_LETTERS,
+    EVENTS,
+    JOB_RUNS,
+    SCHEMA_VERSIONS,
+    connect,
+    open_database,
+)
 from consumer.mongodb.indexes import create_indexes
 from consumer.schemas.registry.registry import SchemaRegistry
 from jobs.backfill.failures import MigrationFailures
@@ -38,6 +46,7 @@ from tests.bench import machine, paced
 from tests.bench.client import Load
 from tests.bench.payload_sets import SETS, Payload
 from tests.bench.requests import signed
+from tests.bench.subject import cpu_seconds
 from tests.support.backfill import LONG_AGO, laid_out
 from tests.support.jobs import Run
 
@@ -57,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--documents", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=5, help="of the speed; 0 leaves it out")
     parser.add_argument("--turns", type=int, default=2, help="of the ingest; 0 leaves it out")
-    parser.add_argument("--seconds", type=float, default=15, help="of each turn of the ingest")
+    parser.add_argument("--seconds", type=float, default=60, help="of each turn of the ingest")
     options = parser.parse_args(arguments)
     with machine.mongod(options.uri) as uri:
         client = connect(uri, timeout=600)
@@ -172,20 +181,21 @@ def backfill(loaded: Loaded, schemas: SchemaRegistry) -> float:
 
 def compare(uri: str, loaded: Loaded, schemas: SchemaRegistry, rounds: int) -> None:
     """By turns, for other work on the machine comes and goes."""
-    raws, rates = [], []
+    raws, rates, costs = [], [], Costs(loaded.database)
     with ingesting(uri, loaded) as loads:
         for number in range(rounds):
             if number % 2:
-                raws.append(raw_update(loaded))
-            rates.append(backfill(loaded, schemas))
+                raws.append(costs.of("raw", lambda: raw_update(loaded)))
+            rates.append(costs.of("backfill", lambda: backfill(loaded, schemas)))
             if not number % 2:
-                raws.append(raw_update(loaded))
+                raws.append(costs.of("raw", lambda: raw_update(loaded)))
             print(f"  raw {raws[-1]:,.0f}, backfill {rates[-1]:,.0f} documents/s", flush=True)
             loaded.set_back()
     print(f"raw update_many:        {_figures(raws)}")
     print(f"backfill, throttle off: {_figures(rates)}, {_times(median(rates))}")
     ratios = [rate / raw for rate, raw in zip(rates, raws, strict=True)]
     print(f"ratio: {median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})")
+    costs.show(loaded)
     answers = sum((load.answered for load in loads), 0)
     print(
         f"beside {answers / sum(load.seconds for load in loads):.0f} events/s: p50"
@@ -194,6 +204,25 @@ def compare(uri: str, loaded: Loaded, schemas: SchemaRegistry, rounds: int) -> N
         f" {_SLICE:g} s",
         flush=True,
     )
+
+
+class Costs:
+    """The processor's time of mongod for what is done, that of the ingest beside it included."""
+
+    def __init__(self, database: Db) -> None:
+        self._pid = database.client.admin.command("serverStatus")["pid"]
+        self._taken: dict[str, list[float]] = {}
+
+    def of(self, name: str, act: Callable[[], float]) -> float:
+        began = cpu_seconds(self._pid)
+        rate = act()
+        self._taken.setdefault(name, []).append(cpu_seconds(self._pid) - began)
+        return rate
+
+    def show(self, loaded: Loaded) -> None:
+        documents = loaded.database[EVENTS].count_documents(loaded.at(loaded.head - 1))
+        for name, taken in self._taken.items():
+            print(f"mongod, {name}: {1e6 * median(taken) / documents:.0f} us of CPU a document")
 
 
 def _figures(rates: Sequence[float]) -> str:
@@ -240,7 +269,7 @@ def beside_ingest(uri: str, loaded: Loaded, seconds: float, turns: int) -> None:
     loaded.stamp()
     settings = {"CXONE_BACKFILL_QUIET": "0s", "CXONE_BACKFILL_INTERVAL": "1s"}
     print(f"{_EVENTS_PER_SECOND} events/s through the service, {seconds:g} s each:")
-    speeds = []
+    speeds: list[float] = []
     with paced.service(uri, loaded.database.name, settings, first) as port:
         for number in range(2 * turns):
             beside = number % 2 == 1
@@ -259,7 +288,7 @@ def beside_ingest(uri: str, loaded: Loaded, seconds: float, turns: int) -> None:
                 flush=True,
             )
             if beside:
-                speeds.append(speed)
+                speeds.append(_to_the_end(loaded, seconds) or speed)
             loaded.stamp()
             time.sleep(5)
     print(f"backfill, throttled: {_figures(speeds)}, {_times(median(speeds))}")
@@ -268,6 +297,23 @@ def beside_ingest(uri: str, loaded: Loaded, seconds: float, turns: int) -> None:
 def _wait_for_a_backfill(loaded: Loaded) -> None:
     while not loaded.database[EVENTS].count_documents(loaded.at(loaded.head), limit=1):
         time.sleep(0.1)
+
+
+def _to_the_end(loaded: Loaded, seconds: float) -> float | None:
+    """Documents a second of the service's backfill over its whole run, as it records that; None
+    where it has not ended after so many seconds."""
+    until = time.monotonic() + seconds
+    ended = {"job": "backfill", "result.documents": {"$gt": 0}}
+    while time.monotonic() < until:
+        if not loaded.database[EVENTS].count_documents(loaded.at(loaded.head - 1), limit=1):
+            time.sleep(2)
+            run = loaded.database[JOB_RUNS].find_one(ended, sort=[("started_at", -1)])
+            if run is not None:
+                documents, took = run["result"]["documents"], run["result"]["seconds"]
+                print(f"  {documents:,} documents in {took:,.0f} s", flush=True)
+                return float(documents / took)
+        time.sleep(0.5)
+    return None
 
 
 if __name__ == "__main__":

@@ -152,6 +152,15 @@ def resident(pid: int | str = "self") -> float:
     return int(line.split()[1]) / 1024
 
 
+def cpu_seconds(pid: int) -> float:
+    """The processor's time that another process took so far; 0 where /proc does not tell it."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return 0.0
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main(kind: str, threads: str, uri: str, database: str, directory: str) -> None:
     if sys.platform == "linux":
         os.sched_setaffinity(0, {0})
