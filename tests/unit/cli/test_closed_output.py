@@ -7,8 +7,8 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import cast
 
@@ -38,6 +38,18 @@ STREAMS: tuple[Callable[[], io.TextIOWrapper], ...] = (
 )
 
 
+@contextmanager
+def unread(stream: io.TextIOWrapper) -> Iterator[None]:
+    """Standard output is a stream that nobody reads."""
+    try:
+        with redirect_stdout(stream):
+            yield
+    finally:
+        # From Python 3.13 on a stream says so that could not be closed when it ended by itself.
+        with suppress(OSError):
+            stream.close()
+
+
 @pytest.mark.parametrize("stream", STREAMS, ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize(
     "arguments", [["--version"], *([*name.split(), "--help"] for name in COMMANDS)]
@@ -47,7 +59,7 @@ def test_a_command_whose_output_nobody_reads_ends_with_1_and_says_nothing(
     stream: Callable[[], io.TextIOWrapper],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with redirect_stdout(stream()):
+    with unread(stream()):
         status = run(arguments)
 
     assert (status, capfd.readouterr().err) == (1, "")
@@ -98,5 +110,5 @@ def test_the_log_of_the_windows_service_is_not_to_blame_for_a_reader_that_left(
     log.parent.mkdir(parents=True)
     log.write_text("a line\n" * 10_000)
 
-    with redirect_stdout(STREAMS[0]()), pytest.raises(OSError, match="Invalid argument"):
+    with unread(STREAMS[0]()), pytest.raises(OSError, match="Invalid argument"):
         windows.logs(100_000, follow=False)
