@@ -3,11 +3,11 @@
     python -m tests.bench.subject KIND THREADS URI DATABASE DIRECTORY
 
 KIND is `bare`, `insert_one`, `crude` (a group commit and nothing else), `service` or `evolving`
-(the same), `console` (the service with its console, whose password is CONSOLE_PASSWORD), `plain`
-(the service with an `insert_one` for each event) or `shared-N` (the service with up to N inserts in
-flight). Prints `ready HOST PORT`; then every line on standard input is answered with the CPU
-seconds used so far and the resident memory in MB, and its end stops the server. Its
-log goes into DIRECTORY, as in production.
+(the same), `floor` (our server and batches around a plain document), `console` (the service with
+its console, whose password is CONSOLE_PASSWORD), `plain` (the service with an `insert_one` for each
+event) or `shared-N` (the service with up to N inserts in flight). Prints `ready HOST PORT`; then
+every line on standard input is answered with the CPU seconds used so far and the resident memory in
+MB, and its end stops the server. Its log goes into DIRECTORY, as in production.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ from typing import Any
 
 import falcon
 import msgspec
+from bson import ObjectId
 from waitress.server import create_server
 
 from config import loading as configuration
 from config import logs
 from consumer.core.clock import utc_now
 from consumer.core.delivery import Delivery
+from consumer.events.documents import encode
 from consumer.events.store import EventStore
 from consumer.http.headers import EnvironHeaders
 from consumer.http.server import worker_pool
+from consumer.http.server.server import Server, ServerOptions
 from consumer.http.webhook import ROUTE
 from consumer.ingest.signature import Secret, SignatureScheme, verify
 from consumer.mongodb.client import EVENTS, connect, open_database
@@ -99,6 +102,26 @@ class Crude(Bare):
                 each.set()
 
 
+class Floor(Bare):
+    """What our server, batches and driver cost with a plain document of what was parsed: neither
+    schema nor filling, no metadata, spool or metrics."""
+
+    def __init__(self, uri: str, database: str, threads: int) -> None:
+        super().__init__()
+        client = connect(uri, timeout=5, pool_size=threads + 8)
+        self._events = EventStore(open_database(client, database)[EVENTS], conflicts_matter=False)
+
+    def keep(self, body: bytes) -> None:
+        self._events.append(encode({"_id": ObjectId(), **msgspec.json.decode(body)}), "")
+
+
+def _floor(uri: str, database: str, threads: int) -> Starter:
+    app: falcon.App[Any, Any] = falcon.App()
+    app.add_route(ROUTE, Floor(uri, database, threads))
+    server = Server(app, ServerOptions("127.0.0.1:0", threads, max_body_bytes=1 << 20))
+    return server.address, server.run, server.stop
+
+
 def _stock(resource: Bare, threads: int) -> Starter:
     app: falcon.App[Any, Any] = falcon.App()
     app.add_route(ROUTE, resource)
@@ -132,6 +155,8 @@ def start(kind: str, threads: int, uri: str, database: str, directory: str) -> S
         return _stock(InsertOne(uri, database, threads), threads)
     if kind == "crude":
         return _stock(Crude(uri, database, threads), threads)
+    if kind == "floor":
+        return _floor(uri, database, threads)
     if kind == "console":
         return _service(threads, uri, database, directory, CONSOLE_PASSWORD)
     if kind not in ("service", "evolving"):
