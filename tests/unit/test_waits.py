@@ -29,6 +29,8 @@ ALLOWED = {
     ("consumer/monitoring/datadog/retry.py", "result"): "of an attempt that has ended",
     ("consumer/runtime/jobs.py", "ThreadPoolExecutor"): "both end within the given seconds",
     ("consumer/spool/disk_thread.py", "get"): "in the thread of the disk",
+    ("jobs/backfill/run.py", "ThreadPoolExecutor"): "the client bounds each stretch",
+    ("jobs/backfill/run.py", "result"): "the client bounds each stretch",
     ("jobs/drain_spool.py", "ThreadPoolExecutor"): "the client bounds each delivery",
     ("jobs/scheduling/current_run.py", "join"): "a thread that saves once more, within its bound",
     ("jobs/scheduling/scheduler.py", "ThreadPoolExecutor"): "no block: it is not waited for",
