@@ -180,10 +180,10 @@ def resident(pid: int | str = "self") -> float:
 def cpu_seconds(pid: int) -> float:
     """The processor's time that another process took so far; 0 where /proc does not tell it."""
     stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists():
+    if sys.platform == "win32" or not stat.exists():
         return 0.0
     fields = stat.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return float((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
 
 
 def main(kind: str, threads: str, uri: str, database: str, directory: str) -> None:
