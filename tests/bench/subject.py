@@ -103,8 +103,8 @@ class Crude(Bare):
 
 
 class Floor(Bare):
-    """What our server, batches and driver cost with a plain document of what was parsed: neither
-    schema nor filling, no metadata, spool or metrics."""
+    """Read, verify, parse, encode and insert by our server, batches and driver: neither schema nor
+    filling, no metadata, spool or metrics."""
 
     def __init__(self, uri: str, database: str, threads: int) -> None:
         super().__init__()
