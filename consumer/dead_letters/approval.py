@@ -159,10 +159,10 @@ def _reason_to_stay(
         return "is not among the approved paths", others[0]
     # Also when nothing holds it any more: then its replay would register this in any case.
     before = draft.version
-    guard = draft.approve(event.payload, event.key).guard
-    if guard is not None and draft.judge(event.payload).held:
+    left_out = draft.approve(event.payload, event.key).left_out
+    if left_out and draft.judge(event.payload).held:
         draft.version = before
-        return (f"the guard {guard} leaves no room for it",)
+        return (left_out,)
     return None
 
 

@@ -12,8 +12,8 @@ from consumer.core.json_repairs import repair
 from consumer.ingest.source import Sources
 from consumer.schemas.registry.registry import SchemaRegistry
 
-# What a person does next: `backfill` and `approve` concern its schema, the others the entry.
-Step = Literal["retry", "repair", "edit", "approve", "backfill"]
+# What a person does next: `backfill`, `approve` and `revoke` concern its schema, others the entry.
+Step = Literal["retry", "repair", "edit", "approve", "revoke", "backfill"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +79,14 @@ class Inspector:
         """The changes that an event would bring, and if its contract holds them."""
         subject = self.one_subject or event.type
         draft = self.registry.draft(subject, by_hand=True)
-        held = bool(draft.judge(event.payload).held)
+        decision = draft.judge(event.payload)
         draft.approve(event.payload, event.key)
         changes = tuple(change.to_document() for change in draft.changes)
         if draft.head is None:
             # A first version is everything at once, and never held.
             return Diagnosis(f"would be version 1 of schema {subject!r}", "retry", subject=subject)
-        if held:
-            says = f"the contract of schema {subject!r} holds it"
-            return Diagnosis(says, "approve", subject=subject, changes=changes, held=True)
+        if decision.held:
+            step: Step = "revoke" if decision.rejected else "approve"
+            says = decision.objection(subject)
+            return Diagnosis(says, step, subject=subject, changes=changes, held=True)
         return Diagnosis("it can be read", "retry", subject=subject, changes=changes)

@@ -85,6 +85,14 @@ class Judge:
         pins = self._pins.all(subject)
         return self._told(subject, broken(pins, self._schemas, upto, after))
 
+    def would_break(self, version: SchemaVersion | None) -> list[Breach]:
+        """The same by the changes of a version that is not registered yet, if there is one."""
+        if version is None:
+            return []
+        seen = sights(self._pins.all(version.subject), self._schemas.version)
+        found = (breach for sight in seen for breach in sight.breaches(version.changes))
+        return self._told(version.subject, [replace(each, since=version.number) for each in found])
+
     def standing(self, subject: str, upto: int, pins: Collection[Pin]) -> list[Breach]:
         """The same of these pins by all versions up to `upto`, and by the fields that come no
         more."""
@@ -189,7 +197,7 @@ def broken(
         if later and pin.version not in versions:
             versions[pin.version] = schemas.version(subject, pin.version)
         version = versions.get(pin.version)
-        if later and version is not None:
+        if version is not None:
             found += _seen(Sight(pin.reader, version, pin.uses), later)
     return found
 
@@ -199,13 +207,13 @@ def ended(
     schemas: Schemas,
     upto: int,
     endings: Iterable[Ending],
-    stopping: Callable[[], bool] = lambda: False,
+    stopping: Callable[[], bool],
 ) -> list[Breach]:
     """Breaches of pins of one subject by fields that come no more; not of all pins once it is
     `stopping`. Where an alias of the newest version, `upto`, fills such a field from another one
     nobody is broken."""
     endings = list(endings)
-    if not pins or not endings:
+    if not endings:
         return []
     # Most are pinned to the newest one.
     version_of = cache(schemas.version)
@@ -235,11 +243,10 @@ def _seen(sight: Sight, steps: Sequence[tuple[int, list[Change]]]) -> list[Breac
     found: list[Breach] = []
     for number, changes in steps:
         back = {change.path for change in changes if change.kind == "alias_added"}
-        if back:
-            found = [
-                each
-                for each in found
-                if each.change.kind != "alias_removed" or each.change.path not in back
-            ]
+        found = [
+            each
+            for each in found
+            if each.change.kind != "alias_removed" or each.change.path not in back
+        ]
         found += (replace(each, since=number) for each in sight.breaches(changes))
     return found

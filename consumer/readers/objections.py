@@ -119,7 +119,7 @@ class StandingObjections:
         readers = [(pin.reader, pin.version, pin.uses) for pin in pins]
         changes = [(each.path, each.then, each.types) for each in rejected]
         text = json.dumps([readers, changes])
-        return Objections(_breaking(seen), tuple(rejected), sha256(text.encode()).hexdigest()[:16])
+        return Objections(_broken_by(seen), tuple(rejected), sha256(text.encode()).hexdigest()[:16])
 
     def _sights(self, pin: Pin) -> list[Sight]:
         """All that a pin sees; versions do not change, so each is read once."""
@@ -135,8 +135,8 @@ class StandingObjections:
         return self._seen[key]
 
 
-def _breaking(seen: list[Sight]) -> Callable[[Change], bool]:
-    def breaks(change: Change) -> bool:
-        return any(True for each in seen for _ in each.breaches((change,)))
+def _broken_by(seen: list[Sight]) -> Callable[[Change], list[str]]:
+    def broken(change: Change) -> list[str]:
+        return [each.reader for each in seen if any(True for _ in each.breaches((change,)))]
 
-    return breaks
+    return broken

@@ -21,6 +21,8 @@ _CAUSE_CHARACTERS = 256
 # Of what a delivery would change its dead letter keeps so many changes, in so many bytes.
 _MOST_CHANGES = 100
 _MOST_BYTES = 32 * 1024
+# Of the readers that a delivery would break so many are named.
+_MOST_NAMES = 5
 # In place of a guard, where a person rejected what is left out.
 REJECTED = "rejected"
 
@@ -38,12 +40,37 @@ class Quota:
 class Decision:
     """`next` is the version to register, `held` what the contract holds (then nothing is
     registered), `unwanted` what a person rejected with all that brings it, `guard` the bound that
-    leaves something unregistered; all empty: nothing new."""
+    leaves something unregistered; all empty: nothing new. What is held a person `rejected`, or it
+    would break `readers`, or the contract alone holds it."""
 
     next: SchemaVersion | None = None
     held: tuple[Change, ...] = ()
     guard: str | None = None
     unwanted: tuple[Change, ...] = ()
+    rejected: bool = False
+    readers: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> str:
+        """The reason why something stays unregistered, as people are told; empty: nothing does."""
+        if self.guard == REJECTED:
+            return "what it brings was rejected: `schema reject` lists it, and takes it back"
+        return f"the guard {self.guard} leaves no room for it" if self.guard else ""
+
+    def objection(self, subject: str) -> str:
+        """The objection that holds a delivery, as people are told."""
+        if self.rejected:
+            return f'a change of schema "{subject}" was rejected'
+        named = [*self.readers[:_MOST_NAMES], *["others"][: len(self.readers) - _MOST_NAMES]]
+        breaks = f" that break {', '.join(named)}" if named else ""
+        return f'the contract of schema "{subject}" holds {len(self.held)} change(s){breaks}'
+
+    def advice(self, subject: str) -> str:
+        """The same with the next step."""
+        following = "approve or reject them, or let the contract evolve"
+        if self.rejected:
+            following = "`schema reject` lists such changes, and takes them back"
+        return f"{self.objection(subject)}: {following}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +138,13 @@ def _objected(
     """The decision on a delivery that may not change anything; None where it may."""
     if unwanted := objections.among(would_be, "discard"):
         return Decision(unwanted=unwanted)
-    held = any(is_held(change, contract, objections) for change in would_be)
-    return Decision(held=would_be) if held else None
+    if not any(is_held(change, contract, objections) for change in would_be):
+        return None
+    return Decision(
+        held=would_be,
+        rejected=bool(objections.among(would_be, "hold")),
+        readers=tuple(sorted({name for each in would_be for name in objections.broken(each)})),
+    )
 
 
 def cause(event_id: object) -> str:
@@ -138,7 +170,7 @@ def is_held(change: Change, contract: Contract, objections: Objections = NONE) -
     new field."""
     if objections.among((change,), "hold"):
         return True
-    if contract.on_reader_break == "hold" and objections.breaks(change):
+    if contract.on_reader_break == "hold" and objections.broken(change):
         return True
     if change.kind in ("field_added", "became_map"):
         return contract.on_new_field == "hold"

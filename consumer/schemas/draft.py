@@ -43,7 +43,12 @@ class Draft:
     @property
     def changes(self) -> tuple[Change, ...]:
         """Changes that the drafted version would add to the head."""
-        return self.version.changes if self.version is not None and self.is_new else ()
+        return self.proposed.changes if self.proposed else ()
+
+    @property
+    def proposed(self) -> SchemaVersion | None:
+        """The version to register, where there is anything."""
+        return self.version if self.is_new else None
 
     def judge(self, payload: dict[str, Any], caused_by: object = "") -> Decision:
         """Decide on a payload under the contract and the guards as they are; nothing is drafted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -38,10 +38,10 @@ class RejectedChange:
 
 @dataclass(frozen=True, slots=True)
 class Objections:
-    """All that speaks against changes of one subject; `fingerprint` differs where it does, and is
-    empty where nothing does."""
+    """All that speaks against changes of one subject: `broken` names the readers that one would
+    break. `fingerprint` differs where it does, and is empty where nothing does."""
 
-    breaks: Callable[[Change], bool] = lambda _: False
+    broken: Callable[[Change], Sequence[str]] = lambda _: ()
     rejected: tuple[RejectedChange, ...] = ()
     fingerprint: str = ""
 

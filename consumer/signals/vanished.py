@@ -58,8 +58,9 @@ def vanished(
             continue
         if stopping():
             break
-        parent = positions.get(path[:-1]) if len(path) > 1 else None
-        end = history.end_of(position, parent, was_known=known.since <= days[0].version)
+        end = history.end_of(
+            position, positions.get(path[:-1]), was_known=known.since <= days[0].version
+        )
         if end is not None:
             since = days[0].day + (end.last + 1) * HOUR
             sent = sum(day.of(position) for day in days)
@@ -67,10 +68,9 @@ def vanished(
                 "absent_hours": end.absent - 1,
                 "longest_gap_hours": end.longest - 1,
                 "events_without": int(end.events),
-                "share_before": round(sent / max(1, end.before, sent), 4),
+                "share_before": round(sent / max(end.before, sent), 4),
             }
-            score = round(1 - end.chance, 4)
-            found[path] = Finding("vanished", path, None, since, score, figures)
+            found[path] = Finding("vanished", path, None, since, 1.0, figures)
     return list(found.values())
 
 
@@ -86,14 +86,13 @@ def last_hours(days: Sequence[Day]) -> dict[int, datetime]:
 @dataclass(frozen=True, slots=True)
 class _End:
     """The last hour in which a field came, hours since then and of its longest gap, events that
-    lack it and those before, and the chance that it comes again."""
+    lack it and those before."""
 
     last: int
     absent: int
     longest: int
     events: float
     before: float
-    chance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +136,8 @@ class _History:
         ]
         last, absent = hours[-1], self._end - hours[-1]
         gaps = [(a, b) for a, b in pairwise(hours) if b > a + 1]
-        if was_known and hours[0]:
-            # It was known before, and did not come.
+        if was_known:
+            # It did not come before.
             gaps.append((-1, hours[0]))
         longest = max((b - a for a, b in gaps), default=1)
         if (last - hours[0]) * HOUR < _KNOWN or absent <= _TIMES * longest:
@@ -162,7 +161,7 @@ class _History:
         )
         if chance > _CHANCE:
             return None
-        return _End(last, absent, longest, events, sum(by_event) - events, chance)
+        return _End(last, absent, longest, events, sum(by_event[: last + 1]))
 
     def _of(self, parent: int | None) -> list[float]:
         """The events of each hour that sent the parent."""
@@ -171,7 +170,7 @@ class _History:
             for offset, day in zip(self._offsets, self._days, strict=True):
                 share = day.of(parent) / (day.events or 1)
                 for at, looked_at in enumerate(day.looked_at, offset * HOURS):
-                    if looked_at and at <= self._end:
+                    if at <= self._end:
                         events[at] = looked_at * share
             self._events[parent] = events
         return self._events[parent]
@@ -179,7 +178,7 @@ class _History:
 
 def _clock(amounts: Sequence[float]) -> _Clock:
     passed = list(accumulate(amounts, initial=0.0))
-    return _Clock(passed, passed[-1] / max(1, len(amounts) - amounts.count(0.0)))
+    return _Clock(passed, passed[-1] / (len(amounts) - amounts.count(0.0)))
 
 
 def _chance(
@@ -196,4 +195,4 @@ def _chance(
     many = clock.least * 2 >= longest
     long = count if many else sum(length * 2 >= longest for length in lengths)
     steps = 2 * (passed[end] - passed[last + 1]) / longest - 1
-    return float((3 / (long + 3)) ** max(0.0, steps))
+    return float((3 / (long + 3)) ** steps)

@@ -129,6 +129,7 @@ def _advice(found: Diagnosis, entry_id: str) -> str:
         "repair": f"`cxone-consumer dlq repair {entry_id}`",
         "edit": f"`cxone-consumer dlq edit {entry_id}`",
         "approve": "approve it, or let it evolve",
+        "revoke": "`schema reject` lists it, and takes it back",
         "backfill": "`cxone-consumer schema backfill`",
     }
     return f"{found.says}; next: {following[found.step]}"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from consumer.cli.console import console, print_json
 from consumer.cli.context import AsJson
 from consumer.cli.options import DryRun
+from consumer.cli.schema.breaches import breach_document, print_breaches
 from consumer.cli.schema.diff import document, print_changes
 from consumer.cli.schema.shared import COUNT_SECONDS, Context, Subject, head_of, opened
 from consumer.core.clock import utc_now
@@ -23,6 +24,9 @@ from consumer.privacy.rules import Redaction, masked
 from consumer.schemas import manual_changes
 from consumer.schemas.model import Change, SchemaVersion
 from consumer.schemas.provenance import leaving_of
+
+if TYPE_CHECKING:
+    from consumer.readers.verdicts import Breach
 
 Text = Annotated[str, typer.Argument(metavar="PATH", help="As `schema show` writes it.")]
 Decide = Callable[[SchemaVersion, Path, datetime], SchemaVersion | None]
@@ -143,8 +147,8 @@ def renumber(
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """The newest version before and after a change; `applied`: it is registered by now, `new`: by
-    this command. The same version twice: it was so already."""
+    """The newest version before and after a change, and whom that `breaks`; `applied`: it is
+    registered by now, `new`: by this command. The same version twice: it was so already."""
 
     before: SchemaVersion
     after: SchemaVersion
@@ -152,6 +156,7 @@ class Amendment:
     masks: Redaction
     applied: bool
     new: bool
+    breaks: Sequence[Breach] = ()
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -169,6 +174,7 @@ class Amendment:
             "path": self.place,
             "version": self.after.number,
             "changes": [document(change) for change in self.changes],
+            "breaks": list(map(breach_document, self.breaks)),
             "applied": self.applied,
             "new": self.new,
         }
@@ -180,6 +186,7 @@ class Amendment:
             return
         would = "" if self.applied else "would be "
         print_changes(console(), self.changes, f"{subject} {would}version {self.after.number}")
+        print_breaches(console(), self.breaks)
         if not self.applied:
             console().print("Nothing was changed: leave out --dry-run to do it.")
 
@@ -205,13 +212,14 @@ def amend(
     made = decide(head, path, utc_now())
     if made is None:
         return Amendment(head, head, path, context.hidden, applied=True, new=False)
+    breaks = context.judge().would_break(made)
     if dry_run:
-        return Amendment(head, made, path, context.hidden, applied=False, new=False)
+        return Amendment(head, made, path, context.hidden, False, False, breaks)
     shown = context.hidden.recorded(path, subject)
     stored_format.require(context.shared.database, needs)
     context.record(f"schema {what}", subject=subject, version=head.number, path=shown, **details)
     after, new = context.shared.registry.change(subject, lambda head, now: decide(head, path, now))
-    return Amendment(head, after, path, context.hidden, applied=True, new=new)
+    return Amendment(head, after, path, context.hidden, True, new, breaks)
 
 
 def check_known(head: SchemaVersion, path: Path, masks: Redaction) -> None:

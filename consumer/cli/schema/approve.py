@@ -14,6 +14,7 @@ from config.environment import user_name
 from consumer.cli.console import console, error_console, print_json, table
 from consumer.cli.context import AsJson
 from consumer.cli.options import Yes, confirmed
+from consumer.cli.schema.breaches import breach_document, print_breaches
 from consumer.cli.schema.diff import document, print_changes
 from consumer.cli.schema.shared import Subject, head_of, opened
 from consumer.core.paths import Path, from_text, to_text
@@ -23,6 +24,7 @@ from consumer.schemas.model import Change
 
 if TYPE_CHECKING:
     from consumer.dead_letters.approval import Approval, ApprovalPlan
+    from consumer.readers.verdicts import Breach
 
 _SHOWN = 20
 _RECORDED = 1000
@@ -51,8 +53,9 @@ def approve(
         approval = context.approval()
         plan = approval.plan(subject, paths)
         changes = masked(plan.draft.changes, context.hidden, subject)
+        breaks = context.judge().would_break(plan.draft.proposed)
         if not as_json:
-            _print_plan(plan, changes, context.hidden)
+            _print_plan(plan, changes, breaks, context.hidden)
         wanted = not plan.is_empty and confirmed("Register and replay?", yes=yes)
         if wanted:
             context.record("schema approve", **_audit_details(plan, changes, context.hidden))
@@ -60,7 +63,8 @@ def approve(
     stays = [result for result in results if not result["resolved"]]
     if as_json:
         outcome = {"applied": wanted, "registered": done, "results": results}
-        print_json({**_document(plan, changes, context.hidden), **outcome})
+        broken = {"breaks": list(map(breach_document, breaks))}
+        print_json({**_document(plan, changes, context.hidden), **broken, **outcome})
     elif wanted:
         _print_results(plan, done, results)
     elif not plan.is_empty:
@@ -124,12 +128,15 @@ def _stays(plan: ApprovalPlan, masks: Redaction) -> list[tuple[str, str]]:
     return [(stay.entry_id, stay.text(shown)) for stay in plan.stays]
 
 
-def _print_plan(plan: ApprovalPlan, changes: Sequence[Change], masks: Redaction) -> None:
+def _print_plan(
+    plan: ApprovalPlan, changes: Sequence[Change], breaks: Sequence[Breach], masks: Redaction
+) -> None:
     out = console()
     subject = plan.draft.subject
     if plan.draft.is_new:
         title = f"Would become version {plan.draft.at + 1} of {subject}"
         print_changes(out, changes, title)
+        print_breaches(out, breaks)
     if not plan.is_empty:
         out.print(f"Would replay {plan.replays:,} held deliveries.")
     elif not plan.left:

@@ -36,7 +36,8 @@ class Trial:
     `version` is the one it would be stored under (0: none is registered), a new one when there
     are `changes`. Of a held one `changes` is all that it would change and `held` what
     the contract or a person holds of it; of a discarded one `changes` is what was rejected. `guard`
-    leaves `untracked` values out of the schema; `reason` and `message` are those of a dead letter.
+    leaves `untracked` values out of the schema; `reason` and `message` are those of a dead letter,
+    `message` of a held delivery too.
     """
 
     end: End
@@ -86,6 +87,7 @@ class Trials:
             held=draft.held(decision),
             guard=decision.guard,
             untracked=_untracked(draft, event.payload) if decision.guard else 0,
+            message=decision.advice(subject) if decision.held else None,
         )
 
 
@@ -143,7 +145,7 @@ def _print_trials(results: list[Trial]) -> None:
         if each.changes:
             print_changes(out, each.changes)
         if each.held:
-            out.print(safe(f"held by the contract: {path_texts(each.held)}"), soft_wrap=True)
+            out.print(safe(f"{path_texts(each.held)}: {each.message}"), soft_wrap=True)
     if len(notable) > _SHOWN:
         out.print(f"and {len(notable) - _SHOWN:,} more: --json shows all")
     counts = Counter(each.end.replace("_", " ") for each in results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +11,7 @@ from consumer.cli.bodies import read_bodies
 from consumer.cli.console import console, print_json, table
 from consumer.cli.context import AsJson
 from consumer.cli.options import Yes, confirmed
+from consumer.cli.schema.breaches import breach_document, print_breaches
 from consumer.cli.schema.diff import document, print_changes
 from consumer.cli.schema.shared import opened
 from consumer.core.errors import Rejected, SetupError
@@ -20,6 +21,7 @@ from consumer.privacy.rules import Redaction, masked
 from consumer.schemas.draft import Draft
 
 if TYPE_CHECKING:
+    from consumer.readers.verdicts import Breach
     from consumer.schemas.registry.registry import SchemaRegistry
 
 _SHOWN = 20
@@ -104,8 +106,12 @@ def learn(
         if faults:
             _refuse(faults)
         _check_room(learning, context.shared.registry.subjects(), context.policy.guards.subjects)
+        judge = context.judge()
+        breaks = {
+            subject: judge.would_break(draft.proposed) for subject, draft in learning.drafts.items()
+        }
         if not as_json:
-            _print_drafts(learning, context.hidden)
+            _print_drafts(learning, breaks, context.hidden)
         wanted = learning.is_new and confirmed("Register this?", yes=yes)
         if wanted:
             subjects = [name for name, draft in learning.drafts.items() if draft.is_new]
@@ -122,6 +128,7 @@ def learn(
                             document(change)
                             for change in masked(draft.changes, context.hidden, subject)
                         ],
+                        "breaks": list(map(breach_document, breaks[subject])),
                         "guards": sorted(learning.guards.get(subject, ())),
                         "registered": registered.get(subject),
                     }
@@ -158,12 +165,15 @@ def _check_room(learning: Learning, known: dict[str, int], limit: int) -> None:
         )
 
 
-def _print_drafts(learning: Learning, masks: Redaction) -> None:
+def _print_drafts(
+    learning: Learning, breaks: Mapping[str, Sequence[Breach]], masks: Redaction
+) -> None:
     out = console()
     for subject, draft in learning.drafts.items():
         if draft.is_new:
             title = f"Would become version {draft.at + 1} of {subject}"
             print_changes(out, masked(draft.changes, masks, subject), title)
+            print_breaches(out, breaks[subject])
         else:
             out.print(safe(f"{subject}: nothing new."))
         for guard in sorted(learning.guards.get(subject, ())):

@@ -97,7 +97,8 @@ def reject(
         ends = "What is held for it is tried again." if done else "`schema reject` lists all."
         console().print(f"Revoked: {len(done)}. {ends}")
     else:
-        console().print(safe(f"Rejected: {', '.join(map(to_text, places))} of {subject}."))
+        what = f"{types_text(wanted)} at " if wanted else ""
+        console().print(safe(f"Rejected: {what}{', '.join(map(to_text, places))} of {subject}."))
         console().print(f"Deliveries that bring it {_ENDS[then]}.")
     return 0 if done else 1
 

@@ -40,6 +40,7 @@ _STEPS = {
     "repair": "Repair it: the difference is shown below.",
     "edit": "Edit it.",
     "approve": "Approve the change of its schema, or let its contract evolve.",
+    "revoke": "Nothing, or take the rejection back with “schema reject”.",
     "backfill": "The next backfill tries its document again, by itself.",
 }
 

@@ -46,6 +46,7 @@ def view(context: Context, request: Request) -> dict[str, Any]:
         "waiting": waiting,
         "plan": plan,
         "brings": masked(plan.draft.changes, context.redaction, head.subject) if plan else (),
+        "breaks": context.judge.would_break(plan.draft.proposed) if plan else (),
         "changes": _signature(plan) if plan else "",
         "chosen": {to_text(path) for path in asked},
         "paths": _choices(context, plan) if plan else [],

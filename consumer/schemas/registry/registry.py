@@ -21,7 +21,7 @@ from consumer.schemas.aliases import Aliases
 from consumer.schemas.check import Check, CompiledSchema, Gap
 from consumer.schemas.draft import Draft, covers
 from consumer.schemas.manual_changes import renumbered
-from consumer.schemas.model import Change, SchemaVersion
+from consumer.schemas.model import SchemaVersion
 from consumer.schemas.policy import SubjectPolicy
 from consumer.schemas.registry.cache import SchemaCache
 from consumer.schemas.registry.subject import Make, Subject, Ticket, quota_of
@@ -196,7 +196,7 @@ class SchemaRegistry(SchemaCache):
                 self._forget(subject, held)
         decision = ticket.decision or Decision()
         if decision.held:
-            raise _hold(subject, decision.held)
+            raise ContractHold(decision.advice(subject), recorded_changes(decision.held))
         if decision.unwanted:
             raise ChangeRejected(
                 f'a change of schema "{subject}" was rejected, with all that brings it:'
@@ -211,14 +211,6 @@ class SchemaRegistry(SchemaCache):
         with self._mutex:
             if self._subjects.get(subject) is held:
                 del self._subjects[subject]
-
-
-def _hold(subject: str, changes: tuple[Change, ...]) -> ContractHold:
-    return ContractHold(
-        f'the contract of schema "{subject}" holds {len(changes)} change(s):'
-        " approve or reject them, or let the contract evolve",
-        recorded_changes(changes),
-    )
 
 
 def _admission(

@@ -31,16 +31,18 @@ SUBJECT = "contact"
 
 @dataclass
 class Counting:
-    """A registry that counts the versions read from it."""
+    """A registry that counts what is read from it: versions, and changes of a span of them."""
 
     registry: SchemaRegistry
     read: list[int] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
 
     def version(self, subject: str, number: int) -> SchemaVersion | None:
         self.read.append(number)
         return self.registry.version(subject, number)
 
     def changes_between(self, subject: str, after: int, upto: int) -> Iterator[VersionChanges]:
+        self.spans.append((after, upto))
         return self.registry.changes_between(subject, after, upto)
 
 
@@ -139,6 +141,7 @@ def test_an_alias_that_is_there_again_breaks_nobody(bench: Bench) -> None:
     # Whoever is pinned since then knows that it has ended.
     bench.pin("late", 3)
     bench.send("e2", fresh="t")
+    bench.send("e3", fresh=1)
     ended = bench.said()
     bench.registry.change(SUBJECT, lambda head, now: alias(head, old, new, now))
 
@@ -146,15 +149,20 @@ def test_an_alias_that_is_there_again_breaks_nobody(bench: Bench) -> None:
 
 
 def test_an_alias_that_is_there_again_mends_nothing_else(bench: Bench) -> None:
-    bench.send("e1", old="t", new="t")
+    bench.send("e1", old="t", new="t", other="t")
     bench.pin("billing", 1)
-    old, new = ("old",), ("new",)
+    old, other, new = ("old",), ("other",), ("new",)
     bench.registry.change(SUBJECT, lambda head, now: alias(head, old, new, now))
     bench.registry.change(SUBJECT, lambda head, now: unalias(head, old, now))
+    bench.registry.change(SUBJECT, lambda head, now: alias(head, other, new, now))
+    bench.registry.change(SUBJECT, lambda head, now: unalias(head, other, now))
     bench.send("e2", old=1)
+    ended = bench.said()
     bench.registry.change(SUBJECT, lambda head, now: alias(head, old, new, now))
 
-    assert bench.said() == [("billing", "old", 4)]
+    # Another change of the field does not bring the alias back.
+    assert ended == [("billing", "old", 3), ("billing", "other", 5), ("billing", "old", 6)]
+    assert bench.said() == [("billing", "other", 5), ("billing", "old", 6)]
 
 
 def test_paths_are_told_as_people_may_see_them_and_few_events_looked_up(
@@ -168,19 +176,28 @@ def test_paths_are_told_as_people_may_see_them_and_few_events_looked_up(
         return event_id.upper()
 
     bench.judge = Judge(
-        bench.pins, bench.schemas, first_event, lambda path, _: ("masked", *path), lambda _: []
+        bench.pins,
+        bench.schemas,
+        first_event,
+        lambda path, _: ("masked", *path),
+        lambda _: [Ending(SUBJECT, "vanished", ("a",), NOW)],
     )
-    bench.send("e1", a=1, b=1, c=1, d=1)
+    bench.send("e1", a=1, b=1, c=1, d=1, old=1)
     bench.pin("billing", 1)
-    for number, name in enumerate("abcd", 2):
-        bench.send(f"e{number}", **{name: "t"})
+    # No event shows what people do.
+    bench.registry.change(SUBJECT, lambda head, now: alias(head, ("old",), ("b",), now))
+    bench.registry.change(SUBJECT, lambda head, now: unalias(head, ("old",), now))
+    for number, names in enumerate(("aA", "b", "c", "d"), 4):
+        bench.send(
+            f"e{number}", **{name.lower(): "t" if name.islower() else True for name in names}
+        )
 
-    found = bench.breaches()
+    found = bench.judge.standing(SUBJECT, 7, bench.judge.pins(SUBJECT))
 
-    assert [each.path for each in found] == [("masked", name) for name in "abcd"]
+    assert [each.path for each in found] == [("masked", name) for name in ("old", *"abcd", "a")]
     assert all(each.change.path == each.path for each in found)
-    assert [each.first_event for each in found] == ["E2", "E3", None, None]
-    assert asked == [2, 3]
+    assert [each.first_event for each in found] == [None, "E4", "E5", None, None, None]
+    assert asked == [4, 5]
 
 
 def test_versions_that_only_add_fields_read_no_pinned_version(bench: Bench) -> None:
@@ -196,6 +213,65 @@ def test_versions_that_only_add_fields_read_no_pinned_version(bench: Bench) -> N
     assert bench.schemas.read == [1]
 
 
+def test_no_more_is_read_than_the_pins_need(bench: Bench) -> None:
+    bench.send("e1", a=1)
+    bench.send("e2", b=1)
+    bench.pin("new", 3)
+    bench.send("e3", c=1)
+    standing = [bench.judge.standing(SUBJECT, 3, bench.judge.pins(SUBJECT))]
+    unread = list(bench.schemas.read), list(bench.schemas.spans)
+    bench.pin("old", 2)
+    standing.append(bench.judge.standing(SUBJECT, 3, bench.judge.pins(SUBJECT)))
+
+    assert standing == [[], []]
+    assert unread == ([], [])
+    # From its own version on, which may be lost.
+    assert bench.schemas.spans == [(1, 3)]
+    assert bench.breaches(after=1) == []
+    assert bench.schemas.spans[1:] == [(2, 3)]
+
+
+def test_where_nobody_is_pinned_nothing_else_is_asked_for(bench: Bench) -> None:
+    asked: list[str | None] = []
+
+    def endings(subject: str | None) -> list[Ending]:
+        asked.append(subject)
+        return []
+
+    def newest() -> dict[str, int]:
+        asked.append(SUBJECT)
+        return {}
+
+    judge = Judge(bench.pins, bench.schemas, lambda *_: None, lambda path, _: path, endings)
+
+    assert judge.standing(SUBJECT, 3, []) == []
+    assert judge.tallies(newest) == {}
+    assert asked == []
+
+
+def test_a_subject_of_which_no_version_is_left_has_lost_its_readers(bench: Bench) -> None:
+    bench.pin("billing", 1)
+    bench.endings.append(Ending(SUBJECT, "vanished", ("a",), NOW))
+
+    tally = bench.judge.tallies(dict)[SUBJECT]
+
+    assert tally.broken == {"billing": 1}
+    assert tally.lost == {"billing"}
+
+
+def test_a_version_that_is_not_registered_yet_is_judged_like_others(bench: Bench) -> None:
+    bench.send("e1", old="t", new="t")
+    bench.registry.change(SUBJECT, lambda head, now: alias(head, ("old",), ("new",), now))
+    bench.pin("billing", 1)
+    head = bench.registry.head(SUBJECT)
+    made = unalias(head, ("old",), NOW) if head else None
+
+    found = bench.judge.would_break(made)
+
+    assert [(each.reader, each.path, each.since) for each in found] == [("billing", ("old",), 3)]
+    assert bench.judge.would_break(None) == []
+
+
 def test_tallies_name_the_broken_readers_of_each_subject(bench: Bench) -> None:
     bench.send("e1", a=1)
     bench.pin("billing", 1)
@@ -206,6 +282,7 @@ def test_tallies_name_the_broken_readers_of_each_subject(bench: Bench) -> None:
         return bench.judge.tallies(bench.registry.subjects)[SUBJECT]
 
     assert (tally().readers, tally().broken) == (("billing", "crm"), {"billing": 1})
+    assert tally().lost == frozenset()
     assert tally() is tally()
     bench.pin("billing", 2)
     assert tally().broken == {}
@@ -251,6 +328,8 @@ def test_what_comes_no_more_breaks_whoever_knows_it_until_an_alias_fills_it(benc
     bench.registry.change(SUBJECT, lambda head, now: alias_value(head, ("gone",), "none", now))
     assert standing() == [("billing", "queue"), ("billing", "gone"), ("etl", "queue")]
     assert broken() == {"billing": 2, "etl": 1}
+    bench.registry.change(SUBJECT, lambda head, now: alias(head, ("queue",), ("line",), now))
+    assert standing() == [("billing", "gone")]
     bench.endings.clear()
     assert (standing(), broken()) == ([], {})
 
@@ -268,9 +347,9 @@ def test_a_pin_whose_version_is_lost_is_said_to_be_so_and_nothing_else_is_said_o
     standing = bench.judge.standing(SUBJECT, head, bench.judge.pins(SUBJECT))
     tally = bench.judge.tallies(bench.registry.subjects)[SUBJECT]
 
-    assert {(each.reader, each.change.kind, each.path) for each in standing} == {
-        ("beyond", "version_lost", ()),
-        ("crm", "version_lost", ()),
+    assert {(each.reader, each.change.kind, each.path, each.change.after) for each in standing} == {
+        ("beyond", "version_lost", (), 0),
+        ("crm", "version_lost", (), 0),
     }
     assert tally.lost == {"beyond", "crm"}
     # Who looks at an older one finds what lies beyond it, too.

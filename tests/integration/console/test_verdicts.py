@@ -77,6 +77,23 @@ def test_readers_and_what_broke_them_are_shown(
     assert "ann@example.com" not in readers + versions + compared
 
 
+def test_held_changes_name_the_readers_that_an_approval_would_break(
+    database: Db, mongod_uri: str
+) -> None:
+    with visiting(mongod_uri, database.name, cxone_on_reader_break="hold") as visitor:
+        visitor.log_in()
+        send(visitor, 1, wait=1)
+        pin(database, "billing")
+        body = {"id": "2", "type": "t", "wait": "long"}
+        assert visitor.post_webhook(json.dumps(body).encode()).status == 202
+        held = page(visitor, "/schemas/held?name=t")
+        letter = database["dead_letter_queue"].find_one()
+        one = page(visitor, f"/dead-letters/one?id={letter['_id']}") if letter else ""
+
+    assert "billing v1 wait" in held
+    assert "holds 1 change(s) that break billing" in one
+
+
 def test_a_pin_that_is_broken_already_is_made_by_a_tick_alone(
     database: Db, mongod_uri: str
 ) -> None:

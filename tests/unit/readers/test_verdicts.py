@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.core.paths import ITEM, from_text, to_text
+from consumer.core.paths import ANY_KEY, ITEM, from_text, to_text
 from consumer.readers.verdicts import Sight
 from consumer.schemas.evolution import diff
 from consumer.schemas.json_types import INTEGER, NUMBER, STRING
@@ -122,7 +122,24 @@ def test_a_widening_breaks_those_alone_who_know_integers_and_no_numbers() -> Non
         for name in ("whole", "both", "text")
     ]
 
+    # The first type of a key is known where that key was one of a map.
+    changes.append(Change("type_widened", ("whole",), 0, INTEGER))
+
     assert [each.path for each in sight.breaches(changes)] == [("whole",)]
+
+
+@pytest.mark.parametrize("kind", ["field_added", "alias_added", "retired", "became_map"])
+def test_what_adds_nothing_of_another_type_breaks_nobody(kind: str) -> None:
+    sight = Sight("r", learn([{"a": 1}]))
+
+    assert list(sight.breaches([Change(kind, ("a",), INTEGER, INTEGER | STRING)])) == []
+
+
+def test_a_change_at_the_values_of_a_map_is_about_the_keys_that_are_known() -> None:
+    sight = Sight("r", learn([{"m": {"k": 1}, "n": {"k": 1}}]))
+    change = Change("type_conflict", ("m", ANY_KEY), INTEGER, INTEGER | STRING)
+
+    assert [to_text(each.path) for each in sight.breaches([change])] == ["m.k"]
 
 
 @pytest.mark.parametrize("kind", ["vanished", "renamed", "alias_removed"])

@@ -102,13 +102,13 @@ def test_discarding_wins_over_holding_and_holding_over_storing() -> None:
 def test_a_contract_holds_what_breaks_a_reader_widening_included() -> None:
     head = learn([{"a": 1}])
 
-    def breaks(change: Change) -> bool:
-        return change.kind in ("type_widened", "type_conflict")
+    def broken(change: Change) -> list[str]:
+        return ["billing"] if change.kind in ("type_widened", "type_conflict") else []
 
     def held(payload: dict[str, Any], policy: SubjectPolicy, objections: Objections) -> bool:
         return bool(judge(head, payload, policy=policy, objections=objections).held)
 
-    breaking = Objections(breaks)
+    breaking = Objections(broken)
     assert held({"a": 1.5}, HELD, breaking)
     assert held({"a": "t", "new": 1}, HELD, breaking)
     assert not held({"new": 1}, HELD, breaking)

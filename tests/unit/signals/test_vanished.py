@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from time import perf_counter
 
@@ -17,7 +18,7 @@ from consumer.signals.vanished import vanished
 
 # A Monday.
 START = datetime(2026, 1, 5, tzinfo=timezone.utc)
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 ALL = (1 << 24) - 1
 # Whether a field comes in an hour of a day.
 Comes = Callable[[int, int], bool]
@@ -149,7 +150,7 @@ def test_what_was_absorbed_retired_or_erased_is_passed_over(gone: Field) -> None
 
 
 def test_a_path_of_which_more_is_known_is_passed_over() -> None:
-    days = history(60, always, until(30), until(30))
+    days = history(60, always, always, until(30))
 
     found = vanished(schema("id", "a", "a.b"), days, START + 60 * DAY, [("a",)])
 
@@ -161,6 +162,129 @@ def test_without_events_nothing_vanishes() -> None:
 
     assert vanished(schema("id", "a"), days, START + 400 * DAY) == []
     assert vanished(schema("id", "a"), [], START) == []
+
+
+def hours(*after: int) -> set[int]:
+    """The hour 0, and further ones so long after the one before."""
+    return set(itertools.accumulate(after, initial=0))
+
+
+def weekly(hour: int, weeks: int) -> set[int]:
+    return {week * 168 + hour for week in range(weeks)}
+
+
+@pytest.mark.parametrize(
+    ("came", "an_hour", "absent"),
+    [
+        # 1,000 events lack it.
+        pytest.param(hours(*[1] * 720), 1, 1001, id="events"),
+        # Three times the longest gap, 72 hours, and one more; 80 gaps are enough for that.
+        pytest.param(hours(*[72] * 80), 1000, 217, id="gap"),
+        # 19 gaps of 71 hours at any hour of the week: (3 / 22) ** (2 * 323 / 71 - 1) is a ten
+        # millionth at last.
+        pytest.param(hours(*[72] * 19), 1000, 324, id="chance"),
+        # One more: an hour is usual, two of them are a gap, and three times that are enough.
+        pytest.param(hours(*[72] * 20), 1000, 217, id="usual hours"),
+        # 29 gaps of four usual hours: (3 / 32) ** (2 * 16 / 4 - 1).
+        pytest.param(hours(*[120] * 29), 1000, 385, id="chance in usual hours"),
+        # It never failed to come in 12 weeks: (3 / 15) ** (2 * 6 - 1).
+        pytest.param(weekly(0, 12), 1000, 1009, id="no gap"),
+        # Ten gaps of half the longest, 70 hours, at least: (3 / 13) ** (2 * 420 / 70 - 1).
+        pytest.param(hours(*[71] * 5, *[36] * 5, *[30] * 8), 1000, 421, id="half of the longest"),
+        # It came for four weeks to the hour.
+        pytest.param(hours(*[1] * 672), 20, 169, id="four weeks"),
+    ],
+)
+def test_a_field_vanished_from_an_hour_on(came: set[int], an_hour: int, absent: int) -> None:
+    last, version = max(came), schema("id", "a")
+    ends = last + absent
+    days = history(
+        ends // 24 + 1, always, lambda day, hour: day * 24 + hour in came, an_hour=an_hour
+    )
+
+    def found(hour: int) -> list[Finding]:
+        return vanished(version, days[: hour // 24 + 1], START + hour * HOUR)
+
+    (end,) = found(ends)
+    assert found(ends - 1) == []
+    assert end.since == START + (last + 1) * HOUR
+    gaps = [b - a for a, b in itertools.pairwise(sorted(came))]
+    assert end.figures["absent_hours"] == absent - 1
+    assert end.figures["longest_gap_hours"] == max(gaps) - 1
+
+
+def test_a_field_that_came_for_less_than_four_weeks_is_not_judged() -> None:
+    came = hours(*[1] * 671)
+
+    found = found_after(60, schema("id", "a"), always, lambda day, hour: day * 24 + hour in came)
+
+    assert found == []
+
+
+def test_a_gap_lasts_as_long_as_the_events_that_lack_the_field_take() -> None:
+    came = hours(*[72] * 19)
+    last = max(came)
+    days = history(90, always, lambda day, hour: day * 24 + hour in came, an_hour=1000)
+    for day in days[last // 24 + 1 :]:
+        day.looked_at = [500] * 24
+        day.fields[0] = Seen(24 * 500, 0, 8, ALL)
+
+    def found(hour: int) -> list[Finding]:
+        return vanished(schema("id", "a"), days[: hour // 24 + 1], START + hour * HOUR)
+
+    # As above, of events: 23 more of the last day, and half as many an hour since then.
+    assert found(last + 1 + 622) == []
+    assert found(last + 1 + 623) != []
+
+
+def test_what_was_known_before_and_did_not_come_had_a_gap() -> None:
+    def comes(day: int, _hour: int) -> bool:
+        return 2 <= day < 60
+
+    days = history(150, always, comes)
+    known = schema("id", "a")
+    new = replace(known, fields=(known.fields[0], replace(known.fields[1], since=2)))
+
+    def found(version: SchemaVersion, absent: int) -> list[Finding]:
+        upto = 60 * 24 + absent
+        return vanished(version, days[: upto // 24 + 1], START + upto * HOUR)
+
+    assert found(new, 168) != []
+    # One gap of 48 hours, and 1,369 since: (3 / 4) ** (2 * 1369 / 48 - 1) is a ten millionth.
+    assert found(known, 1368) == []
+    (end,) = found(known, 1369)
+    assert end.figures["longest_gap_hours"] == 48
+
+
+def test_figures_tell_of_the_share_of_events_that_sent_it() -> None:
+    def share(comes: Comes, sent: float, parent: Comes = always, silent: int = -1) -> float:
+        days = history(60, always, parent, until(30, comes))
+        for number, day in enumerate(days):
+            if number == silent:
+                day.looked_at, day.fields = [0] * 24, {}
+            for position, seen in day.fields.items():
+                part = round(seen.sent * sent) if position == 2 else seen.sent
+                day.fields[position] = seen._replace(sent=part)
+        version = schema("id", "a", "a.b")
+        (found,) = vanished(version, days, START + 60 * DAY)
+        assert found.path == ("a", "b")
+        return float(found.figures["share_before"])
+
+    def night(_day: int, hour: int) -> bool:
+        return hour in (2, 3)
+
+    assert share(always, 1 / 3) == 0.3333
+    # Of the events in the hours in which it used to come.
+    assert share(night, 0.25) == 0.25
+    assert share(always, 1, silent=12) == 1
+    # Its parent is known to come on that day, not in which hours most of it.
+    assert share(night, 1, lambda day, hour: day >= 30 or night(day, hour)) == 1
+
+
+def test_a_child_that_stands_before_its_parent_is_not_named_beside_it() -> None:
+    found = found_after(60, schema("id", "a.b", "a"), always, until(30), until(30))
+
+    assert [each.path for each in found] == [("a",)]
 
 
 def many(fields: int) -> tuple[SchemaVersion, list[Day]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from consumer.cli.main import run
 from consumer.core.clock import utc_now
 from consumer.readers.objections import RejectedChanges, StandingObjections
 from consumer.readers.pins import Pin, Pins
@@ -113,6 +114,58 @@ def test_a_rejected_change_is_held_until_it_is_revoked(service: Client, shell: S
     ]
 
 
+def test_a_held_delivery_tells_who_objects(service: Client, shell: Shell) -> None:
+    post(service, call(1, amount=1))
+    pin(shell, 1)
+    shell("reject", SUBJECT, "b")
+    post(service, call(2, amount=1.5), call(3, b=1, amount=1.5))
+
+    by_reader, by_person = shell.database["dead_letter_queue"].find().sort("timestamp")
+    explained = [
+        shell.json("explain", "-", stdin=json.dumps(call(4, **fields)).encode(), status=1)
+        for fields in ({"amount": 7.5}, {"b": 1})
+    ]
+    run(["--config", str(shell.config), "dlq", "show", by_person["_id"]])
+    shown = " ".join(shell.capsys.readouterr().out.split())
+    stays = shell("approve", SUBJECT)[1]
+
+    assert by_reader["error_message"] == (
+        'the contract of schema "calls" holds 1 change(s) that break billing: approve or reject'
+        " them, or let the contract evolve"
+    )
+    assert by_person["error_message"] == (
+        'a change of schema "calls" was rejected: `schema reject` lists such changes, and takes'
+        " them back"
+    )
+    assert [each["bodies"][0]["message"] for each in explained] == [
+        by_reader["error_message"],
+        by_person["error_message"],
+    ]
+    assert 'now: a change of schema "calls" was rejected; next: `schema reject' in shown
+    assert "was rejected: `schema reject` lists it" in " ".join(stays.split())
+
+
+def test_who_decides_is_told_whom_that_breaks(service: Client, shell: Shell) -> None:
+    post(service, call(1, amount=1, old="x"))
+    shell("alias", SUBJECT, "old", "new")
+    pin(shell, 1)
+    post(service, call(2, amount=1.5))
+    sample = json.dumps(call(3, amount="t")).encode()
+
+    def broken(*command: str, status: int, stdin: bytes = b"") -> list[tuple[str, str, int]]:
+        said = shell.json(*command, stdin=stdin, status=status)
+        told = shell(*command, stdin=stdin)[1]
+        found = said["subjects"][0]["breaks"] if "subjects" in said else said["breaks"]
+        assert all(f"{each['reader']}@1" in told for each in found)
+        return [(each["reader"], each["text"], each["since"]) for each in found]
+
+    assert broken("approve", SUBJECT, status=1) == [("billing", "amount", 3)]
+    assert broken("learn", "-", stdin=sample, status=1) == [("billing", "amount", 3)]
+    assert broken("unalias", SUBJECT, "old", "--dry-run", status=0) == [("billing", "old", 3)]
+    assert broken("alias", SUBJECT, "amount", "n", "--dry-run", status=0) == []
+    assert broken("retire", SUBJECT, "amount", "--dry-run", status=0) == []
+
+
 def test_pins_object_only_where_the_contract_holds_what_breaks_them(shell: Shell) -> None:
     database = shell.database
     pin(shell, 1)
@@ -140,7 +193,7 @@ def test_a_pin_that_needs_something_else_since_holds_what_breaks_that(
 
     before, since = objections("a"), objections("b")
 
-    assert (before.breaks(conflict), since.breaks(conflict)) == (False, True)
+    assert (before.broken(conflict), since.broken(conflict)) == ([], ["billing"])
     assert before.fingerprint != since.fingerprint
 
 
@@ -164,8 +217,8 @@ def test_a_pin_whose_version_is_lost_holds_what_breaks_who_knows_all_that_is_kno
     listed = json.loads(shell("pins", "--json")[1])["pins"]
     shown = shell("show", SUBJECT)[1]
 
-    assert (known.breaks(conflict), known.breaks(added)) == (False, False)
-    assert (lost.breaks(conflict), lost.breaks(added)) == (True, False)
+    assert (known.broken(conflict), known.broken(added)) == ([], [])
+    assert (lost.broken(conflict), lost.broken(added)) == (["billing"], [])
     assert [each["state"] for each in listed] == ["version lost"]
     assert "its version is lost: pin it again" in " ".join(shown.split())
 
