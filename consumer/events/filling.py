@@ -197,7 +197,9 @@ def free_key(
     Raises StoreUnavailable.
     """
     index, values = constraints.unique(refusal), refusal.get("keyValue")
-    if index is None or index.get("collation") or not isinstance(values, Mapping):
+    # A query cannot name a hidden one.
+    odd = index is None or index.get("collation") or index.get("hidden")
+    if index is None or odd or not isinstance(values, Mapping):
         return False
     # Both, for the filter may be one on the key itself.
     wanted = {"$and": [{**values}, index.get("partialFilterExpression") or {}]}

@@ -242,7 +242,8 @@ class Ingest:
             rejection = error
         spool.append(delivery)
         self._metrics.count(SPOOLED, source=delivery.source)
-        log.info("spooled", delivery=delivery.id, **of_source(delivery.source))
+        # An outage has its own lines: one as it begins, one as it ends.
+        log.debug("spooled", delivery=delivery.id, **of_source(delivery.source))
         if rejection is not None:
             raise rejection
         return Outcome("spooled")

@@ -361,6 +361,17 @@ def test_the_key_of_an_index_that_filters_on_it_is_freed_of_the_document_that_ho
     assert "unfilled" in intake.stored("1")["_meta"]
 
 
+def test_a_hidden_index_that_refuses_an_event_is_no_outage(database: Db) -> None:
+    intake = Intake(database)
+    database["events"].create_index("code", unique=True, sparse=True, hidden=True)
+    intake.take("0", {"id": "0", "code": "a"})
+
+    with pytest.raises(ConstraintViolation, match="code"):
+        intake.take("1", {"id": "1", "code": "a"})
+
+    assert intake.take("2", {"id": "2"})
+
+
 def test_a_key_that_is_held_by_a_copy_only_is_freed_for_an_event_sent_with_it(
     database: Db,
 ) -> None:
