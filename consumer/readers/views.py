@@ -100,9 +100,11 @@ class Views:
         ours = {pin.view} if known else set()
         for each in (*others, *self.pins.ended()):
             ours |= self.pins.bases_of(each)
-        for name in self._kinds(there.keys() - ours):
+        for name, kind in self._kinds(there.keys() - ours).items():
             raise SetupError(
-                f'"{name}" is there and was not made by a pin: rename it'
+                f'"{name}" is there and was not made by a pin:'
+                # MongoDB renames no view.
+                f" {'drop' if kind == 'view' else 'rename'} it"
                 + (", or choose another name for the reader" if name == pin.view else "")
             )
         self.pins.put(pin)
