@@ -170,7 +170,12 @@ def restore(house: House) -> None:
 
 
 @pytest.mark.parametrize("harm", [drop, drop_base, alter, alter_base, loosen, restore])
-def test_a_look_makes_a_view_what_it_should_be(house: House, harm: Callable[[House], None]) -> None:
+@pytest.mark.parametrize("aliased", [False, True])
+def test_a_look_makes_a_view_what_it_should_be(
+    house: House, harm: Callable[[House], None], aliased: bool
+) -> None:
+    if aliased:
+        house.registry.change("s", lambda head, now: alias(head, ("b",), ("c", "d"), now))
     house.pin(version=2)
     house.pin("other")
     before, shown = house.options(), house.payloads()
