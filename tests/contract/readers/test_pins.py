@@ -17,6 +17,7 @@ from consumer.readers.pins import Pin, Pins
 from consumer.schemas.objections import RejectedChange
 from consumer.schemas.policy import Defaults
 from tests.support.adoption import NOW
+from tests.support.strategies import learn
 
 Db = Database[dict[str, Any]]
 LATER = NOW + timedelta(minutes=1)
@@ -60,6 +61,7 @@ def test_pins_are_listed_by_subject_and_reader(database: Db) -> None:
 
     assert [(pin.subject, pin.reader) for pin in pins.all()] == [("s", "a"), ("s", "b"), ("t", "a")]
     assert [pin.reader for pin in pins.all("t")] == ["a"]
+    assert [pins.get(reader, "s") for reader in "ab"] == pins.all("s")
 
 
 def test_an_ended_pin_is_none_until_it_is_made_again(database: Db) -> None:
@@ -74,11 +76,55 @@ def test_an_ended_pin_is_none_until_it_is_made_again(database: Db) -> None:
     pins.forget(pin.view, LATER)
     assert pins.all() == [replace(pin, version=2)]
 
+    other = a_pin(pins, "other")
+    pins.put(other)
+    pins.end(other, NOW)
     pins.end(replace(pin, version=2), NOW)
     pins.forget(pin.view, NOW)
-    assert database["readers"].count_documents({}) == 1
+    assert len(pins.ended()) == 2
     pins.forget(pin.view, LATER)
-    assert database["readers"].count_documents({}) == 0
+    assert pins.ended() == [other]
+
+
+@pytest.mark.parametrize("made", [{"at": LATER}, {"by": "Bob"}])
+def test_what_is_done_to_a_pin_is_not_done_to_the_one_in_its_place(
+    database: Db, made: dict[str, Any]
+) -> None:
+    pins = pins_in(database)
+    before = a_pin(pins, defaults=Defaults(False, {("a",): "secret"}))
+    newer = replace(before, **made)
+    pins.put(newer)
+
+    pins.set_applied(before, {"key": "of the one before"})
+    pins.end(before, LATER)
+
+    (now,) = pins.all()
+    assert (now, now.applied) == (newer, {})
+    assert now.is_like(before)
+    assert not now.is_like(replace(before, version=2))
+
+
+def test_a_pin_that_ended_counts_again_once_it_is_made_again(database: Db) -> None:
+    pins = pins_in(database, most=1)
+    ended, other = a_pin(pins), a_pin(pins, "other")
+    pins.put(ended)
+    pins.end(ended, NOW)
+    pins.put(other)
+
+    with pytest.raises(SetupError, match="CXONE_MAX_PINS"):
+        pins.put(ended)
+    assert pins.all() == [other]
+    # One that is there may be made anew, also where fewer are allowed since.
+    pins_in(database, most=0).put(replace(other, version=2))
+    assert pins.all() == [replace(other, version=2)]
+
+
+def test_unless_it_is_said_nothing_is_masked_or_kept(database: Db) -> None:
+    pins = pins_in(database)
+    made = pins.made("billing", learn([{"a": 1}]), Defaults(), NOW, "Ada")
+
+    assert (made.mismatch, made.redact, made.uses) == ("null", False, ())
+    assert made == Pin(made.view, "billing", made.subject, 1, NOW, "Ada")
 
 
 def test_there_are_no_more_pins_than_the_setting_says_however_many_race(database: Db) -> None:
@@ -120,7 +166,9 @@ def test_documents_that_others_put_there_stop_nobody(database: Db) -> None:
     good = pin.to_document()
     odd: list[dict[str, Any]] = [{"reader": "x"}, {**good, "subject": 5}, {**good, "uses": 5}]
     odd += [{**good, "version": "x"}, {**good, "defaults": {}}]
+    odd += [{**good, "reader": 5}]
     database["readers"].insert_many({**each, "_id": f"odd{n}"} for n, each in enumerate(odd))
+    database["readers"].insert_one({**good, "_id": 5})
     key = {"subject": "contact"}
     odd = [{"_id": key, "at": NOW}, {"_id": "x", "then": "hold"}, {"_id": "y", "at": NOW}]
     database["rejected_changes"].insert_many(odd)

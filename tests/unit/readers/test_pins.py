@@ -52,6 +52,9 @@ def test_a_long_name_is_cut_and_ends_in_a_digest() -> None:
     assert len(f"cxone_events.{one}") == 200
     assert one[:-12] == other[:-12] == f"billing.{'x' * 166}~"
     assert one != other
+    most = 200 - len("cxone_events.billing.")
+    whole = view_name("cxone_events", "billing", "x" * most)
+    assert whole == f"billing.{'x' * most}"
 
 
 @pytest.mark.parametrize("name", ["a", "billing", "b1-2_c", "a" * 40])

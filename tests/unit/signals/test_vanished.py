@@ -282,9 +282,18 @@ def test_figures_tell_of_the_share_of_events_that_sent_it() -> None:
 
 
 def test_a_child_that_stands_before_its_parent_is_not_named_beside_it() -> None:
-    found = found_after(60, schema("id", "a.b", "a"), always, until(30), until(30))
+    found = found_after(75, schema("id", "a.b", "a"), always, until(40), until(60))
 
     assert [each.path for each in found] == [("a",)]
+
+
+def test_an_absorbed_field_is_the_parent_of_none() -> None:
+    fields = (*schema("id", "a", "a.b").fields, Field(("a",), 1, {}, 2))
+    version = SchemaVersion("s", 2, fields, (), START)
+
+    (found,) = found_after(60, version, always, always, until(30))
+
+    assert found.figures["events_without"] == 30 * 24 * 20
 
 
 def many(fields: int) -> tuple[SchemaVersion, list[Day]]:
