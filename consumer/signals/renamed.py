@@ -105,8 +105,10 @@ def went_back(version: SchemaVersion, days: Sequence[Day], finding: Finding) -> 
     before, and the new one hardly ever."""
     positions = {each.path: at for at, each in enumerate(version.fields) if each.absorbed is None}
     old, new = positions.get(finding.path), positions.get(finding.to or ())
-    begin = days[-1].day - _BACK * DAY if days else finding.since
-    if old is None or new is None or finding.since > begin:
+    if old is None or new is None or not days:
+        return False
+    begin = days[-1].day - _BACK * DAY
+    if finding.since > begin:
         return False
     above = positions.get(finding.path[: _common(finding.path, finding.to or ())])
     week = [(d.of(above), d.of(old), d.of(new)) for d in days if d.day > begin]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
+from consumer.core.paths import ANY_KEY, ERASED, ITEM
 from consumer.schemas.model import Field, SchemaVersion
 from consumer.signals.renamed import candidates, renamed, went_back, with_field_above
 from consumer.signals.statistics import Day, Seen, Together
@@ -198,3 +200,177 @@ def test_a_renaming_ends_once_the_old_name_is_back_for_a_week(
     known += [replace(after, day=known[-1].day + n * DAY) for n in range(1, days + 1)]
 
     assert went_back(schema(), known, found) == is_back
+
+
+def stretch(days: list[Day], before: int, since: int) -> list[Day]:
+    """The same with so many days before, and since."""
+    first, last = days[0], days[-1]
+    made = [replace(first, day=START + n * DAY, fields={**first.fields}) for n in range(before)]
+    for number in range(before, before + since):
+        day = replace(last, day=START + number * DAY, fields={**last.fields})
+        made.append(replace(day, pairs={**last.pairs}))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("is_one", "before", "old", "new", "both", "since"),
+    [
+        # 50 events send the new one; four sampling errors of 500 in 1,000 are 63.2.
+        (True, 1, 0.95, 0.05, 0, 1),
+        (False, 1, 0.951, 0.049, 0, 1),
+        (True, 0.5, 0.426, 0.064, 0, 1),
+        (False, 0.5, 0.426, 0.063, 0, 1),
+        # The old one fell by that and by 2 %.
+        (False, 0.5, 0.427, 0.064, 0, 1),
+        # 100 are expected, and 5 % of all.
+        (True, 0.1, 0, 0.1, 0, 1),
+        (False, 0.099, 0, 0.1, 0, 1),
+        (True, 0.05, 0, 0.05, 0, 4),
+        (False, 0.049, 0, 0.05, 0, 4),
+        # Both together: 2 % of the rarer.
+        (True, 0.9, 0.3, 0.606, 0.006, 4),
+        (False, 0.9, 0.3, 0.606, 0.007, 4),
+        (True, 0.9, 0.606, 0.3, 0.006, 4),
+        (False, 0.9, 0.606, 0.3, 0.007, 4),
+        # What is lacking, or too much, is a tenth of the new one.
+        (True, 1, 0.45, 0.5, 0, 4),
+        (False, 1, 0.449, 0.5, 0, 4),
+        (True, 0.8, 0.35, 0.5, 0, 4),
+        (False, 0.8, 0.351, 0.5, 0, 4),
+        # Counts of two weeks.
+        (True, 0.9, 0.3, 0.6, 0, 14),
+    ],
+)
+def test_bounds_of_a_renaming(
+    is_one: bool, before: float, old: float, new: float, both: float, since: int
+) -> None:
+    days = stretch(history(before, old, new, both), 21, since)
+
+    assert bool(renamed(schema(), days)) == is_one
+
+
+@pytest.mark.parametrize(("known", "is_one"), [(14, True), (13, False)])
+def test_a_share_is_known_after_two_weeks(known: int, is_one: bool) -> None:
+    assert bool(renamed(schema(), stretch(history(0.9, 0.3, 0.6), known, 4))) == is_one
+
+
+@pytest.mark.parametrize(("back", "is_one"), [(28, False), (29, True)])
+def test_four_weeks_before_count(back: int, is_one: bool) -> None:
+    days = stretch(history(0.9, 0.3, 0.6), 40, 4)
+    # On this day the old one did not come, either.
+    del days[40 - back].fields[1]
+
+    assert bool(renamed(schema(), days)) == is_one
+
+
+@pytest.mark.parametrize(("back", "is_one"), [(14, False), (15, True)])
+def test_two_weeks_since_then_count(back: int, is_one: bool) -> None:
+    days = stretch(history(0.9, 0.3, 0.6), 20, 20)
+    days[-back].pairs = {(1, 2): Together(EVENTS, EVENTS, EVENTS, EVENTS)}
+
+    assert bool(renamed(schema(), days)) == is_one
+
+
+@pytest.mark.parametrize(("since", "is_one"), [(60, True), (61, False)])
+def test_a_field_is_new_for_sixty_days(since: int, is_one: bool) -> None:
+    assert bool(renamed(schema(), stretch(history(0.9, 0.3, 0.6), 20, since))) == is_one
+
+
+@pytest.mark.parametrize(("events", "is_one"), [(19, True), (20, False)])
+def test_a_day_of_few_events_says_nothing_of_how_steady_a_share_is(
+    events: int, is_one: bool
+) -> None:
+    days = history(0.9, 0.3, 0.6)
+    days[5].looked_at = [events] + [0] * 23
+    days[5].fields = {0: Seen(events, 0, 8, 1)}
+
+    assert bool(renamed(schema(), days)) == is_one
+
+
+@pytest.mark.parametrize(("sent", "is_one"), [(50, True), (49, False)])
+def test_fifty_events_sent_the_old_one_before(sent: int, is_one: bool) -> None:
+    days = history(0.25, 0, 0.25)
+    for number, day in enumerate(days[:BEFORE]):
+        day.looked_at = [10] + [0] * 23
+        day.fields = {0: Seen(10, 0, 8, 1)}
+        if number < 10:
+            day.fields[1] = Seen(5 if number else sent - 45, 0, 8, 1)
+
+    assert bool(renamed(schema(), days)) == is_one
+
+
+def with_more(number: int) -> tuple[SchemaVersion, list[Day]]:
+    """With the new field so many are new, all alike."""
+    version, days = schema(), history(0.9, 0.3, 0.6)
+    more = [Field((f"contact{n}",), 2, {"object": 2}) for n in range(number - 1)]
+    for day in days[BEFORE:]:
+        day.fields |= {4 + n: day.fields[2] for n in range(len(more))}
+    known = Field(("always",), 1, {"string": 1})
+    return replace(version, fields=(*version.fields, known, *more)), days
+
+
+@pytest.mark.parametrize(("new", "pairs"), [(40, 40), (41, 40), (200, 40), (201, 0)])
+def test_of_many_new_fields_few_are_counted(new: int, pairs: int) -> None:
+    version, days = with_more(new)
+
+    found = candidates(version, days)
+
+    assert len(found) == pairs
+    assert [old for old, _ in found] == [1] * pairs
+    if pairs:
+        # The likeliest first: of names alike those that stand before others.
+        assert (1, 2) in found
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {1: {"retired": 2}},
+        {1: {"absorbed": 2}},
+        {1: {"path": (ERASED,)}},
+        {1: {"since": 2}},
+        {2: {"retired": 2}},
+        {2: {"absorbed": 2}},
+        {2: {"since": 1}},
+        {2: {"path": ("case", "contact")}},
+        {2: {"path": (ANY_KEY,)}},
+        {1: {"path": (ITEM,)}},
+    ],
+)
+def test_what_is_no_field_any_more_or_none_that_is_new_was_not_renamed(
+    changed: dict[int, dict[str, Any]],
+) -> None:
+    fields = list(schema().fields)
+    for position, values in changed.items():
+        fields[position] = replace(fields[position], **values)
+    version = replace(schema(), fields=tuple(fields))
+
+    assert renamed(version, history(0.9, 0.3, 0.6)) == []
+    assert candidates(version, history(0.9, 0.3, 0.6)) == []
+
+
+def test_only_the_topmost_of_what_is_new_is_named() -> None:
+    days = history(0.9, 0.3, 0.6)
+    version = schema()
+    known = Field(("always",), 1, {"string": 1})
+    below = Field(("contact", "case"), 2, {"object": 2})
+    version = replace(version, fields=(*version.fields, known, below))
+    for day in days[BEFORE:]:
+        day.fields[4] = day.fields[2]
+        day.pairs[1, 4] = day.pairs[1, 2]
+
+    assert [each.to for each in renamed(version, days)] == [("contact",)]
+    assert candidates(version, days) == [(1, 2)]
+
+
+def test_what_was_sent_with_the_old_one_more_often_than_there_were_events_is_another() -> None:
+    assert candidates(schema(), history(0.9, 0.5, 0.6)) == []
+    assert candidates(schema(), history(0.9, 0.4, 0.6)) == [(1, 2)]
+
+
+def test_without_days_nothing_is_known() -> None:
+    (found,) = renamed(schema(), history(0.9, 0, 0.9))
+
+    assert renamed(schema(), []) == []
+    assert candidates(schema(), []) == []
+    assert not went_back(schema(), [], found)
