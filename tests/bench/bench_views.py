@@ -1,9 +1,10 @@
 """Measure what readers pay for views, and what it costs to redefine them.
 
 By hand: `python -m tests.bench.bench_views [EVENTS]` (10,000 by default). In one run: reading all
-events of a subject as dicts through its view, beside the collection; and redefining one view where
-there are 500 of 60, 150 and 300 paths each. `python -m tests.bench.bench_views beside` sends a
-service 100 events a second, in pairs of spans: in the second an alias changes what 20 of 500 show.
+events of a subject as dicts through its view, beside the collection; redefining one view where
+there are 500 of 60, 150 and 300 paths each; and an alias, until all of the 20 readers of its
+subject see it. `python -m tests.bench.bench_views beside` sends a service 100 events a second, in
+pairs of spans: in the second an alias changes what 20 of 500 show.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from threading import Thread
 from time import perf_counter, sleep
 from typing import Any
@@ -119,17 +121,41 @@ def redefining(database: OurDatabase, views: int = 500, paths: int = 300) -> Non
     )
 
 
-def beside(uri: str, database: OurDatabase, pairs: int = 5) -> None:
+def pinned(database: OurDatabase) -> tuple[SchemaRegistry, Views]:
+    """Twenty readers of each of 25 subjects of 300 paths."""
     registry = SchemaRegistry(database[SCHEMA_VERSIONS])
     pins = Pins(database[READERS])
     views = Views(database, pins, registry, Redaction)
+    for subject in range(25):
+        registry.admit(f"s{subject}", grouped(300), "e")
+        for reader in range(20):
+            view = pins.view_name(f"r{reader}", f"s{subject}")
+            views.pin(Pin(view, f"r{reader}", f"s{subject}", 1, _NOW, "bench"))
+    return registry, views
+
+
+def aliasing(database: OurDatabase) -> None:
+    registry, views = pinned(database)
+    took: list[float] = []
+    for turn in range(_RUNS):
+        waiting = _change_alias(database, registry, turn % 2 == 0)
+        begin = perf_counter()
+        work = Thread(target=views.keep, args=(lambda: False,))
+        work.start()
+        while database[READERS].count_documents(waiting):
+            sleep(0.01)
+        took.append(perf_counter() - begin)
+        work.join()
+    print(
+        f"an alias, seen by 20 of 500 readers of {len(registry.subjects())} subjects: median"
+        f" {median(took):.2f} s, least {min(took):.2f}, most {max(took):.2f}"
+    )
+
+
+def beside(uri: str, database: OurDatabase, pairs: int = 5) -> None:
     requests = signed(varied(int(_SPAN * _RATE) + 1, 1))
     with paced.service(uri, database.name, {}, requests[0]) as port:
-        for subject in range(25):
-            registry.admit(f"s{subject}", grouped(300), "e")
-            for reader in range(20):
-                view = pins.view_name(f"r{reader}", f"s{subject}")
-                views.pin(Pin(view, f"r{reader}", f"s{subject}", 1, _NOW, "bench"))
+        registry, _ = pinned(database)
         for pair in range(pairs):
             for is_beside in (False, True):
                 took: list[float] = []
@@ -147,17 +173,23 @@ def beside(uri: str, database: OurDatabase, pairs: int = 5) -> None:
                 )
 
 
-def _redefine(
-    database: OurDatabase, registry: SchemaRegistry, is_first: bool, took: list[float]
-) -> None:
-    """Change an alias; seconds from the first to the last reader whose view shows it."""
-    views = database[READERS]
-    before = views.distinct("applied.base_digest", {"subject": "s0"})
-    waiting: dict[str, Any] = {"subject": "s0", "applied.base_digest": {"$in": before}}
+def _change_alias(
+    database: OurDatabase, registry: SchemaRegistry, is_first: bool
+) -> dict[str, Any]:
+    """Change an alias of a subject; the query for its readers whose view does not show it yet."""
+    before = database[READERS].distinct("applied.base_digest", {"subject": "s0"})
     old, new = ("group0", "field0"), ("new",)
     registry.change(
         "s0", lambda head, now: alias(head, old, new, now) if is_first else unalias(head, old, now)
     )
+    return {"subject": "s0", "applied.base_digest": {"$in": before}}
+
+
+def _redefine(
+    database: OurDatabase, registry: SchemaRegistry, is_first: bool, took: list[float]
+) -> None:
+    """Seconds from the first to the last reader whose view shows a changed alias."""
+    views, waiting = database[READERS], _change_alias(database, registry, is_first)
     while views.count_documents(waiting) == 20:
         sleep(0.02)
     begin = perf_counter()
@@ -179,6 +211,7 @@ def main() -> None:
                 reading(open_database(client, "reading"), count)
                 for paths in (60, 150, 300):
                     redefining(open_database(client, f"redefining_{paths}"), paths=paths)
+                aliasing(open_database(client, "aliasing"))
         finally:
             server.stop(grace=0)
 
