@@ -137,9 +137,9 @@ class _Sums:
 
     @property
     def fell(self) -> bool:
-        """True where fewer sent the old one than ever before, and some the new one."""
+        """True where fewer sent the old one than ever before."""
         least = self.expected * (1 - _BESIDE) - self.error - self.unsteady
-        return bool(self.new) and self.old < least
+        return self.old < least
 
     @property
     def misfit(self) -> float:
@@ -281,14 +281,14 @@ def _share(before: Sequence[Day], old: int, above: int | None, born: datetime) -
     if len(weekdays) == 7 and min(weekdays.values()) > 1:
         for weekday in weekdays:
             of = [row for row in rows if row[0] == weekday]
-            shares[weekday] = sum(row[1] for row in of) / max(1, sum(row[2] for row in of))
+            shares[weekday] = sum(row[1] for row in of) / sum(row[2] for row in of)
     usual = [(shares[day], part / of, of) for day, part, of in rows if of >= _LEAST_A_DAY]
     off = [share - part for share, part, _ in usual]
     by_chance = all(
         abs(share - part) <= _ERRORS * sqrt(max(share * (1 - share), 1 / of) / of)
         for share, part, of in usual
     )
-    apart = 0.0 if by_chance or not off else max(*off, 0.0) - min(*off, 0.0)
+    apart = 0.0 if by_chance else max(*off, 0.0) - min(*off, 0.0)
     return _Share(born, tuple(shares), apart)
 
 
@@ -297,7 +297,7 @@ def _renamed(version: SchemaVersion, pair: Pair, sums: _Sums, born: datetime) ->
         return None
     old, new = (version.fields[position] for position in pair)
     types, place, name = _likeness(old, new)
-    fit = 1 - min(1.0, sums.misfit / sums.new)
+    fit = 1 - sums.misfit / sums.new
     score = fit * (0.5 + 0.2 * types + 0.15 * place + 0.15 * name)
     figures = {
         "events": sums.events,

@@ -28,7 +28,7 @@ CONFLICT = Change("type_conflict", ("a",), INTEGER, INTEGER | STRING)
 
 
 class Standing:
-    """What stands against changes of `s`, of which versions 1 and 2 are there."""
+    """Objections to changes of `s`, of which versions 1 and 2 are there."""
 
     def __init__(self, database: Db, most: int = 500) -> None:
         db = open_database(database.client, database.name)

@@ -111,6 +111,12 @@ def test_an_integer_may_become_a_number_under_another_name() -> None:
         ("a.queue_name", "b.queueName", True),
         ("a.case", "b.contact", False),
         ("a", "a.b", False),
+        # Not around each other, however alike their names are.
+        ("case", "case.case", False),
+        ("case.case", "case", False),
+        # Three of five letters.
+        ("a.abcde", "b.abcxy", True),
+        ("a.abcde", "b.abxyz", False),
     ],
 )
 def test_place_or_name_must_agree(old: str, new: str, is_one: bool) -> None:
@@ -237,6 +243,12 @@ def stretch(days: list[Day], before: int, since: int) -> list[Day]:
         (False, 1, 0.449, 0.5, 0, 4),
         (True, 0.8, 0.35, 0.5, 0, 4),
         (False, 0.8, 0.351, 0.5, 0, 4),
+        # Who sent both counts once.
+        (False, 1, 0.45, 0.5, 0.004, 4),
+        # A field that always came: four errors of one event at least.
+        (True, 1, 0.978, 0.022, 0, 4),
+        (False, 1, 0.979, 0.021, 0, 4),
+        (True, 1, 0.979, 0.021, 0, 5),
         # Counts of two weeks.
         (True, 0.9, 0.3, 0.6, 0, 14),
     ],
@@ -333,8 +345,8 @@ def test_of_many_new_fields_few_are_counted(new: int, pairs: int) -> None:
         {2: {"absorbed": 2}},
         {2: {"since": 1}},
         {2: {"path": ("case", "contact")}},
-        {2: {"path": (ANY_KEY,)}},
-        {1: {"path": (ITEM,)}},
+        {1: {"path": ("x", "case")}, 2: {"path": ("x", ANY_KEY)}},
+        {1: {"path": ("x", ITEM)}, 2: {"path": ("x", "contact")}},
     ],
 )
 def test_what_is_no_field_any_more_or_none_that_is_new_was_not_renamed(
@@ -343,7 +355,8 @@ def test_what_is_no_field_any_more_or_none_that_is_new_was_not_renamed(
     fields = list(schema().fields)
     for position, values in changed.items():
         fields[position] = replace(fields[position], **values)
-    version = replace(schema(), fields=tuple(fields))
+    # Another one is new, and never came.
+    version = replace(schema(), fields=(*fields, Field(("z",), 2, {"string": 2})))
 
     assert renamed(version, history(0.9, 0.3, 0.6)) == []
     assert candidates(version, history(0.9, 0.3, 0.6)) == []
@@ -374,3 +387,180 @@ def test_without_days_nothing_is_known() -> None:
     assert renamed(schema(), []) == []
     assert candidates(schema(), []) == []
     assert not went_back(schema(), [], found)
+
+
+def test_types_agree_in_part_where_they_overlap_or_none_is_known() -> None:
+    def score(old: dict[str, int], new: dict[str, int]) -> float:
+        fields = list(schema().fields)
+        fields[1], fields[2] = replace(fields[1], types=old), replace(fields[2], types=new)
+        found = renamed(replace(schema(), fields=tuple(fields)), history(0.9, 0.3, 0.6))
+        assert all(each.figures["types_agree"] == (each.score > 0.85) for each in found)
+        return found[0].score if found else 0.0
+
+    text, both = {"string": 1}, {"string": 1, "boolean": 1}
+    # 0.5 + 0.2 of types + 0.15 of the place + 0.15 * 4 / 11 of the name.
+    assert (score(text, text), score(both, text), score(text, both)) == (0.9, 0.8, 0.8)
+    assert (score({}, text), score(text, {}), score({}, {})) == (0.8, 0.8, 0.9)
+    assert score(text, {"boolean": 1}) == 0
+
+
+@pytest.mark.parametrize("more", [(), (Field(("a",), 1, {}, 2),)])
+def test_shares_are_of_the_events_that_send_what_both_stand_in(more: tuple[Field, ...]) -> None:
+    version = schema("a.case", "a.contact")
+    version = replace(version, fields=(*version.fields, *more))
+    days = history(0.45, 0.15, 0.3)
+    for day in days:
+        day.fields[3] = Seen(EVENTS // 2, 0, 8, 1 << 12)
+        if day.pairs:
+            day.pairs = {(1, 2): Together(EVENTS // 2, 150, 300)}
+
+    (found,) = renamed(version, days)
+
+    assert (found.figures["share_before"], found.figures["old_share"]) == (0.9, 0.3)
+    assert candidates(version, days) == [(1, 2)]
+    assert with_field_above(version, [(1, 2)]) == [((1, 2), 3)]
+    week = stretch(days[:BEFORE], BEFORE, 8)
+    for day in week[BEFORE:]:
+        day.version = 2
+    assert went_back(version, week, found)
+
+
+def test_a_share_that_was_never_steady_may_be_off_by_a_quarter() -> None:
+    def is_one(old: float, new: float) -> bool:
+        days = stretch(history(0.9, old, new), 21, 4)
+        for number, day in enumerate(days[:21]):
+            # By weeks: the share of each day of the week is 0.9 as well.
+            day.fields[1] = Seen((800, 900, 1000)[number // 7], 0, 8, 1 << 12)
+        return bool(renamed(schema(), days))
+
+    assert is_one(0.15, 0.6)
+    assert not is_one(0.149, 0.6)
+    # It fell by as much as it was ever off, as well: 2 %, four errors and 0.2 of the events.
+    assert is_one(0.66, 0.3)
+    assert not is_one(0.664, 0.3)
+
+
+@pytest.mark.parametrize(("sent", "is_one"), [(840, True), (836, False)])
+def test_what_is_off_by_chance_is_steady(sent: int, is_one: bool) -> None:
+    days = stretch(history(0.9, 0.85, 0.05), 21, 4)
+    # One of three days of the week, within four errors of their mean or not.
+    days[5].fields[1] = Seen(sent, 0, 8, 1 << 12)
+
+    assert bool(renamed(schema(), days)) == is_one
+
+
+@pytest.mark.parametrize(("few", "is_one"), [(0, True), (1, False)])
+def test_a_day_of_the_week_is_known_from_two(few: int, is_one: bool) -> None:
+    days = stretch(history(0.9, 0.3, 0.6), 14, 4)
+    for number, day in enumerate(days[:14]):
+        if day.day.weekday() > 4:
+            del day.fields[1]
+        if number == 6 and few:
+            day.looked_at = [19] + [0] * 23
+
+    assert bool(renamed(schema(), days)) == is_one
+
+
+def test_figures_and_score_are_rounded() -> None:
+    days = stretch(history(0.9, 0.3, 0.6), 21, 3)
+    for day in days:
+        day.looked_at = [1001] + [0] * 23
+        day.pairs = {(1, 2): Together(1001, 300, 600)} if day.pairs else {}
+    (found,) = renamed(schema(), days)
+    shares = [found.figures[name] for name in ("share_before", "old_share", "new_share")]
+    (off,) = renamed(schema(), history(0.9, 0.3, 0.55))
+
+    assert shares == [0.8991, 0.2997, 0.5994]
+    assert found.figures["names_agree"] == 0.36
+    # 200 are lacking of 2,200.
+    assert (found.score, off.score) == (0.9, 0.82)
+
+
+def test_a_day_on_which_the_new_one_was_known_already_says_nothing_of_before() -> None:
+    days = history(0.9, 0.3, 0.6)
+    days[BEFORE - 1].version = 2
+    del days[BEFORE - 1].fields[1]
+
+    assert renamed(schema(), days) != []
+
+
+def test_a_field_fell_since_the_day_on_which_the_new_one_came() -> None:
+    assert candidates(schema(), stretch(history(0.9, 0.8, 0.1), 20, 1)) == [(1, 2)]
+
+
+def test_a_new_field_that_comes_no_more_is_not_counted() -> None:
+    days = stretch(history(0.9, 0.3, 0.6), 20, 20)
+    for day in days[-14:]:
+        del day.fields[2]
+    gone = candidates(schema(), days)
+    days[-3].fields[2] = days[21].fields[2]
+
+    assert (gone, candidates(schema(), days)) == ([], [(1, 2)])
+
+
+def test_the_likeliest_come_first_and_each_field_once() -> None:
+    version, days = with_more(2)
+    likely = replace(version.fields[4], path=("cases",))
+    version = replace(version, fields=(*version.fields[:4], likely))
+    for day in days[BEFORE:]:
+        day.pairs[1, 4] = day.pairs[1, 2]
+
+    assert candidates(version, days) == [(1, 4), (1, 2)]
+    assert [each.to for each in renamed(version, days)] == [("cases",)]
+    # A pair that is not counted yet is no reason to stop.
+    for day in days[BEFORE:]:
+        del day.pairs[1, 4]
+    assert [each.to for each in renamed(version, days)] == [("contact",)]
+
+
+def test_days_on_which_both_must_have_come_are_not_made_up_for_by_others() -> None:
+    days = history(0.9, 0.3, 0.3)
+    for day in days[-2:]:
+        day.fields[1], day.fields[2] = (Seen(sent, 0, 8, 1 << 12) for sent in (700, 600))
+
+    assert candidates(schema(), days) == []
+
+
+def test_counts_of_no_event_say_nothing() -> None:
+    days = history(0.9, 0.3, 0.6)
+    for day in days:
+        day.pairs = {(1, 2): Together()} if day.pairs else {}
+
+    assert renamed(schema(), days) == []
+
+
+@pytest.mark.parametrize(
+    ("is_back", "before", "old", "new", "since"),
+    [
+        # 2 % below the share before, and four sampling errors.
+        (True, 0.9, 0.868, 0, 9),
+        (False, 0.9, 0.867, 0, 9),
+        # The new one still comes beside 2 % of it.
+        (True, 0.9, 0.9, 0.018, 9),
+        (False, 0.9, 0.9, 0.019, 9),
+        # Not within the first week.
+        (True, 0.9, 0.9, 0, 7),
+        (False, 0.9, 0.9, 0, 6),
+    ],
+)
+def test_bounds_of_a_renaming_that_was_taken_back(
+    is_back: bool, before: float, old: float, new: float, since: int
+) -> None:
+    (found,) = renamed(schema(), history(before, 0, before))
+    days = stretch(history(before, old, new), 20, 10)
+    found = replace(found, since=days[-1].day - since * DAY)
+
+    assert went_back(schema(), days, found) == is_back
+    for gone in ({"path": ("gone",)}, {"to": ("gone",)}):
+        assert not went_back(schema(), days, replace(found, **gone))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("events", "is_back"), [(15, True), (14, False)])
+def test_a_hundred_events_tell_that_a_name_is_back(events: int, is_back: bool) -> None:
+    (found,) = renamed(schema(), history(1, 0, 1))
+    days = stretch(history(1, 1, 0), 20, 10)
+    for day in days:
+        day.looked_at = [events] + [0] * 23
+        day.fields = {0: Seen(events, 0, 8, 1), 1: Seen(events, 0, 8, 1)}
+
+    assert went_back(schema(), days, replace(found, since=days[0].day)) == is_back
