@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from consumer.runtime.memory import level_allocator, spare_rich
+from consumer.runtime.memory import hold_collector, level_allocator, spare_rich
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
     if sys.platform == "win32" and sys.argv[1:2] == ["windows-service"]:
+        hold_collector()
         spare_rich()
         # COMMAND of that module: for the service control manager alone, so no help names it, and
         # the command line with typer need not be imported.
@@ -18,6 +19,7 @@ def main() -> None:
         sys.exit(host(sys.argv[2:]))
     if "serve" in sys.argv:
         level_allocator()
+        hold_collector()
         spare_rich()
     # Not to be imported twice: levelling starts the program anew.
     from consumer.cli.main import main as run  # noqa: PLC0415

@@ -65,3 +65,22 @@ def test_where_it_cannot_begin_anew_the_program_goes_on(tmp_path: Path) -> None:
     )
 
     assert (finished.stdout, finished.stderr) == (b"goes on\n", b"")
+
+
+def test_the_collector_does_not_look_while_a_service_starts(tmp_path: Path) -> None:
+    code = (
+        "import gc, sys; sys.argv = ['cxone-consumer', 'serve', '--help'];"
+        " looks = []; gc.callbacks.append(lambda phase, _: looks.append(phase));"
+        " from consumer.__main__ import main; import atexit;"
+        " atexit.register(lambda: print(len(looks), file=sys.stderr)); main()"
+    )
+
+    finished = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment() | {"GLIBC_TUNABLES": ""},
+        capture_output=True,
+        check=False,
+    )
+
+    assert (finished.returncode, finished.stderr) == (0, b"0\n")
