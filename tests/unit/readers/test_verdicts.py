@@ -125,7 +125,9 @@ def test_a_widening_breaks_those_alone_who_know_integers_and_no_numbers() -> Non
     # The first type of a key is known where that key was one of a map.
     changes.append(Change("type_widened", ("whole",), 0, INTEGER))
 
-    assert [each.path for each in sight.breaches(changes)] == [("whole",)]
+    (found,) = sight.breaches(changes)
+    assert found.path == ("whole",)
+    assert not found.is_end
 
 
 @pytest.mark.parametrize("kind", ["field_added", "alias_added", "retired", "became_map"])
@@ -147,7 +149,9 @@ def test_the_end_of_a_field_breaks_those_who_know_it(kind: str) -> None:
     sight = Sight("billing", learn([{"a": {"x": "t"}}]), [("a", "x")])
 
     def ends(*path: str) -> int:
-        return len(list(sight.breaches([Change(kind, path, STRING, STRING)])))
+        found = list(sight.breaches([Change(kind, path, STRING, STRING)]))
+        assert all(each.is_end and not each.is_lost for each in found)
+        return len(found)
 
     assert (ends("a", "x"), ends("a"), ends("b")) == (1, 1, 0)
 
