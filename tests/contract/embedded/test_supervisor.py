@@ -190,7 +190,7 @@ def test_surviving_mongod_is_adopted_and_stopped(mongod_factory: MongodFactory) 
         assert second.pid == process.pid
         assert names(second) == ["a"]
         second.stop()
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.slow
@@ -212,7 +212,7 @@ def test_adopted_mongod_dies_with_its_killed_second_parent(mongod_factory: Mongo
     with orphan(first) as process, owner(first.log_file.parent) as (parent, pid):
         assert pid == process.pid
         parent.kill()
-        assert process.wait(2) == -SIGKILL
+        assert process.wait(60) == -SIGKILL
 
 
 @pytest.mark.slow
@@ -221,7 +221,7 @@ def test_surviving_mongod_on_an_unwanted_port_is_replaced(mongod_factory: Mongod
     first = mongod_factory()
     with orphan(first) as process:
         second = mongod_factory(first.log_file.parent, port=port.choose(None))
-        assert process.wait(1) == 0
+        assert process.wait(60) == 0
         write(second, "a")
 
 

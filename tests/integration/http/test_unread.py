@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -199,15 +200,21 @@ def test_senders_that_pipeline_and_read_late_get_every_answer_in_order() -> None
 
 
 def test_requests_of_one_packet_are_all_answered_while_stopping() -> None:
+    begun = threading.Event()
+
     def slow(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        begun.set()
         time.sleep(0.1)
         start_response("200 OK", [("Content-Length", "2")])
         return [b"ok"]
 
-    with running(slow) as (server, _), socket.create_connection(server.address) as connection:
-        connection.settimeout(10)
+    with (
+        running(slow, drain_timeout=60) as (server, _),
+        socket.create_connection(server.address) as connection,
+    ):
+        connection.settimeout(60)
         connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 20)
-        time.sleep(0.2)
+        assert begun.wait(60)
         server.stop()
         answers = receive(connection)
 
