@@ -84,6 +84,7 @@ def test_an_ended_pin_is_none_until_it_is_made_again(database: Db) -> None:
     assert len(pins.ended()) == 2
     pins.forget(pin.view, LATER)
     assert pins.ended() == [other]
+    assert (pins.knows(pin.view), pins.knows(other.view)) == (False, True)
 
 
 @pytest.mark.parametrize("made", [{"at": LATER}, {"by": "Bob"}])
@@ -100,6 +101,17 @@ def test_what_is_done_to_a_pin_is_not_done_to_the_one_in_its_place(
 
     (now,) = pins.all()
     assert (now, now.applied) == (newer, {})
+    # How its view was made is no part of what it says.
+    pins.set_applied(newer, {"key": "x"})
+    assert pins.all() == [now]
+    assert pins.all()[0].applied == {"key": "x"}
+    # Nor is it done to one that somebody made at the same time.
+    other = replace(a_pin(pins, "a"), **made)
+    pins.put(other)
+    pins.set_applied(newer, {"key": "y"})
+    assert [each.applied for each in pins.all()] == [{}, {"key": "y"}]
+    pins.end(newer, LATER)
+    assert pins.all() == [other]
     assert now.is_like(before)
     assert not now.is_like(replace(before, version=2))
 
