@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_erasing_waits_for_an_attempt_and_erases_what_became_of_it(here: Bench) 
 def test_a_claim_that_nobody_ends_is_not_waited_for_for_ever(here: Bench) -> None:
     entry = here.shared.dead_letters.claims.claim(here.letter()["_id"], "x", OPEN)
     assert entry is not None
-    far = {"$set": {"claim.until": utc_now().replace(year=2999)}}
+    far = {"$set": {"claim.until": utc_now() + timedelta(days=99_999)}}
     here.database["dead_letter_queue"].update_one({}, far)
     slept: list[float] = []
     records = PersonRecords(
