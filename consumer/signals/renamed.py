@@ -105,7 +105,7 @@ def went_back(version: SchemaVersion, days: Sequence[Day], finding: Finding) -> 
     before, and the new one hardly ever."""
     positions = {each.path: at for at, each in enumerate(version.fields) if each.absorbed is None}
     old, new = positions.get(finding.path), positions.get(finding.to or ())
-    if old is None or new is None or not days:
+    if old is None or not days:
         return False
     begin = days[-1].day - _BACK * DAY
     if finding.since > begin:
