@@ -36,7 +36,10 @@ def signals(
     acknowledge: Annotated[
         bool, typer.Option("--acknowledge", help="You know: it is told no more while it goes on.")
     ] = False,
-    mute: Annotated[bool, typer.Option("--mute", help="Never tell of these again.")] = False,
+    mute: Annotated[
+        bool,
+        typer.Option("--mute", help="Never tell of these again, nor that they break a reader."),
+    ] = False,
     unmute: Annotated[
         bool, typer.Option("--unmute", help="Take back --mute or --acknowledge.")
     ] = False,
