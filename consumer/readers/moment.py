@@ -47,8 +47,9 @@ class Moment:
         self._heads: dict[str, SchemaVersion | None] = {}
         self._versions: dict[tuple[str, int], SchemaVersion | None] = {}
         self._pipelines: dict[str, tuple[list[Document], list[Document]]] = {}
-        # Views, and digests of what they were made.
+        # Views, and digests of what they were made; and what MongoDB makes of pipelines, by theirs.
         self.made: set[tuple[str, str]] = set()
+        self.seen: dict[str, str] = {}
 
     def head(self, subject: str) -> SchemaVersion | None:
         if subject not in self._heads:

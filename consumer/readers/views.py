@@ -229,8 +229,11 @@ class Views:
         if (left := pin.applied.get("base")) not in (None, base):
             self._leave(left, pin)
         # Of the pipelines, not of the view: that may be another's by now.
-        applied |= {"key": look.key(pin), "seen": self._seen_of([*below, *steps])}
-        self.pins.set_applied(pin, applied)
+        if changed or not applied.items() <= pin.applied.items():
+            if (whole := digest([below, steps])) not in look.seen:
+                look.seen[whole] = self._seen_of([*below, *steps])
+            applied["seen"] = look.seen[whole]
+        self.pins.set_applied(pin, {**pin.applied, **applied, "key": look.key(pin)})
         return changed
 
     def _define(self, view: str, on: str, stages: list[Document]) -> None:
