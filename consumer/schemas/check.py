@@ -94,7 +94,7 @@ def _object(value: dict[str, Any], node: ObjectNode, newest: int, found: Check) 
     The loop is the hot path of the whole program: one comparison for each scalar.
     """
     if node.any_key is not None:
-        return _many(value.values(), node.any_key, newest, found)
+        return newest_in(value.values(), node.any_key, newest, found)
     keys, expected = node.keys, node.expected
     members: Iterable[tuple[str, Any]] = value.items()
     while True:
@@ -110,7 +110,7 @@ def _object(value: dict[str, Any], node: ObjectNode, newest: int, found: Check) 
                     if type(child) is dict:
                         newest = _object(child, node.objects[key], newest, found)
                     elif child:
-                        newest = _many(child, node.arrays[key].items, newest, found)
+                        newest = newest_in(child, node.arrays[key].items, newest, found)
         except KeyError:
             # Addresses and phone numbers come with each event: the walk goes on behind them.
             if not node.named or key in keys or not is_personal(key):
@@ -136,10 +136,10 @@ def _behind(
     return iter(kept), 1 + len(rest) - len(kept)
 
 
-def _many(values: Collection[Any], many: Many, newest: int, found: Check) -> int:
-    """The same for values that share one path."""
+def newest_in(values: Collection[Any], many: Many, newest: int, found: Check) -> int:
+    """The same for values that share one path, as in lists and maps."""
     if len(values) > _FEW:
-        return _very_many(values, many, newest, found)
+        return _verynewest_in(values, many, newest, found)
     types = many.types
     for child in values:
         since = types[type(child)]
@@ -152,11 +152,11 @@ def _many(values: Collection[Any], many: Many, newest: int, found: Check) -> int
             if type(child) is dict and many.objects is not None:
                 newest = _object(child, many.objects, newest, found)
             elif child and many.arrays is not None:
-                newest = _many(child, many.arrays.items, newest, found)
+                newest = newest_in(child, many.arrays.items, newest, found)
     return newest
 
 
-def _very_many(values: Collection[Any], many: Many, newest: int, found: Check) -> int:
+def _verynewest_in(values: Collection[Any], many: Many, newest: int, found: Check) -> int:
     """Type by type, for the types of a long list are found faster than its values are visited."""
     types = many.types
     for kind in set(map(type, values)):
@@ -171,7 +171,7 @@ def _very_many(values: Collection[Any], many: Many, newest: int, found: Check) -
         elif kind is list and many.arrays is not None:
             for child in values:
                 if type(child) is list:
-                    newest = _many(child, many.arrays.items, newest, found)
+                    newest = newest_in(child, many.arrays.items, newest, found)
     return newest
 
 
@@ -181,7 +181,7 @@ def count(value: dict[str, Any], node: ObjectNode, found: Check) -> None:
         found.opaque += 1
         return
     if node.any_key is not None:
-        _count_many(value.values(), node.any_key, found)
+        _countnewest_in(value.values(), node.any_key, found)
         return
     # Thousands of keys that nobody knows must not be visited one by one.
     known = list(filter(node.keys.__contains__, value))
@@ -199,7 +199,7 @@ def count(value: dict[str, Any], node: ObjectNode, found: Check) -> None:
         found.gaps.append((value, node))
 
 
-def _count_many(values: Collection[Any], many: Many, found: Check) -> None:
+def _countnewest_in(values: Collection[Any], many: Many, found: Check) -> None:
     for child in values:
         _one(child, many.types, many.objects, many.arrays, found)
 
@@ -222,4 +222,4 @@ def _one(
         if arrays.opaque:
             found.opaque += 1
         else:
-            _count_many(value, arrays.items, found)
+            _countnewest_in(value, arrays.items, found)

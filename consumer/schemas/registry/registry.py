@@ -69,8 +69,7 @@ class SchemaRegistry(SchemaCache):
         """
         held = self._subjects.get(subject)
         if held is not None and held.schema.version is not None:
-            schema = held.schema
-            check = schema.check(payload)
+            schema, check = held.check(payload)
             if not check.unknown and not schema.due:
                 return _admission(schema, check)
             # The next number stands in documents already, for other fields.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,17 +14,20 @@ from consumer.core.clock import to_milliseconds
 from consumer.core.deadline import remaining
 from consumer.core.errors import StoreUnavailable
 from consumer.schemas.admission import Candidate, Decision, Quota, decide
-from consumer.schemas.check import CompiledSchema, compile_schema
+from consumer.schemas.check import Check, CompiledSchema, compile_schema
 from consumer.schemas.model import SchemaVersion
 from consumer.schemas.objections import NONE, Objections
 from consumer.schemas.policy import Contract, Guards, SubjectPolicy
 from consumer.schemas.registry.subject_limit import TRUST, SubjectLimit
 from consumer.schemas.registry.versions import SchemaVersions
+from consumer.schemas.typed import TypedCheck, TypedSchemas
 
 # Losing the race for a number this often while the head stands still means that no majority
 # confirms what the primary holds: about 5 seconds.
 _MOST_STALLS = 200
 _JITTER = 0.05
+# Checks under one version before its types are made: that takes milliseconds.
+_USUAL = 64
 # Guards that shut the whole subject for now; the others are about one event.
 _OF_THE_SUBJECT = frozenset({"paths_per_subject", "versions_per_hour"})
 # What these keep out is known without a look at MongoDB.
@@ -46,6 +49,7 @@ class Tools:
     sleep: Callable[[float], None]
     jitter: Callable[[], float]
     objections: Callable[[str, Contract], Objections] = lambda *_: NONE
+    types: TypedSchemas = field(default_factory=TypedSchemas)
 
 
 @dataclass(slots=True)
@@ -79,10 +83,23 @@ class Subject:
         self._policy = policy
         self._tools = tools
         self._installing = threading.Lock()
+        self._typed: tuple[CompiledSchema | None, TypedCheck | None] = None, None
+        self._checks = 0
         self._registering = threading.Lock()
         self._waiting: deque[Ticket] = deque()
         self._guard_found: _GuardFound | None = None
         self._objections = NONE
+
+    def check(self, payload: dict[str, Any]) -> tuple[CompiledSchema, Check]:
+        """The schema, and the findings of a check of the payload against it."""
+        schema, (has_types, typed) = self.schema, self._typed
+        if has_types is not schema:
+            self._checks = checks = self._checks + 1
+            if checks == _USUAL:
+                self._typed = schema, self._tools.types.of(schema.root)
+        elif typed is not None and (found := typed(payload)) is not None:
+            return schema, found
+        return schema, schema.check(payload)
 
     def trusted_guard(self, payload: dict[str, Any]) -> str | None:
         """The guard that answers for an unknown payload without a look at MongoDB, for a moment
@@ -127,7 +144,7 @@ class Subject:
         )
         with self._installing:
             if version.number > self.schema.number:
-                self.schema = schema
+                self.schema, self._typed, self._checks = schema, (None, None), 0
 
     def register_by_hand(self, make: Make) -> tuple[SchemaVersion, bool]:
         """Register what `make` makes of the newest version, or of what others insert before it.

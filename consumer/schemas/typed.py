@@ -1,0 +1,169 @@
+"""Check payloads that a version knows entirely, as nearly all are, in half the time of the walk.
+
+msgspec converts a payload to types made of the version, which fails at the first thing that is not
+known, and throws the result away: for an event of a digital channel, with 250 values, 9 us of C in
+place of 35 of Python. Then Python visits the objects that may lack a key, or show a version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
+from weakref import WeakValueDictionary
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from consumer.schemas.check import Check, newest_in
+from consumer.schemas.compile import CONTAINER, Many, ObjectNode
+
+# msgspec looks for a key from behind the one before it, so another order costs the square of this.
+_WIDEST = 100
+# One takes 4 KB. What comes when there are so many is walked.
+_MOST_STRUCTS = 4096
+# The findings on a payload that is known entirely, as the walk finds them; None on all others.
+TypedCheck = Callable[[dict[str, Any]], Check | None]
+_EMPTY_LIST = Annotated[list[Any], msgspec.Meta(max_length=0)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An object to visit. `since` has the types of its keys by the version that they show, newest
+    first; `below` the objects in it to visit; `many` its lists and maps that show a version, with
+    the newest one. All without the first version, which every payload shows. A leaf has none."""
+
+    node: ObjectNode
+    since: tuple[tuple[int, str, frozenset[type]], ...]
+    below: tuple[tuple[str, _Place], ...]
+    many: tuple[tuple[str, Any, Many, int], ...]
+    is_leaf: bool
+
+
+class TypedSchemas:
+    """Makes the types, of which equal ones are one over all subjects and versions."""
+
+    def __init__(self, most: int = _MOST_STRUCTS) -> None:
+        self._most = most
+        self._structs: WeakValueDictionary[tuple[object, ...], type[msgspec.Struct]]
+        self._structs = WeakValueDictionary()
+
+    def of(self, root: ObjectNode) -> TypedCheck | None:
+        """The check by types; None where the version, or all together, have too much for it."""
+        try:
+            kind = self._object(root)
+        except ValueError:
+            # msgspec has no field with a quote, a backslash or a control character in its name.
+            return None
+        place = _place(root)
+
+        def check(payload: dict[str, Any]) -> Check | None:
+            try:
+                msgspec.convert(payload, kind)
+            except msgspec.ValidationError:
+                return None
+            found = Check()
+            found.exhibited = _visit(payload, place, 1, found)
+            return found
+
+        return check
+
+    def _object(self, node: ObjectNode) -> Any:
+        if node.any_key is not None:
+            return dict[str, self._value(node.any_key)]  # type: ignore[misc]
+        if len(node.keys) > _WIDEST:
+            raise ValueError("too wide")
+        fields = tuple((key, self._value(many)) for key, many in _values(node))
+        struct = self._structs.get(fields)
+        if struct is None:
+            if len(self._structs) >= self._most:
+                raise ValueError("too many")
+            struct = self._structs[fields] = msgspec.defstruct(
+                "Known",
+                [(f"_{n}", kind | UnsetType, UNSET) for n, (_, kind) in enumerate(fields)],
+                rename={f"_{n}": key for n, (key, _) in enumerate(fields)},
+                forbid_unknown_fields=True,
+                gc=False,
+            )
+        return struct
+
+    def _value(self, many: Many) -> Any:
+        kinds: list[Any] = []
+        for kind in many.types:
+            if kind is dict and many.objects is not None:
+                kinds.append(self._object(many.objects))
+            elif kind is list and many.arrays is not None:
+                items = many.arrays.items
+                kinds.append(list[self._value(items)] if items.types else _EMPTY_LIST)  # type: ignore[misc]
+            else:
+                kinds.append(kind)
+        return reduce(or_, kinds)
+
+
+def _values(node: ObjectNode) -> Iterator[tuple[str, Many]]:
+    for key, types in node.keys.items():
+        yield key, Many(types, node.objects.get(key), node.arrays.get(key))
+
+
+def _place(node: ObjectNode) -> _Place:
+    since = sorted(_since(node), key=lambda row: row[0], reverse=True)
+    below: list[tuple[str, _Place]] = []
+    many: list[tuple[str, Any, Many, int]] = []
+    for key, each in _values(node):
+        if each.arrays is not None and (newest := _newest(each.arrays.items)) > 1:
+            many.append((key, list, each.arrays.items, newest))
+        if each.objects is not None and (in_map := each.objects.any_key) is not None:
+            if (newest := _newest(in_map)) > 1:
+                many.append((key, dict, in_map, newest))
+        elif each.objects is not None:
+            place = _place(each.objects)
+            if each.objects.expected or not place.is_leaf:
+                below.append((key, place))
+    return _Place(node, tuple(since), tuple(below), tuple(many), not (since or below or many))
+
+
+def _since(node: ObjectNode) -> Iterator[tuple[int, str, frozenset[type]]]:
+    for key, types in node.keys.items():
+        for number in {since % CONTAINER for since in types.values()} - {1}:
+            kinds = (kind for kind, since in types.items() if since % CONTAINER == number)
+            yield number, key, frozenset(kinds)
+
+
+def _newest(many: Many) -> int:
+    """The newest version that one of these values can show."""
+    below: list[Many] = []
+    if many.arrays is not None:
+        below.append(many.arrays.items)
+    if many.objects is not None and many.objects.any_key is not None:
+        below.append(many.objects.any_key)
+    elif many.objects is not None:
+        below += (each for _, each in _values(many.objects))
+    return max((*(since % CONTAINER for since in many.types.values()), *map(_newest, below), 0))
+
+
+def _visit(value: dict[str, Any], place: _Place, newest: int, found: Check) -> int:
+    """The newest version that a known object exhibits, or `newest`."""
+    child: Any
+    for since, key, kinds in place.since:
+        if since <= newest:
+            break
+        if key in value and type(value[key]) in kinds:
+            newest = since
+            break
+    for key, below in place.below:
+        child = value.get(key)
+        if type(child) is dict:
+            if not below.is_leaf:
+                newest = _visit(child, below, newest, found)
+            elif len(child) < below.node.expected:
+                # Without a call for each.
+                found.gaps.append((child, below.node))
+    for key, kind, many, latest in place.many:
+        if latest > newest and type(child := value.get(key)) is kind:
+            values = child.values() if kind is dict else child
+            newest = newest_in(values, many, newest, found)
+    if len(value) < place.node.expected:
+        found.gaps.append((value, place.node))
+    return newest
