@@ -32,10 +32,12 @@ _EMPTY_LIST = Annotated[list[Any], msgspec.Meta(max_length=0)]
 @dataclass(frozen=True, slots=True)
 class _Place:
     """An object to visit. `since` has the types of its keys by the version that they show, newest
-    first; `below` the objects in it to visit; `many` its lists and maps that show a version, with
-    the newest one. All without the first version, which every payload shows. A leaf has none."""
+    first; `many` its lists and maps that show a version, with the newest one; both without the
+    first version, which every payload shows. `newest` is that of both. `below` are the objects in
+    it to visit. A leaf has none of all this."""
 
     node: ObjectNode
+    newest: int
     since: tuple[tuple[int, str, frozenset[type]], ...]
     below: tuple[tuple[str, _Place], ...]
     many: tuple[tuple[str, Any, Many, int], ...]
@@ -112,16 +114,18 @@ def _place(node: ObjectNode) -> _Place:
     below: list[tuple[str, _Place]] = []
     many: list[tuple[str, Any, Many, int]] = []
     for key, each in _values(node):
-        if each.arrays is not None and (newest := _newest(each.arrays.items)) > 1:
-            many.append((key, list, each.arrays.items, newest))
+        if each.arrays is not None and (latest := _newest(each.arrays.items)) > 1:
+            many.append((key, list, each.arrays.items, latest))
         if each.objects is not None and (in_map := each.objects.any_key) is not None:
-            if (newest := _newest(in_map)) > 1:
-                many.append((key, dict, in_map, newest))
+            if (latest := _newest(in_map)) > 1:
+                many.append((key, dict, in_map, latest))
         elif each.objects is not None:
             place = _place(each.objects)
             if each.objects.expected or not place.is_leaf:
                 below.append((key, place))
-    return _Place(node, tuple(since), tuple(below), tuple(many), not (since or below or many))
+    newest = max((*(each[0] for each in since), *(each[3] for each in many), 1))
+    is_leaf = newest == 1 and not below
+    return _Place(node, newest, tuple(since), tuple(below), tuple(many), is_leaf)
 
 
 def _since(node: ObjectNode) -> Iterator[tuple[int, str, frozenset[type]]]:
@@ -145,13 +149,8 @@ def _newest(many: Many) -> int:
 
 def _visit(value: dict[str, Any], place: _Place, newest: int, found: Check) -> int:
     """The newest version that a known object exhibits, or `newest`."""
-    child: Any
-    for since, key, kinds in place.since:
-        if since <= newest:
-            break
-        if key in value and type(value[key]) in kinds:
-            newest = since
-            break
+    if place.newest > newest:
+        newest = _newest_shown(value, place, newest, found)
     for key, below in place.below:
         child = value.get(key)
         if type(child) is dict:
@@ -160,10 +159,21 @@ def _visit(value: dict[str, Any], place: _Place, newest: int, found: Check) -> i
             elif len(child) < below.node.expected:
                 # Without a call for each.
                 found.gaps.append((child, below.node))
+    if len(value) < place.node.expected:
+        found.gaps.append((value, place.node))
+    return newest
+
+
+def _newest_shown(value: dict[str, Any], place: _Place, newest: int, found: Check) -> int:
+    child: Any
+    for since, key, kinds in place.since:
+        if since <= newest:
+            break
+        if key in value and type(value[key]) in kinds:
+            newest = since
+            break
     for key, kind, many, latest in place.many:
         if latest > newest and type(child := value.get(key)) is kind:
             values = child.values() if kind is dict else child
             newest = newest_in(values, many, newest, found)
-    if len(value) < place.node.expected:
-        found.gaps.append((value, place.node))
     return newest
