@@ -7,6 +7,7 @@ place of 35 of Python. Then Python visits the objects that may lack a key, or sh
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
@@ -22,8 +23,10 @@ from consumer.schemas.compile import CONTAINER, Many, ObjectNode
 
 # msgspec looks for a key from behind the one before it, so another order costs the square of this.
 _WIDEST = 100
-# One takes 4 KB. What comes when there are so many is walked.
-_MOST_STRUCTS = 4096
+# One takes 8 KB, the types of an event of 300 paths half a megabyte if no two of its objects are
+# alike. What comes when there are so many is walked.
+_MOST_STRUCTS = 2048
+_Name = tuple[object, ...]
 # The findings on a payload that is known entirely, as the walk finds them; None on all others.
 TypedCheck = Callable[[dict[str, Any]], Check | None]
 _EMPTY_LIST = Annotated[list[Any], msgspec.Meta(max_length=0)]
@@ -49,13 +52,13 @@ class TypedSchemas:
 
     def __init__(self, most: int = _MOST_STRUCTS) -> None:
         self._most = most
-        self._structs: WeakValueDictionary[tuple[object, ...], type[msgspec.Struct]]
-        self._structs = WeakValueDictionary()
+        self._made = 0
+        self._structs: WeakValueDictionary[_Name, type[msgspec.Struct]] = WeakValueDictionary()
 
     def of(self, root: ObjectNode) -> TypedCheck | None:
         """The check by types; None where the version, or all together, have too much for it."""
         try:
-            kind = self._object(root)
+            kind, _ = self._object(root)
         except ValueError:
             # msgspec has no field with a quote, a backslash or a control character in its name.
             return None
@@ -72,36 +75,54 @@ class TypedSchemas:
 
         return check
 
-    def _object(self, node: ObjectNode) -> Any:
+    def _object(self, node: ObjectNode) -> tuple[Any, _Name]:
+        """The type of an object, and its name: equal for equal ones, and without a reference to
+        those in it, which would make each level outlive the one above by a look of the collector.
+        """
         if node.any_key is not None:
-            return dict[str, self._value(node.any_key)]  # type: ignore[misc]
+            kind, name = self._value(node.any_key)
+            return dict[str, kind], (dict, name)  # type: ignore[valid-type]
         if len(node.keys) > _WIDEST:
             raise ValueError("too wide")
-        fields = tuple((key, self._value(many)) for key, many in _values(node))
-        struct = self._structs.get(fields)
+        fields = [(key, *self._value(many)) for key, many in _values(node)]
+        name = tuple((key, name) for key, _, name in fields)
+        struct = self._structs.get(name)
         if struct is None:
-            if len(self._structs) >= self._most:
-                raise ValueError("too many")
-            struct = self._structs[fields] = msgspec.defstruct(
+            self._make_room()
+            struct = self._structs[name] = msgspec.defstruct(
                 "Known",
-                [(f"_{n}", kind | UnsetType, UNSET) for n, (_, kind) in enumerate(fields)],
-                rename={f"_{n}": key for n, (key, _) in enumerate(fields)},
+                [(f"_{n}", kind | UnsetType, UNSET) for n, (_, kind, _) in enumerate(fields)],
+                rename={f"_{n}": key for n, (key, _, _) in enumerate(fields)},
                 forbid_unknown_fields=True,
                 gc=False,
             )
-        return struct
+        return struct, (id(struct),)
 
-    def _value(self, many: Many) -> Any:
+    def _make_room(self) -> None:
+        if len(self._structs) >= self._most and self._made > self._most // 4:
+            # Classes end with a look of the collector, which is rare.
+            self._made = 0
+            gc.collect()
+        if len(self._structs) >= self._most:
+            raise ValueError("too many")
+        self._made += 1
+
+    def _value(self, many: Many) -> tuple[Any, _Name]:
         kinds: list[Any] = []
-        for kind in many.types:
-            if kind is dict and many.objects is not None:
-                kinds.append(self._object(many.objects))
-            elif kind is list and many.arrays is not None:
-                items = many.arrays.items
-                kinds.append(list[self._value(items)] if items.types else _EMPTY_LIST)  # type: ignore[misc]
-            else:
-                kinds.append(kind)
-        return reduce(or_, kinds)
+        names: list[object] = []
+        for each in many.types:
+            kind: Any = each
+            name: object = each
+            if each is dict and many.objects is not None:
+                kind, name = self._object(many.objects)
+            elif each is list and many.arrays is not None and many.arrays.items.types:
+                of_items, of_names = self._value(many.arrays.items)
+                kind, name = list[of_items], (list, of_names)  # type: ignore[valid-type]
+            elif each is list:
+                kind = _EMPTY_LIST
+            kinds.append(kind)
+            names.append(name)
+        return reduce(or_, kinds), tuple(names)
 
 
 def _values(node: ObjectNode) -> Iterator[tuple[str, Many]]:

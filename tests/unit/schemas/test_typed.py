@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.schemas.check import Check, CompiledSchema, compile_schema
+from consumer.schemas.compile import ObjectNode
 from consumer.schemas.policy import Guards
 from consumer.schemas.typed import TypedSchemas
 from tests.support.strategies import learn, payloads
@@ -143,17 +144,41 @@ def test_wide_objects_are_walked() -> None:
     assert of(101) is None
 
 
-def test_equal_parts_are_one_and_go_with_the_last_schema_that_has_them() -> None:
-    types = TypedSchemas(most=3)
-    part = {"agent": 1, "name": "a"}
-    one = types.of(compile_schema(learn([{"a": part, "b": part, "c": [part]}])).root)
-    other = types.of(compile_schema(learn([{"a": part, "d": part}])).root)
+def root(payload: dict[str, Any]) -> ObjectNode:
+    return compile_schema(learn([payload])).root
 
-    assert one is not None
-    assert other is not None
-    # Three are made, and there may be no more.
-    full = compile_schema(learn([{"a": {"another": 1}}])).root
-    assert types.of(full) is None
-    del one, other
-    gc.collect()
-    assert types.of(full) is not None
+
+def test_equal_parts_are_one_in_all_schemas() -> None:
+    types = TypedSchemas(most=4)
+    part = {"agent": 1, "name": "a"}
+
+    one = types.of(root({"a": part, "b": part, "c": [part, [part]]}))
+    other = types.of(root({"a": part, "d": part}))
+    # This makes four, and there may be no more.
+    last = types.of(root({"e": {"agent": 1, "name": 1}}))
+
+    assert None not in (one, other)
+    assert last is None
+    assert types.of(root({"a": part, "d": part})) is not None
+
+
+def test_types_whose_schemas_are_gone_make_room_level_by_level() -> None:
+    types = TypedSchemas(most=8)
+
+    for number in range(50):
+        # Four types each, none of them in the one before.
+        key = f"key{number}"
+        check = types.of(root({key: {key: {key: {key: 1}}}}))
+        assert check is not None
+        assert check({key: {key: {key: {key: 2}}}}) is not None
+
+
+def test_no_room_is_looked_for_where_all_types_are_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[None] = []
+    monkeypatch.setattr(gc, "collect", lambda: looks.append(None))
+    types = TypedSchemas(most=8)
+
+    kept = [types.of(root({f"key{number}": 1})) for number in range(50)]
+
+    assert sum(check is not None for check in kept) == 8
+    assert len(looks) == 1
