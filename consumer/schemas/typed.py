@@ -60,7 +60,7 @@ class TypedSchemas:
         try:
             kind, _ = self._object(root)
         except ValueError:
-            # msgspec has no field with a quote, a backslash or a control character in its name.
+            # Ours, or msgspec's, for names with a quote, a backslash or a control character.
             return None
         place = _place(root)
 
