@@ -36,10 +36,13 @@ def document_id(
 
     JSON text, because it tells 1 from "1" and does not change between Python versions.
     """
-    parts: list[object] = [] if source == MAIN else [[source]]
-    parts += (subject, event_id) if digest is None else (subject, event_id, digest)
     # What json.dumps makes of a list, without its detours: this runs for every event.
-    text = ", ".join(_in_ascii(part) if type(part) is str else json.dumps(part) for part in parts)
+    text = _in_ascii(event_id) if type(event_id) is str else json.dumps(event_id)
+    text = f"{_in_ascii(subject)}, {text}"
+    if digest is not None:
+        text = f"{text}, {_in_ascii(digest)}"
+    if source != MAIN:
+        text = f"{json.dumps([source])}, {text}"
     return hashlib.sha256(f"[{text}]".encode("ascii")).hexdigest()
 
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime, timezone
+from hashlib import sha256
 from typing import Any
 
 import bson
 import pytest
 from bson.decimal128 import Decimal128
+from hypothesis import given
+from hypothesis import strategies as st
 
-from consumer.core.delivery import Event
+from consumer.core.delivery import MAIN, Event
 from consumer.core.errors import Unstorable
 from consumer.events.documents import Stamp, encode, layout, storable_id
 from consumer.events.keys import document_id
@@ -89,6 +93,26 @@ def test_document_id_tells_subject_id_type_of_id_and_body_apart() -> None:
     }
 
     assert len(keys) == 7
+
+
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@given(
+    _texts,
+    _texts | st.integers() | st.floats(allow_nan=False) | st.tuples(_texts, st.integers()),
+    st.none() | _texts,
+    st.sampled_from([MAIN, "voice", 'a"b']),
+)
+def test_document_id_is_that_of_the_json_list_for_ever(
+    subject: str, event_id: Any, digest: str | None, source: str
+) -> None:
+    parts: list[Any] = [[source]] if source != MAIN else []
+    parts += [subject, event_id] + ([] if digest is None else [digest])
+
+    expected = sha256(json.dumps(parts).encode()).hexdigest()
+
+    assert document_id(subject, event_id, digest, source) == expected
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**33 + 1, 10**40])
