@@ -117,9 +117,25 @@ def test_newest_is_found_in_lists_and_maps_at_any_depth() -> None:
     first = {"deep": {"list": [{"a": 1}], "map": {ids[0]: {"b": [{"c": 1}]}}}}
     in_list = {"deep": {"list": [{"a": 1}, {"a": 1, "new": 2}]}}
     in_map = {"deep": {"map": {ids[1]: {"b": [{"c": 1, "newer": 2}]}}}}
-    check = typed(compile_schema(learn([first, in_list, in_map])))
 
-    assert [check(payload).exhibited for payload in (first, in_list, in_map)] == [1, 2, 3]
+    for events in ([first, in_list, in_map], [first, in_map, in_list]):
+        check = typed(compile_schema(learn(events)))
+        assert [check(payload).exhibited for payload in events] == [1, 2, 3]
+
+
+def test_newest_of_several_keys_and_types_of_an_object_counts() -> None:
+    events = [{"o": {"a": 1}}, {"o": {"b": 1}}, {"o": {"c": 1}}, {"o": {"b": "text"}}]
+    check = typed(compile_schema(learn(events)))
+    both = [
+        {"a": 1, "b": 1},
+        {"b": 1, "c": 1},
+        {"c": 1, "b": 1},
+        {"b": "text", "c": 1},
+        {"c": None},
+    ]
+
+    assert [check(event).exhibited for event in events] == [1, 2, 3, 4]
+    assert [check({"o": each}).exhibited for each in both] == [2, 3, 3, 4]
 
 
 def test_a_number_beyond_all_floats_is_a_number() -> None:
