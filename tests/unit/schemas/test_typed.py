@@ -115,11 +115,10 @@ def test_what_is_known_by_kind(key: str, value: Any, is_known: bool) -> None:
 def test_newest_is_found_in_lists_and_maps_at_any_depth() -> None:
     ids = [f"6f1b9a2e-0d0c-4f57-9a0c-0242ac12000{n}" for n in range(3)]
     first: dict[str, Any] = {"deep": {"list": [{"a": 1}], "map": {ids[0]: {"b": [{"c": 1}]}}}}
-    in_list: dict[str, Any] = {"deep": {"list": [{"a": 1}, {"a": 1, "new": 2}]}}
-    in_map: dict[str, Any] = {"deep": {"map": {ids[1]: {"b": [{"c": 1, "newer": 2}]}}}}
-
+    in_list = {"deep": {"list": [{"a": 1}, {"a": 1, "new": 2}]}}
+    in_map = {"deep": {"map": {ids[1]: {"b": [{"c": 1, "newer": 2}]}}}}
     first["maps"] = [{ids[0]: {"d": 1}}, {ids[1]: {"d": 1}}]
-    in_maps: dict[str, Any] = {"maps": [{ids[2]: {"d": 1, "newest": 2}}]}
+    in_maps = {"maps": [{ids[2]: {"d": 1, "newest": 2}}]}
 
     for events in ([first, in_list, in_map], [first, in_map, in_list], [first, in_maps]):
         check = typed(compile_schema(learn(events)))
@@ -127,7 +126,12 @@ def test_newest_is_found_in_lists_and_maps_at_any_depth() -> None:
 
 
 def test_newest_of_several_keys_and_types_of_an_object_counts() -> None:
-    events = [{"o": {"a": 1}}, {"o": {"b": 1}}, {"o": {"c": 1}}, {"o": {"b": "text"}}]
+    events: list[dict[str, Any]] = [
+        {"o": {"a": 1}},
+        {"o": {"b": 1}},
+        {"o": {"c": 1}},
+        {"o": {"b": "text"}},
+    ]
     check = typed(compile_schema(learn(events)))
     both = [
         {"a": 1, "b": 1},
