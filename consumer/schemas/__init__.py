@@ -11,7 +11,6 @@ Public:
 - manual_changes: versions that people make: retire, unmap, erase a name, alias
 - compile: a version as the trie of one walk
 - check: a payload against a version
-- typed: the same in C, for payloads that are known entirely
 - aliases: fields filled from other ones
 - defaults: fill a payload, and take the filling out
 - fillable: the default of each field, and the bound on filling

@@ -1,4 +1,4 @@
-"""What is known entirely is found in C as the walk finds it, and everything else is left to it."""
+"""The typed check finds what the walk finds where all is known, and leaves the rest to it."""
 
 from __future__ import annotations
 
