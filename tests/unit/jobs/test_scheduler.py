@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -54,6 +56,22 @@ def test_the_next_run_does_not_come_before_its_interval() -> None:
 
     with running(Job("rare", 60, call)):
         assert not twice.wait(0.3)
+
+
+def test_jobs_of_one_interval_begin_together_only_at_the_start() -> None:
+    every, number = 0.4, 3
+    begun: list[list[float]] = [[] for _ in range(number)]
+    twice = [after(2) for _ in begun]
+
+    def note(n: int) -> None:
+        begun[n].append(monotonic())
+        twice[n][1]()
+
+    with running(*(Job(f"job {n}", every, partial(note, n)) for n in range(number))):
+        assert all(reached.wait(PATIENCE) for reached, _ in twice)
+    # Each later than the one before it, by more than a half of what is meant.
+    for n, (first, second, *_) in enumerate(begun):
+        assert second - first > every + n * 0.05
 
 
 def test_a_job_does_not_run_before_it_is_ready() -> None:
