@@ -86,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             database[LEASES].delete_many({})
             began = datetime.now(timezone.utc)
             settings = jobs(works, datadog.url)
-            with paced.service(uri, _DATABASE, settings, first) as port:
+            service = paced.service(uri, _DATABASE, settings, first, on_the_first_core=True)
+            with service as port:
                 load = paced.load(port, rest, options.seconds, _EVENTS_PER_SECOND)
             found[name].append(load)
             print(

@@ -29,6 +29,12 @@ def leave_the_first_core() -> None:
             os.sched_setaffinity(0, others)
 
 
+def give_the_first_core(pid: int) -> None:
+    """Put a process that has just begun, and so all its threads, on core 0 alone."""
+    if sys.platform == "linux":
+        os.sched_setaffinity(pid, {0})
+
+
 @contextmanager
 def mongod(uri: str | None) -> Iterator[str]:
     """The URI given, or that of a fresh embedded mongod which is deleted afterwards."""

@@ -21,7 +21,14 @@ _CONNECTIONS = 16
 
 
 @contextmanager
-def service(uri: str, database: str, settings: Mapping[str, str], first: bytes) -> Iterator[int]:
+def service(
+    uri: str,
+    database: str,
+    settings: Mapping[str, str],
+    first: bytes,
+    *,
+    on_the_first_core: bool = False,
+) -> Iterator[int]:
     """The port of a service that has answered the `first` request; its log is thrown away."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="cxone-bench-", ignore_cleanup_errors=True) as data:
@@ -38,6 +45,8 @@ def service(uri: str, database: str, settings: Mapping[str, str], first: bytes) 
             stderr=subprocess.DEVNULL,
             cwd=Path.cwd(),
         )
+        if on_the_first_core:
+            machine.give_the_first_core(process.pid)
         try:
             until = time.monotonic() + 60
             while not answered(port, first):
