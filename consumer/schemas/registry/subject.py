@@ -92,8 +92,8 @@ class Subject:
 
     def check(self, payload: dict[str, Any]) -> tuple[CompiledSchema, Check]:
         """The schema, and the findings of a check of the payload against it."""
-        schema, (has_types, typed) = self.schema, self._typed
-        if has_types is not schema:
+        schema, (typed_schema, typed) = self.schema, self._typed
+        if typed_schema is not schema:
             self._checks = checks = self._checks + 1
             if checks == _USUAL:
                 self._typed = schema, self._tools.types.of(schema.root)
