@@ -20,6 +20,7 @@ from pymongo.database import Database
 from pymongo.write_concern import WriteConcern
 
 from consumer.mongodb.embedded.supervisor import EmbeddedMongo
+from tests.support.deadlines import DeadlineRule
 from tests.support.sharding import ShardingRules, shard
 
 Document = dict[str, Any]
@@ -31,6 +32,8 @@ hypothesis.settings.load_profile("patient")
 # Of each client of this process, however it is made.
 sharding_rules = ShardingRules()
 monitoring.register(sharding_rules)
+deadline_rule = DeadlineRule()
+monitoring.register(deadline_rule)
 
 MongodFactory = Callable[..., EmbeddedMongo]
 
@@ -85,6 +88,14 @@ def _would_run_on_a_sharded_cluster() -> Iterator[None]:
     sharding_rules.broken.clear()
     yield
     assert not sharding_rules.broken
+
+
+@pytest.fixture(autouse=True)
+def _ends_in_time() -> Iterator[None]:
+    """Fail where the product asked MongoDB within a deadline, and did not tell the driver of it."""
+    deadline_rule.broken.clear()
+    yield
+    assert not deadline_rule.broken
 
 
 @pytest.fixture(scope="session")

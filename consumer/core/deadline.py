@@ -30,6 +30,11 @@ class deadline:  # noqa: N801 - used as a statement: with deadline(0.25)
         _current.reset(self._token)
 
 
+def in_force() -> deadline | None:
+    """The deadline of the innermost block that this thread is in."""
+    return _current.get()
+
+
 def remaining() -> float:
     """The timeout for a lock: seconds that remain, or -1, for ever, where nothing bounds them."""
     current = _current.get()

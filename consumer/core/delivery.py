@@ -27,7 +27,7 @@ def body_digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def of_source(name: str | None) -> dict[str, str]:
+def of_source(name: str | None) -> dict[str, Any]:
     """The source as a field of a log line or a row: of the main one nothing is said."""
     return {} if name in (None, MAIN) else {"source": str(name)}
 

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from consumer.core.delivery import MAIN
 from consumer.core.metrics_table import TABLE, Metric
@@ -43,6 +45,7 @@ class Metrics:
         self._rows = {row.name: self._told(row) for row in table}
         self._registry = CollectorRegistry()
         self._counters: dict[str, Counter] = {}
+        self._observations: dict[str, _Observations] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
         self._gauges_set: set[str] = set()
@@ -69,7 +72,10 @@ class Metrics:
 
     def _declare(self, row: Metric, name: str) -> None:
         registry = self._registry
-        if row.kind == "counter":
+        if row.observations_of:
+            self._observations[row.name] = _Observations(name, row, self._histograms)
+            registry.register(self._observations[row.name])
+        elif row.kind == "counter":
             self._counters[row.name] = Counter(name, row.help, row.tags, registry=registry)
         elif row.kind == "gauge":
             self._gauges[row.name] = Gauge(name, row.help, row.tags, registry=registry)
@@ -134,11 +140,33 @@ class Metrics:
         row = self._rows[name]
         if row.kind == "histogram":
             return list(_distributions(row, self._histograms[name]))
+        if row.observations_of:
+            return list(_numbers(row, self._observations[name]))
         family = self._counters[name] if row.kind == "counter" else self._gauges[name]
         return list(_numbers(row, family))
 
 
-def _numbers(row: Metric, collector: Counter | Gauge) -> Iterator[Value]:
+class _Observations(Collector):
+    """The counter of what a histogram observes, so that nothing is counted in two places."""
+
+    def __init__(self, name: str, row: Metric, histograms: Mapping[str, Histogram]) -> None:
+        self._name = name
+        self._row = row
+        self._histograms = histograms
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        counter = CounterMetricFamily(self._name, self._row.help, labels=self._row.tags)
+        for family in self._histograms[self._row.observations_of].collect():
+            counts: dict[tuple[str, ...], dict[str, float]] = {}
+            for sample in family.samples:
+                tags = tuple(sample.labels[tag] for tag in self._row.tags)
+                counts.setdefault(tags, {})[sample.name.removeprefix(family.name)] = sample.value
+            for tags, of in counts.items():
+                counter.add_metric(tags, of["_count"], of.get("_created"))
+        yield counter
+
+
+def _numbers(row: Metric, collector: Collector) -> Iterator[Value]:
     for family in collector.collect():
         for sample in family.samples:
             if not sample.name.endswith("_created"):

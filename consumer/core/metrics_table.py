@@ -14,7 +14,7 @@ class Metric:
 
     `fleet` marks a gauge of all processes together: who measured it reports it to Datadog for all.
     `of_delivery` marks what is counted for a delivery: of it the source is told where there are
-    several.
+    several. `observations_of`: a counter of what that histogram observes.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Metric:
     tags: tuple[str, ...] = ()
     fleet: bool = False
     of_delivery: bool = False
+    observations_of: str = ""
 
 
 DELIVERIES = "cxone.dataaction.deliveries"
@@ -72,6 +73,7 @@ TABLE = (
         "Deliveries answered, by how they ended",
         ("outcome",),
         of_delivery=True,
+        observations_of=DURATION,
     ),
     Metric(
         UNKNOWN_PATHS,

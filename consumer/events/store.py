@@ -28,6 +28,7 @@ from consumer.core.errors import (
 from consumer.core.group_commit import IN_FLIGHT, GroupCommit
 from consumer.events.constraints import DUPLICATE_KEY, SIZES, TOO_LARGE, Constraints, is_constraint
 from consumer.mongodb.client import EVENTS, Document
+from consumer.mongodb.deadline import in_time
 from consumer.mongodb.errors import translated, unavailable
 
 # Refusals of the whole command for one document in it: nested too deep (15), or no BSON (22).
@@ -87,7 +88,7 @@ class EventStore:
         if insert.failure is not None and _nothing_was_done(insert.failure):
             # Perhaps for a neighbour's sake, so each tries again alone.
             insert.failure = None
-            self._insert_one(insert)
+            self._insert([insert])
         if insert.failure is not None:
             raise unavailable(insert.failure, EVENTS, insert.ran) from insert.failure
         if insert.refusal is None:
@@ -104,10 +105,11 @@ class EventStore:
             self._events.delete_one({"_id": _id})
 
     def _insert(self, inserts: Sequence[_Insert]) -> None:
-        if len(inserts) == 1:
-            self._insert_one(inserts[0])
-        else:
-            self._insert_many(inserts)
+        with in_time():
+            if len(inserts) == 1:
+                self._insert_one(inserts[0])
+            else:
+                self._insert_many(inserts)
 
     def _insert_one(self, insert: _Insert) -> None:
         began = monotonic()

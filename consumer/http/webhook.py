@@ -15,7 +15,7 @@ from config.sources import MAIN_PATH
 from consumer.core.delivery import MAIN, Delivery, Outcome
 from consumer.core.errors import Rejected, SignatureError
 from consumer.core.metrics import Metrics
-from consumer.core.metrics_table import DELIVERIES, DURATION
+from consumer.core.metrics_table import DURATION
 from consumer.http import probe
 from consumer.http.client_address import Clients
 from consumer.http.errors import Resource
@@ -97,7 +97,6 @@ class Webhook(Resource):
             raise
         finally:
             source = self._source
-            self._metrics.count(DELIVERIES, source=source, outcome=end)
             self._metrics.observe(DURATION, perf_counter() - started, source=source, outcome=end)
 
     def _body(self, req: falcon.Request) -> bytes:

@@ -94,6 +94,8 @@ class Ingest:
         self._clock = clock
         self._fallback = fallback
         self._guards = GuardWarnings(clock)
+        # Bound once: the module's binds anew for each line, also for those below the level.
+        self._log = log.bind()
 
     def receive(self, delivery: Delivery) -> Outcome:
         """Verify a delivery from outside, then store or spool it.
@@ -249,7 +251,7 @@ class Ingest:
         return Outcome("spooled")
 
     def _report(self, delivery: Delivery, subject: str, admission: Admission, outcome: str) -> None:
-        fields: dict[str, Any] = {**of_source(delivery.source)}
+        fields: dict[str, Any] = of_source(delivery.source)
         if admission.registered is not None:
             self._metrics.count(VERSIONS)
             fields["registered"] = admission.registered.number
@@ -258,5 +260,5 @@ class Ingest:
             fields["untracked"], fields["guard"] = admission.untracked, admission.guard
             self._guards.warn(subject, admission.guard, admission.untracked)
         # A line for each of a thousand alike a second says less than /metrics, and costs a tenth.
-        write = log.info if admission.registered is not None else log.debug
+        write = self._log.info if admission.registered is not None else self._log.debug
         write(outcome, delivery=delivery.id, subject=subject, version=admission.version, **fields)

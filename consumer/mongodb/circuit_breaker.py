@@ -11,8 +11,8 @@ import structlog
 from pymongo.collection import Collection
 from pymongo.topology_description import TopologyDescription
 
+from consumer.core.deadline import deadline
 from consumer.core.errors import StoreUnavailable
-from consumer.mongodb.deadline import within
 from consumer.mongodb.errors import translated
 
 log = structlog.get_logger(__name__)
@@ -45,10 +45,10 @@ class CircuitBreaker:
         return self._tripped or self._primary_is_lost()
 
     def within_bound(self) -> AbstractContextManager[None]:
-        """Within it this thread waits for MongoDB no longer than the bound, over all it asks, nor
-        for others that wait for it; what takes longer ends as StoreUnavailable. The driver looks
-        for a server in steps of 0.5 s."""
-        return within(self._bound)
+        """Within it this thread waits for MongoDB no longer than the bound, over all it asks
+        `in_time`, nor for others that wait for it; what takes longer ends as StoreUnavailable. The
+        driver looks for a server in steps of 0.5 s."""
+        return deadline(self._bound)
 
     def record_failure(self, error: StoreUnavailable) -> None:
         """Open it for a failure that the driver found; others say nothing of MongoDB."""

@@ -27,6 +27,7 @@ from pymongo.errors import (
 from consumer.core.deadline import had_a_fair_share
 from consumer.core.errors import StoreUnavailable
 from consumer.mongodb.client import Blocked, Document
+from consumer.mongodb.deadline import in_time
 
 Item = TypeVar("Item")
 
@@ -70,11 +71,13 @@ def readable(documents: Iterable[Document], read: Callable[[Document], Item]) ->
 def translated(collection: str) -> Iterator[None]:
     """Raise StoreUnavailable in place of any error of the driver or of BSON, naming the collection.
 
-    Handle inside what has a meaning of its own there, such as DuplicateKeyError.
+    What is asked inside ends by the deadline of this thread. Handle inside what has a meaning of
+    its own there, such as DuplicateKeyError.
     """
     began = monotonic()
     try:
-        yield
+        with in_time():
+            yield
     except PyMongoError as error:
         raise unavailable(error, collection, monotonic() - began) from error
     except BSONError as error:

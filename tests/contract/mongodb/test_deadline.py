@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from pymongo.errors import PyMongoError
 
+from consumer.core.deadline import deadline
+from consumer.core.errors import StoreUnavailable
 from consumer.mongodb.client import OurDatabase, connect, open_database
 from consumer.mongodb.deadline import soon, unhurried, within
+from consumer.mongodb.errors import translated
 from tests.conftest import MongodFactory
 from tests.support.processes import freeze
 
@@ -51,6 +54,27 @@ def test_a_bound_from_outside_holds_for_what_is_unhurried(events: OurDatabase) -
         events["events"].find_one(SLOW)
 
     assert raised.value.timeout
+
+
+def test_who_has_a_deadline_tells_the_driver_where_mongodb_is_asked(events: OurDatabase) -> None:
+    began = time.monotonic()
+    with deadline(0.4):
+        with translated("events"):
+            assert events["events"].find_one()
+        with pytest.raises(StoreUnavailable) as late, translated("events"):
+            events["events"].find_one(SLOW)
+        # Past it nothing is asked, not even what is quick.
+        time.sleep(max(0.0, began + 0.5 - time.monotonic()))
+        asked = time.monotonic()
+        with pytest.raises(StoreUnavailable) as past, translated("events"):
+            events["events"].find_one()
+
+    assert asked - began < TIMEOUT
+    assert time.monotonic() - asked < 0.1
+    assert late.value.__cause__ is not None
+    assert past.value.__cause__ is not None
+    with translated("events"):
+        assert events["events"].find_one()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from consumer.core.errors import StoreUnavailable
 from consumer.core.metrics import Metrics
-from consumer.core.metrics_table import DELIVERIES, DURATION
+from consumer.core.metrics_table import DURATION
 from consumer.mongodb.client import INGEST_HISTORY, INGEST_QUARTERS
 from consumer.mongodb.indexes import create_indexes
 from consumer.monitoring.ingest_history import GRAINS, MINUTE, QUARTER, IngestHistory, pipeline
@@ -42,7 +42,6 @@ def history(database: Db) -> IngestHistory:
 
 def answer(metrics: Metrics, outcome: str, seconds: float, times: int = 1) -> None:
     for _ in range(times):
-        metrics.count(DELIVERIES, outcome=outcome)
         metrics.observe(DURATION, seconds, outcome=outcome)
 
 

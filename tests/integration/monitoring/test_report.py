@@ -10,7 +10,7 @@ import structlog
 
 from consumer.core.clock import utc_now
 from consumer.core.metrics import Metrics
-from consumer.core.metrics_table import DELIVERIES, TABLE, VERSION_TOTAL
+from consumer.core.metrics_table import DELIVERIES, DURATION, TABLE, VERSION_TOTAL
 from consumer.monitoring.datadog.points import Common, Point, Reading, freeze
 from consumer.monitoring.datadog.replies import Account
 from consumer.monitoring.datadog.sink import open_sink
@@ -34,7 +34,8 @@ def test_counts_of_a_process_sum_up_over_reports_and_outage(bench: Bench) -> Non
     job = report(bench, clock=lambda: now)
     bench.intake.answer(*[Says(503)] * 6)
     for number in range(3):
-        bench.metrics.count(DELIVERIES, number + 1, outcome="processed")
+        for _ in range(number + 1):
+            bench.metrics.observe(DURATION, 0.002, outcome="processed")
         now += timedelta(seconds=60)
         job(Run())
         bench.time.at += 60
@@ -78,12 +79,12 @@ def test_fleet_values_go_out_without_the_tags_of_a_process(bench: Bench) -> None
 def test_every_metric_of_the_table_keeps_the_published_rules(bench: Bench) -> None:
     for row in TABLE:
         tags = dict.fromkeys(row.tags, "Größe @ 9\n" + "x" * 300)
-        if row.kind == "counter":
-            bench.metrics.count(row.name, 1, **tags)
+        if row.kind == "histogram":
+            bench.metrics.observe(row.name, 1, **tags)
         elif row.kind == "gauge":
             bench.metrics.set(row.name, 1, **tags)
-        else:
-            bench.metrics.observe(row.name, 1, **tags)
+        elif not row.observations_of:
+            bench.metrics.count(row.name, 1, **tags)
 
     result = report(bench)(Run())
 
@@ -93,7 +94,8 @@ def test_every_metric_of_the_table_keeps_the_published_rules(bench: Bench) -> No
 
 def test_without_a_key_the_same_series_go_to_the_log() -> None:
     metrics = Metrics()
-    metrics.count(DELIVERIES, 3, outcome="processed")
+    for _ in range(3):
+        metrics.observe(DURATION, 0.002, outcome="processed")
     job = ReportDatadog(
         metrics=metrics,
         sink=open_sink(None, 1000, metrics, utc_now),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,7 @@ from consumer.monitoring.datadog.points import Common, MetricDeltas, freeze
 
 
 def counted(metrics: Metrics) -> bytes:
-    metrics.count(DELIVERIES, source="main", outcome="processed")
-    metrics.count(DELIVERIES, source="voice", outcome="processed")
+    metrics.observe(DURATION, 0.002, source="main", outcome="processed")
     metrics.observe(DURATION, 0.002, source="voice", outcome="processed")
     metrics.count(SPOOLED, source="voice")
     metrics.count(UNKNOWN_PATHS)
@@ -61,6 +61,22 @@ def test_datadog_has_a_series_of_each_source_under_a_tag_that_is_not_reserved() 
         ("cxone_source:voice", "outcome:processed"),
     ]
     assert dropped.total() == 0
+
+
+def test_what_a_histogram_observes_is_its_counter_too() -> None:
+    metrics = Metrics()
+    for outcome in ("processed", "processed", "refused"):
+        metrics.observe(DURATION, 0.002, outcome=outcome)
+
+    found = {value.tags["outcome"]: value.value for value in metrics.values(DELIVERIES)}
+
+    assert found == {"processed": 2, "refused": 1}
+    of_deliveries, of_durations = (
+        re.findall(rf'{name}_created{{outcome="(\w+)"}} (\S+)', metrics.render().decode())
+        for name in ("cxone_dataaction_deliveries", "cxone_dataaction_request_duration_seconds")
+    )
+    assert of_deliveries == of_durations
+    assert len(of_deliveries) == 2
 
 
 @pytest.mark.parametrize("gone", ["gone_1", "gone_2"])
