@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily
@@ -50,8 +51,8 @@ class Metrics:
         self._histograms: dict[str, Histogram] = {}
         self._gauges_set: set[str] = set()
         # By name and tags as passed: looking a value up by its tags costs more than counting.
-        self._counted: dict[tuple[object, ...], Counter] = {}
-        self._observed: dict[tuple[object, ...], Histogram] = {}
+        self._counter = cache(self._find_counter)
+        self._histogram = cache(self._find_histogram)
         for row in self._rows.values():
             self._declare(row, row.name.replace(".", "_"))
         # What has no other tag is 0 from the start, as it is where no value tells a source.
@@ -86,12 +87,11 @@ class Metrics:
 
     def count(self, name: str, amount: float = 1, source: str = MAIN, **tags: str) -> None:
         """Add to a counter."""
-        key = (name, source, *tags.items())
-        counter = self._counted.get(key)
-        if counter is None:
-            family, tags = self._counters[name], self._tags(name, tags, source)
-            counter = self._counted[key] = family.labels(**tags) if tags else family
-        counter.inc(amount)
+        self._counter(name, source, **tags).inc(amount)
+
+    def _find_counter(self, name: str, source: str, **tags: str) -> Counter:
+        family, tags = self._counters[name], self._tags(name, tags, source)
+        return family.labels(**tags) if tags else family
 
     def set(self, name: str, value: float, **tags: str) -> None:
         """Set a gauge."""
@@ -115,12 +115,11 @@ class Metrics:
 
     def observe(self, name: str, seconds: float, source: str = MAIN, **tags: str) -> None:
         """Add an observation to a histogram."""
-        key = (name, source, *tags.items())
-        histogram = self._observed.get(key)
-        if histogram is None:
-            family, tags = self._histograms[name], self._tags(name, tags, source)
-            histogram = self._observed[key] = family.labels(**tags) if tags else family
-        histogram.observe(seconds)
+        self._histogram(name, source, **tags).observe(seconds)
+
+    def _find_histogram(self, name: str, source: str, **tags: str) -> Histogram:
+        family, tags = self._histograms[name], self._tags(name, tags, source)
+        return family.labels(**tags) if tags else family
 
     def render(self) -> bytes:
         """All values in the Prometheus text format."""

@@ -105,7 +105,7 @@ class Ingest:
         """
         # Compare before parsing: unsigned bytes are untrusted.
         try:
-            verified = self.verify(delivery)
+            verified = self.verify(delivery, at=delivery.received_at)
         except SignatureError as error:
             self._metrics.count(REJECTED, source=delivery.source, reason=error.reason)
             self._refuse(delivery, error)
@@ -116,11 +116,13 @@ class Ingest:
         self._add_verified_peer(delivery.peer)
         return self.store_or_spool(verified)
 
-    def verify(self, delivery: Delivery, presented: Collection[str] = ()) -> Delivery:
+    def verify(
+        self, delivery: Delivery, presented: Collection[str] = (), at: datetime | None = None
+    ) -> Delivery:
         """The delivery with its verdict, counted nowhere; raises SignatureError. `presented` are
-        hashes of the credential that it had, where that is not kept."""
+        hashes of the credential that it had, where that is not kept; `at` is now."""
         source = self._sources.named(delivery.source)
-        return delivery.verified(source.verify(delivery, self._clock(), presented))
+        return delivery.verified(source.verify(delivery, at or self._clock(), presented))
 
     def store_or_spool(self, delivery: Delivery) -> Outcome:
         """Make a verified delivery durable in MongoDB, or in the spool while that is away.

@@ -295,5 +295,6 @@ def readings_of_every_row() -> list[Reading]:
     tell: dict[Kind, Callable[..., None]]
     tell = {"counter": metrics.count, "gauge": metrics.set, "histogram": metrics.observe}
     for row in TABLE:
-        tell[row.kind](row.name, 1, **dict.fromkeys(row.tags, "any"))
+        if not row.observations_of:
+            tell[row.kind](row.name, 1, **dict.fromkeys(row.tags, "any"))
     return MetricDeltas().readings(metrics.snapshot(), metrics.take_gauges_set())
